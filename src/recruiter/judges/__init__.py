@@ -1,0 +1,19 @@
+"""Judges: whoever scores the questions of one role. All share one protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from recruiter.roles import Role
+from recruiter.rubric import Judgement
+
+
+class Judge(Protocol):
+    """Scores questions that were written for one role."""
+
+    name: str
+
+    async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
+        """Return one judgement per question, in order. A question that could not be judged is unscored."""
+        ...
