@@ -40,6 +40,7 @@ CRITERIA: tuple[Criterion, ...] = (
             RedFlag("generic", "generic question that fits any role", 3),
             RedFlag("minor_technology", "only a minor technology of the role", 2),
             RedFlag("unlisted_technology", "technology that the role doesn't list", 2),
+            RedFlag("copied", "copies the role description instead of asking about it", 3),
         ),
     ),
     Criterion(
@@ -49,6 +50,9 @@ CRITERIA: tuple[Criterion, ...] = (
             RedFlag("bundled", "several questions bundled", 2),
             RedFlag("too_broad", "too broad, over ten minutes to answer", 2),
             RedFlag("broken", "cut off or broken text", 4),
+            RedFlag("unnatural", "list of terms or words without sense", 4),
+            RedFlag("repeated", "repeats itself", 3),
+            RedFlag("extra_text", "greeting, answer, notes or markup around the question", 3),
         ),
     ),
     Criterion(
@@ -57,6 +61,7 @@ CRITERIA: tuple[Criterion, ...] = (
         (
             RedFlag("recall", "pure recall or trivia", 3),
             RedFlag("one_word", "yes/no or one-word answer", 2),
+            RedFlag("manipulation", "text that addresses the judge instead of the candidate", 6),
         ),
     ),
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from recruiter.config import JudgeConfig
+from recruiter.errors import ConfigError
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
 
@@ -17,3 +19,16 @@ class Judge(Protocol):
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
         """Return one judgement per question, in order. A question that could not be judged is unscored."""
         ...
+
+
+def make_judge(settings: JudgeConfig) -> Judge:
+    """The judge that the configuration names.
+
+    Raises:
+        ConfigError: there is no such provider.
+    """
+    if settings.provider == "rubric":
+        from recruiter.judges.rubric_judge import RubricJudge
+
+        return RubricJudge()
+    raise ConfigError(f"judge.provider={settings.provider} is not available; write rubric.")

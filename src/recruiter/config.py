@@ -1,0 +1,291 @@
+"""Settings of a training run: a typed schema, composed by Hydra, checked before anything heavy is loaded.
+
+Key names are SkyRL's, so that the same file drives both engines. `load_config` returns a `Config` or raises a
+`ConfigError` whose one sentence names the key, the value and what to write instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from recruiter.errors import ConfigError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CONFIG_FOLDER = REPOSITORY / "configs"
+QUICKSTART = "python -m src.recruiter.main --config-name=quickstart_config"
+MIN_FREE_BYTES = 500 * 1024**2
+
+
+@dataclass
+class DataConfig:
+    roles: str = "data/backend_roles.json"
+    raw_dir: str = "data/raw"
+    processed_dir: str = "data/processed"
+    val_size: int = 16  # roles of the training split that validation uses instead
+
+
+@dataclass
+class JudgeConfig:
+    provider: str = "xai"
+    model: str | None = "grok-4-1-fast-non-reasoning"
+    base_url: str | None = None
+    max_unscored: float = 0.2  # share of a step's samples above which the run stops
+
+
+@dataclass
+class RewardConfig:
+    overlap_penalty: float = 0.5  # what a question that repeats another role's wording loses, see reward.py
+    overlap_free: float = 0.3  # overlap that costs nothing
+    overlap_window: int = 256  # questions of earlier steps that are compared with
+
+
+@dataclass
+class LoraConfig:
+    rank: int = 8
+    alpha: int = 16
+    dropout: float = 0.0
+    target_modules: str = "all-linear"
+
+
+@dataclass
+class OptimizerConfig:
+    lr: float = 1e-5
+    adam_betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    num_warmup_steps: int = 0
+
+
+@dataclass
+class ModelConfig:
+    path: str = MISSING
+    dtype: str = "auto"  # auto, float32, bfloat16; auto measures the processor
+    lora: dict[str, Any] = field(default_factory=dict)  # SkyRL's place for trainer.policy.lora
+
+
+@dataclass
+class PolicyConfig:
+    model: ModelConfig = field(default_factory=ModelConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    optimizer_config: OptimizerConfig = field(default_factory=OptimizerConfig)
+
+
+@dataclass
+class AlgorithmConfig:
+    grpo_norm_by_std: bool = True
+    eps_clip_low: float = 0.2
+    eps_clip_high: float = 0.2
+    use_kl_loss: bool = False
+    kl_loss_coef: float = 0.001
+    zero_variance_filter: bool = True  # leave groups without spread out of the loss and its denominator
+
+
+@dataclass
+class TrainerConfig:
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
+    device: str = "auto"  # auto, cpu, cuda
+    seed: int = 42
+    epochs: int = 5
+    max_training_steps: int | None = None
+    train_batch_size: int = 64  # roles a step
+    policy_mini_batch_size: int | None = None  # roles an optimizer update; None: the whole step
+    micro_train_batch_size_per_gpu: int | None = None  # samples a forward pass; None: one group
+    update_epochs_per_batch: int = 1
+    gradient_checkpointing: bool = False
+    max_prompt_length: int = 1024  # tokens; longer prompts are refused
+    eval_interval: int = 10  # steps; 0 switches validation off
+    eval_before_train: bool = True
+    early_stop_patience: int | None = None  # validations without a new best
+    ckpt_path: str = "checkpoints"
+    ckpt_interval: int = 10  # steps
+    max_ckpts_to_keep: int = 5  # the best one is kept beside these; -1 keeps all
+    resume_mode: str = "latest"  # continue the run in ckpt_path: latest; refuse to: none; another folder: from_path
+    resume_path: str | None = None
+    tensorboard: bool = False
+
+
+@dataclass
+class SamplingParams:
+    """How answers are drawn. `temperature` 0 takes the likeliest token; `top_k` -1 and `top_p` 1 keep all tokens."""
+
+    max_generate_length: int = 256
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = -1
+
+
+@dataclass
+class GeneratorConfig:
+    n_samples_per_prompt: int = 4
+    sampling_params: SamplingParams = field(default_factory=SamplingParams)
+
+
+@dataclass
+class Config:
+    data: DataConfig = field(default_factory=DataConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+
+
+def load_config(name: str, overrides: Sequence[str] = (), folder: Path = CONFIG_FOLDER) -> Config:
+    """Compose `folder/name.yaml` with command-line overrides and check it.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type, or a value that cannot work.
+    """
+    ConfigStore.instance().store(name="schema", node=Config)
+    overrides = [re.sub(r"^(\+*)trainer\.policy\.model\.lora\.", r"\1trainer.policy.lora.", item) for item in overrides]
+    try:
+        with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
+            composed = compose(config_name=name, overrides=list(overrides))
+        lora = composed.trainer.policy.model.lora
+        if lora:
+            composed.trainer.policy.lora = OmegaConf.merge(composed.trainer.policy.lora, lora)
+        config = cast(Config, OmegaConf.to_object(composed))
+    except MissingConfigException:
+        names = sorted(path.stem for path in folder.glob("*.yaml"))
+        raise ConfigError(f"There is no configuration '{name}' in {folder}; choose one of {', '.join(names)}.") from None
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_explain(error, overrides)) from None
+    check_config(config)
+    return config
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The resolved configuration as plain data, for metrics and checkpoints."""
+    return cast(dict[str, Any], OmegaConf.to_container(cast(DictConfig, OmegaConf.structured(config))))
+
+
+def check_config(config: Config) -> None:
+    """Refuse values that cannot work together. Looks at settings only, touches no model.
+
+    Raises:
+        ConfigError: on the first problem found.
+    """
+    trainer, generator = config.trainer, config.generator
+    samples = generator.n_samples_per_prompt
+    _require(samples >= 2, "generator.n_samples_per_prompt", samples, "2 or more: GRPO compares answers within a group")
+    for key, value, low in (
+        ("trainer.train_batch_size", trainer.train_batch_size, 1),
+        ("trainer.epochs", trainer.epochs, 1),
+        ("trainer.update_epochs_per_batch", trainer.update_epochs_per_batch, 1),
+        ("trainer.ckpt_interval", trainer.ckpt_interval, 1),
+        ("trainer.eval_interval", trainer.eval_interval, 0),
+        ("trainer.policy.lora.rank", trainer.policy.lora.rank, 1),
+        ("generator.sampling_params.max_generate_length", generator.sampling_params.max_generate_length, 1),
+        ("data.val_size", config.data.val_size, 0),
+        ("reward.overlap_window", config.reward.overlap_window, 0),
+    ):
+        _require(value >= low, key, value, f"a whole number of {low} or more")
+    for key, number, low_bound, high in (
+        ("trainer.policy.optimizer_config.lr", trainer.policy.optimizer_config.lr, 0.0, 1.0),
+        ("generator.sampling_params.temperature", generator.sampling_params.temperature, 0.0, 10.0),
+        ("generator.sampling_params.top_p", generator.sampling_params.top_p, 0.0, 1.0),
+        ("judge.max_unscored", config.judge.max_unscored, 0.0, 1.0),
+    ):
+        _require(low_bound < number <= high, key, number, f"a number above {low_bound:g} and up to {high:g}")
+    for key, word, choices in (
+        ("trainer.resume_mode", trainer.resume_mode, ("none", "latest", "from_path")),
+        ("trainer.device", trainer.device, ("auto", "cpu", "cuda")),
+        ("trainer.policy.model.dtype", trainer.policy.model.dtype, ("auto", "float32", "bfloat16")),
+    ):
+        _require(word in choices, key, word, f"one of {', '.join(choices)}")
+    if trainer.resume_mode == "from_path" and not trainer.resume_path:
+        raise ConfigError("trainer.resume_mode=from_path needs trainer.resume_path=<a checkpoint folder>.")
+    if trainer.eval_interval and not config.data.val_size and trainer.early_stop_patience is not None:
+        raise ConfigError("trainer.early_stop_patience needs validation: set data.val_size to 1 or more.")
+    _check_batches(trainer, samples)
+
+
+def _check_batches(trainer: TrainerConfig, samples: int) -> None:
+    """A last, partial batch of an epoch is trained on; only the configured sizes must divide."""
+    batch, mini = trainer.train_batch_size, trainer.policy_mini_batch_size or trainer.train_batch_size
+    if batch % mini:
+        raise ConfigError(
+            f"trainer.policy_mini_batch_size={mini} does not divide trainer.train_batch_size={batch}; "
+            f"try {_nearest_divisor(batch, mini)}."
+        )
+    micro = trainer.micro_train_batch_size_per_gpu or samples
+    if micro % samples or (mini * samples) % micro:
+        good = samples * _nearest_divisor(mini, max(1, micro // samples))
+        raise ConfigError(
+            f"trainer.micro_train_batch_size_per_gpu={micro} must hold whole groups of {samples} samples and divide "
+            f"the {mini * samples} samples of an update; try {good}."
+        )
+
+
+def check_free_space(folder: Path) -> None:
+    """Refuse to start where a checkpoint would not fit.
+
+    Raises:
+        ConfigError: less than `MIN_FREE_BYTES` are free.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < MIN_FREE_BYTES:
+        raise ConfigError(
+            f"Only {free / 1e6:.0f} MB are free at trainer.ckpt_path={folder}; a run needs "
+            f"{MIN_FREE_BYTES / 1e6:.0f} MB: free some, or choose another folder."
+        )
+
+
+def _require(condition: bool, key: str, value: object, wanted: str) -> None:
+    if not condition:
+        raise ConfigError(f"{key}={value} cannot work; it must be {wanted}.")
+
+
+def _nearest_divisor(number: int, wanted: int) -> int:
+    return min((d for d in range(1, number + 1) if number % d == 0), key=lambda d: abs(d - wanted))
+
+
+def _explain(error: Exception, overrides: Sequence[str]) -> str:
+    """Turn Hydra's and OmegaConf's messages into one sentence that names the key."""
+    cause: BaseException = error
+    while isinstance(cause, (ConfigCompositionException, HydraException)) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    message = str(cause).split("\n")[0].rstrip(".")
+    key = str(getattr(cause, "full_key", "") or "")
+    unknown = re.search(r"Key '([^']+)' (?:is )?not in", message)
+    if unknown:
+        key = key or unknown.group(1)
+        known = _known_keys()
+        ending = key.rsplit(".", 1)[-1]
+        by_ending = {item.rsplit(".", 1)[-1]: item for item in known}
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.75) or [
+            by_ending[match] for match in difflib.get_close_matches(ending, list(by_ending), n=1, cutoff=0.7)
+        ]
+        hint = f"did you mean {close[0]}?" if close else "see configs/train_config.yaml for the known keys."
+        return f"There is no setting '{key}'; {hint}"
+    if key and "Missing mandatory value" in message:
+        return f"{key} is not set; write {key}=<value>."
+    for override in overrides:
+        name = override.lstrip("+~").split("=")[0]
+        if key == name or f"'{name}'" in message:
+            return f"{override} is not valid: {message}."
+    return f"{key or 'The configuration'} is not valid: {message}."
+
+
+def _known_keys() -> list[str]:
+    def walk(node: Any, prefix: str) -> list[str]:
+        found = []
+        for name in node:
+            child = node._get_node(name)
+            found.extend(walk(child, f"{prefix}{name}.") if isinstance(child, DictConfig) else [prefix + name])
+        return found
+
+    return walk(OmegaConf.structured(Config), "")

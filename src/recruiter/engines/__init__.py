@@ -1,0 +1,115 @@
+"""Engines: what the training loop asks of a policy, whoever computes it.
+
+The verbs are those of the Tinker API: `sample`, `forward_backward`, `optim_step`, `save`, `load`. Gradients of
+`forward_backward` are sums over tokens; `optim_step` divides by the number of tokens, so that groups can be trained one
+by one and the loss is still a mean over the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from recruiter.config import SamplingParams
+from recruiter.prompts import Message
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One answer of the policy.
+
+    Attributes:
+        text: the answer as a reader sees it, whole, without special tokens.
+        token_ids: its tokens, the end token included when there is one.
+        logprobs: log-probability of each token at the sampling temperature, before top-p and top-k.
+        finished: whether it ended by itself rather than at the length limit.
+    """
+
+    text: str
+    token_ids: list[int]
+    logprobs: list[float]
+    finished: bool
+
+
+@dataclass
+class TrainGroup:
+    """The samples of one role that carry gradient, and what the loss needs of them.
+
+    Attributes:
+        messages: the prompt all samples share.
+        samples: the G scored samples.
+        advantages: one per sample.
+        old_logprobs: per sample, token log-probabilities under the policy that sampled; None means the policy has not
+            been updated since, so the current ones are used.
+    """
+
+    messages: list[Message]
+    samples: list[Sample]
+    advantages: list[float]
+    old_logprobs: list[list[float]] | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Answer tokens in the group."""
+        return sum(len(sample.token_ids) for sample in self.samples)
+
+
+@dataclass
+class TokenSums:
+    """Sums over answer tokens, from which a step's means are made. `max_ratio` is a maximum."""
+
+    tokens: int = 0
+    loss: float = 0.0
+    kl: float = 0.0
+    entropy: float = 0.0
+    clipped: float = 0.0
+    ratio: float = 0.0
+    max_ratio: float = 0.0
+    has_kl: bool = False
+
+    def add(self, other: TokenSums) -> None:
+        """Add another group's sums to these."""
+        for name in ("tokens", "loss", "kl", "entropy", "clipped", "ratio"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.max_ratio = max(self.max_ratio, other.max_ratio)
+        self.has_kl = self.has_kl or other.has_kl
+
+
+@dataclass(frozen=True)
+class UpdateResult:
+    """What one optimizer update did."""
+
+    grad_norm: float
+    learning_rate: float
+
+
+class Policy(Protocol):
+    """A language model that can be sampled and trained."""
+
+    def sample(
+        self, prompts: Sequence[list[Message]], group_size: int, sampling: SamplingParams, seed: int
+    ) -> Iterator[list[Sample]]:
+        """Yield `group_size` samples for each prompt, in order. The same seed gives the same samples."""
+        ...
+
+    def logprobs(self, group: TrainGroup) -> list[list[float]]:
+        """Token log-probabilities of the group's samples under the current policy."""
+        ...
+
+    def forward_backward(self, group: TrainGroup) -> TokenSums:
+        """Add the gradient of the group's summed token loss to the accumulated gradient."""
+        ...
+
+    def optim_step(self, tokens: int) -> UpdateResult:
+        """Divide the accumulated gradient by `tokens`, clip it, update the adapter, and clear the gradient."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter (PEFT format) and the optimizer's state into `folder`."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Continue from a folder that `save` wrote."""
+        ...

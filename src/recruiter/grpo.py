@@ -1,0 +1,322 @@
+"""GRPO: group-relative policy optimisation (Shao et al. 2024, DeepSeekMath), one loop to read first.
+
+A step samples a group of questions for each role, has them judged, turns rewards into advantages within each group, and
+takes one or more optimizer updates. Groups flow through: while some are still being generated or trained on, others are
+at the judge. Their gradients add up in a fixed order and are normalised once, so the result does not depend on when the
+judge's answers arrive. Every sample comes from the current policy.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from recruiter.checkpoints import CheckpointWriter, checkpoint_folder, prune, write_json
+from recruiter.config import Config
+from recruiter.dataset import epoch_order
+from recruiter.engines import Policy, Sample, TokenSums, TrainGroup
+from recruiter.errors import ModelError, UnscoredError
+from recruiter.judges import Judge
+from recruiter.metrics_logger import RunLog, rollout_rows, step_metrics
+from recruiter.prompts import Message, generator_messages
+from recruiter.reward import BackgroundJudge, OverlapWindow, Reward, shape
+from recruiter.roles import Role
+from recruiter.rubric import Judgement
+
+STD_EPSILON = 1e-4
+ZERO_SPREAD = 1e-6
+
+
+def group_advantages(rewards_G: Sequence[float | None], norm_by_std: bool = True) -> list[float | None]:
+    """Advantage of each sample of one group: its reward minus the group's mean, over the group's spread.
+
+    Unscored samples (None) are left out of mean and spread and get None. The spread is the sample standard deviation
+    plus 1e-4, as in TRL; `norm_by_std=False` leaves it out (Dr. GRPO, Liu et al. 2025). Fewer than two scored samples
+    give no advantage at all.
+    """
+    scored = [reward for reward in rewards_G if reward is not None]
+    if len(scored) < 2:
+        return [None] * len(rewards_G)
+    mean = sum(scored) / len(scored)
+    std = math.sqrt(sum((reward - mean) ** 2 for reward in scored) / (len(scored) - 1))
+    scale = std + STD_EPSILON if norm_by_std else 1.0
+    return [None if reward is None else (reward - mean) / scale for reward in rewards_G]
+
+
+@dataclass
+class TokenLosses:
+    """Per answer token (T,): the loss, differentiable; the KL estimate; whether the ratio was clipped."""
+
+    loss_T: Tensor
+    kl_T: Tensor
+    clipped_T: Tensor
+
+
+def token_losses(
+    logprobs_T: Tensor,
+    old_logprobs_T: Tensor,
+    advantages_T: Tensor,
+    eps_low: float,
+    eps_high: float,
+    reference_logprobs_T: Tensor | None = None,
+    kl_coef: float = 0.0,
+) -> TokenLosses:
+    """PPO's clipped surrogate (Schulman et al. 2017) for every answer token, plus `kl_coef` times the k3 estimate of
+    the KL divergence to the reference (Schulman 2020): exp(d) - d - 1 with d = log p_ref - log p.
+
+    Args:
+        logprobs_T: under the policy being trained, differentiable.
+        old_logprobs_T: under the policy that sampled.
+        advantages_T: the advantage of each token's sample.
+        reference_logprobs_T: under the reference policy; None switches the KL term off.
+    """
+    ratio_T = (logprobs_T - old_logprobs_T).exp()
+    clipped_ratio_T = ratio_T.clamp(1 - eps_low, 1 + eps_high)
+    loss_T = -(ratio_T * advantages_T).minimum(clipped_ratio_T * advantages_T)
+    kl_T = logprobs_T.new_zeros(logprobs_T.shape)
+    if reference_logprobs_T is not None:
+        difference_T = reference_logprobs_T - logprobs_T
+        kl_T = difference_T.exp() - difference_T - 1
+        loss_T = loss_T + kl_coef * kl_T
+    low, high = (ratio_T < 1 - eps_low) & (advantages_T < 0), (ratio_T > 1 + eps_high) & (advantages_T > 0)
+    return TokenLosses(loss_T, kl_T.detach(), (low | high).float())
+
+
+@dataclass
+class Rollout:
+    """One role's group on its way through a step."""
+
+    role: Role
+    messages: list[Message]
+    samples: list[Sample]
+    judging: Future[list[Judgement]]
+    rewards: list[Reward] = field(default_factory=list)
+
+    @property
+    def values(self) -> list[float]:
+        """Shaped rewards of the scored samples."""
+        return [reward.value for reward in self.rewards if reward.value is not None]
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether the group teaches anything: two scored samples with different rewards."""
+        return len(self.values) >= 2 and max(self.values) - min(self.values) > ZERO_SPREAD
+
+
+class Interrupted(Exception):
+    """The user asked to stop; raised while the policy is as the last finished step left it."""
+
+
+class Trainer:
+    """The loop: steps, validation, checkpoints, and the conditions under which it ends."""
+
+    def __init__(
+        self,
+        config: Config,
+        policy: Policy,
+        judge: Judge,
+        roles: Sequence[Role],
+        validation_roles: Sequence[Role],
+        log: RunLog,
+        stop_requested: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.config, self.policy, self.log = config, policy, log
+        self.roles, self.validation_roles = roles, validation_roles
+        self.judge = BackgroundJudge(judge)
+        self.window = OverlapWindow(config.reward.overlap_window)
+        self.stop_requested = stop_requested
+        self.step = 0
+        self.best: float | None = None
+        self.since_best = 0
+
+    def train(self) -> None:
+        """Run to the last step.
+
+        Raises:
+            Interrupted: asked to stop; a checkpoint of the last finished step was written.
+            UnscoredError: too many samples came back unscored; likewise checkpointed.
+        """
+        trainer = self.config.trainer
+        validates = trainer.eval_interval > 0 and len(self.validation_roles) > 0
+        try:
+            if self.step == 0 and validates and trainer.eval_before_train:
+                self._validate()
+            for step in range(self.step + 1, total_steps(self.config, len(self.roles)) + 1):
+                metrics = self._train_step(step)
+                self.step = step
+                is_best = False
+                if validates and step % trainer.eval_interval == 0:
+                    metrics["validation_reward"], is_best = self._validate()
+                self.log.step(metrics)
+                if is_best or step % trainer.ckpt_interval == 0:
+                    self.save(is_best)
+                if trainer.early_stop_patience is not None and self.since_best >= trainer.early_stop_patience:
+                    self.log.say(f"Stopped early at step {step}: no better validation in {self.since_best} tries.")
+                    break
+        finally:
+            self.save()
+            self.judge.close()
+
+    # ---- one step -------------------------------------------------------------------------------------------------
+
+    def _train_step(self, step: int) -> dict[str, Any]:
+        """Sample, judge, train. A group is at the judge from when it is sampled until it is trained on."""
+        start = time.perf_counter()
+        rollouts = list(self._sample(step))
+        seconds_sampling = time.perf_counter() - start
+
+        sums, updates = TokenSums(), []
+        for mini_batch in self._mini_batches(rollouts):
+            update = TokenSums()
+            for group in mini_batch:
+                update.add(self.policy.forward_backward(group))
+            self._check_unscored(rollouts)
+            if update.tokens:
+                updates.append(self.policy.optim_step(update.tokens))
+            sums.add(update)
+
+        for rollout in rollouts:
+            self.window.remember(rollout.role, [sample.text for sample in rollout.samples])
+        self.log.rollouts(rollout_rows(step, rollouts))
+        metrics = step_metrics(step, rollouts, sums, updates)
+        return {**metrics, "seconds_sampling": seconds_sampling, "seconds": time.perf_counter() - start}
+
+    def _sample(self, step: int) -> Iterator[Rollout]:
+        """Sample a group for each role of this step and send it to the judge at once."""
+        roles = step_roles(self.config, self.roles, step)
+        prompts = [generator_messages(role) for role in roles]
+        settings, seed = self.config.generator, sampling_seed(self.config.trainer.seed, step)
+        groups = self.policy.sample(prompts, settings.n_samples_per_prompt, settings.sampling_params, seed)
+        for role, messages, samples in zip(roles, prompts, groups, strict=True):
+            self.log.status(f"step {step}: sampling")
+            self._stop_if_asked()
+            yield Rollout(role, messages, samples, self.judge.submit(role, [sample.text for sample in samples]))
+
+    def _mini_batches(self, rollouts: Sequence[Rollout]) -> Iterator[Iterable[TrainGroup]]:
+        """The groups of each optimizer update of the step.
+
+        With one update, groups are trained on as they come from the judge. With several, all are judged first, and the
+        log-probabilities that the later updates are compared with are taken before anything changes.
+        """
+        trainer = self.config.trainer
+        size = trainer.policy_mini_batch_size or trainer.train_batch_size
+        if trainer.update_epochs_per_batch == 1 and size >= len(rollouts):
+            yield self._judged_groups(rollouts)
+            return
+        batches = [list(self._judged_groups(rollouts[i : i + size])) for i in range(0, len(rollouts), size)]
+        batches = [[replace(g, old_logprobs=self.policy.logprobs(g)) for g in batch] for batch in batches]
+        for _ in range(trainer.update_epochs_per_batch):
+            yield from batches
+
+    def _judged_groups(self, rollouts: Sequence[Rollout]) -> Iterator[TrainGroup]:
+        """Wait for each group's judgements, in order, and yield what can be trained on."""
+        algorithm = self.config.trainer.algorithm
+        for rollout in rollouts:
+            self.log.status(f"waiting for {self.judge.judge.name}" if not rollout.judging.done() else "training")
+            for sample, judgement in zip(rollout.samples, self._result(rollout.judging), strict=True):
+                rollout.rewards.append(shape(self.config.reward, self.window, rollout.role, sample.text, judgement))
+            advantages = group_advantages([r.value for r in rollout.rewards], algorithm.grpo_norm_by_std)
+            scored = [(s, a) for s, a in zip(rollout.samples, advantages, strict=True) if a is not None]
+            if scored and (rollout.has_spread or not algorithm.zero_variance_filter):
+                yield TrainGroup(rollout.messages, [s for s, _ in scored], [a for _, a in scored])
+
+    # ---- validation, checkpoints, stopping ------------------------------------------------------------------------
+
+    def _validate(self) -> tuple[float | None, bool]:
+        """Mean judge's reward on the validation slice, always with the same random numbers, and whether it is the best."""
+        prompts = [generator_messages(role) for role in self.validation_roles]
+        seed = sampling_seed(self.config.trainer.seed, 0)
+        groups = self.policy.sample(prompts, 1, self.config.generator.sampling_params, seed)
+        judging = []
+        for role, samples in zip(self.validation_roles, groups, strict=True):
+            self.log.status("validating")
+            self._stop_if_asked()
+            judging.append(self.judge.submit(role, [samples[0].text]))
+        rewards = [self._result(future)[0].reward for future in judging]
+        scored = [reward for reward in rewards if reward is not None]
+        score = sum(scored) / len(scored) if scored else None
+        is_best = score is not None and (self.best is None or score > self.best)
+        self.best, self.since_best = (score, 0) if is_best else (self.best, self.since_best + 1)
+        shown = "none scored" if score is None else f"{score:.3f}"
+        self.log.say(f"validation after step {self.step}: reward {shown} on {len(scored)} of {len(rewards)} roles")
+        return score, is_best
+
+    def save(self, is_best: bool = False) -> None:
+        """Write a checkpoint of the last finished step, unless it is there already."""
+        run = self.log.folder
+        if self.step and not checkpoint_folder(run, self.step).is_dir():
+            with CheckpointWriter(run, self.step) as folder:
+                self.policy.save(folder / "policy")
+                state = {"step": self.step, "best": self.best, "since_best": self.since_best}
+                write_json(folder / "trainer_state.json", {**state, "window": self.window.state()})
+        if is_best:
+            write_json(run / "best.json", {"global_step": self.step, "validation_reward": self.best})
+        prune(run, self.config.trainer.max_ckpts_to_keep)
+
+    def resume(self, checkpoint: Path) -> None:
+        """Continue exactly where a checkpoint was taken.
+
+        Raises:
+            ModelError: the folder is no whole checkpoint of this model.
+        """
+        try:
+            state = json.loads((checkpoint / "trainer_state.json").read_text())
+        except (OSError, json.JSONDecodeError) as error:
+            raise ModelError(f"{checkpoint} is no whole checkpoint: {error}.") from None
+        self.policy.load(checkpoint / "policy")
+        self.step, self.best, self.since_best = state["step"], state["best"], state["since_best"]
+        self.window.load_state(state["window"])
+
+    def _check_unscored(self, rollouts: Sequence[Rollout]) -> None:
+        """End the run, before anything is updated, if too many samples of the step have no score."""
+        rewards = [reward for rollout in rollouts for reward in rollout.rewards]
+        reasons = [reward.judgement.unscored_reason for reward in rewards if reward.value is None]
+        limit = self.config.judge.max_unscored
+        if len(reasons) > limit * len(rewards):
+            raise UnscoredError(
+                f"{len(reasons)} of {len(rewards)} samples of step {self.step + 1} have no score, more than "
+                f"judge.max_unscored={limit:g} allows; the first reason: {reasons[0]}. Everything up to step "
+                f"{self.step} is saved: mend the cause and run the same command again."
+            )
+
+    def _result(self, judging: Future[list[Judgement]]) -> list[Judgement]:
+        while not wait([judging], timeout=0.2).done:
+            self._stop_if_asked()
+        return judging.result()
+
+    def _stop_if_asked(self) -> None:
+        if self.stop_requested():
+            raise Interrupted
+
+
+def steps_per_epoch(config: Config, roles: int) -> int:
+    """Steps in one pass over the roles; the last one may be smaller."""
+    return math.ceil(roles / config.trainer.train_batch_size)
+
+
+def total_steps(config: Config, roles: int) -> int:
+    """Steps of the whole run."""
+    steps = config.trainer.epochs * steps_per_epoch(config, roles)
+    limit = config.trainer.max_training_steps
+    return steps if limit is None else min(steps, limit)
+
+
+def step_roles(config: Config, roles: Sequence[Role], step: int) -> list[Role]:
+    """The roles of a step (counted from 1). Depends on the seed and the step only."""
+    epoch, index = divmod(step - 1, steps_per_epoch(config, len(roles)))
+    order = epoch_order(len(roles), config.trainer.seed, epoch)
+    size = config.trainer.train_batch_size
+    return [roles[i] for i in order[index * size : (index + 1) * size]]
+
+
+def sampling_seed(seed: int, step: int) -> int:
+    """Seed of a step's random numbers; step 0 is validation."""
+    return seed * 1_000_003 + step

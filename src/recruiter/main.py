@@ -1,0 +1,131 @@
+"""Train: `python -m src.recruiter.main [--config-name=offline_config|online_config|quickstart_config] [key=value …]`.
+
+This module only connects the parts. It is run both as `src.recruiter.main` and as `recruiter.main`, so it defines no
+classes; everything it uses is imported as `recruiter…`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+try:
+    import recruiter
+except ModuleNotFoundError:  # run from the repository's root without installing the package
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    import recruiter
+
+from recruiter.checkpoints import checkpoint_folder, checkpoint_steps, resolve_checkpoint
+from recruiter.config import REPOSITORY, Config, check_free_space, load_config
+from recruiter.dataset import format_prompts, load_split, validation_slice
+from recruiter.errors import ConfigError, RecruiterError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and train. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m src.recruiter.main", description="Train a question writer with GRPO.")
+    parser.add_argument("--config-name", default="train_config", help="a file of configs/, without .yaml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to change, e.g. trainer.epochs=1")
+    parser.add_argument("--version", action="version", version=recruiter.__version__)
+    options = parser.parse_intermixed_args(arguments)
+    try:
+        run(load_config(options.config_name.removesuffix(".yaml"), options.overrides))
+    except RecruiterError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno != 28:  # ENOSPC
+            raise
+        print(f"The disk is full ({error.filename or 'while writing'}): free some space and run again.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(config: Config) -> None:
+    """Train as configured, from the start or from where an earlier run of the same folder stopped."""
+    from recruiter.engines.local import LocalPolicy, check_model
+    from recruiter.grpo import Interrupted, Trainer, total_steps
+    from recruiter.judges import make_judge
+    from recruiter.metrics_logger import RunLog
+
+    folder = REPOSITORY / config.trainer.ckpt_path
+    check_model(config.trainer.policy.model.path, config.trainer.device)
+    check_free_space(folder)
+    judge = make_judge(config.judge)
+    raw, processed = REPOSITORY / config.data.raw_dir, REPOSITORY / config.data.processed_dir
+    format_prompts(raw, processed)
+    roles, held_back = validation_slice(load_split(processed, "train"), config.data.val_size, config.trainer.seed)
+    start = _start_from(config, folder)
+    steps = total_steps(config, len(roles))
+    resumed_step = int(start.name.removeprefix("global_step_")) if start else 0
+    if resumed_step >= steps:
+        print(f"{folder} already holds all {steps} steps of this run. {_next_command(folder)}")
+        return
+
+    stop_requested = _stop_on_interrupt()
+    with RunLog(folder, config, judge.name, steps, resumed_step) as log:
+        log.say(
+            f"GRPO on {config.trainer.policy.model.path}: {steps} steps of {config.trainer.train_batch_size} roles × "
+            f"{config.generator.n_samples_per_prompt} questions, judge {judge.name}"
+        )
+        log.status("loading the model")
+        trainer = Trainer(config, LocalPolicy(config), judge, roles, held_back, log, stop_requested)
+        if start is not None:
+            trainer.resume(start)
+            log.say(f"continuing after step {trainer.step}")
+        try:
+            trainer.train()
+        except Interrupted:
+            log.say(f"Stopped after step {trainer.step}; it is saved. Run the same command again to continue.")
+            return
+    print(f"Trained {trainer.step} steps; checkpoints, metrics.jsonl and rollouts.jsonl are in {folder}.")
+    print(_next_command(folder))
+
+
+def _start_from(config: Config, folder: Path) -> Path | None:
+    """The checkpoint to continue from, if any.
+
+    Raises:
+        ConfigError: the folder holds a run and the configuration says not to continue it.
+    """
+    trainer = config.trainer
+    if trainer.resume_mode == "from_path":
+        return resolve_checkpoint(str(trainer.resume_path), REPOSITORY / "checkpoints")
+    steps = checkpoint_steps(folder)
+    if not steps:
+        return None
+    if trainer.resume_mode == "none":
+        raise ConfigError(
+            f"trainer.ckpt_path={trainer.ckpt_path} already holds a run up to step {steps[-1]}: continue it with "
+            f"trainer.resume_mode=latest, or name another folder."
+        )
+    return checkpoint_folder(folder, steps[-1])
+
+
+def _next_command(folder: Path) -> str:
+    shown = folder.relative_to(REPOSITORY) if folder.is_relative_to(REPOSITORY) else folder
+    return f"Next: python scripts/eval.py --model starter rl --checkpoint {shown}"
+
+
+def _stop_on_interrupt() -> Callable[[], bool]:
+    """Make the first Ctrl-C (or SIGTERM) a request to stop after what is under way; the second one is immediate."""
+    requested = threading.Event()
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        if requested.is_set():
+            raise KeyboardInterrupt
+        requested.set()
+        print("\nStopping and saving; press Ctrl-C again to stop at once.", file=sys.stderr)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+    return requested.is_set
+
+
+if __name__ == "__main__":
+    sys.exit(main())

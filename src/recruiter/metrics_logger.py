@@ -1,0 +1,273 @@
+"""What a run leaves behind and what a person sees of it while it runs.
+
+`metrics.jsonl` and `rollouts.jsonl` get one flushed line at a time; `run.json` says what made them: the resolved
+configuration, code revision, prompt and rubric hashes, judge. On a terminal a progress bar shows the rest; elsewhere it
+is one line a step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from recruiter import __version__
+from recruiter.checkpoints import write_json
+from recruiter.config import REPOSITORY, Config, to_dict
+from recruiter.errors import ConfigError
+from recruiter.engines import TokenSums, UpdateResult
+from recruiter.prompts import PROMPT_HASH
+from recruiter.rubric import CRITERION_NAMES, RUBRIC_HASH
+
+if TYPE_CHECKING:
+    from recruiter.grpo import Rollout
+
+# Settings that may differ between a run and its continuation; any other difference would make it another run.
+_MAY_CHANGE = (
+    "trainer.epochs", "trainer.max_training_steps", "trainer.ckpt_", "trainer.max_ckpts_to_keep", "trainer.eval_",
+    "trainer.early_stop_patience", "trainer.resume_", "trainer.tensorboard", "trainer.device", "judge.max_unscored",
+)  # fmt: skip
+
+
+class RunLog:
+    """The folder of one run, its JSON lines, and its progress line."""
+
+    def __init__(self, folder: Path, config: Config, judge: str, total_steps: int, resumed_from: int = 0) -> None:
+        """Open the run's files; lines of steps after `resumed_from` are dropped, for those steps run again.
+
+        Raises:
+            ConfigError: the folder holds a run with other settings.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        description = {
+            "config": to_dict(config),
+            "judge": judge,
+            "prompt_hash": PROMPT_HASH,
+            "rubric_hash": RUBRIC_HASH,
+            "version": __version__,
+            "revision": _git_revision(),
+        }
+        if resumed_from:
+            _check_same_run(folder, description)
+        write_json(folder / "run.json", description)
+        self._metrics = _JsonLines(folder / "metrics.jsonl", resumed_from)
+        self._rollouts = _JsonLines(folder / "rollouts.jsonl", resumed_from)
+        self._tensorboard = _tensorboard(folder) if config.trainer.tensorboard else None
+        self._console = Console()
+        self._start, self._first, self._total = time.perf_counter(), resumed_from, total_steps
+        self._progress = Progress(
+            TextColumn("[bold]training"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[now]}"),
+            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=self._console,
+            disable=not self._console.is_terminal,
+        )  # fmt: skip
+        self._task = self._progress.add_task("training", total=total_steps, completed=resumed_from, now="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+        self._metrics.close()
+        self._rollouts.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+
+    def say(self, text: str) -> None:
+        """Print a line above the progress bar."""
+        self._progress.console.print(text, highlight=False, soft_wrap=True)
+
+    def status(self, text: str) -> None:
+        """Change what the progress bar says about the present moment."""
+        self._progress.update(self._task, now=text)
+
+    def step(self, metrics: dict[str, Any]) -> None:
+        """Store one step's metrics and show them."""
+        self._metrics.write(metrics)
+        if self._tensorboard is not None:
+            for name, value in metrics.items():
+                if isinstance(value, (int, float)):
+                    self._tensorboard.add_scalar(name, value, metrics["step"])
+        line = _step_line(metrics)
+        self._progress.update(self._task, completed=metrics["step"], now=line)
+        if self._progress.disable:
+            done = metrics["step"] - self._first
+            left = (time.perf_counter() - self._start) / max(done, 1) * (self._total - metrics["step"])
+            self.say(f"step {metrics['step']}/{self._total}  {line}  {_duration(left)} left")
+
+    def rollouts(self, rows: list[dict[str, Any]]) -> None:
+        """Store sampled questions with what was made of them."""
+        for row in rows:
+            self._rollouts.write(row)
+
+
+class _JsonLines:
+    """An append-only file of JSON objects, each flushed when written."""
+
+    def __init__(self, path: Path, keep_until_step: int) -> None:
+        kept = []
+        if keep_until_step and path.is_file():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    if json.loads(line)["step"] <= keep_until_step:
+                        kept.append(line)
+                except (json.JSONDecodeError, KeyError):
+                    continue  # the torn last line of a killed run
+        beside = path.with_name(path.name + ".tmp")
+        beside.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        os.replace(beside, path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, row: dict[str, Any]) -> None:
+        self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """All whole lines of a JSON-lines file; a torn last line is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+def step_metrics(
+    step: int, rollouts: Sequence[Rollout], sums: TokenSums, updates: Sequence[UpdateResult]
+) -> dict[str, Any]:
+    """The figures of one step. Means over nothing are None, never 0."""
+    samples = [sample for rollout in rollouts for sample in rollout.samples]
+    rewards = [reward for rollout in rollouts for reward in rollout.rewards]
+    scored = [reward for reward in rewards if reward.value is not None]
+    scores = [reward.judgement.scores for reward in scored if reward.judgement.scores is not None]
+    spreads = [statistics.stdev(values) for rollout in rollouts if len(values := rollout.values) >= 2]
+    reasons = Counter(r.judgement.unscored_reason for r in rewards if r.value is None)
+    return {
+        "step": step,
+        "reward_mean": _mean([reward.value for reward in scored]),
+        "reward_std": _mean(spreads),
+        "composite": _mean([score.composite for score in scores]),
+        **{name: _mean([getattr(score, name) for score in scores]) for name in CRITERION_NAMES},
+        "overlap": _mean([reward.overlap for reward in rewards]),
+        "penalty": _mean([reward.penalty for reward in scored]),
+        "samples": len(samples),
+        "unscored": len(rewards) - len(scored),
+        "unscored_reasons": dict(reasons),
+        "groups": len(rollouts),
+        "groups_without_spread": sum(not rollout.has_spread for rollout in rollouts),
+        "length_mean": _mean([len(sample.token_ids) for sample in samples]),
+        "length_max": max(len(sample.token_ids) for sample in samples),
+        "cut_off": sum(not sample.finished for sample in samples),
+        "trained_tokens": sums.tokens,
+        "loss": _per_token(sums.loss, sums),
+        "kl": _per_token(sums.kl, sums) if sums.has_kl else None,
+        "entropy": _per_token(sums.entropy, sums),
+        "clipped": _per_token(sums.clipped, sums),
+        "rollout_ratio_mean": _per_token(sums.ratio, sums),
+        "rollout_ratio_max": sums.max_ratio if sums.tokens else None,
+        "updates": len(updates),
+        "grad_norm": _mean([update.grad_norm for update in updates]),
+        "learning_rate": updates[-1].learning_rate if updates else None,
+    }
+
+
+def rollout_rows(step: int, rollouts: Sequence[Rollout]) -> list[dict[str, Any]]:
+    """One line for each sampled question: what was asked for whom, and what came of it."""
+    rows = []
+    for rollout in rollouts:
+        for index, (sample, reward) in enumerate(zip(rollout.samples, rollout.rewards, strict=True)):
+            judgement = reward.judgement
+            rows.append(
+                {
+                    "step": step,
+                    "role_id": rollout.role.id,
+                    "sample": index,
+                    "question": sample.text,
+                    "tokens": len(sample.token_ids),
+                    "finished": sample.finished,
+                    "scores": asdict(judgement.scores) if judgement.scores else None,
+                    "reasoning": judgement.reasoning,
+                    "unscored_reason": judgement.unscored_reason,
+                    "overlap": round(reward.overlap, 4),
+                    "reward": reward.value,
+                }
+            )
+    return rows
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) / len(numbers) if numbers else None
+
+
+def _per_token(total: float, sums: TokenSums) -> float | None:
+    return total / sums.tokens if sums.tokens else None
+
+
+def _step_line(metrics: dict[str, Any]) -> str:
+    reward, spread = metrics["reward_mean"], metrics["reward_std"]
+    parts = ["reward  none " if reward is None else f"reward {reward:.3f} ±{spread:.2f}"]
+    parts.append(f"length {metrics['length_mean']:.0f}")
+    if metrics["unscored"]:
+        parts.append(f"unscored {metrics['unscored']}/{metrics['samples']}")
+    if metrics["kl"] is not None:
+        parts.append(f"KL {metrics['kl']:.4f}")
+    parts.append(f"{metrics['seconds']:.1f} s")
+    return "  ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+
+
+def _check_same_run(folder: Path, description: dict[str, Any]) -> None:
+    path = folder / "run.json"
+    if not path.is_file():
+        return
+    before = json.loads(path.read_text())
+    old, new = _flatten(before["config"]), _flatten(description["config"])
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key) and not key.startswith(_MAY_CHANGE):
+            raise ConfigError(
+                f"{folder} holds a run with {key}={old.get(key)}, not {new.get(key)}: set it back to continue that run, "
+                f"or choose another trainer.ckpt_path to start a new one."
+            )
+
+
+def _flatten(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        flat.update(_flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
+    return flat
+
+
+def _git_revision() -> str | None:
+    try:
+        command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ConfigError("trainer.tensorboard=true needs the tensorboard package: pip install tensorboard.") from None
+    return SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]

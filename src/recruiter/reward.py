@@ -1,0 +1,148 @@
+"""From judgement to reward: judging in the background, and the shaping that needs more than one role.
+
+A judge sees one role, so it cannot notice a template that is used for every role. Shaping can: it masks the words that a
+question takes from its role, and measures how many of the remaining word trigrams stand in the single most similar
+question that was written for another role in earlier steps. That share is the question's overlap. Above
+`overlap_free` it takes up to `overlap_penalty` of the reward away. The window is bounded and holds only earlier steps,
+so shaping never waits for other groups; evaluation reports the same overlap, outside the composite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from recruiter.config import RewardConfig
+from recruiter.judges import Judge
+from recruiter.roles import Role
+from recruiter.rubric import Judgement
+
+Trigram = tuple[str, str, str]
+_WORD = re.compile(r"[a-z0-9+#]+(?:['.][a-z0-9+#]+)*")
+_SLOT = "_"
+# Words that carry a sentence's skeleton: masking them would hide the template.
+_FUNCTION_WORDS = frozenset(
+    "a an the and or but if so of in on at to for from by with without into over under between across after before "
+    "when while where which who whose what how why that this these those there it its they their them you your we our "
+    "us he she his her i my me is are was were be been being am do does did done have has had will would can could "
+    "should may might must shall not no nor as than then each every all any some one two more most other only own same "
+    "both few up down out off about through during against".split()
+)
+
+
+@dataclass(frozen=True)
+class Reward:
+    """What training makes of one judged question.
+
+    Attributes:
+        judgement: the judge's, untouched.
+        overlap: share of its masked trigrams that stand in the most similar earlier question of another role.
+        value: the shaped reward in [0, 1]; None if unscored.
+    """
+
+    judgement: Judgement
+    overlap: float
+    value: float | None
+
+    @property
+    def penalty(self) -> float:
+        """What shaping took away."""
+        return 0.0 if self.value is None else (self.judgement.reward or 0.0) - self.value
+
+
+def masked_trigrams(role: Role, question: str) -> frozenset[Trigram]:
+    """Word trigrams of the question with every content word that its role mentions replaced by one slot."""
+    role_text = " ".join((role.title, role.focus, role.level, *role.stack, *role.key_skills, role.description))
+    own = {_stem(word) for word in _WORD.findall(role_text.lower())} - _FUNCTION_WORDS
+    masked: list[str] = []
+    for word in _WORD.findall(question.lower()):
+        token = _SLOT if word not in _FUNCTION_WORDS and _stem(word) in own else word
+        if token != _SLOT or masked[-1:] != [_SLOT]:
+            masked.append(token)
+    return frozenset(zip(masked, masked[1:], masked[2:], strict=False))
+
+
+def _stem(word: str) -> str:
+    for ending in ("ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
+
+
+class OverlapWindow:
+    """The latest questions, searchable for the one most similar to a new question of another role."""
+
+    def __init__(self, size: int) -> None:
+        self._entries: deque[tuple[str, frozenset[Trigram]]] = deque(maxlen=size)
+
+    def overlap(self, role: Role, question: str) -> float:
+        """Largest share of the question's masked trigrams found in one remembered question of another role."""
+        trigrams = masked_trigrams(role, question)
+        if not trigrams:
+            return 0.0
+        shared = (len(trigrams & other) for role_id, other in self._entries if role_id != role.id)
+        return max(shared, default=0) / len(trigrams)
+
+    def remember(self, role: Role, questions: Sequence[str]) -> None:
+        """Add the questions of one role."""
+        self._entries.extend((role.id, masked_trigrams(role, question)) for question in questions)
+
+    def state(self) -> list[tuple[str, list[Trigram]]]:
+        """The window as plain data, for checkpoints."""
+        return [(role_id, sorted(trigrams)) for role_id, trigrams in self._entries]
+
+    def load_state(self, state: Sequence[tuple[str, Sequence[Sequence[str]]]]) -> None:
+        """Restore what `state` returned."""
+        self._entries.clear()
+        self._entries.extend((role_id, frozenset(tuple(t) for t in trigrams)) for role_id, trigrams in state)  # type: ignore[misc]
+
+
+def overlaps_across_roles(roles: Sequence[Role], questions: Sequence[str]) -> list[float]:
+    """Overlap of each question with the questions written for the other roles (one question a role)."""
+    window = OverlapWindow(len(questions))
+    for role, question in zip(roles, questions, strict=True):
+        window.remember(role, [question])
+    return [window.overlap(role, question) for role, question in zip(roles, questions, strict=True)]
+
+
+def shape(settings: RewardConfig, window: OverlapWindow, role: Role, question: str, judgement: Judgement) -> Reward:
+    """Reward of one question: the judge's, less a share that grows with the overlap beyond what is free."""
+    overlap = window.overlap(role, question)
+    if judgement.reward is None:
+        return Reward(judgement, overlap, None)
+    excess = max(0.0, overlap - settings.overlap_free) / max(1.0 - settings.overlap_free, 1e-9)
+    return Reward(judgement, overlap, judgement.reward * (1.0 - settings.overlap_penalty * excess))
+
+
+class BackgroundJudge:
+    """Runs a judge's coroutines in a thread of their own, so that judging overlaps with sampling and training."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="judge", daemon=True)
+        self._thread.start()
+
+    def submit(self, role: Role, questions: Sequence[str]) -> Future[list[Judgement]]:
+        """Start judging one role's questions; the future holds one judgement each, in order."""
+        return asyncio.run_coroutine_threadsafe(self.judge.score(role, list(questions)), self._loop)
+
+    def close(self) -> None:
+        """Cancel what is still running and end the thread."""
+
+        async def cancel() -> None:
+            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        if self._loop.is_running():
+            asyncio.run_coroutine_threadsafe(cancel(), self._loop).result(timeout=10)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(timeout=10)
+            self._loop.close()
