@@ -105,7 +105,6 @@ class TrainerConfig:
     micro_train_batch_size_per_gpu: int | None = None  # samples a forward pass; None: one group
     update_epochs_per_batch: int = 1
     gradient_checkpointing: bool = False
-    max_prompt_length: int = 1024  # tokens; longer prompts are refused
     eval_interval: int = 10  # steps; 0 switches validation off
     eval_before_train: bool = True
     early_stop_patience: int | None = None  # validations without a new best
@@ -159,7 +158,9 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path = CONFIG_
         config = cast(Config, OmegaConf.to_object(composed))
     except MissingConfigException:
         names = sorted(path.stem for path in folder.glob("*.yaml"))
-        raise ConfigError(f"There is no configuration '{name}' in {folder}; choose one of {', '.join(names)}.") from None
+        raise ConfigError(
+            f"There is no configuration '{name}' in {folder}; choose one of {', '.join(names)}."
+        ) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(error, overrides)) from None
     check_config(config)

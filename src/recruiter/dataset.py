@@ -34,7 +34,9 @@ def split_roles(roles: Sequence[Role], test_size: int, seed: int) -> tuple[list[
         DataError: if nothing would be left to train or to test on.
     """
     if not 0 < test_size < len(roles):
-        raise DataError(f"--test-size {test_size} must be between 1 and {len(roles) - 1}: there are {len(roles)} roles.")
+        raise DataError(
+            f"--test-size {test_size} must be between 1 and {len(roles) - 1}: there are {len(roles)} roles."
+        )
     by_level: dict[str, list[Role]] = defaultdict(list)
     for role in sorted(roles, key=lambda role: role.id):
         by_level[role.level].append(role)

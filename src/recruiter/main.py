@@ -28,7 +28,9 @@ from recruiter.errors import ConfigError, RecruiterError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and train. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m src.recruiter.main", description="Train a question writer with GRPO.")
+    parser = argparse.ArgumentParser(
+        prog="python -m src.recruiter.main", description="Train a question writer with GRPO."
+    )
     parser.add_argument("--config-name", default="train_config", help="a file of configs/, without .yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to change, e.g. trainer.epochs=1")
     parser.add_argument("--version", action="version", version=recruiter.__version__)
@@ -41,14 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno != 28:  # ENOSPC
             raise
-        print(f"The disk is full ({error.filename or 'while writing'}): free some space and run again.", file=sys.stderr)
+        print(
+            f"The disk is full ({error.filename or 'while writing'}): free some space and run again.", file=sys.stderr
+        )
         return 1
     return 0
 
 
 def run(config: Config) -> None:
     """Train as configured, from the start or from where an earlier run of the same folder stopped."""
-    from recruiter.engines.local import LocalPolicy, check_model
+    from recruiter.engines.local import LocalPolicy
+    from recruiter.engines.model import check_model
     from recruiter.grpo import Interrupted, Trainer, total_steps
     from recruiter.judges import make_judge
     from recruiter.metrics_logger import RunLog

@@ -1,45 +1,24 @@
 """Knowledge: which words show that a question is about a role's own problem.
 
-`technologies.json` holds technologies (kind, aliases, names that count only in exact case, terms that belong to them, and
-technologies that come `with` them); `topics.json` holds domains and engineering concepts with their terms. A
-`RoleProfile` turns both and the role's own text into weighted evidence, once per role.
+`technologies.json` holds technologies: their kind, aliases, names that count only in this `exact` case ("Go", "Spring"),
+terms that belong to them, and technologies that come `with` them. `topics.json` holds domains and engineering concepts
+with their terms, and the `common_words` that fit every backend role and so tie a question to none. A `RoleProfile` turns
+both and the role's own text into weighted evidence, once per role.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from recruiter.judges.words import FUNCTION_WORDS, phrases, stem_phrase, tokens
+from recruiter.judges.language import FUNCTION_WORDS, phrases, stem, stem_phrase, tokens
 from recruiter.roles import Role
 
 Phrase = tuple[str, ...]
-_HERE = Path(__file__).parent
-
-# Words of any backend role: they fit, but ground nothing.
-COMMON = frozenset(
-    stem(word)
-    for stem in (lambda word: stem_phrase(word)[0],)
-    for word in """
-    service team year test engineer lead product design review run group rule change write keep data share new feature
-    standard build work minute time handle take mentor set call check request report develop cost code server day second
-    hour week month decide define endpoint add include plan make bring limit answer support small system move percent
-    fail learn fix implement cover live choose state read store path hold six stay sign level line operate open need
-    cloud case end owner different local api late client correct break publish follow start common want use create
-    update latency table field error business step see pass map get daily help log tool safe wait stage send way
-    miss long come slow grow several point measure carry available direction database row view old score production
-    response timeout retry load key version value application software backend engineering good best issue problem
-    approach performance scale scalable reliable secure security quality project process technology technical design
-    development environment number result user customer company high low large query queue message event job task job
-    architecture solution strategy requirement experience skill role candidate question manage improve ensure optimize
-    code component module infrastructure platform operation function method type list item page file record source
-    deploy deployment failure crash incident memory worker throughput worker lock cache batch model traffic order
-    """.split()
-)
+LONGEST_PHRASE = 3
 
 
 @dataclass(frozen=True)
@@ -53,49 +32,57 @@ class Technology:
 
 
 class Knowledge:
-    """The technologies and topics, indexed for look-up by phrase."""
+    """The technologies and topics, indexed for look-up."""
 
-    def __init__(self, folder: Path = _HERE) -> None:
-        data = json.loads((folder / "technologies.json").read_text(encoding="utf-8"))
+    def __init__(self, folder: Path = Path(__file__).parent) -> None:
+        catalogue = json.loads((folder / "technologies.json").read_text(encoding="utf-8"))
         topics = json.loads((folder / "topics.json").read_text(encoding="utf-8"))
-        self.minor_kinds = frozenset(data["minor_kinds"])
-        self.common = frozenset(data["common"])
-        self.technologies: dict[str, Technology] = {}
-        self._by_alias: dict[str, str] = {}
-        self._by_exact_alias: dict[str, str] = {}
-        kind_terms = {kind: [stem_phrase(term) for term in terms] for kind, terms in data["kinds"].items()}
-        for name, entry in data["technologies"].items():
-            own_terms = [stem_phrase(term) for term in entry.get("terms", ())]
-            self.technologies[name] = Technology(
-                name, entry["kind"], (*own_terms, *kind_terms[entry["kind"]]), frozenset(entry.get("with", ()))
-            )
-            for alias in (name, *entry.get("aliases", ())):
-                if alias in entry.get("exact", ()):
-                    self._by_exact_alias.setdefault(alias, name)
-                else:
-                    self._by_alias.setdefault(alias.lower(), name)
+        self.minor_kinds = frozenset(catalogue["minor_kinds"])
+        self.common_technologies = frozenset(catalogue["common"])
+        self.common_words = frozenset(stem(word) for word in topics["common_words"].split())
         self.domains = {name: frozenset(map(stem_phrase, terms)) for name, terms in topics["domains"].items()}
         self.concepts = {name: frozenset(map(stem_phrase, terms)) for name, terms in topics["concepts"].items()}
+        self.technologies: dict[str, Technology] = {}
+        self._any_case: dict[str, str] = {}
+        self._exact_case: dict[str, str] = {}
+        for name, entry in catalogue["technologies"].items():
+            terms = (*entry.get("terms", ()), *catalogue["kinds"][entry["kind"]])
+            companions = frozenset(entry.get("with", ()))
+            self.technologies[name] = Technology(name, entry["kind"], tuple(map(stem_phrase, terms)), companions)
+            for alias in (name, *entry.get("aliases", ())):
+                if alias in entry.get("exact", ()):
+                    self._exact_case.setdefault(alias, name)
+                else:
+                    self._any_case.setdefault(alias.lower(), name)
 
     def find_technologies(self, words: list[str]) -> list[tuple[str, int, int]]:
-        """Technologies named in `words`, longest name first at each place: (name, first word, end)."""
+        """Technologies named in `words`, the longest name at each place: (name, index of its first word, end)."""
         found: list[tuple[str, int, int]] = []
         i = 0
         while i < len(words):
-            for n in (3, 2, 1):
+            for n in range(min(LONGEST_PHRASE, len(words) - i), 0, -1):
                 surface = " ".join(words[i : i + n])
-                name = self._by_alias.get(surface.lower()) or self._by_exact_alias.get(surface)
-                if name and len(words[i : i + n]) == n:
+                if name := self._any_case.get(surface.lower()) or self._exact_case.get(surface):
                     found.append((name, i, i + n))
-                    i += n
                     break
             else:
-                i += 1
+                n = 1
+            i += n
         return found
 
-    def named(self, text: str) -> list[str]:
-        """Names of the technologies in `text`, in order, repeats included."""
-        return [name for name, _, _ in self.find_technologies(tokens(text))]
+    def named(self, *texts: str) -> frozenset[str]:
+        """Names of the technologies in `texts`."""
+        return frozenset(name for text in texts for name, _, _ in self.find_technologies(tokens(text)))
+
+    def is_common(self, phrase: Phrase) -> bool:
+        """True if the phrase has only words of any backend role."""
+        return all(s in self.common_words or s in _FUNCTION_STEMS for s in phrase)
+
+    def topics_in(self, topics: dict[str, frozenset[Phrase]], text: set[Phrase], at_least: int) -> frozenset[str]:
+        """Topics of which `text` has at least so many terms that are not common words."""
+        return frozenset(
+            name for name, terms in topics.items() if sum(not self.is_common(t) for t in terms & text) >= at_least
+        )
 
 
 @lru_cache(maxsize=1)
@@ -108,61 +95,98 @@ def knowledge() -> Knowledge:
 class Evidence:
     """What ties a question to a role: where a phrase comes from, and how much it weighs."""
 
-    source: str  # technology, skill, description, associated
+    source: str  # skill, description or associated
     weight: float
+
+
+@dataclass(frozen=True)
+class Grounding:
+    """How a question is tied to a role. `weight` saturates at about 3.6; below 0.5 the question fits any role."""
+
+    weight: float
+    weight_without_names: float
+    core: frozenset[str]
+    minor: frozenset[str]
+    unlisted: frozenset[str]
 
 
 class RoleProfile:
     """Everything the judge needs to know of one role."""
 
     WEIGHTS = {"skill": 1.2, "description": 0.9, "associated": 0.6}
+    # Of terms that the role itself does not use, only so much counts: another role's good question has some as well.
+    MAX_ASSOCIATED = 2.0
 
     def __init__(self, role: Role, known: Knowledge) -> None:
-        own_text = " . ".join((role.title, role.focus, role.description, *role.key_skills))
-        stacked = known.named(" . ".join(role.stack))
-        self.core = frozenset(n for n in stacked if known.technologies[n].kind not in known.minor_kinds)
-        self.listed = frozenset(stacked) | frozenset(known.named(own_text))
-        companions = {c for name in self.listed for c in known.technologies[name].companions}
-        companion_names = frozenset(n for c in companions for n in known.named(c))
-        self.allowed = self.listed | companion_names | known.common
-        self.unknown_stack = frozenset(item.lower() for item in role.stack if not known.named(item))
+        self._known = known
+        own_texts = (role.title, role.focus, role.description, *role.key_skills)
+        stacked = known.named(*role.stack)
+        self.core = frozenset(name for name in stacked if known.technologies[name].kind not in known.minor_kinds)
+        self.listed = stacked | known.named(*own_texts)
+        companions = known.named(*(c for name in self.listed for c in known.technologies[name].companions))
+        self.allowed = self.listed | companions | known.common_technologies
+        self.unknown_stack = tuple(item.lower() for item in role.stack if not known.named(item))
         self.evidence: dict[Phrase, Evidence] = {}
+        self._collect(role, own_texts)
 
-        associated = [term for name in self.listed for term in known.technologies[name].terms]
-        own_phrases = phrases(stem_phrase(own_text))
-        skill_phrases = phrases(stem_phrase(" . ".join((role.focus, *role.key_skills))))
-        self.domains = _matching(known.domains, own_phrases, at_least=3)
-        self.topics = _matching(known.concepts, skill_phrases, at_least=1) | _matching(known.concepts, own_phrases, 3)
-        for name in self.domains:
-            associated.extend(known.domains[name])
-        for name in self.topics:
-            associated.extend(known.concepts[name])
-        self._add("associated", associated)
-        self._add("description", (p for p in phrases(stem_phrase(role.description), 1)))
-        self._add("skill", (p for p in phrases(stem_phrase(" . ".join((role.title, role.focus))), 1)))
+    def _collect(self, role: Role, own_texts: tuple[str, ...]) -> None:
+        known = self._known
+        own = set().union(*(phrases(stem_phrase(text)) for text in own_texts))
+        skills = set().union(*(phrases(stem_phrase(text)) for text in (role.focus, *role.key_skills)))
+        concepts = known.topics_in(known.concepts, skills, 1) | known.topics_in(known.concepts, own, 3)
+        for name in self.listed:
+            self._add("associated", known.technologies[name].terms)
+        for name in known.topics_in(known.domains, own, 3):
+            self._add("associated", known.domains[name])
+        for name in concepts:
+            self._add("associated", known.concepts[name])
+        self._add("description", phrases(stem_phrase(role.description), 1))
+        self._add("skill", phrases(stem_phrase(f"{role.title} {role.focus}"), 1))
         for skill in role.key_skills:
             self._add("skill", phrases(stem_phrase(skill)))
 
     def _add(self, source: str, found: Iterable[Phrase]) -> None:
         for phrase in found:
-            content = [s for s in phrase if s not in _FUNCTION_STEMS]
-            if not content or (len(phrase) > 1 and len(content) < 2):
+            content = sum(s not in _FUNCTION_STEMS for s in phrase)
+            if content == 0 or content < min(2, len(phrase)):
                 continue
-            weight = self.WEIGHTS[source] * (1.5 if len(content) > 1 else 1.0)
-            if all(s in COMMON for s in content):
-                weight *= 0.6 if len(content) > 1 else 0.2
-            known = self.evidence.get(phrase)
-            if known is None or known.weight < weight:
+            weight = self.WEIGHTS[source] * (1.5 if content > 1 else 1.0)
+            if self._known.is_common(phrase):
+                weight *= 0.6 if content > 1 else 0.45 if source == "skill" else 0.2
+            if phrase not in self.evidence or self.evidence[phrase].weight < weight:
                 self.evidence[phrase] = Evidence(source, weight)
 
+    def ground(self, words: list[str]) -> Grounding:
+        """How the words of a question are tied to the role. Each phrase and at most two technologies count, once."""
+        places = self._known.find_technologies(words)
+        named = frozenset(name for name, _, _ in places)
+        found: dict[Phrase, Evidence] = {}
+        start = 0
+        for _, name_start, name_end in (*places, ("", len(words), len(words))):
+            found |= self._find(stem_phrase(" ".join(words[start:name_start])))
+            start = name_end
+        associated = sum(e.weight for e in found.values() if e.source == "associated")
+        own = sum(e.weight for e in found.values() if e.source != "associated")
+        bare = own + min(self.MAX_ASSOCIATED, associated)
+        text = " ".join(words).lower()
+        core, minor = named & self.core, (named & self.listed) - self.core
+        unknown = sum(item in text for item in self.unknown_stack)
+        weight = bare + 0.8 * min(2, len(core) + unknown) + 0.3 * min(1, len(minor))
+        return Grounding(weight, bare, core, minor, named - self.allowed)
 
-_FUNCTION_STEMS = FUNCTION_WORDS | {stem_phrase(word)[0] for word in FUNCTION_WORDS if re.fullmatch(r"\w+", word)}
+    def _find(self, stems: Phrase) -> dict[Phrase, Evidence]:
+        """The evidence in an unbroken run of words, the longest phrase at each place."""
+        found: dict[Phrase, Evidence] = {}
+        i = 0
+        while i < len(stems):
+            for n in range(min(LONGEST_PHRASE, len(stems) - i), 0, -1):
+                if evidence := self.evidence.get(stems[i : i + n]):
+                    found[stems[i : i + n]] = evidence
+                    break
+            else:
+                n = 1
+            i += n
+        return found
 
 
-def _matching(topics: dict[str, frozenset[Phrase]], text: set[Phrase], at_least: int) -> frozenset[str]:
-    """Topics of which at least `at_least` telling terms stand in the text."""
-    return frozenset(
-        name
-        for name, terms in topics.items()
-        if sum(1 for term in terms & text if len(term) > 1 or term[0] not in COMMON) >= at_least
-    )
+_FUNCTION_STEMS = FUNCTION_WORDS | {stem(word) for word in FUNCTION_WORDS}

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from recruiter.judges import words as w
-from recruiter.judges.sense import oddities
+from recruiter.judges.language import FUNCTION_WORDS, language, sentences, stem, stem_phrase, tokens
 
 
 @dataclass(frozen=True)
@@ -30,15 +29,15 @@ class Text:
 
     def __init__(self, raw: str) -> None:
         self.raw = raw.strip().replace("’", "'").replace("‘", "'").replace("“", '"').replace("”", '"')
-        self.sentences = w.sentences(self.raw)
-        self.words = w.tokens(self.raw)
+        self.sentences = sentences(self.raw)
+        self.words = tokens(self.raw)
         self.lower = [word.lower() for word in self.words]
-        self.content = [word for word in self.lower if word not in w.FUNCTION_WORDS]
+        self.content = [word for word in self.lower if word not in FUNCTION_WORDS]
 
     @cached_property
     def stems(self) -> tuple[str, ...]:
         """The stems of all words, hyphens opened."""
-        return w.stem_phrase(self.raw)
+        return stem_phrase(self.raw)
 
     @cached_property
     def asks(self) -> int:
@@ -72,6 +71,10 @@ ORDER_VERBS = (
 ORDER = re.compile(
     rf"(?:^|[,;:]\s+(?:and |then |also |or )*|\b(?:and|then) (?:also )?|\bplease )(?:{ORDER_VERBS})\b", re.IGNORECASE
 )
+ADDED = re.compile(
+    r"\b(?:also|finally|additionally|furthermore|moreover|lastly|secondly|in addition)\b|\band (?:also )?how (?:you|to)\b",
+    re.I,
+)
 YES_NO = re.compile(
     r"^(?:[^?.]*[.,:]\s+)?(?:is|are|was|were|do|does|did|has|have|had|can|could|should|would|will|may|might|must)\s+"
     r"(?!you (?:please )?(?:explain|describe|walk|tell|outline|show|give|share|elaborate))[\w'-]+",
@@ -92,9 +95,19 @@ NOTES = re.compile(
     r"screening questions?)",
     re.IGNORECASE,
 )
-MARKUP = re.compile(r"\*\*|```|^#+\s|###|<\|?/?\w+\|?>|\\n|\n\s*(?:[-*]|\d+[.)])\s|\n\s*\n", re.MULTILINE)
-PLACEHOLDER = re.compile(r"\{\{|\}\}|\[(?:insert|your|name|role|technology)[^\]]*\]|<(?:insert|your)\b|\bTODO\b|\bXXX\b")
+MARKUP = re.compile(
+    r"\n(?=.*\S)|^[A-Z][\w ]{0,25}:\s*\n|\b(?:A|B|Q|Title|Description|Level|Stack|Focus|Answer):|\*\*|```|^#+\s|###|<\|?/?\w+\|?>|\\n|\n\s*(?:[-*]|\d+[.)])\s|\n\s*\n",
+    re.MULTILINE,
+)
+NO_LAST_WORDS = frozenset(
+    "a an the your our their its my every of into onto without per via and or but to than if as".split()
+)
+PLACEHOLDER = re.compile(
+    r"\{\{|\}\}|\[(?:insert|your|name|role|technology)[^\]]*\]|<(?:insert|your)\b|\bTODO\b|\bXXX\b"
+)
 MANIPULATION = re.compile(
+    r"\b(?:any|every|each|this|the following) questions?\b|\b(?:ten|10|full|all) points\b|\baward\w*\b.{0,20}\bpoints?\b|"
+    r"\b(?:criteria|criterion)\b.{0,40}\b(?:confirm|met|satisf)|\b(?:as|i am|i'm) the (?:author|judge|system|developer)\b|"
     r"\bignore\b.{0,30}\b(?:rubric|instruction|previous|above|rule|prompt)|\b(?:rubric|full marks?|full score|"
     r"max(?:imum|imal)? scores?|perfect score|highest (?:score|mark|rating)|top marks|red flags?|penalt(?:y|ies))\b|"
     r"\b(?:relevance|clarity|discriminative)\b\W{0,3}(?:score|10|ten|:|=)|\b10\s*/\s*10\b|\bten out of ten\b|"
@@ -106,11 +119,13 @@ MANIPULATION = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 TRAILING_ORDER = re.compile(
-    rf"^(?:please )?(?:{ORDER_VERBS}|assume|consider|focus|keep|include|be specific|mention|say|think)\b", re.IGNORECASE
+    rf"^(?:please )?(?:{ORDER_VERBS}|assume|consider|focus|keep|include|be specific|mention|say|think|"
+    r"point out|treat|take|suppose|use|start|remember|answer|support|back|defend|be )",
+    re.IGNORECASE,
 )
 BROAD_WORDS = re.compile(
     r"\b(?:from scratch|end[- ]to[- ]end|entire|whole (?:system|platform|stack|architecture)|complete (?:system|platform)|"
-    r"everything|all (?:the )?aspects|comparable to|best practices|overall architecture|in general|fully)\b",
+    r"everything (?:you|about|there)|all (?:the )?aspects|comparable to|best practices|overall architecture|in general|fully)\b",
     re.IGNORECASE,
 )
 BROAD_DESIGN = re.compile(
@@ -131,7 +146,7 @@ def check_broken(text: Text) -> Iterator[Defect]:
     bare = raw.rstrip("\"')]*` ")
     if not bare or bare[-1] not in ".?!":
         yield Defect("broken", 1.0, f"it stops at '{raw[-20:]}' without an ending")
-    elif text.lower[-1] in w.ARTICLES | w.BOUND_PREPOSITIONS | w.CONJUNCTIONS | w.MODALS | {"to", "than", "if", "as"}:
+    elif text.lower[-1] in NO_LAST_WORDS:
         yield Defect("broken", 1.0, f"it ends on '{text.words[-1]}'")
     if bare.endswith(("...", "..")):
         yield Defect("broken", 0.8, "it trails off")
@@ -153,16 +168,17 @@ def check_broken(text: Text) -> Iterator[Defect]:
 def check_asks_nothing(text: Text) -> Iterator[Defect]:
     """A text that neither asks nor orders is no question, whatever mark it ends in."""
     if text.words and not text.asks and not YES_NO.search(text.raw):
-        yield Defect("broken", 0.8, "it asks nothing")
+        yield Defect("broken", 1.0, "it asks nothing")
 
 
 def check_bundled(text: Text) -> Iterator[Defect]:
     """Several questions in one. Two linked halves ("how ..., and why ...") are still one question."""
     marks = text.raw.count("?")
     numbered = len(re.findall(r"(?:^|[\s(])(?:[a-e]|[1-9])[.)]\s", text.raw))
-    severity = max(ramp(marks, 1, 2.5), ramp(text.asks, 2, 4), ramp(numbered, 1, 3))
+    asks = text.asks + len(ADDED.findall(text.raw))
+    severity = max(ramp(marks, 1, 2.5), ramp(asks, 2, 4), ramp(numbered, 1, 3))
     if severity:
-        yield Defect("bundled", severity, f"it asks {max(marks, text.asks, numbered)} things")
+        yield Defect("bundled", severity, f"it asks {max(marks, asks, numbered)} things")
 
 
 def check_length(text: Text) -> Iterator[Defect]:
@@ -170,7 +186,7 @@ def check_length(text: Text) -> Iterator[Defect]:
     count = len(text.words)
     if count > 65:
         yield Defect("too_broad", ramp(count, 65, 110), f"it takes {count} words")
-    longest = max((len(w.tokens(s)) for s in text.sentences), default=0)
+    longest = max((len(tokens(s)) for s in text.sentences), default=0)
     if longest > 42:
         yield Defect("unnatural", 0.5 * ramp(longest, 42, 80), f"one sentence runs to {longest} words")
 
@@ -180,7 +196,7 @@ def check_too_broad(text: Text) -> Iterator[Defect]:
     design = BROAD_DESIGN.search(text.raw)
     words = BROAD_WORDS.search(text.raw)
     listed = max((len(m.group().split(", ")) for m in LIST_OF_THINGS.finditer(text.raw)), default=0)
-    severity = 0.5 * bool(design) + 0.5 * bool(words) + 0.7 * ramp(listed, 3, 6)
+    severity = 0.5 * bool(design) + 0.8 * bool(words) + 0.7 * ramp(listed, 3, 6)
     if severity:
         seen = (words or design).group() if (words or design) else f"a list of {listed} subjects"
         yield Defect("too_broad", min(1.0, severity), f"'{seen}'")
@@ -193,12 +209,14 @@ def check_repeated(text: Text) -> Iterator[Defect]:
     if again:
         share = again / max(1, len(text.lower) - 2)
         yield Defect("repeated", max(ramp(share, 0.02, 0.15), 0.25 * (again > 1)), "runs of words come more than once")
-    bags = [frozenset(map(w.stem, w.tokens(s))) for s in text.sentences]
+    if double := [a for a, b in zip(text.lower, text.lower[1:], strict=False) if a == b and a not in {"that", "had"}]:
+        yield Defect("repeated", 1.0, f"'{double[0]} {double[0]}'")
+    bags = [frozenset(map(stem, tokens(s))) for s in text.sentences]
     for i, one in enumerate(bags):
         if any(len(one) > 4 and len(one & other) > 0.6 * len(one | other) for other in bags[:i]):
             yield Defect("repeated", 1.0, "two sentences say the same")
             break
-    word, count = Counter(map(w.stem, text.content)).most_common(1)[0] if text.content else ("", 0)
+    word, count = Counter(map(stem, text.content)).most_common(1)[0] if text.content else ("", 0)
     if count > 3:
         yield Defect("repeated", ramp(count, 3, 6), f"'{word}' comes {count} times")
 
@@ -224,10 +242,12 @@ def check_word_list(text: Text) -> Iterator[Defect]:
     """Few function words, many commas, long runs of content words: terms, not sentences."""
     if len(text.words) >= 4 and text.function_share < 0.32:
         share = text.function_share
-        yield Defect("unnatural", ramp(0.32 - share, 0.0, 0.12), f"only {share:.0%} of its words hold sentences together")
+        yield Defect(
+            "unnatural", ramp(0.32 - share, 0.0, 0.12), f"only {share:.0%} of its words hold sentences together"
+        )
     run = longest = 0
     for word in re.findall(r"[\w'./+#-]+|[,;:?!()\"]", text.raw):
-        run = 0 if not word[0].isalnum() or word.lower() in w.FUNCTION_WORDS else run + 1
+        run = 0 if not word[0].isalnum() or word.lower() in FUNCTION_WORDS else run + 1
         longest = max(longest, run)
     if longest > 6:
         yield Defect("unnatural", ramp(longest, 6, 10), f"{longest} content words stand in a row")
@@ -236,64 +256,28 @@ def check_word_list(text: Text) -> Iterator[Defect]:
         yield Defect("unnatural", 0.7 * ramp(commas, 3, 6), f"one sentence has {commas} commas")
 
 
-def _clashes(first: str, second: str) -> bool:
-    """True if English does not put `second` after `first`; both lower case."""
-    if first == second:
-        return first not in {"that", "had"}
-    if first in w.ARTICLES:
-        return second in (
-            w.ARTICLES | w.DEMONSTRATIVES | w.PREPOSITIONS | w.FINITE | w.MODALS - {"will", "might", "must"} | w.SUBJECTS
-            | w.CONJUNCTIONS | (w.QUESTION_WORDS - {"who", "why", "what"}) | {"to", "be", "been", "it", "you", "me", "us", "if"}
-        )  # fmt: skip
-    if first in w.BOUND_PREPOSITIONS:
-        return second in (w.PREPOSITIONS - w.SECOND_PREPOSITIONS | w.FINITE | w.MODALS | w.SUBJECTS | w.CONJUNCTIONS | {"to", "be"})
-    if first in w.LOOSE_PREPOSITIONS:
-        return second in w.SUBJECTS | {"of", "be", "if"}
-    if first in w.MODALS:
-        return second in w.MODALS | w.BOUND_PREPOSITIONS | {"to", "is", "are", "was", "were"} or second.endswith("ing")
-    if first in {"is", "are", "was", "were", "do", "does", "did", "has", "have"}:
-        return second in w.MODALS | {"is", "are", "was", "were", "of", "do", "does", "did"} - ({"do"} if first == "have" else set())
-    if first == "to":
-        return second in (
-            w.MODALS | w.FINITE | w.SUBJECTS | w.CONJUNCTIONS | {"of", "for", "with", "at", "if", "to"}
-        )
-    if first in w.CONJUNCTIONS:
-        return second in w.CONJUNCTIONS | {"of"}
-    if first in w.SUBJECTS | {"you"}:
-        return second in {"of", "is", "does", "has"} | (w.SUBJECTS if first != "you" else set()) or second == "was" and first != "i"
-    if first in {"how", "why"}:
-        return second in w.BOUND_PREPOSITIONS | {"of"}
-    return False
-
-
-_FALSE_CLASH = {("i", "was"), ("he", "is"), ("he", "has"), ("he", "was"), ("she", "is"), ("she", "has"), ("she", "was"), ("he", "does"), ("she", "does"), ("of", "a")}
-
-
 def check_word_order(text: Text) -> Iterator[Defect]:
-    """Pairs of function words that no sentence has ("the of", "would is"): shuffled or thrown together."""
-    clashes: list[str] = []
-    for sentence in text.sentences:
-        for part in re.split(r"[,;:?!()\"]|\s[-–—]\s|--", sentence):
-            lower = [word.lower() for word in w.tokens(part)]
-            clashes += [
-                f"{a} {b}" for a, b in zip(lower, lower[1:], strict=False) if _clashes(a, b) and (a, b) not in _FALSE_CLASH
-            ]
-            if lower and lower[-1] in w.ARTICLES | {"of", "and", "or", "into"} and len(lower) > 1:
-                clashes.append(f"{lower[-1]} (end)")
-    if clashes:
-        yield Defect("unnatural", ramp(len(clashes), 0, 2.5), f"'{clashes[0]}' is no English word order")
+    """Words in an order that English does not have: shuffled, or thrown together."""
+    steps = language().transitions(text.raw)
+    if len(steps) < 4:
+        return
+    usual = sum(ratio for ratio, _ in steps) / len(steps)
+    rare = sum(1 for ratio, _ in steps if ratio < -2.0) / len(steps)
+    severity = max(1.0 - ramp(usual, -0.9, -0.1), ramp(rare, 0.14, 0.26))
+    if severity:
+        yield Defect("unnatural", severity, f"'{min(steps)[1]}' is unusual English, and so is more of it")
 
 
 def check_sense(text: Text) -> Iterator[Defect]:
     """Terms combined into nonsense."""
-    odd = [found for sentence in text.sentences for found in oddities(sentence)]
+    odd = list(language().oddities(text.raw))
     if odd:
-        yield Defect("unnatural", ramp(len(odd), 0, 1.3), f"'{odd[0]}' makes no sense")
+        yield Defect("unnatural", ramp(len(odd), 0, 1.15), f"'{odd[0]}' makes no sense")
 
 
 def check_copied(text: Text, source: str) -> Iterator[Defect]:
     """Long verbatim runs of `source` (the role and the instructions, as the generator saw them)."""
-    runs = {tuple(source_words) for source_words in _windows([x.lower() for x in w.tokens(source)], 5)}
+    runs = {tuple(source_words) for source_words in _windows([x.lower() for x in tokens(source)], 5)}
     covered = [False] * len(text.lower)
     for i, window in enumerate(_windows(text.lower, 5)):
         if tuple(window) in runs:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from recruiter.judges.knowledge import RoleProfile, knowledge
+from recruiter.judges.knowledge import Grounding, RoleProfile, knowledge
 from recruiter.judges.prose import CHECKS, YES_NO, Defect, Text, check_copied, ramp
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
@@ -87,7 +87,7 @@ SITUATION: dict[str, tuple[float, re.Pattern[str]]] = {
 }  # fmt: skip
 RECALL = re.compile(
     r"(?:^|[.:,]\s+)(?:and )?(?:what (?:is|are|does|do|was|were) (?!your\b|likely)(?!.{0,60}\byou\b)|what's (?!your)|define\b|"
-    r"(?:who|which|what) (?:\w+ ){0,3}(?:is|are|does|do|was|did|were|has)\b(?!.{0,80}\byou\b)|in which (?:year|version)|"
+    r"(?:who|which|what) (?:(?!should|would|could|might|must)\w+ ){0,3}(?:is|are|does|do|was|did|were|has)\b(?!.{0,80}\byou\b)|in which (?:year|version)|"
     r"name (?:the|three|two|four|five|some|all)\b|list (?:the|three|all|some)\b(?!.{0,80}\byou\b)|when was|who\b|"
     r"what (?:year|command|version|port|keyword)\b)|\bstands? for\b|\bdefault (?:port|value|size|setting)\b|"
     r"\bdifferences? between\b|\bdefinition of\b|\bwhat (?:\w+ )?(?:is|are) called\b|\bmain (?:features|benefits|advantages)\b|"
@@ -100,7 +100,8 @@ SELF_REPORT = re.compile(
     r"thoughts|view|strengths?|career)\b|\btell (?:me|us) about\b|\b(?:describe|share) (?:a|an|your|any) (?:\w+ ){0,3}"
     r"(?:time|project|experience|situation|example|challenge)\b|\bhow familiar\b|\bhave you (?:ever |used |worked )|"
     r"\bdo you (?:usually|typically|normally|generally|handle|keep|stay|approach|manage|ensure|deal)\b|\bup to date\b|"
-    r"\bbest practices\b|\bcolleagues?\b.{0,30}\bdisagree|\bdisagreements?\b|\bchallenging (?:bug|project|problem)\b",
+    r"\bbest practices\b|\bhigh quality\b|\beasy to maintain\b|\bstakeholders?\b|\bnot technical\b|\bisn't technical\b|"
+    r"\bcolleagues?\b.{0,30}\bdisagree|\bdisagreements?\b|\bchallenging (?:bug|project|problem)\b",
     re.IGNORECASE,
 )
 CHATTY = re.compile(
@@ -109,7 +110,9 @@ CHATTY = re.compile(
     r"\bthis role\b|\bour (?:company|team)'s\b|\bin detail\b|\ba detailed\b",
     re.IGNORECASE,
 )
-YES_NO_PHRASE = re.compile(r"\byes or no\b|\btrue or false\b|\bagree\?|\b(?:isn't|doesn't|wouldn't|aren't) (?:it|you|that)\?", re.I)
+YES_NO_PHRASE = re.compile(
+    r"\byes or no\b|\btrue or false\b|\bagree\?|\b(?:isn't|doesn't|wouldn't|aren't) (?:it|you|that)\?", re.I
+)
 
 
 class RubricJudge:
@@ -124,9 +127,12 @@ class RubricJudge:
     def judge(self, role: Role, question: str) -> Judgement:
         """Score one question from 0 to 10 on each criterion; the reasoning names every red flag that was found."""
         text, profile = Text(question), _profile(role)
-        grounding, defects = _ground(text, profile)
+        found = profile.ground(text.words)
+        grounding = ramp(found.weight, 0.3, 3.6)
+        defects = _relevance_defects(found)
         defects += [d for check in CHECKS for d in check(text)]
         defects += check_copied(text, profile.source)
+        defects = [d for d in defects if d.severity > 0]
         concreteness, kinds = _concreteness(text)
         defects += _ask_defects(text, concreteness)
         points = {
@@ -150,42 +156,24 @@ def _profile(role: Role) -> _Profile:
     return _Profile(role)
 
 
-def _ground(text: Text, profile: RoleProfile) -> tuple[float, list[Defect]]:
-    """How far the question is about this role's own problem, from 0 to 1, and what speaks against it."""
-    known = knowledge()
-    defects: list[Defect] = []
-    named = {name for name, _, _ in known.find_technologies(text.words)}
-    listed = named & profile.listed
-    unlisted = sorted(named - profile.allowed)
-    weight = 0.0
-    stems, i = text.stems, 0
-    seen: set[tuple[str, ...]] = set()
-    while i < len(stems):
-        for n in (3, 2, 1):
-            phrase = stems[i : i + n]
-            if len(phrase) == n and (found := profile.evidence.get(phrase)):
-                if phrase not in seen:
-                    weight += found.weight
-                    seen.add(phrase)
-                i += n
-                break
-        else:
-            i += 1
-    lower = f" {text.raw.lower()} "
-    own_unknown = sum(1 for item in profile.unknown_stack if item in lower)
-    weight += 0.8 * min(2, len(listed & profile.core) + own_unknown) + 0.3 * min(1, len(listed - profile.core))
-    grounding = ramp(weight, 0.3, 3.6)
-    generic = 1.0 - ramp(weight, 0.5, 2.2)
-    if generic:
-        defects.append(Defect("generic", generic, "little in it belongs to this role"))
-    if unlisted:
-        beside_own = 0.35 if listed & profile.core and len(unlisted) == 1 else 1.0
-        defects.append(Defect("unlisted_technology", beside_own, ", ".join(unlisted)))
-    if len(named) > 3:
-        defects.append(Defect("unnatural", ramp(len(named), 3, 5), f"it names {len(named)} technologies"))
-    if listed and not listed & profile.core and weight < 2.0:
-        defects.append(Defect("minor_technology", 1.0, ", ".join(sorted(listed))))
-    return grounding, defects
+def _relevance_defects(found: Grounding) -> list[Defect]:
+    """What speaks against the question being about this role's own problem."""
+    defects = [
+        Defect("generic", 1.0 - ramp(found.weight, 0.5, 2.2), "little in it belongs to this role"),
+        Defect(
+            "generic",
+            0.8 - ramp(found.weight_without_names, 0.1, 1.1),
+            "it names technologies but no problem of theirs",
+        ),
+    ]
+    if found.unlisted:
+        beside_own = len(found.unlisted) == 1 and found.core
+        defects.append(Defect("unlisted_technology", 0.35 if beside_own else 1.0, ", ".join(sorted(found.unlisted))))
+    count = len(found.core | found.minor | found.unlisted)
+    defects.append(Defect("unnatural", ramp(count, 3, 5), f"it names {count} technologies"))
+    if found.minor and not found.core and found.weight < 2.0:
+        defects.append(Defect("minor_technology", 1.0, ", ".join(sorted(found.minor))))
+    return defects
 
 
 def _clarity(text: Text) -> float:
@@ -210,12 +198,13 @@ def _ask_defects(text: Text, concreteness: float) -> list[Defect]:
     defects: list[Defect] = []
     last = text.sentences[-1] if text.sentences else ""
     if found := RECALL.search(last) or RECALL.search(text.raw):
-        defects.append(Defect("recall", 1.0 - 0.5 * ramp(concreteness, 0.6, 1.0), f"'{found.group().strip(' .,:')}'"))
+        defects.append(Defect("recall", 1.0 - 0.3 * ramp(concreteness, 0.7, 1.0), f"'{found.group().strip(' .,:')}'"))
     asks_openly = text.asks > 0
     if YES_NO_PHRASE.search(text.raw) or (YES_NO.search(last) and not asks_openly):
         defects.append(Defect("one_word", 1.0, "it can be answered with yes or no"))
     if found := SELF_REPORT.search(text.raw):
-        defects.append(Defect("generic", 0.8, f"'{found.group().strip()}' asks for a story, not for a solution"))
+        severity = 0.8 * (1.0 - ramp(concreteness, 0.3, 0.6))
+        defects.append(Defect("generic", severity, f"'{found.group().strip()}' asks for a story, not for a solution"))
     return defects
 
 
@@ -238,5 +227,7 @@ def _reasoning(defects: list[Defect], kinds: list[str], grounding: float) -> str
     """Readable sentences: every red flag with what was seen, or what was found to be sound."""
     parts = [f"Red flag: {_FLAGS[d.flag][0].text} ({d.detail})." for d in defects]
     tie = "closely" if grounding > 0.8 else "partly" if grounding > 0.4 else "hardly"
-    parts.append(f"It is {tie} tied to the role" + (f" and gives {', '.join(kinds)}." if kinds else " and names no situation."))
+    parts.append(
+        f"It is {tie} tied to the role" + (f" and gives {', '.join(kinds)}." if kinds else " and names no situation.")
+    )
     return " ".join(parts)

@@ -1,0 +1,24 @@
+"""Write the chat prompts that training reads: data/raw -> data/processed. Training does this by itself when needed."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from recruiter.command import command, shown
+from recruiter.config import REPOSITORY
+from recruiter.dataset import format_prompts
+
+
+@command
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--raw", type=Path, default=REPOSITORY / "data/raw", metavar="FOLDER")
+    parser.add_argument("--output", type=Path, default=REPOSITORY / "data/processed", metavar="FOLDER")
+    options = parser.parse_args()
+    for split, written in format_prompts(options.raw, options.output).items():
+        print(f"{shown(options.output / split)}.parquet: {'written' if written else 'already current'}")
+
+
+if __name__ == "__main__":
+    main()

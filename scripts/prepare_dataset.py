@@ -1,0 +1,33 @@
+"""Validate the role records and split them: data/backend_roles.json -> data/raw/{train,test}.parquet."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from recruiter.command import command, shown
+from recruiter.config import REPOSITORY
+from recruiter.dataset import split_roles, write_raw
+from recruiter.roles import LEVELS, load_roles
+
+
+@command
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--roles", type=Path, default=REPOSITORY / "data/backend_roles.json", metavar="FILE")
+    parser.add_argument("--test-size", type=int, default=100, metavar="N", help="roles held out (default 100)")
+    parser.add_argument("--seed", type=int, default=42, metavar="N")
+    parser.add_argument("--output", type=Path, default=REPOSITORY / "data/raw", metavar="FOLDER")
+    options = parser.parse_args()
+
+    roles = load_roles(options.roles)
+    train, test = split_roles(roles, options.test_size, options.seed)
+    paths = write_raw(train, test, options.output)
+    counts = ", ".join(f"{sum(role.level == level for role in test)} {level}" for level in LEVELS)
+    print(f"{len(roles)} roles in {len({role.focus for role in roles})} focus areas are valid.")
+    print(f"Wrote {len(train)} to {shown(paths[0])} and {len(test)} to {shown(paths[1])} (held out: {counts}).")
+    print("Next: python -m src.recruiter.main --config-name=quickstart_config")
+
+
+if __name__ == "__main__":
+    main()

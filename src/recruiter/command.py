@@ -1,0 +1,43 @@
+"""What every command shares: errors as one sentence, Ctrl-C without a stack trace, paths as a person would write them."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from recruiter.config import REPOSITORY
+from recruiter.errors import RecruiterError
+
+
+def command(function: Callable[[], None]) -> Callable[[], None]:
+    """Decorate a script's `main`: print user errors as their one sentence and set the exit status."""
+
+    @functools.wraps(function)
+    def run() -> None:
+        try:
+            function()
+        except RecruiterError as error:
+            print(error, file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            print("\nStopped; what was finished is stored.", file=sys.stderr)
+            sys.exit(130)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            print(
+                f"The disk is full ({error.filename or 'while writing'}): free some space and run again.",
+                file=sys.stderr,
+            )
+            sys.exit(1)
+
+    return run
+
+
+def shown(path: Path) -> str:
+    """A path relative to the repository where it lies inside."""
+    path = path.resolve()
+    return str(path.relative_to(REPOSITORY) if path.is_relative_to(REPOSITORY) else path)

@@ -1,0 +1,186 @@
+"""A causal language model on this machine: finding out whether it can run here, loading it, sampling from it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from peft.tuners.lora import LoraLayer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from recruiter.config import REPOSITORY, SamplingParams
+from recruiter.engines import Sample
+from recruiter.engines.attention import use_group_attention
+from recruiter.engines.linear import pack_for_rollouts
+from recruiter.engines.rollouts import generate_groups
+from recruiter.errors import ConfigError, ModelError
+from recruiter.prompts import Message
+
+ROLLOUT_ROWS = {"cpu": 64, "cuda": 512}  # answers decoded together
+LARGE_MODEL_BYTES = 3e9  # weights on disk above which a machine without a GPU is refused unless asked for
+
+
+class LocalModel:
+    """A frozen causal LM, with or without a LoRA adapter, that writes answers.
+
+    Attributes:
+        causal_lm: the transformers model, adapter layers included once there are any.
+        peft_model: PEFT's wrapper around it; None without an adapter.
+    """
+
+    def __init__(self, path: str, device: str = "auto", dtype: str = "auto", adapter: Path | None = None) -> None:
+        """Load a folder or Hub id, and the adapter in folder `adapter` if given.
+
+        Raises:
+            ModelError: it is missing, no causal LM, or too large for this machine.
+        """
+        check_model(path, device)
+        self.path = path
+        self.device = torch.device(pick_device(device))
+        self.dtype = pick_dtype(dtype, self.device)
+        self.tokenizer, self.causal_lm = load_model(path, self.dtype, self.device)
+        self.stop_ids = stop_token_ids(self.causal_lm, self.tokenizer)
+        use_group_attention(self.causal_lm)
+        self.peft_model: PeftModel | None = None
+        self._shared = self._share_weights()
+        if adapter is not None:
+            self.peft_model = PeftModel.from_pretrained(self.causal_lm, str(adapter))
+
+    def _share_weights(self) -> PreTrainedModel:
+        """On a CPU, a second set of modules over the same tensors, whose linear layers can be laid out for rollouts."""
+        if self.device.type != "cpu":
+            return self.causal_lm
+        tensors = {id(tensor): tensor for tensor in (*self.causal_lm.parameters(), *self.causal_lm.buffers())}
+        return copy.deepcopy(self.causal_lm, tensors)
+
+    @cached_property
+    def rollout_model(self) -> PreTrainedModel:
+        """The modules that decode. Made when first used, by when the adapter is there; they see its later updates."""
+        if self.device.type == "cpu":
+            adapters = {name: m for name, m in self.causal_lm.named_modules() if isinstance(m, LoraLayer)}
+            pack_for_rollouts(self._shared, adapters)
+        return self._shared
+
+    def encode(self, messages: list[Message]) -> list[int]:
+        """Token ids of a chat prompt, ready for the answer."""
+        ids: list[int] = self.tokenizer.apply_chat_template(  # type: ignore[assignment]
+            messages, add_generation_prompt=True, return_dict=False
+        )
+        return ids
+
+    def sample(
+        self, prompts: Sequence[list[Message]], group_size: int, sampling: SamplingParams, seed: int
+    ) -> Iterator[list[Sample]]:
+        """Yield `group_size` samples for each prompt, in order. The same seed gives the same samples."""
+        generator = torch.Generator().manual_seed(seed)
+        uniforms = torch.rand(len(prompts), group_size, sampling.max_generate_length, generator=generator)
+        step = max(1, ROLLOUT_ROWS[self.device.type] // group_size)
+        self.rollout_model.eval()
+        for start in range(0, len(prompts), step):
+            part = slice(start, start + step)
+            encoded = [self.encode(messages) for messages in prompts[part]]
+            for group in generate_groups(
+                self.rollout_model, encoded, group_size, sampling, self.stop_ids, uniforms[part]
+            ):
+                yield [Sample(self._text(c.token_ids), c.token_ids, c.logprobs, c.finished) for c in group]
+
+    def _text(self, token_ids: list[int]) -> str:
+        return str(self.tokenizer.decode(token_ids, skip_special_tokens=True)).strip()
+
+
+def adapter_base(adapter: Path) -> str:
+    """The base model that an adapter was trained on.
+
+    Raises:
+        ModelError: the folder holds no adapter.
+    """
+    try:
+        return str(json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"])
+    except (OSError, KeyError, json.JSONDecodeError) as error:
+        raise ModelError(f"There is no adapter at {adapter}: {error}.") from None
+
+
+def check_model(path: str, device: str = "auto") -> None:
+    """Find out from small files whether `path` can be trained here, before anything heavy is loaded.
+
+    Raises:
+        ModelError: a folder without a model, something that is no causal LM, or a model too large for a machine
+            without a GPU.
+    """
+    folder = REPOSITORY / path
+    quickstart = "To see the whole path run on any machine, without a GPU or a key: make quickstart"
+    if not folder.is_dir() and (path.startswith(("exports/", "checkpoints/", ".", "/")) or path.count("/") != 1):
+        raise ModelError(
+            f"There is no model folder at trainer.policy.model.path={path}: download one with "
+            f"`python scripts/download_model.py`, or name another folder or Hub id. {quickstart}"
+        )
+    try:
+        config = AutoConfig.from_pretrained(str(folder) if folder.is_dir() else path)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ModelError(f"trainer.policy.model.path={path} cannot be read as a model: {reason}") from None
+    if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise ModelError(
+            f"trainer.policy.model.path={path} is a {config.model_type} model, not a causal language model; name one "
+            f"such as Qwen/Qwen3-4B-Instruct-2507."
+        )
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder.is_dir() else 0
+    if device == "auto" and size > LARGE_MODEL_BYTES and not torch.cuda.is_available():
+        raise ModelError(
+            f"{path} has {size / 1e9:.1f} GB of weights and this machine has no GPU; trainer.device=cpu insists. "
+            f"{quickstart}"
+        )
+
+
+def load_model(path: str, dtype: torch.dtype, device: torch.device) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    """Tokenizer and causal LM from a folder or the Hub."""
+    folder = REPOSITORY / path
+    source = str(folder) if folder.is_dir() else path
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    if not tokenizer.chat_template:
+        raise ModelError(f"{path} has no chat template; use an instruct model.")
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype).to(device).eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    return tokenizer, model
+
+
+def stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Every token that ends an answer: the tokenizer's and the generation config's."""
+    configured = model.generation_config.eos_token_id if model.generation_config else None
+    ids = configured if isinstance(configured, list) else [configured]
+    return sorted({token for token in (*ids, tokenizer.eos_token_id) if token is not None})
+
+
+def pick_device(wanted: str) -> str:
+    """`auto` is the GPU where there is one.
+
+    Raises:
+        ConfigError: a GPU is asked for and there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("trainer.device=cuda, but torch sees no GPU on this machine; write auto or cpu.")
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
+    """`auto` is bfloat16 on a GPU; on a CPU, whichever of bfloat16 and float32 multiplies faster here."""
+    if wanted != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
+    if device.type == "cuda":
+        return torch.bfloat16
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        left, right = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
+        left @ right
+        start = time.perf_counter()
+        left @ right
+        seconds[dtype] = time.perf_counter() - start
+    return torch.bfloat16 if seconds[torch.bfloat16] < 0.8 * seconds[torch.float32] else torch.float32
