@@ -118,7 +118,7 @@ class _JsonLines:
     def __init__(self, path: Path, keep_until_step: int) -> None:
         kept = []
         if keep_until_step and path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="utf-8").split("\n"):
                 try:
                     if json.loads(line)["step"] <= keep_until_step:
                         kept.append(line)
@@ -140,7 +140,7 @@ class _JsonLines:
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """All whole lines of a JSON-lines file; a torn last line is left out."""
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in filter(None, path.read_text(encoding="utf-8").split("\n")):
         try:
             rows.append(json.loads(line))
         except json.JSONDecodeError:

@@ -28,13 +28,12 @@ def _group_attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     layout: PackedRows | Prefill | Decode | None = None,
-    sliding_window: int | None = None,
     softcap: float | None = None,
-    **_: object,
+    **kwargs: object,
 ) -> tuple[Tensor, None]:
     """The registered function: query (B, H, T, D), key and value (B, K, T, D) -> (B, T, H, D)."""
-    if layout is None or sliding_window is not None or softcap is not None:
-        raise NotImplementedError("this attention needs a layout and knows no sliding window or soft cap")
+    if layout is None or softcap is not None or kwargs.get("position_bias") is not None or "s_aux" in kwargs:
+        raise NotImplementedError("this attention needs a layout and knows no soft cap, position bias or sinks")
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     output = layout.attend(module.layer_idx, query, key, value, scale)  # type: ignore[arg-type]
     return output.transpose(1, 2).contiguous(), None
@@ -178,7 +177,7 @@ class Decode:
         prompt_weights_NKgP = self._to_groups(weights[..., :prompt_length])
         from_prompt = self._to_rows(prompt_weights_NKgP @ self.prompts.values[layer], heads // kv_heads)
         output = from_prompt + weights[..., prompt_length:] @ own_value
-        return output.view(rows, heads, 1, size)
+        return output.reshape(rows, heads, 1, size)
 
     def _to_groups(self, rows_AKRX: Tensor) -> Tensor:
         """(A, K, R, X) -> (N, K, G * R, X), zeros where an answer has finished."""

@@ -17,9 +17,8 @@ from torch import Tensor
 
 from recruiter.config import Config, SamplingParams
 from recruiter.engines import Sample, TokenSums, TrainGroup, UpdateResult
-from recruiter.engines.attention import PackedRows
-from recruiter.engines.head import token_logprobs
-from recruiter.engines.model import LocalModel
+from recruiter.engines.model import LocalModel, group_logprobs
+from recruiter.engines.plain import plain_logprobs
 from recruiter.errors import ModelError
 from recruiter.grpo import token_losses
 from recruiter.prompts import Message
@@ -127,17 +126,9 @@ class LocalPolicy:
         """Log-probabilities and entropies (T,) of all answer tokens of the group, answer after answer."""
         prompt = self.local.encode(group.messages)
         answers = [sample.token_ids for sample in group.samples]
-        layout = PackedRows([len(prompt)], [[len(answer) for answer in answers]], self.device)
-        ids = torch.tensor([prompt + [token for answer in answers for token in answer]], device=self.device)
-        hidden = self.local.causal_lm.get_decoder()(
-            input_ids=ids, position_ids=layout.position_ids_BT, use_cache=False, layout=layout
-        ).last_hidden_state
-        head = self.local.causal_lm.get_output_embeddings()
-        targets = ids[0, len(prompt) :]
         temperature = self.config.generator.sampling_params.temperature
-        return token_logprobs(
-            hidden.flatten(0, 1)[layout.predictors], head.weight, getattr(head, "bias", None), targets, temperature
-        )
+        compute = group_logprobs if self.local.shares_prompts else plain_logprobs
+        return compute(self.local.causal_lm, prompt, answers, temperature)
 
     def _flat(self, rows: list[list[float]]) -> Tensor:
         return torch.tensor([value for row in rows for value in row], device=self.device)

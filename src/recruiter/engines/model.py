@@ -12,18 +12,24 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
+from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from recruiter.config import REPOSITORY, SamplingParams
 from recruiter.engines import Sample
-from recruiter.engines.attention import use_group_attention
+from recruiter.engines.attention import PackedRows, use_group_attention
+from recruiter.engines.head import token_logprobs
 from recruiter.engines.linear import pack_for_rollouts
+from recruiter.engines.plain import generate_plain, plain_logprobs
 from recruiter.engines.rollouts import generate_groups
 from recruiter.errors import ConfigError, ModelError
 from recruiter.prompts import Message
 
 ROLLOUT_ROWS = {"cpu": 64, "cuda": 512}  # answers decoded together
+MIN_WINDOW = 4096  # a narrower sliding window could cut into a prompt and its answer
+AGREEMENT = {torch.float32: 1e-4, torch.bfloat16: 0.1}  # mean difference of log-probabilities that is rounding
 LARGE_MODEL_BYTES = 3e9  # weights on disk above which a machine without a GPU is refused unless asked for
 
 
@@ -47,7 +53,7 @@ class LocalModel:
         self.dtype = pick_dtype(dtype, self.device)
         self.tokenizer, self.causal_lm = load_model(path, self.dtype, self.device)
         self.stop_ids = stop_token_ids(self.causal_lm, self.tokenizer)
-        use_group_attention(self.causal_lm)
+        self.shares_prompts = enable_group_attention(self.causal_lm)
         self.peft_model: PeftModel | None = None
         self._shared = self._share_weights()
         if adapter is not None:
@@ -55,7 +61,7 @@ class LocalModel:
 
     def _share_weights(self) -> PreTrainedModel:
         """On a CPU, a second set of modules over the same tensors, whose linear layers can be laid out for rollouts."""
-        if self.device.type != "cpu":
+        if self.device.type != "cpu" or not self.shares_prompts:
             return self.causal_lm
         tensors = {id(tensor): tensor for tensor in (*self.causal_lm.parameters(), *self.causal_lm.buffers())}
         return copy.deepcopy(self.causal_lm, tensors)
@@ -63,7 +69,7 @@ class LocalModel:
     @cached_property
     def rollout_model(self) -> PreTrainedModel:
         """The modules that decode. Made when first used, by when the adapter is there; they see its later updates."""
-        if self.device.type == "cpu":
+        if self._shared is not self.causal_lm:
             adapters = {name: m for name, m in self.causal_lm.named_modules() if isinstance(m, LoraLayer)}
             pack_for_rollouts(self._shared, adapters)
         return self._shared
@@ -86,13 +92,56 @@ class LocalModel:
         for start in range(0, len(prompts), step):
             part = slice(start, start + step)
             encoded = [self.encode(messages) for messages in prompts[part]]
-            for group in generate_groups(
-                self.rollout_model, encoded, group_size, sampling, self.stop_ids, uniforms[part]
-            ):
+            if self.shares_prompts:
+                groups = generate_groups(
+                    self.rollout_model, encoded, group_size, sampling, self.stop_ids, uniforms[part]
+                )
+            else:
+                groups = generate_plain(
+                    self.rollout_model, encoded, group_size, sampling, self.stop_ids, seed + start
+                )
+            for group in groups:
                 yield [Sample(self._text(c.token_ids), c.token_ids, c.logprobs, c.finished) for c in group]
 
     def _text(self, token_ids: list[int]) -> str:
         return str(self.tokenizer.decode(token_ids, skip_special_tokens=True)).strip()
+
+
+def enable_group_attention(model: PreTrainedModel) -> bool:
+    """Switch group-shared prompts on if the model computes the same with them; return whether it does.
+
+    The answer comes from trying: a prompt with two answers, packed, against each answer alone.
+    """
+    if 0 < (getattr(model.config, "sliding_window", None) or 0) < MIN_WINDOW:
+        return False
+    original = model.config._attn_implementation
+    prompt, answers = [5, 6, 7, 8, 9, 10, 11], [[12, 13, 14], [15, 16, 17, 18]]
+    try:
+        with torch.no_grad():
+            expected = torch.cat([plain_logprobs(model, prompt, [answer], 1.0)[0] for answer in answers])
+            use_group_attention(model)
+            packed = group_logprobs(model, prompt, answers, 1.0)[0]
+        if (expected - packed).abs().mean() < AGREEMENT[model.dtype]:
+            return True
+    except (NotImplementedError, RuntimeError, AttributeError, TypeError, ValueError):
+        pass
+    model.set_attn_implementation(original)
+    return False
+
+
+def group_logprobs(
+    model: PreTrainedModel, prompt: list[int], answers: Sequence[list[int]], temperature: float
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities and entropies (T,) of all answer tokens, computing the shared prompt once."""
+    device = next(model.parameters()).device
+    layout = PackedRows([len(prompt)], [[len(answer) for answer in answers]], device)
+    ids = torch.tensor([prompt + [token for answer in answers for token in answer]], device=device)
+    hidden = model.get_decoder()(
+        input_ids=ids, position_ids=layout.position_ids_BT, use_cache=False, layout=layout
+    ).last_hidden_state
+    head = model.get_output_embeddings()
+    answer_states = hidden.flatten(0, 1)[layout.predictors]
+    return token_logprobs(answer_states, head.weight, getattr(head, "bias", None), ids[0, len(prompt) :], temperature)
 
 
 def adapter_base(adapter: Path) -> str:
@@ -143,6 +192,7 @@ def load_model(path: str, dtype: torch.dtype, device: torch.device) -> tuple[Pre
     """Tokenizer and causal LM from a folder or the Hub."""
     folder = REPOSITORY / path
     source = str(folder) if folder.is_dir() else path
+    transformers_logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(source)
     if not tokenizer.chat_template:
         raise ModelError(f"{path} has no chat template; use an instruct model.")

@@ -1,9 +1,9 @@
 """Knowledge: which words show that a question is about a role's own problem.
 
-`technologies.json` holds technologies: their kind, aliases, names that count only in this `exact` case ("Go", "Spring"),
+`technologies.json` holds technologies: their kind, aliases, names that count only in this `exact` case ("Go"),
 terms that belong to them, and technologies that come `with` them. `topics.json` holds domains and engineering concepts
-with their terms, and the `common_words` that fit every backend role and so tie a question to none. A `RoleProfile` turns
-both and the role's own text into weighted evidence, once per role.
+with their terms, and the `common_words` that fit every backend role and so tie a question to none. A `RoleProfile`
+turns both and the role's own text into weighted evidence, once per role.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from recruiter.roles import Role
 
 Phrase = tuple[str, ...]
 LONGEST_PHRASE = 3
+WEIGHTS = {"skill": 1.2, "description": 0.9, "associated": 0.6}
+# Of terms that the role itself does not use, only so much counts: another role's good question has some as well.
+MAX_ASSOCIATED = 2.0
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Grounding:
-    """How a question is tied to a role. `weight` saturates at about 3.6; below 0.5 the question fits any role."""
+    """How a question is tied to a role: `weight` is saturated at 3.6, below 0.5 it fits any role; `terms` counts."""
 
     weight: float
     weight_without_names: float
+    terms: int
     core: frozenset[str]
     minor: frozenset[str]
     unlisted: frozenset[str]
@@ -112,10 +116,6 @@ class Grounding:
 
 class RoleProfile:
     """Everything the judge needs to know of one role."""
-
-    WEIGHTS = {"skill": 1.2, "description": 0.9, "associated": 0.6}
-    # Of terms that the role itself does not use, only so much counts: another role's good question has some as well.
-    MAX_ASSOCIATED = 2.0
 
     def __init__(self, role: Role, known: Knowledge) -> None:
         self._known = known
@@ -150,7 +150,7 @@ class RoleProfile:
             content = sum(s not in _FUNCTION_STEMS for s in phrase)
             if content == 0 or content < min(2, len(phrase)):
                 continue
-            weight = self.WEIGHTS[source] * (1.5 if content > 1 else 1.0)
+            weight = WEIGHTS[source] * (1.5 if content > 1 else 1.0)
             if self._known.is_common(phrase):
                 weight *= 0.6 if content > 1 else 0.45 if source == "skill" else 0.2
             if phrase not in self.evidence or self.evidence[phrase].weight < weight:
@@ -167,12 +167,13 @@ class RoleProfile:
             start = name_end
         associated = sum(e.weight for e in found.values() if e.source == "associated")
         own = sum(e.weight for e in found.values() if e.source != "associated")
-        bare = own + min(self.MAX_ASSOCIATED, associated)
+        bare = own + min(MAX_ASSOCIATED, associated)
         text = " ".join(words).lower()
         core, minor = named & self.core, (named & self.listed) - self.core
         unknown = sum(item in text for item in self.unknown_stack)
         weight = bare + 0.8 * min(2, len(core) + unknown) + 0.3 * min(1, len(minor))
-        return Grounding(weight, bare, core, minor, named - self.allowed)
+        terms = sum(e.weight >= WEIGHTS["associated"] for e in found.values())
+        return Grounding(weight, bare, terms, core, minor, named - self.allowed)
 
     def _find(self, stems: Phrase) -> dict[Phrase, Evidence]:
         """The evidence in an unbroken run of words, the longest phrase at each place."""

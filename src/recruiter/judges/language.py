@@ -18,34 +18,41 @@ _WORD_OR_MARK = re.compile(WORD.pattern + r"|[,.?!:;]", re.ASCII)
 _SENTENCE_END = re.compile(r"(?<=[.?!])[\"')\]]*\s+(?=[\"'(]?[A-Z0-9])")
 
 
-def _words(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
+    """The words of a list that is written as one string."""
     return frozenset(text.split())
 
 
-ARTICLES = _words("a an the your our their its my every")
-FUNCTION_WORDS = ARTICLES | _words(
-    "this these those that each of into onto without within per via among during upon between in on at by for with from "
-    "across under over through against toward towards about around would should could can will must might may cannot "
-    "can't won't is are was were has does did isn't aren't wasn't doesn't didn't hasn't be been being have had do having "
-    "i he she we they you it me him us them and or but nor how what which why when where who whose to not no as if so "
-    "than then there here after before since until while because although though unless once whether both either neither "
-    "all any some such more most less least few much many other another same own only also still yet just even very too "
-    "ever never always often again back up down out off above below near like one two three first next last however "
-    "therefore instead rather his her hers yours ours theirs itself yourself themselves despite except besides along "
-    "behind beyond inside outside it's you're they're we're you'd don't let's shouldn't wouldn't couldn't haven't that's "
-    "what's there's"
+ARTICLES = word_set("a an the your our their its my every")
+FUNCTION_WORDS = ARTICLES | word_set(
+    "this these those that each of into onto without within per via among during upon between in on at by for with "
+    "from across under over through against toward towards about around would should could can will must might may "
+    "cannot can't won't is are was were has does did isn't aren't wasn't doesn't didn't hasn't be been being have "
+    "had do having i he she we they you it me him us them and or but nor how what which why when where who whose to "
+    "not no as if so than then there here after before since until while because although though unless once "
+    "whether both either neither all any some such more most less least few much many other another same own only "
+    "also still yet just even very too ever never always often again back up down out off above below near like one "
+    "two three first next last however therefore instead rather his her hers yours ours theirs itself yourself "
+    "themselves despite except besides along behind beyond inside outside it's you're they're we're you'd don't "
+    "let's shouldn't wouldn't couldn't haven't that's what's there's"
+)
+
+_AUXILIARIES = word_set("would should could can do did will might must")
+_SUBJECTS = word_set("you we they")
+_ADVERBS = word_set(
+    "not also then even still rather first actually now ever never always only just instead both all either then"
 )
 
 _PLURALS = (
-    ("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("ss", "ss"), ("us", "us"), ("is", "is"),
-    ("s", ""),
+    ("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("ss", "ss"), ("us", "us"),
+    ("is", "is"), ("s", ""),
 )  # fmt: skip
 _ENDINGS = (
     ("iations", ""), ("iation", ""), ("ization", "iz"), ("isation", "iz"), ("ations", ""), ("ation", ""), ("tion", "t"),
     ("sion", "s"), ("ement", ""), ("ment", ""), ("ency", "en"), ("ent", "en"), ("ancy", "an"), ("ability", ""),
     ("able", ""), ("ibility", ""), ("ible", ""), ("ically", ""), ("ical", ""), ("ing", ""), ("ied", "y"), ("ed", ""),
-    ("ness", ""), ("ure", ""), ("ise", "iz"), ("ize", "iz"), ("ate", ""), ("er", ""), ("or", ""), ("ly", ""), ("al", ""),
-    ("ity", ""),
+    ("ness", ""), ("ure", ""), ("ise", "iz"), ("ize", "iz"), ("ate", ""), ("er", ""), ("or", ""), ("ly", ""),
+    ("al", ""), ("ity", ""),
 )  # fmt: skip
 # Words that would fall together with others of another meaning ("lead a team", "the leader's lease").
 _KEPT = {"leader": "leader", "leaders": "leader", "ordering": "ordering", "server": "server", "servers": "server"}
@@ -96,26 +103,24 @@ def phrases(stems: tuple[str, ...], longest: int = 3) -> set[tuple[str, ...]]:
 class Language:
     """The tables of `language.json`."""
 
-    UNSEEN = -3.0
-
-    def __init__(self, path: Path = Path(__file__).with_name("language.json")) -> None:
-        data = json.loads(path.read_text(encoding="utf-8"))
+    def __init__(self) -> None:
+        data = json.loads(Path(__file__).with_name("language.json").read_text(encoding="utf-8"))
         self._class_of = {word: name for name, listed in data["classes"].items() for word in listed.split()}
         self._follows: dict[str, dict[str, float]] = data["follows"]
         sense = data["sense"]
-        self._properties, self._events, self._actions = (_words(sense[k]) for k in ("properties", "events", "actions"))
-        self._handling, self._effects, self._circumstances = (
-            frozenset(map(stem, sense[key].split())) for key in ("handling", "effects", "circumstances")
-        )
+        self._properties, self._events = word_set(sense["properties"]), word_set(sense["events"])
+        self._actions, self._things, self._acts_on = (word_set(sense[key]) for key in ("actions", "things", "acts_on"))
+        self._handling = frozenset(map(stem, sense["handling"].split()))
         self._objects = {stem(v): frozenset(map(stem, nouns.split())) for v, nouns in sense["objects"].items()}
 
     def transitions(self, text: str) -> list[tuple[float, str]]:
-        """Each step from one word to the next: how usual it is (log2, chance is 0, clipped to -4..3), and the two words."""
+        """Each step from one word to the next: how usual it is (log2, chance is 0, from -9 to 5), and the two words."""
         steps: list[tuple[float, str]] = []
         before, before_word = "<s>", ""
         for word in _WORD_OR_MARK.findall(text):
             here = self._symbol(word, before)
-            steps.append((self._follows.get(before, {}).get(here, self.UNSEEN), f"{before_word} {word}".strip()))
+            follows = self._follows.get(before, {"*": -2.0})
+            steps.append((follows.get(here, follows["*"]), f"{before_word} {word}".strip()))
             before, before_word = ("<s>", "") if here in {".", "?"} else (here, word)
         return steps
 
@@ -139,13 +144,30 @@ class Language:
 
     def oddities(self, text: str) -> Iterator[str]:
         """Word groups that make no sense, as they stand in `text`."""
-        rules = (self._handled_property, self._acting_property, self._owned_by_event, self._done_by_property)
+        rules = (
+            self._no_verb,
+            self._handled_property,
+            self._acting_property,
+            self._owned_by_event,
+            self._done_by_property,
+        )
         for part in re.split(r"[,;:?!.()\"]+(?:\s|$)", text):
             words = tokens(part)
             lower = [word.lower() for word in words]
             for i in range(len(lower) - 1):
                 if end := next((end for rule in rules if (end := rule(lower, i))), 0):
                     yield " ".join(words[i:end])
+
+    def _no_verb(self, lower: list[str], i: int) -> int:
+        """End of "would you metadata" at `i`, or 0: after an auxiliary and its subject there must be a verb."""
+        if lower[i] not in _AUXILIARIES or lower[i + 1] not in _SUBJECTS:
+            return 0
+        end = next((j for j in range(i + 2, len(lower)) if lower[j] not in _ADVERBS and not lower[j].endswith("ly")), 0)
+        if not end:
+            return 0
+        kind = lower[end] if lower[end] in FUNCTION_WORDS else self._class_of.get(lower[end], "V")
+        is_verb = kind in {"be", "have", "do", "like", "back"} or (kind not in FUNCTION_WORDS and "V" in kind)
+        return 0 if is_verb else end + 1
 
     def _handled_property(self, lower: list[str], i: int) -> int:
         """End of "cache the throughput", "rotate the session" at `i`, or 0."""
@@ -173,12 +195,12 @@ class Language:
             return 0
         head, end = _head(lower, i + 2)
         of_property = lower[i] in self._properties and head in self._properties
-        of_event = head in self._events and stem(lower[i]) not in self._circumstances
+        of_event = lower[i] in self._things and head in self._events
         return end if end - i <= 4 and (of_property or of_event) else 0
 
     def _done_by_property(self, lower: list[str], i: int) -> int:
         """End of "claimed by only one trade-off", "coded by a durable outage" at `i`, or 0."""
-        if lower[i + 1] != "by" or not lower[i].endswith("ed") or stem(lower[i]) in self._effects:
+        if lower[i + 1] != "by" or lower[i] not in self._acts_on:
             return 0
         head, end = _head(lower, i + 2)
         return end if head in self._properties or head in self._events else 0
@@ -191,7 +213,7 @@ def language() -> Language:
 
 
 def _head(lower: list[str], start: int) -> tuple[str, int]:
-    """The last word of the noun group at `start` ("the old training latency" -> "latency"), and where the group ends."""
+    """The last word of the noun group at `start` ("the old latency" -> "latency"), and where it ends."""
     while start < len(lower) and (lower[start] in ARTICLES or lower[start] in {"only", "one", "this", "that", "any"}):
         start += 1
     end = start

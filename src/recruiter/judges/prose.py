@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from recruiter.judges.language import FUNCTION_WORDS, language, sentences, stem, stem_phrase, tokens
+from recruiter.judges import wording
+from recruiter.judges.language import FUNCTION_WORDS, language, sentences, stem, tokens, word_set
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,9 @@ class Text:
         self.content = [word for word in self.lower if word not in FUNCTION_WORDS]
 
     @cached_property
-    def stems(self) -> tuple[str, ...]:
-        """The stems of all words, hyphens opened."""
-        return stem_phrase(self.raw)
-
-    @cached_property
     def asks(self) -> int:
         """How many things the text asks for: inverted questions, and orders such as "Explain ..."."""
-        return sum(len(INVERSION.findall(s)) + len(ORDER.findall(s)) for s in self.sentences)
+        return sum(len(wording.INVERSION.findall(s)) + len(wording.ORDER.findall(s)) for s in self.sentences)
 
     @property
     def function_share(self) -> float:
@@ -55,86 +51,9 @@ def ramp(value: float, start: float, end: float) -> float:
     return min(1.0, max(0.0, (value - start) / (end - start)))
 
 
-_AUXILIARY = r"(?:would|do|does|did|should|can|could|will|might|must|is|are|was|were|has|have|'d)"
-_CLAUSE_START = r"(?:^|[,;:.(]\s+|\b(?:and|or|but|so|then|yet|in|for|at|by|from|to|on|under|of|ms|s)\s+)[\"']?"
-INVERSION = re.compile(
-    rf"{_CLAUSE_START}(?:(?:how|what|why)(?:\s+(?!you\b|we\b|the\b)[\w'/-]+){{0,4}}?|which(?:\s+(?!{_AUXILIARY}\b)[\w'/-]+){{1,5}}?)"
-    rf"\s+(?:{_AUXILIARY}|takes?|go(?:es)?|happens?|fails?|breaks?|keeps?|makes?|wins?|stops?|decides?)\b"
-    rf"|\b(?:how|what|which|why|where|when|who|whose)(?:'d|\s+{_AUXILIARY})\s+(?:you|we|the|a|an|your|our|it|they|this|that|each|one)\b"
-    r"|^(?:which|where|when|who|whose)\b",
-    re.IGNORECASE,
-)
-ORDER_VERBS = (
-    "explain|describe|outline|compare|design|propose|sketch|estimate|decide|list|show|walk (?:me|us) through|"
-    "tell (?:me|us)|name|define|justify|argue|suggest|discuss|diagnose|write|identify|choose|pick|plan|give|state"
-)
-ORDER = re.compile(
-    rf"(?:^|[,;:]\s+(?:and |then |also |or )*|\b(?:and|then) (?:also )?|\bplease )(?:{ORDER_VERBS})\b", re.IGNORECASE
-)
-ADDED = re.compile(
-    r"\b(?:also|finally|additionally|furthermore|moreover|lastly|secondly|in addition)\b|\band (?:also )?how (?:you|to)\b",
-    re.I,
-)
-YES_NO = re.compile(
-    r"^(?:[^?.]*[.,:]\s+)?(?:is|are|was|were|do|does|did|has|have|had|can|could|should|would|will|may|might|must)\s+"
-    r"(?!you (?:please )?(?:explain|describe|walk|tell|outline|show|give|share|elaborate))[\w'-]+",
-    re.IGNORECASE,
-)
-CHAT = re.compile(
-    r"^\W*(?:sure|certainly|of course|absolutely|okay|ok|great|here (?:is|are)|here's|below (?:is|are)|the following|"
-    r"i(?:'d| would) be happy|as an ai|thank you|thanks|hello|hi|dear|good (?:morning|afternoon)|i hope|"
-    r"question\s*\d*\s*[:.)]|q\s*\d*\s*[:.)]|screening question|technical question|title:|\d+[.)]\s|[-*#>`|])",
-    re.IGNORECASE,
-)
-NOTES = re.compile(
-    r"\b(?:(?:expected|good|sample|model|ideal|correct|strong|suggested)? ?answers?\s*:|(?:the|a|an) (?:correct |good |ideal "
-    r"|strong |expected )?answer (?:is|would|should|could|might|includes|covers)|"
-    r"this question|these questions|(?:good|strong|weak|ideal) candidates?|strong ones|difficulty\s*:|skills tested|"
-    r"expected time|time limit\s*:|hint\s*:|note\s*:|answer key|rubric\s*:|follow-?up\s*:|explanation\s*:|solution\s*:|"
-    r"let me know|hope this helps|feel free|question for (?:this|the) role|for this role|the candidate|the interviewer|"
-    r"screening questions?)",
-    re.IGNORECASE,
-)
-MARKUP = re.compile(
-    r"\n(?=.*\S)|^[A-Z][\w ]{0,25}:\s*\n|\b(?:A|B|Q|Title|Description|Level|Stack|Focus|Answer):|\*\*|```|^#+\s|###|<\|?/?\w+\|?>|\\n|\n\s*(?:[-*]|\d+[.)])\s|\n\s*\n",
-    re.MULTILINE,
-)
-NO_LAST_WORDS = frozenset(
-    "a an the your our their its my every of into onto without per via and or but to than if as".split()
-)
-PLACEHOLDER = re.compile(
-    r"\{\{|\}\}|\[(?:insert|your|name|role|technology)[^\]]*\]|<(?:insert|your)\b|\bTODO\b|\bXXX\b"
-)
-MANIPULATION = re.compile(
-    r"\b(?:any|every|each|this|the following) questions?\b|\b(?:ten|10|full|all) points\b|\baward\w*\b.{0,20}\bpoints?\b|"
-    r"\b(?:criteria|criterion)\b.{0,40}\b(?:confirm|met|satisf)|\b(?:as|i am|i'm) the (?:author|judge|system|developer)\b|"
-    r"\bignore\b.{0,30}\b(?:rubric|instruction|previous|above|rule|prompt)|\b(?:rubric|full marks?|full score|"
-    r"max(?:imum|imal)? scores?|perfect score|highest (?:score|mark|rating)|top marks|red flags?|penalt(?:y|ies))\b|"
-    r"\b(?:relevance|clarity|discriminative)\b\W{0,3}(?:score|10|ten|:|=)|\b10\s*/\s*10\b|\bten out of ten\b|"
-    r"\b(?:system|assistant|user|developer)\s*:|\bdear (?:judge|grader|evaluator|rater)|"
-    r"\b(?:judge|grader|evaluator|rater|reviewer)s?\b.{0,30}\b(?:score|rate|give|award|must|should)|"
-    r"\b(?:score|rate|grade|mark)\b.{0,20}\b(?:this|question|answer|response|it)\b.{0,30}\b(?:high|10|ten|full|max|perfect|excellent)|"
-    r"\b(?:discriminative|not (?:a )?generic|isn't generic|not yes/no)\b|\byou are (?:a|an|the) (?:judge|grader|evaluator)|"
-    r"\boverall_?score\b|\"?scores?\"?\s*[:=]",
-    re.IGNORECASE | re.DOTALL,
-)
-TRAILING_ORDER = re.compile(
-    rf"^(?:please )?(?:{ORDER_VERBS}|assume|consider|focus|keep|include|be specific|mention|say|think|"
-    r"point out|treat|take|suppose|use|start|remember|answer|support|back|defend|be )",
-    re.IGNORECASE,
-)
-BROAD_WORDS = re.compile(
-    r"\b(?:from scratch|end[- ]to[- ]end|entire|whole (?:system|platform|stack|architecture)|complete (?:system|platform)|"
-    r"everything (?:you|about|there)|all (?:the )?aspects|comparable to|best practices|overall architecture|in general|fully)\b",
-    re.IGNORECASE,
-)
-BROAD_DESIGN = re.compile(
-    r"\b(?:design|build|building|create|creating|implement|architect|develop|designing)\s+(?:(?:a|an|the|our|your|out)\s+)?"
-    r"(?:[\w-]+\s+){0,5}?(?:system|platform|site|exchange|marketplace|application|app|backend|architecture|product|"
-    r"infrastructure|services?|solution|cluster|stack)\b",
-    re.IGNORECASE,
-)
-LIST_OF_THINGS = re.compile(r"(?:[\w'./+#-]+(?: [\w'./+#-]+){0,3}, ){2,}(?:and |or )?[\w'-]+")
+NO_LAST_WORDS = word_set("a an the your our their its my every of into onto without per via and or but to than if as")
+# A sentence that starts with a small letter; "e.g." and "vs." are no ends.
+FRAGMENT = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\betc)[.?]\s+[a-z][a-z]+")
 
 
 def check_broken(text: Text) -> Iterator[Defect]:
@@ -146,17 +65,22 @@ def check_broken(text: Text) -> Iterator[Defect]:
     bare = raw.rstrip("\"')]*` ")
     if not bare or bare[-1] not in ".?!":
         yield Defect("broken", 1.0, f"it stops at '{raw[-20:]}' without an ending")
-    elif text.lower[-1] in NO_LAST_WORDS:
-        yield Defect("broken", 1.0, f"it ends on '{text.words[-1]}'")
+    for words in filter(None, map(tokens, text.sentences)):
+        if words[-1].lower() in NO_LAST_WORDS:
+            yield Defect("broken", 1.0, f"a sentence ends on '{words[-1]}'")
+    if re.search(r"[.,;:]\s*\?|\?\s*[.,;:]|,\s*[.,]", raw):
+        yield Defect("broken", 0.7, "marks stand side by side")
     if bare.endswith(("...", "..")):
         yield Defect("broken", 0.8, "it trails off")
-    if PLACEHOLDER.search(raw):
+    if wording.PLACEHOLDER.search(raw):
         yield Defect("broken", 1.0, "a placeholder was left in")
     if raw[0].islower() and not re.match(r"[a-z]+[A-Z0-9./_]|[a-z]\w*\(", raw):
         yield Defect("broken", 0.6, "it starts in the middle of a sentence")
     if raw.count("(") != raw.count(")") or raw.count('"') % 2:
         yield Defect("broken", 0.4, "a bracket or quotation mark is not closed")
-    strange = sum(1 for c in raw if not (c.isascii() or c.isalpha() and c < "ɐ" or c in "–—…µ€£×≥≤°§"))
+    if fragments := [s for s in text.sentences if len(tokens(s)) < 3] + FRAGMENT.findall(raw):
+        yield Defect("broken", min(1.0, 0.6 * len(fragments)), f"'{fragments[0]}' is no sentence")
+    strange = sum(1 for c in raw if not (c.isascii() or (c.isalpha() and c < "ɐ") or c in "–—…µ€£×≥≤°§"))
     if strange > 0.02 * len(raw):
         yield Defect("broken", ramp(strange / len(raw), 0.0, 0.15), "it has characters that are no English prose")
     if any(len(word) > 32 for word in text.words):
@@ -167,15 +91,15 @@ def check_broken(text: Text) -> Iterator[Defect]:
 
 def check_asks_nothing(text: Text) -> Iterator[Defect]:
     """A text that neither asks nor orders is no question, whatever mark it ends in."""
-    if text.words and not text.asks and not YES_NO.search(text.raw):
+    if text.words and not text.asks and not wording.YES_NO.search(text.raw):
         yield Defect("broken", 1.0, "it asks nothing")
 
 
 def check_bundled(text: Text) -> Iterator[Defect]:
     """Several questions in one. Two linked halves ("how ..., and why ...") are still one question."""
     marks = text.raw.count("?")
-    numbered = len(re.findall(r"(?:^|[\s(])(?:[a-e]|[1-9])[.)]\s", text.raw))
-    asks = text.asks + len(ADDED.findall(text.raw))
+    numbered = len(wording.NUMBERED.findall(text.raw))
+    asks = text.asks + len(wording.ADDED_ASK.findall(text.raw))
     severity = max(ramp(marks, 1, 2.5), ramp(asks, 2, 4), ramp(numbered, 1, 3))
     if severity:
         yield Defect("bundled", severity, f"it asks {max(marks, asks, numbered)} things")
@@ -193,10 +117,10 @@ def check_length(text: Text) -> Iterator[Defect]:
 
 def check_too_broad(text: Text) -> Iterator[Defect]:
     """A whole system to be designed, or a list of subjects to be covered."""
-    design = BROAD_DESIGN.search(text.raw)
-    words = BROAD_WORDS.search(text.raw)
-    listed = max((len(m.group().split(", ")) for m in LIST_OF_THINGS.finditer(text.raw)), default=0)
-    severity = 0.5 * bool(design) + 0.8 * bool(words) + 0.7 * ramp(listed, 3, 6)
+    design = wording.BROAD_DESIGN.search(text.raw)
+    words = wording.BROAD_SCOPE.search(text.raw)
+    listed = max((len(m.group().split(", ")) for m in wording.LISTED_THINGS.finditer(text.raw)), default=0)
+    severity = 0.5 * bool(design) + 0.9 * bool(words) + 0.7 * ramp(listed, 3, 6)
     if severity:
         seen = (words or design).group() if (words or design) else f"a list of {listed} subjects"
         yield Defect("too_broad", min(1.0, severity), f"'{seen}'")
@@ -223,18 +147,22 @@ def check_repeated(text: Text) -> Iterator[Defect]:
 
 def check_extra_text(text: Text) -> Iterator[Defect]:
     """A greeting, a label, an answer, notes or markup around the question."""
-    for pattern, detail in ((CHAT, "it opens with '{}'"), (NOTES, "it holds '{}'"), (MARKUP, "it holds markup")):
+    for pattern, detail in (
+        (wording.CHAT, "it opens with '{}'"),
+        (wording.NOTES, "it holds '{}'"),
+        (wording.MARKUP, "it holds markup or several lines"),
+    ):
         if found := pattern.search(text.raw):
             yield Defect("extra_text", 1.0, detail.format(found.group().strip()[:30]))
     last_mark = text.raw.rfind("?")
     rest = text.raw[last_mark + 1 :].strip("\"')] \n")
-    if last_mark >= 0 and rest and not TRAILING_ORDER.match(rest):
+    if last_mark >= 0 and rest and not wording.TRAILING_ORDER.match(rest):
         yield Defect("extra_text", ramp(len(rest.split()), 0, 8), "text follows the question")
 
 
 def check_manipulation(text: Text) -> Iterator[Defect]:
     """Text that speaks to the judge instead of the candidate."""
-    if found := MANIPULATION.search(text.raw):
+    if found := wording.MANIPULATION.search(text.raw):
         yield Defect("manipulation", 1.0, f"'{found.group().strip()[:30]}'")
 
 
@@ -249,8 +177,8 @@ def check_word_list(text: Text) -> Iterator[Defect]:
     for word in re.findall(r"[\w'./+#-]+|[,;:?!()\"]", text.raw):
         run = 0 if not word[0].isalnum() or word.lower() in FUNCTION_WORDS else run + 1
         longest = max(longest, run)
-    if longest > 6:
-        yield Defect("unnatural", ramp(longest, 6, 10), f"{longest} content words stand in a row")
+    if longest > 7:
+        yield Defect("unnatural", ramp(longest, 7, 11), f"{longest} content words stand in a row")
     commas = max((s.count(",") for s in text.sentences), default=0)
     if commas > 3:
         yield Defect("unnatural", 0.7 * ramp(commas, 3, 6), f"one sentence has {commas} commas")
@@ -262,10 +190,11 @@ def check_word_order(text: Text) -> Iterator[Defect]:
     if len(steps) < 4:
         return
     usual = sum(ratio for ratio, _ in steps) / len(steps)
-    rare = sum(1 for ratio, _ in steps if ratio < -2.0) / len(steps)
-    severity = max(1.0 - ramp(usual, -0.9, -0.1), ramp(rare, 0.14, 0.26))
+    rare = sum(ratio < -2.0 for ratio, _ in steps) / len(steps)
+    severity = max(1.0 - ramp(usual, -0.4, 0.05), ramp(rare, 0.18, 0.3))
     if severity:
-        yield Defect("unnatural", severity, f"'{min(steps)[1]}' is unusual English, and so is more of it")
+        oddest = [pair for ratio, pair in sorted(steps) if " " in pair][:2]
+        yield Defect("unnatural", severity, f"words follow each other as in {' and '.join(map(repr, oddest))}")
 
 
 def check_sense(text: Text) -> Iterator[Defect]:
@@ -275,20 +204,27 @@ def check_sense(text: Text) -> Iterator[Defect]:
         yield Defect("unnatural", ramp(len(odd), 0, 1.15), f"'{odd[0]}' makes no sense")
 
 
-def check_copied(text: Text, source: str) -> Iterator[Defect]:
-    """Long verbatim runs of `source` (the role and the instructions, as the generator saw them)."""
-    runs = {tuple(source_words) for source_words in _windows([x.lower() for x in tokens(source)], 5)}
+COPIED_RUN = 5
+
+
+def runs(text: str) -> frozenset[tuple[str, ...]]:
+    """Every run of words in `text` that is long enough to count as copied."""
+    return frozenset(_windows([word.lower() for word in tokens(text)]))
+
+
+def check_copied(text: Text, source: frozenset[tuple[str, ...]]) -> Iterator[Defect]:
+    """Verbatim runs of `source`, the `runs` of what the generator was shown."""
     covered = [False] * len(text.lower)
-    for i, window in enumerate(_windows(text.lower, 5)):
-        if tuple(window) in runs:
-            covered[i : i + 5] = [True] * 5
+    for i, window in enumerate(_windows(text.lower)):
+        if window in source:
+            covered[i : i + COPIED_RUN] = [True] * COPIED_RUN
     share = sum(covered) / max(1, len(covered))
     if share:
         yield Defect("copied", ramp(share, 0.15, 0.5), f"{share:.0%} of its words are runs of the role's text")
 
 
-def _windows(items: list[str], size: int) -> list[list[str]]:
-    return [items[i : i + size] for i in range(len(items) - size + 1)]
+def _windows(words: list[str]) -> list[tuple[str, ...]]:
+    return [tuple(words[i : i + COPIED_RUN]) for i in range(len(words) - COPIED_RUN + 1)]
 
 
 CHECKS: tuple[Callable[[Text], Iterator[Defect]], ...] = (

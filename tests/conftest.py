@@ -1,0 +1,37 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from recruiter.config import Config
+from recruiter.roles import LEVELS, Role
+
+
+@pytest.fixture
+def role() -> Callable[..., Role]:
+    """A factory of valid roles: `role(3)` is always the same role, keyword arguments change fields."""
+
+    def make(index: int = 0, **changes: object) -> Role:
+        record: dict[str, object] = {
+            "id": f"role-{index:03d}",
+            "title": f"Backend Engineer, Area {index}",
+            "level": LEVELS[index % len(LEVELS)],
+            "focus": f"focus {index % 7}",
+            "stack": ["Python", "PostgreSQL"],
+            "description": f"Own service number {index} and keep its queue short.",
+            "key_skills": ["index design", "backpressure"],
+        }
+        return Role.model_validate({**record, **changes})
+
+    return make
+
+
+@pytest.fixture
+def config() -> Config:
+    """Default settings with the one value that has no default."""
+    settings = Config()
+    settings.trainer.policy.model.path = "exports/starter"
+    return settings

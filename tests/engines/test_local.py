@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from recruiter.config import Config, LoraConfig, ModelConfig, OptimizerConfig, PolicyConfig, SamplingParams, TrainerConfig
+from recruiter.engines import Sample, TrainGroup
+from recruiter.engines.local import LocalPolicy
+from recruiter.errors import ModelError
+from recruiter.grpo import token_losses
+from recruiter.prompts import Message
+from tests.engines.test_model import sequence_logprobs
+
+MESSAGES = [Message(role="user", content="Which index?")]
+
+
+def policy_for(folder: Path, rank: int = 4, lr: float = 1e-3, **algorithm: object) -> LocalPolicy:
+    model = ModelConfig(path=str(folder), dtype="float32")
+    lora, optimizer = LoraConfig(rank=rank), OptimizerConfig(lr=lr)
+    trainer = TrainerConfig(policy=PolicyConfig(model=model, lora=lora, optimizer_config=optimizer), device="cpu")
+    for name, value in algorithm.items():
+        setattr(trainer.algorithm, name, value)
+    config = Config(trainer=trainer)
+    config.generator.sampling_params = SamplingParams(12, temperature=0.9)
+    return LocalPolicy(config)
+
+
+def random_adapter(policy: LocalPolicy) -> None:
+    """Give B a value: it starts at zero, where A has no gradient."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in policy.model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.05)
+
+
+def sampled_group(policy: LocalPolicy, seed: int = 0) -> TrainGroup:
+    samples = next(policy.sample([MESSAGES], 3, policy.config.generator.sampling_params, seed))
+    return TrainGroup(MESSAGES, samples, [1.0, -0.5, -0.5])
+
+
+def gradients(policy: LocalPolicy) -> dict[str, torch.Tensor]:
+    return {name: p.grad.clone() for name, p in policy.model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("use_kl", [False, True])
+def test_gradient_equals_autograd_through_each_whole_sequence(tiny_folder: Path, use_kl: bool) -> None:
+    policy = policy_for(tiny_folder, use_kl_loss=use_kl, kl_loss_coef=0.1)
+    random_adapter(policy)
+    group = sampled_group(policy)
+    sums = policy.forward_backward(group)
+    got = gradients(policy)
+    policy.optimizer.zero_grad()
+
+    model, prompt = policy.local.causal_lm, policy.local.encode(MESSAGES)
+    model.set_attn_implementation("sdpa")
+
+    def scaled(answer: list[int]) -> torch.Tensor:
+        logits = model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1] / 0.9
+        return logits.log_softmax(dim=-1).gather(1, torch.tensor(answer)[:, None]).squeeze(1)
+
+    total = torch.zeros(())
+    for sample, advantage in zip(group.samples, group.advantages, strict=True):
+        logprobs = scaled(sample.token_ids)
+        with torch.no_grad(), policy.model.disable_adapter():
+            reference = scaled(sample.token_ids) if use_kl else None
+        advantages = torch.full_like(logprobs, advantage)
+        total = total + token_losses(logprobs, logprobs.detach(), advantages, 0.2, 0.2, reference, 0.1).loss_T.sum()
+    total.backward()
+    expected = gradients(policy)
+    assert got.keys() == expected.keys()
+    for name, gradient in expected.items():
+        assert (got[name] - gradient).norm() <= 1e-4 * gradient.norm(), name
+    assert sums.loss == pytest.approx(total.item(), rel=1e-4)
+    assert (sums.kl > 0) == use_kl
+
+
+def test_groups_add_up_and_are_normalised_once(tiny_folder: Path) -> None:
+    policy = policy_for(tiny_folder)
+    random_adapter(policy)
+    first, second = sampled_group(policy, 0), sampled_group(policy, 1)
+    policy.forward_backward(first)
+    alone = gradients(policy)
+    policy.forward_backward(second)
+    both = gradients(policy)
+    policy.optimizer.zero_grad()
+    policy.forward_backward(second)
+    for name, gradient in gradients(policy).items():
+        assert torch.allclose(both[name], alone[name] + gradient, atol=1e-6)
+    tokens = first.tokens + second.tokens
+    norm = torch.stack([gradient.norm() for gradient in both.values()]).norm().item() / tokens
+    policy.forward_backward(first)
+    assert policy.optim_step(tokens).grad_norm == pytest.approx(norm, rel=1e-4)
+
+
+def test_an_update_is_seen_by_the_next_rollouts_at_once(tiny_folder: Path) -> None:
+    policy = policy_for(tiny_folder, lr=1e-5)
+    random_adapter(policy)
+    group = sampled_group(policy)
+    before = policy.logprobs(group)
+    policy.forward_backward(group)
+    policy.optim_step(group.tokens)
+    after = policy.logprobs(group)
+    assert before != after
+    sums = policy.forward_backward(sampled_group(policy))
+    assert sums.ratio / sums.tokens == pytest.approx(1.0, abs=1e-4)
+    assert sums.max_ratio == pytest.approx(1.0, abs=1e-3)
+
+
+def test_old_logprobs_give_the_clipped_ratio(tiny_folder: Path) -> None:
+    policy = policy_for(tiny_folder)
+    group = sampled_group(policy)
+    shifted = [[p - 1.0 for p in row] for row in policy.logprobs(group)]
+    sums = policy.forward_backward(TrainGroup(group.messages, group.samples, group.advantages, shifted))
+    positive = len(group.samples[0].token_ids)
+    assert sums.clipped == positive  # ratio e: beyond the range, and only a positive advantage is held back
+
+
+def test_training_moves_probability_towards_what_was_rewarded(tiny_folder: Path) -> None:
+    policy = policy_for(tiny_folder, lr=5e-3)
+    group = sampled_group(policy)
+    before = [sum(row) for row in policy.logprobs(group)]
+    for _ in range(5):
+        policy.forward_backward(group)
+        policy.optim_step(group.tokens)
+    after = [sum(row) for row in policy.logprobs(group)]
+    assert after[0] > before[0]
+    assert after[1] < before[1]
+
+
+def test_save_and_load_continue_exactly(tiny_folder: Path, tmp_path: Path) -> None:
+    policy = policy_for(tiny_folder)
+    group = sampled_group(policy)
+    policy.forward_backward(group)
+    policy.optim_step(group.tokens)
+    (tmp_path / "policy").mkdir()
+    policy.save(tmp_path / "policy")
+    other = policy_for(tiny_folder)
+    other.load(tmp_path / "policy")
+    for each in (policy, other):
+        each.forward_backward(group)
+        each.optim_step(group.tokens)
+    assert policy.logprobs(group) == other.logprobs(group)
+    assert [s.text for s in sampled_group(policy, 5).samples] == [s.text for s in sampled_group(other, 5).samples]
+
+
+def test_an_adapter_of_another_rank_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    policy_for(tiny_folder, rank=4).save(tmp_path)
+    with pytest.raises(ModelError, match="does not fit .* with LoRA rank 2"):
+        policy_for(tiny_folder, rank=2).load(tmp_path)
+
+
+def test_policy_without_adapter_training_is_the_base_model(tiny_folder: Path) -> None:
+    policy = policy_for(tiny_folder)
+    policy.local.causal_lm.set_attn_implementation("sdpa")
+    prompt = policy.local.encode(MESSAGES)
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
+    answer = [40, 50, 60]
+    expected = sequence_logprobs(base, prompt, answer)
+    assert torch.allclose(sequence_logprobs(policy.local.causal_lm, prompt, answer), expected, atol=1e-6)
+
+
+def test_sampling_is_repeatable_and_text_has_no_special_tokens(tiny_folder: Path) -> None:
+    policy = policy_for(tiny_folder)
+    first, again = sampled_group(policy, 7).samples, sampled_group(policy, 7).samples
+    assert first == again
+    assert all(isinstance(sample, Sample) and "<|end|>" not in sample.text for sample in first)

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from recruiter.config import SamplingParams
+from recruiter.engines.head import token_logprobs
+from recruiter.engines.model import LocalModel, check_model, enable_group_attention, group_logprobs
+from recruiter.engines.plain import generate_plain, plain_logprobs
+from recruiter.engines.rollouts import _invert_cumulative, _truncate, generate_groups
+from recruiter.errors import ModelError
+from tests.engines.conftest import tiny_model
+
+PROMPT = [5, 9, 17, 33, 65, 129]
+ANSWERS = [[7, 8, 2], [11, 12, 13, 14, 15], [19]]
+
+
+def sequence_logprobs(model: torch.nn.Module, prompt: list[int], answer: list[int]) -> torch.Tensor:
+    """The oracle: one forward pass over one whole sequence, nothing shared."""
+    logits = model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
+    return logits.log_softmax(dim=-1).gather(1, torch.tensor(answer)[:, None]).squeeze(1)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3", "qwen2", "mistral", "gpt_neox", "olmo2", "qwen3_moe", "granite"])
+def test_group_pass_equals_a_plain_forward_of_each_sequence(kind: str) -> None:
+    changes = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16} if kind == "qwen3_moe" else {}
+    model = tiny_model(kind, **changes)
+    with torch.no_grad():
+        expected = torch.cat([sequence_logprobs(model, PROMPT, answer) for answer in ANSWERS])
+        assert enable_group_attention(model)
+        got, entropies = group_logprobs(model, PROMPT, ANSWERS, 1.0)
+    assert (got - expected).abs().max() <= 1e-5
+    assert (entropies > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [("mistral", {"sliding_window": 8}), ("cohere", {"logit_scale": 0.5}), ("gemma2", {"final_logit_softcapping": 5.0})],
+)
+def test_models_that_cannot_share_a_prompt_are_noticed_and_computed_as_they_are(kind: str, changes: dict) -> None:
+    model = tiny_model(kind, **changes)
+    with torch.no_grad():
+        expected = torch.cat([sequence_logprobs(model, PROMPT, answer) for answer in ANSWERS])
+        assert not enable_group_attention(model)
+        got, _ = plain_logprobs(model, PROMPT, ANSWERS, 1.0)
+    assert (got - expected).abs().max() <= 1e-5
+
+
+def test_token_logprobs_and_their_gradient_equal_autograd_through_the_logits() -> None:
+    torch.manual_seed(0)
+    hidden = torch.randn(9, 16, requires_grad=True)
+    weight, targets, upstream = torch.randn(40, 16), torch.randint(0, 40, (9,)), torch.randn(9)
+    expected = (hidden @ weight.T / 0.7).log_softmax(dim=-1).gather(1, targets[:, None]).squeeze(1)
+    (expected_grad,) = torch.autograd.grad((expected * upstream).sum(), hidden)
+    got, entropies = token_logprobs(hidden, weight, None, targets, 0.7)
+    (grad,) = torch.autograd.grad((got * upstream).sum(), hidden)
+    assert torch.allclose(got, expected, atol=1e-6)
+    assert torch.allclose(grad, expected_grad, atol=1e-5)
+    probs = (hidden @ weight.T / 0.7).softmax(dim=-1)
+    assert torch.allclose(entropies, -(probs * probs.log()).sum(dim=-1), atol=1e-5)
+
+
+def test_token_logprobs_do_not_depend_on_the_chunk_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden, weight, targets = torch.randn(10, 8), torch.randn(30, 8), torch.randint(0, 30, (10,))
+    whole, _ = token_logprobs(hidden, weight, None, targets, 1.0)
+    monkeypatch.setattr("recruiter.engines.head.CHUNK_ELEMENTS", 3 * 30)
+    assert torch.allclose(token_logprobs(hidden, weight, None, targets, 1.0)[0], whole)
+
+
+def test_greedy_rollouts_equal_transformers_generate(tiny_folder: Path) -> None:
+    local = LocalModel(str(tiny_folder), device="cpu", dtype="float32")
+    prompts = [PROMPT, PROMPT[:3], [200, 100, 50, 25]]
+    groups = generate_groups(
+        local.rollout_model, prompts, 2, SamplingParams(12, temperature=0.0), [2], torch.zeros(3, 2, 12)
+    )
+    local.causal_lm.set_attn_implementation("sdpa")
+    for prompt, group in zip(prompts, groups, strict=True):
+        ids = torch.tensor([prompt])
+        expected = local.causal_lm.generate(ids, max_new_tokens=12, do_sample=False, pad_token_id=0, eos_token_id=2)
+        assert group[0].token_ids == group[1].token_ids == expected[0, len(prompt) :].tolist()
+
+
+def test_rollout_logprobs_are_those_of_the_training_pass(tiny_folder: Path) -> None:
+    local = LocalModel(str(tiny_folder), device="cpu", dtype="float32")
+    sampling = SamplingParams(20, temperature=0.8)
+    stop_ids = [2, *range(200, 300)]
+    uniforms = torch.rand(2, 4, 20, generator=torch.Generator().manual_seed(0))
+    groups = generate_groups(local.rollout_model, [PROMPT, PROMPT[:2]], 4, sampling, stop_ids, uniforms)
+    assert len({len(c.token_ids) for group in groups for c in group}) > 1  # some ended early, the batch shrank
+    for prompt, group in zip([PROMPT, PROMPT[:2]], groups, strict=True):
+        with torch.no_grad():
+            got, _ = group_logprobs(local.causal_lm, prompt, [c.token_ids for c in group], 0.8)
+        assert torch.allclose(got, torch.tensor([p for c in group for p in c.logprobs]), atol=1e-4)
+
+
+def test_what_a_prompt_gets_does_not_depend_on_its_neighbours(tiny_folder: Path) -> None:
+    local = LocalModel(str(tiny_folder), device="cpu", dtype="float32")
+    uniforms, sampling = torch.rand(3, 4, 16), SamplingParams(16)
+    prompts = [PROMPT, PROMPT[1:], PROMPT[2:]]
+    together = generate_groups(local.rollout_model, prompts, 4, sampling, [2], uniforms)
+    alone = [generate_groups(local.rollout_model, [p], 4, sampling, [2], u[None])[0] for p, u in zip(prompts, uniforms)]
+    assert [[c.token_ids for c in g] for g in together] == [[c.token_ids for c in g] for g in alone]
+
+
+def test_plain_rollouts_stop_at_the_end_token_and_repeat_with_the_seed() -> None:
+    model = tiny_model("llama")
+    first = generate_plain(model, [PROMPT], 4, SamplingParams(30), [2, 3], seed=1)
+    assert first == generate_plain(model, [PROMPT], 4, SamplingParams(30), [2, 3], seed=1)
+    assert first != generate_plain(model, [PROMPT], 4, SamplingParams(30), [2, 3], seed=2)
+    for completion in first[0]:
+        assert completion.finished == (completion.token_ids[-1] in (2, 3))
+        assert not {2, 3} & set(completion.token_ids[:-1])
+
+
+def test_sampling_follows_the_distribution() -> None:
+    weights = torch.zeros(1, 1000)
+    weights[0, [3, 300, 999]] = torch.tensor([0.2, 0.5, 0.3])
+    drawn = _invert_cumulative(weights.expand(20_000, -1), torch.rand(20_000, generator=torch.Generator().manual_seed(0)))
+    shares = torch.bincount(drawn, minlength=1000)[[3, 300, 999]] / 20_000
+    assert torch.allclose(shares, torch.tensor([0.2, 0.5, 0.3]), atol=0.015)
+
+
+def test_sampling_never_draws_a_token_without_weight_at_the_edges() -> None:
+    weights = torch.zeros(2, 600)
+    weights[0, 10], weights[1, 599] = 1.0, 1.0
+    for uniform in (0.0, 0.5, 0.99999994):
+        assert _invert_cumulative(weights, torch.full((2,), uniform)).tolist() == [10, 599]
+
+
+def test_top_k_and_top_p_keep_the_likeliest_tokens() -> None:
+    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
+    assert torch.isfinite(_truncate(logits, SamplingParams(1, top_k=2))).tolist() == [[True, True, False, False]]
+    assert torch.isfinite(_truncate(logits, SamplingParams(1, top_p=0.7))).tolist() == [[True, True, False, False]]
+    assert torch.isfinite(_truncate(logits, SamplingParams(1, top_p=0.4))).tolist() == [[True, False, False, False]]
+
+
+def test_a_missing_folder_offers_the_quickstart() -> None:
+    with pytest.raises(ModelError, match=r"exports/nothing.*make quickstart"):
+        check_model("exports/nothing")
+
+
+def test_a_model_that_is_no_causal_lm_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')
+    with pytest.raises(ModelError, match="vit model, not a causal language model"):
+        check_model(str(tmp_path))
+
+
+def test_a_large_model_without_a_gpu_is_refused_unless_insisted(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recruiter.engines.model.LARGE_MODEL_BYTES", 1)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ModelError, match=r"no GPU; trainer\.device=cpu insists"):
+        check_model(str(tiny_folder), "auto")
+    check_model(str(tiny_folder), "cpu")
