@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from recruiter.command import command, shown
-from recruiter.config import REPOSITORY, JudgeConfig, SamplingParams
+from recruiter.config import REPOSITORY, JudgeConfig, SamplingParams, load_config
 from recruiter.dataset import read_raw
 from recruiter.evaluation import Contestant, evaluate, find_contestant, training_run
 from recruiter.judges import make_judge
@@ -37,7 +37,8 @@ def main() -> None:
     roles = load_roles(options.roles) if options.roles else read_raw(REPOSITORY / "data/raw/test.parquet")
     contestants = [find_contestant(name, options.checkpoint) for name in options.model]
     runs = [run for run in map(training_run, contestants) if run]
-    sampling = SamplingParams(**runs[0]["config"]["generator"]["sampling_params"]) if runs else SamplingParams()
+    trained_with = runs[0]["config"]["generator"]["sampling_params"] if runs else {}
+    sampling = SamplingParams(**trained_with) if runs else load_config("train_config").generator.sampling_params
     judge = make_judge(JudgeConfig(provider=options.judge, model=None))
     console = Console()
     with Progress(console=console) as bars:

@@ -243,7 +243,7 @@ def test_early_stop_without_validation_is_refused(config, off):
     [
         ("trainer.epoch=3", "trainer.epochs"),
         ("trainer.policy.optimizer_config.learning_rate=1e-4", "trainer.policy.optimizer_config.lr"),
-        ("wandb.project=x", None),
+        ("wandb=x", None),
         ("generator.n_sample_per_prompt=4", "generator.n_samples_per_prompt"),
         ("trainer.lr=1e-4", "trainer.policy.optimizer_config.lr"),
     ],

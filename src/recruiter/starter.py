@@ -76,12 +76,10 @@ def _fetch_gguf(folder: Path) -> Path:
 
 def _convert(gguf: Path, folder: Path) -> None:
     """Read the GGUF file and save a model of the same configuration: a model read from GGUF cannot be saved as it is."""
+    os.environ.setdefault("TQDM_DISABLE", "1")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
-    os.environ.setdefault("TQDM_DISABLE", "1")
     tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
     quantised = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
     settings = {key: value for key, value in quantised.config.to_dict().items() if key != "quantization_config"}

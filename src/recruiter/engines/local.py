@@ -6,6 +6,7 @@ merged, so there is nothing to synchronise after an update and no rounding that 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -47,7 +48,9 @@ class LocalPolicy:
             task_type="CAUSAL_LM",
         )
         causal_lm = self.local.causal_lm
-        self.model: PeftModel = get_peft_model(causal_lm, settings)  # type: ignore[assignment]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # PEFT reads a name that transformers is renaming
+            self.model: PeftModel = get_peft_model(causal_lm, settings)  # type: ignore[assignment]
         self.model.peft_config["default"].base_model_name_or_path = trainer.policy.model.path
         if trainer.gradient_checkpointing:
             causal_lm.gradient_checkpointing_enable()

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from recruiter.judges import wording
-from recruiter.judges.language import FUNCTION_WORDS, language, sentences, stem, tokens, word_set
+from recruiter.judges.rubric_judge import wording
+from recruiter.judges.rubric_judge.language import FUNCTION_WORDS, language, sentences, stem, tokens, word_set
 
 
 @dataclass(frozen=True)
@@ -197,6 +197,19 @@ def check_word_order(text: Text) -> Iterator[Defect]:
         yield Defect("unnatural", severity, f"words follow each other as in {' and '.join(map(repr, oddest))}")
 
 
+def check_chain(text: Text) -> Iterator[Defect]:
+    """Clauses strung together until nobody can tell what is asked."""
+    chained = max((len(wording.CHAINED.findall(s)) for s in text.sentences), default=0)
+    if chained > 2:
+        yield Defect("unnatural", ramp(chained, 2, 5), f"one sentence chains {chained} side clauses")
+
+
+def check_address(text: Text) -> Iterator[Defect]:
+    """A screening question is put to the candidate, not asked on one's own behalf."""
+    if found := wording.ASKS_FOR_ITSELF.search(text.raw):
+        yield Defect("unnatural", 0.6, f"'{found.group()}' is not put to the candidate")
+
+
 def check_sense(text: Text) -> Iterator[Defect]:
     """Terms combined into nonsense."""
     odd = list(language().oddities(text.raw))
@@ -229,5 +242,6 @@ def _windows(words: list[str]) -> list[tuple[str, ...]]:
 
 CHECKS: tuple[Callable[[Text], Iterator[Defect]], ...] = (
     check_broken, check_asks_nothing, check_bundled, check_length, check_too_broad, check_repeated, check_extra_text,
-    check_manipulation, check_word_list, check_word_order, check_sense,
+    check_manipulation, check_word_list, check_word_order, check_chain, check_address,
+    check_sense,
 )  # fmt: skip

@@ -73,6 +73,7 @@ NOTES = any_of(
     r"\bthe candidate (?:should|must|will|would|can|needs)\b",
     r"\b(?:strong|weak) ones\b",
     r"\b(?:difficulty|expected time|time limit|hint|note|rubric|follow-?up|explanation|solution)\s*:",
+    r"\bwrite (?:about|(?:a|an|one|the) (?:\w+ ){0,2}questions?)\b|\bask (?:a|the|your) (?:candidate|question)s?\b",
     r"\b(?:skills tested|let me know|hope this helps|feel free|for this role|screening questions?)\b",
 )
 MARKUP = any_of(
@@ -136,6 +137,15 @@ SELF_REPORT = any_of(
     rf"\b{_VIRTUE}(?:,? and|,) (?:\w+ly )?{_VIRTUE}|\bbest practices\b|\bhigh quality\b|\beasy to maintain\b",
     r"\bstakeholders?\b|\b(?:not|isn't) technical\b|\bdisagreements?\b|\bchallenging (?:bug|project|problem)\b",
 )
+# Words that praise instead of stating a problem, and questions about the candidate's employer.
+BUZZ = any_of(
+    r"\b(?:seamless(?:ly)?|cutting[- ]edge|state[- ]of[- ]the[- ]art|holistic\w*|synerg\w+|leverag(?:e[sd]?|ing))\b",
+    r"\b(?:do|does|did|has|is|can|could) your (?:company|organi[sz]ation|firm|business|employer)\b",
+)
+# A question is put to the candidate: the one who asks does not ask what to do themselves.
+ASKS_FOR_ITSELF = any_of(r"\b(?:how|what|which|where|when|why) (?:can|could|should|would|do|did|might|must|am|will) i\b")
+# Clauses that can be chained without end ("while ensuring ..., while maintaining ...").
+CHAINED = any_word("while", "without", "whilst", "whereas", "as well as", "ensuring", "maintaining", "considering")
 CHATTY = any_of(
     rf"{_POLITE}{_ORDER}",
     r"^(?:please|as an? |in your (?:opinion|experience|own words)|in this role|given your)\b",

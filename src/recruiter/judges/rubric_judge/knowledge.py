@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from recruiter.judges.language import FUNCTION_WORDS, phrases, stem, stem_phrase, tokens
+from recruiter.judges.rubric_judge.language import FUNCTION_WORDS, phrases, stem, stem_phrase, tokens
 from recruiter.roles import Role
 
 Phrase = tuple[str, ...]

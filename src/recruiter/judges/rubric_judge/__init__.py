@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from recruiter.judges import wording
-from recruiter.judges.knowledge import Grounding, RoleProfile, knowledge
-from recruiter.judges.prose import CHECKS, Defect, Text, check_copied, ramp, runs
+from recruiter.judges.rubric_judge import wording
+from recruiter.judges.rubric_judge.knowledge import Grounding, RoleProfile, knowledge
+from recruiter.judges.rubric_judge.prose import CHECKS, Defect, Text, check_copied, ramp, runs
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.rubric import CRITERIA, CRITERION_NAMES, MAX_SCORE, Judgement, RedFlag, Scores
@@ -138,6 +138,8 @@ def _ask_defects(text: Text, concreteness: float) -> list[Defect]:
     if found := wording.SELF_REPORT.search(text.raw):
         severity = 0.8 * (1.0 - ramp(concreteness, 0.3, 0.6))
         defects.append(Defect("generic", severity, f"'{found.group().strip()}' asks for a story, not for a solution"))
+    if found := wording.BUZZ.search(text.raw):
+        defects.append(Defect("generic", 0.5, f"'{found.group()}' fits anywhere"))
     return defects
 
 
