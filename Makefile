@@ -53,7 +53,7 @@ format: $(INSTALLED_DEV) ## rewrite the code in the common format
 
 clean: ## remove caches and build outputs; .venv, data, checkpoints, exports and results stay
 	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache
-	find benchmarks scripts src tests -name __pycache__ -prune -exec rm -rf {} +
+	find $(wildcard benchmarks feedback-ui scripts src tests) -name __pycache__ -prune -exec rm -rf {} +
 
 data/raw/test.parquet: | $(INSTALLED)
 	$(PY) scripts/prepare_dataset.py

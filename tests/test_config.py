@@ -256,7 +256,7 @@ def test_unknown_key_is_named_with_the_likely_one(override, meant):
 
 @pytest.mark.parametrize(
     "override",
-    ["trainer.epochs=abc", "generator.n_samples_per_prompt=2.5", "trainer.tensorboard=maybe", "reward.overlap_free=x"],
+    ["trainer.epochs=abc", "generator.n_samples_per_prompt=2.5", "trainer.tensorboard=maybe"],
 )
 def test_wrong_type_is_refused_with_the_override_and_the_wanted_type(override):
     message = refusal(override)

@@ -70,7 +70,7 @@ def test_raw_data_reads_back_as_the_same_roles(tmp_path, role):
     paths = write_raw(train, test, tmp_path)
     assert [path.name for path in paths] == ["train.parquet", "test.parquet"]
     assert (read_raw(paths[0]), read_raw(paths[1])) == (train, test)
-    assert sorted(os.listdir(tmp_path)) == ["test.parquet", "train.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["test.parquet", "train.parquet"]
 
 
 def test_raw_files_have_the_same_bytes_each_time(tmp_path, role):
@@ -80,7 +80,7 @@ def test_raw_files_have_the_same_bytes_each_time(tmp_path, role):
 
 
 def test_missing_raw_data_says_how_to_make_it(tmp_path):
-    with pytest.raises(DataError, match="no data at .*train.parquet.*scripts/prepare_dataset.py"):
+    with pytest.raises(DataError, match=r"no data at .*train.parquet.*scripts/prepare_dataset.py"):
         read_raw(tmp_path / "train.parquet")
 
 
@@ -88,7 +88,7 @@ def test_missing_raw_data_says_how_to_make_it(tmp_path):
 def test_damaged_raw_data_says_how_to_make_it(folders, damage):
     path = folders[0] / "train.parquet"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DataError, match="is not a Parquet file.*scripts/prepare_dataset.py"):
+    with pytest.raises(DataError, match=r"is not a Parquet file.*scripts/prepare_dataset.py"):
         read_raw(path)
 
 
@@ -157,7 +157,7 @@ def test_damaged_processed_data_is_written_again(folders, content):
 def test_formatting_leaves_no_temporary_files(folders):
     raw, processed = folders
     format_prompts(raw, processed)
-    assert sorted(os.listdir(processed)) == ["test.parquet", "train.parquet"]
+    assert sorted(path.name for path in processed.iterdir()) == ["test.parquet", "train.parquet"]
 
 
 def test_bad_record_in_raw_data_writes_nothing(folders, role):
@@ -180,7 +180,7 @@ def test_validation_slice_is_disjoint_complete_and_in_file_order(role):
     roles = [role(i) for i in range(30)]
     rest, held_back = validation_slice(roles, 8, 42)
     assert (len(rest), len(held_back)) == (22, 8)
-    assert sorted((r.id for r in (*rest, *held_back))) == [r.id for r in roles]
+    assert sorted(r.id for r in (*rest, *held_back)) == [r.id for r in roles]
     for part in (rest, held_back):
         assert [r.id for r in part] == sorted(r.id for r in part)
     assert validation_slice(roles, 8, 42)[1] == held_back != validation_slice(roles, 8, 43)[1]

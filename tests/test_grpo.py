@@ -5,6 +5,7 @@ import random
 import shutil
 import zlib
 from collections.abc import Callable
+from itertools import chain
 
 import pytest
 import torch
@@ -119,7 +120,7 @@ def test_every_epoch_visits_each_role_once_in_another_order(config, role):
     roles = [role(i) for i in range(10)]
     steps = [step_roles(config, roles, step) for step in range(1, 7)]
     assert [len(step) for step in steps] == [4, 4, 2, 4, 4, 2]
-    first, second = sum(steps[:3], []), sum(steps[3:], [])
+    first, second = [*chain(*steps[:3])], [*chain(*steps[3:])]
     assert sorted(r.id for r in first) == sorted(r.id for r in second) == [r.id for r in roles]
     assert first != second
 
@@ -146,11 +147,14 @@ class FakePolicy:
 
     def __init__(self) -> None:
         self.weight, self.gradient, self.calls = 0.0, 0.0, []
+        self.sampling = False
 
     def sample(self, prompts, group_size, sampling, seed):
         self.calls.append(("sample", seed, len(prompts), group_size))
+        self.sampling = True
         for messages in prompts:
             yield [self._sample(f"{seed}/{messages[1]['content']}/{i}/{self.weight!r}") for i in range(group_size)]
+        self.sampling = False
 
     def _sample(self, key: str) -> Sample:
         generator = random.Random(key)
@@ -257,7 +261,7 @@ def test_advantages_that_reach_the_policy_come_from_shaped_rewards_of_the_group(
     for group, call in enumerate(policy.calls[1:5]):
         rewards = [row["reward"] for row in rows[4 * group : 4 * group + 4]]
         assert call[2] == group_advantages(rewards)
-        assert [sample.text for sample in call[3].samples] == [row["question"] for row in rows[4 * group : 4 * group + 4]]
+        assert [sample.text for sample in call[3].samples] == [row["question"] for row in rows[4 * group :][:4]]
 
 
 def test_last_partial_batch_of_an_epoch_is_trained_on(small, train):
@@ -293,8 +297,7 @@ def test_group_with_one_scored_sample_gives_no_gradient(small, train):
 
 
 def test_too_many_unscored_end_the_run_before_anything_is_updated(small, train):
-    small.generator.n_samples_per_prompt = 4
-    good, _, _ = train(small, name="undisturbed", stop=lambda: False)
+    good, _, _ = train(small, name="undisturbed")
     roles_seen = []
 
     def fails_in_third_step(role, question, index):
@@ -307,7 +310,6 @@ def test_too_many_unscored_end_the_run_before_anything_is_updated(small, train):
     assert checkpoint_steps(folder) == [2]
     assert policy.names().count("optim_step") == 2
     assert saved_weight(folder, 2) == policy.weight
-    # The third step has two roles: of the samples judged so far 3 of 4 or more have no score.
     for part in ("6 of 8 samples of step 3", "judge.max_unscored=0.2", "timed out", "up to step 2 is saved"):
         assert part in policy.error
     assert "\n" not in policy.error
@@ -354,14 +356,17 @@ def test_run_killed_and_resumed_gives_the_same_metrics_and_weights(small, train,
 
 def test_overlap_window_is_part_of_the_checkpoint(small, train):
     small.reward.overlap_free, small.reward.overlap_penalty = 0.0, 0.9
-    same_words = FakePolicy()
-    same_words._sample = lambda key: Sample(f"what would you do about it {zlib.crc32(key.encode()) % 9}", [1], [0.0], True)
-    _, metrics, _ = train(small, name="whole", policy=same_words)
+
+    class SameWords(FakePolicy):
+        def _sample(self, key):
+            return Sample(f"what would you do about it {zlib.crc32(key.encode()) % 9}", [1], [0.0], True)
+
+    _, metrics, _ = train(small, name="whole", policy=SameWords())
     assert metrics[-1]["penalty"] > 0
     small.trainer.max_training_steps = 3
-    _, _, folder = train(small, name="half", policy=same_words)
+    train(small, name="half", policy=SameWords())
     small.trainer.max_training_steps = 6
-    _, again, _ = train(small, name="half", policy=same_words, resume=3)
+    _, again, _ = train(small, name="half", policy=SameWords(), resume=3)
     assert [row["overlap"] for row in again] == [row["overlap"] for row in metrics]
 
 
@@ -370,19 +375,11 @@ def test_interrupt_saves_the_last_finished_step_and_the_run_can_go_on(small, tra
     whole, metrics, _ = train(small, name="whole")
     policy = FakePolicy()
 
-    def third_step_begun() -> bool:
-        begun = policy.names().count("sample") >= 3
-        return begun and (moment == "sampling" or policy.names()[-1] != "sample")
+    def asked() -> bool:
+        return policy.names().count("sample") == 3 and policy.sampling is (moment == "sampling")
 
-    slow = FakeJudge(delay=lambda role: 0.3 if policy.names().count("sample") >= 3 else 0.0)
-    if moment == "waiting for the judge":
-        asked = []
-        stop = lambda: policy.names().count("sample") >= 3 and len(asked) > 2 or bool(  # noqa: E731
-            policy.names().count("sample") >= 3 and asked.append(1)
-        )
-    else:
-        stop = third_step_begun
-    policy, cut, folder = train(small, slow, policy=policy, stop=stop, raises=Interrupted)
+    slow = FakeJudge(delay=lambda role: 0.3 if policy.names().count("sample") == 3 else 0.0)
+    policy, cut, folder = train(small, slow, policy=policy, stop=asked, raises=Interrupted)
     assert [row["step"] for row in cut] == [1, 2]
     assert checkpoint_steps(folder) == [2]
     resumed, again, _ = train(small, resume=2)
@@ -535,7 +532,7 @@ def test_best_is_saved_even_between_checkpoint_intervals(small, train):
 
 def test_early_stop_after_validations_without_a_new_best(small, train):
     small.trainer.eval_interval, small.trainer.early_stop_patience = 1, 2
-    _, metrics, folder = train(small, ScriptedValidation([1, 2, 5, 4, 5, 9, 9]))
+    _, metrics, folder = train(small, ScriptedValidation([3, 2, 5, 4, 5, 9, 9]))
     assert [row["step"] for row in metrics] == [1, 2, 3, 4]
     assert checkpoint_steps(folder) == [2, 4]
 

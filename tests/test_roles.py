@@ -78,7 +78,7 @@ def test_repeated_id_names_both_records():
 
 @pytest.mark.parametrize("records", [[], {}, None, "text"])
 def test_anything_but_a_non_empty_list_is_refused(records):
-    with pytest.raises(DataError, match="roles.json must hold a non-empty JSON list"):
+    with pytest.raises(DataError, match=r"roles.json must hold a non-empty JSON list"):
         parse_roles(records, "roles.json")
 
 
@@ -89,7 +89,7 @@ def test_load_roles_reads_utf8(tmp_path: Path):
 
 
 def test_missing_role_file_is_named_with_the_option(tmp_path: Path):
-    with pytest.raises(DataError, match="no role file at .*nowhere.json.*--roles"):
+    with pytest.raises(DataError, match=r"no role file at .*nowhere.json.*--roles"):
         load_roles(tmp_path / "nowhere.json")
 
 
@@ -97,7 +97,7 @@ def test_missing_role_file_is_named_with_the_option(tmp_path: Path):
 def test_file_that_is_no_json_is_named(tmp_path: Path, content: bytes):
     path = tmp_path / "roles.json"
     path.write_bytes(content)
-    with pytest.raises(DataError, match="roles.json is not a JSON file"):
+    with pytest.raises(DataError, match=r"roles.json is not a JSON file"):
         load_roles(path)
 
 

@@ -46,7 +46,7 @@ class JudgeConfig:
 
 @dataclass
 class RewardConfig:
-    overlap_penalty: float = 0.5  # what a question that repeats another role's wording loses, see reward.py
+    overlap_penalty: float = 0.8  # what a question that repeats another role's wording loses, see reward.py
     overlap_free: float = 0.3  # overlap that costs nothing
     overlap_window: int = 256  # questions of earlier steps that are compared with
 

@@ -125,12 +125,15 @@ RECALL = any_of(
     r"\bdefault (?:port|value|size|setting)\b",
     r"\bstands? for\b|\bdifferences? between\b|\bdefinition of\b|\bfull form\b|\backronym\b|\b(?:is|are) called\b",
     r"\b(?:main|key) (?:features|benefits|advantages|differences|components)\b|\badvantages and\b|\bbenefits of\b",
+    r"\b(?:provide|give|share|list|show)\b.{0,25}\b(?:list|overview|summary|examples?|insights?) (?:of|on|for|into|how)\b",
     r"\b(?:purpose|role) of\b|\bexplain what (?:\w+ ){1,4}(?:is|are|means)\b",
 )
 _VIRTUE = r"(?:scalab|reliab|robust|efficien|maintainab|availab|secur)\w+"
 SELF_REPORT = any_of(
     r"\b(?:your|any) (?:\w+ ){0,2}(?:experience|background|expertise|understanding|knowledge|approach to|familiarity|"
     r"opinion|thoughts|view|strengths?|career)\b",
+    r"\bhow (?:you|your team) (?:have |has |had |would have )?(?:managed|handled|implemented|contributed|used|built|applied)\b",
+    r"\byou(?:'ve| have) (?:completed|worked|done|built|used|managed|implemented)\b|\byour (?:role|job|skills)\b",
     r"\btell (?:me|us) about\b|\bhow familiar\b|\bhave you (?:ever|used|worked)\b|\bup to date\b",
     r"\b(?:describe|share) (?:a|an|your|any) (?:\w+ ){0,3}(?:time|project|experience|situation|example|challenge)\b",
     r"\bdo you (?:usually|typically|normally|generally|handle|keep|stay|approach|manage|ensure|deal)\b",
@@ -149,7 +152,7 @@ CHAINED = any_word("while", "without", "whilst", "whereas", "as well as", "ensur
 CHATTY = any_of(
     rf"{_POLITE}{_ORDER}",
     r"^(?:please|as an? |in your (?:opinion|experience|own words)|in this role|given your)\b",
-    r"^imagine you are\b",
+    r"^(?:(?:imagine|assume|suppose) )?you(?: are|'re) (?:a|an|the|currently|tasked|designing|given)\b",
     r"\bthis role\b|\bin detail\b|\ba detailed\b",
 )
 
