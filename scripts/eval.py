@@ -33,6 +33,8 @@ def main() -> None:
     parser.add_argument("--show", type=int, default=0, metavar="N", help="print the questions for N roles side by side")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "results/eval_results.json", metavar="FILE")
     options = parser.parse_args()
+    if options.samples < 1:
+        parser.error(f"--samples {options.samples} must be 1 or more")
 
     roles = load_roles(options.roles) if options.roles else read_raw(REPOSITORY / "data/raw/test.parquet")
     contestants = [find_contestant(name, options.checkpoint) for name in options.model]

@@ -165,7 +165,8 @@ class FakePolicy:
         self.calls.append(("logprobs", self.weight))
         return [[self.weight] * len(sample.token_ids) for sample in group.samples]
 
-    def forward_backward(self, group):
+    def forward_backward(self, groups):
+        (group,) = groups
         self.calls.append(("forward_backward", group.messages[1]["content"], list(group.advantages), group))
         for sample, advantage in zip(group.samples, group.advantages, strict=True):
             self.gradient += advantage * sum(sample.token_ids) / 1000
@@ -403,12 +404,12 @@ def test_error_in_the_middle_of_a_step_never_stores_half_a_step_as_a_whole_one(s
     after_one_step = []
 
     class Breaks(FakePolicy):
-        def forward_backward(self, group):
+        def forward_backward(self, groups):
             if self.names().count("optim_step") == 2 and not after_one_step:
                 after_one_step.append(self.weight)
             if self.names().count("optim_step") == 3:  # in the second half of step 2
                 raise RuntimeError("out of memory")
-            return super().forward_backward(group)
+            return super().forward_backward(groups)
 
     _, _, folder = train(small, policy=Breaks(), raises=RuntimeError)
     assert [saved_weight(folder, step) for step in checkpoint_steps(folder)] in ([], after_one_step)

@@ -98,7 +98,7 @@ def test_ctrl_c_saves_the_last_finished_step_and_the_same_command_continues(
 
 
 def test_a_full_disk_is_one_sentence_and_keeps_the_previous_checkpoint(tiny: Path, data: Path, tmp_path: Path) -> None:
-    if not Path("/dev/shm").is_dir():  # noqa: S108
+    if not Path("/dev/shm").is_dir():
         pytest.fail("this test needs a small file system to fill")
     mount = tmp_path / "small"
     mount.mkdir()
@@ -127,9 +127,7 @@ def test_another_run_in_the_same_folder_is_refused_by_the_key_that_differs(
 ) -> None:
     first = command_for(tiny, data, tmp_path, "trainer.max_training_steps=1")
     subprocess.run(first, cwd=REPOSITORY, check=True, capture_output=True)
-    other = command_for(
-        tiny, data, tmp_path, "trainer.max_training_steps=2", "trainer.policy.optimizer_config.lr=0.5"
-    )
+    other = command_for(tiny, data, tmp_path, "trainer.max_training_steps=2", "trainer.policy.optimizer_config.lr=0.5")
     done = subprocess.run(other, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 1
     assert "trainer.policy.optimizer_config.lr=" in done.stderr
@@ -161,7 +159,9 @@ def test_two_steps_of_the_starter_model_and_its_evaluation(data: Path, tmp_path:
         sys.executable, "scripts/eval.py", "--model", "starter", "rl", "--checkpoint", str(run), "--judge", "rubric",
         "--roles", str(tmp_path / "roles.json"), "--output", str(tmp_path / "results.json"), "--show", "1",
     ]  # fmt: skip
-    done = subprocess.run(evaluation, cwd=REPOSITORY, capture_output=True, text=True, env={**os.environ, "COLUMNS": "160"})
+    done = subprocess.run(
+        evaluation, cwd=REPOSITORY, capture_output=True, text=True, env={**os.environ, "COLUMNS": "160"}
+    )
     assert done.returncode == 0, done.stderr
     assert "starter" in done.stdout
     results = json.loads((tmp_path / "results.json").read_text())

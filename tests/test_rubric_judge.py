@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from recruiter.judges.rubric_judge import KEEPS, RubricJudge
 from recruiter.judges.rubric_judge.knowledge import knowledge
 from recruiter.judges.rubric_judge.language import stem
-from recruiter.judges.rubric_judge import KEEPS, RubricJudge
 from recruiter.roles import Role
 from recruiter.rubric import CRITERIA, CRITERION_NAMES
 

@@ -85,13 +85,19 @@ def resolve_checkpoint(name: str, root: Path) -> Path:
     Raises:
         ModelError: nothing is there; the message lists what exists.
     """
-    runs = sorted((run for run in {p.parent for p in root.rglob("global_step_*")}), key=_last_written)
+    runs = sorted(
+        (run for run in {p.parent for p in root.rglob("global_step_*")} if checkpoint_steps(run)), key=_last_written
+    )
     if name in ("latest", "best"):
         if not runs:
             raise ModelError(f"There is no checkpoint under {root}; train one first, for example with: make quickstart")
-        step = best_step(runs[-1]) if name == "best" else None
-        steps = checkpoint_steps(runs[-1])
-        return checkpoint_folder(runs[-1], step if step in steps else steps[-1])  # type: ignore[arg-type]
+        step = best_step(runs[-1]) if name == "best" else checkpoint_steps(runs[-1])[-1]
+        if step is None:
+            raise ModelError(
+                f"No checkpoint of {runs[-1]} is marked as best: validation was off, or never better than at the start; "
+                f"use `latest`."
+            )
+        return checkpoint_folder(runs[-1], step)
     folder = Path(name)
     for candidate in (folder, folder.parent.parent if folder.name == "lora_adapter" else folder):
         if (candidate / "policy" / "lora_adapter").is_dir():
@@ -101,6 +107,25 @@ def resolve_checkpoint(name: str, root: Path) -> Path:
     there = [str(checkpoint_folder(run, step)) for run in runs for step in checkpoint_steps(run)]
     listing = ", ".join(there) if there else f"none under {root}"
     raise ModelError(f"There is no checkpoint at {name}; existing ones: {listing}.")
+
+
+def trainer_state(checkpoint: Path) -> dict[str, Any]:
+    """What the trainer stored in a checkpoint.
+
+    Raises:
+        ModelError: the folder is no whole checkpoint.
+    """
+    try:
+        state: dict[str, Any] = json.loads((checkpoint / "trainer_state.json").read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise ModelError(f"{checkpoint} is no whole checkpoint: {error}.") from None
+    return state
+
+
+def logged_step(checkpoint: Path) -> int:
+    """The last step whose metrics were logged when a checkpoint was taken: its own, or the one before."""
+    state = trainer_state(checkpoint)
+    return int(state["step"]) - (state["unlogged"] is not None)
 
 
 def adapter_folder(checkpoint: Path) -> Path:

@@ -14,23 +14,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from recruiter.errors import ConfigError
+from recruiter.config_check import check_config
+from recruiter.errors import ConfigError, ModelError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG_FOLDER = REPOSITORY / "configs"
-QUICKSTART = "python -m src.recruiter.main --config-name=quickstart_config"
+QUICKSTART_OFFER = "To see the whole path run on any machine, without a GPU or a key: make quickstart"
 MIN_FREE_BYTES = 500 * 1024**2
 
 
 @dataclass
 class DataConfig:
-    roles: str = "data/backend_roles.json"
     raw_dir: str = "data/raw"
     processed_dir: str = "data/processed"
     val_size: int = 16  # roles of the training split that validation uses instead
@@ -148,21 +149,26 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path = CONFIG_
         ConfigError: an unknown key, a wrong type, or a value that cannot work.
     """
     ConfigStore.instance().store(name="schema", node=Config)
-    overrides = [re.sub(r"^(\+*)trainer\.policy\.model\.lora\.", r"\1trainer.policy.lora.", item) for item in overrides]
+    overrides = [re.sub(r"^\+*trainer\.policy\.model\.lora\.", "trainer.policy.lora.", item) for item in overrides]
+    added = next((item for item in overrides if item.startswith(("+", "~"))), None)
+    if added is not None:
+        raise ConfigError(f"{added} cannot work: every setting exists already; write {added.lstrip('+~')}.")
     try:
         with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
-            composed = compose(config_name=name, overrides=list(overrides))
-        lora = composed.trainer.policy.model.lora
-        if lora:
-            composed.trainer.policy.lora = OmegaConf.merge(composed.trainer.policy.lora, lora)
+            composed = compose(config_name=name)
+            spelled_as_skyrl = [f"trainer.policy.lora.{k}={v}" for k, v in composed.trainer.policy.model.lora.items()]
+            composed = compose(config_name=name, overrides=[*spelled_as_skyrl, *overrides])
+        missing = sorted(OmegaConf.missing_keys(composed))
+        if missing:
+            raise ConfigError(f"{missing[0]} is not set; write {missing[0]}=<value>.")
         config = cast(Config, OmegaConf.to_object(composed))
     except MissingConfigException:
         names = sorted(path.stem for path in folder.glob("*.yaml"))
         raise ConfigError(
             f"There is no configuration '{name}' in {folder}; choose one of {', '.join(names)}."
         ) from None
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_explain(error, overrides)) from None
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+        raise ConfigError(_explain(error, overrides, name)) from None
     check_config(config)
     return config
 
@@ -172,61 +178,17 @@ def to_dict(config: Config) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(cast(DictConfig, OmegaConf.structured(config))))
 
 
-def check_config(config: Config) -> None:
-    """Refuse values that cannot work together. Looks at settings only, touches no model.
+def require_model(path: str) -> None:
+    """Refuse a model path that is neither a folder here nor could be a Hub id.
 
     Raises:
-        ConfigError: on the first problem found.
+        ModelError: nothing is there.
     """
-    trainer, generator = config.trainer, config.generator
-    samples = generator.n_samples_per_prompt
-    _require(samples >= 2, "generator.n_samples_per_prompt", samples, "2 or more: GRPO compares answers within a group")
-    for key, value, low in (
-        ("trainer.train_batch_size", trainer.train_batch_size, 1),
-        ("trainer.epochs", trainer.epochs, 1),
-        ("trainer.update_epochs_per_batch", trainer.update_epochs_per_batch, 1),
-        ("trainer.ckpt_interval", trainer.ckpt_interval, 1),
-        ("trainer.eval_interval", trainer.eval_interval, 0),
-        ("trainer.policy.lora.rank", trainer.policy.lora.rank, 1),
-        ("generator.sampling_params.max_generate_length", generator.sampling_params.max_generate_length, 1),
-        ("data.val_size", config.data.val_size, 0),
-        ("reward.overlap_window", config.reward.overlap_window, 0),
-    ):
-        _require(value >= low, key, value, f"a whole number of {low} or more")
-    for key, number, low_bound, high in (
-        ("trainer.policy.optimizer_config.lr", trainer.policy.optimizer_config.lr, 0.0, 1.0),
-        ("generator.sampling_params.temperature", generator.sampling_params.temperature, 0.0, 10.0),
-        ("generator.sampling_params.top_p", generator.sampling_params.top_p, 0.0, 1.0),
-        ("judge.max_unscored", config.judge.max_unscored, 0.0, 1.0),
-    ):
-        _require(low_bound < number <= high, key, number, f"a number above {low_bound:g} and up to {high:g}")
-    for key, word, choices in (
-        ("trainer.resume_mode", trainer.resume_mode, ("none", "latest", "from_path")),
-        ("trainer.device", trainer.device, ("auto", "cpu", "cuda")),
-        ("trainer.policy.model.dtype", trainer.policy.model.dtype, ("auto", "float32", "bfloat16")),
-    ):
-        _require(word in choices, key, word, f"one of {', '.join(choices)}")
-    if trainer.resume_mode == "from_path" and not trainer.resume_path:
-        raise ConfigError("trainer.resume_mode=from_path needs trainer.resume_path=<a checkpoint folder>.")
-    if trainer.eval_interval and not config.data.val_size and trainer.early_stop_patience is not None:
-        raise ConfigError("trainer.early_stop_patience needs validation: set data.val_size to 1 or more.")
-    _check_batches(trainer, samples)
-
-
-def _check_batches(trainer: TrainerConfig, samples: int) -> None:
-    """A last, partial batch of an epoch is trained on; only the configured sizes must divide."""
-    batch, mini = trainer.train_batch_size, trainer.policy_mini_batch_size or trainer.train_batch_size
-    if batch % mini:
-        raise ConfigError(
-            f"trainer.policy_mini_batch_size={mini} does not divide trainer.train_batch_size={batch}; "
-            f"try {_nearest_divisor(batch, mini)}."
-        )
-    micro = trainer.micro_train_batch_size_per_gpu or samples
-    if micro % samples or (mini * samples) % micro:
-        good = samples * _nearest_divisor(mini, max(1, micro // samples))
-        raise ConfigError(
-            f"trainer.micro_train_batch_size_per_gpu={micro} must hold whole groups of {samples} samples and divide "
-            f"the {mini * samples} samples of an update; try {good}."
+    local = path.startswith(("exports/", "checkpoints/", ".", "/")) or path.count("/") != 1
+    if local and not (REPOSITORY / path / "config.json").is_file():
+        raise ModelError(
+            f"There is no model folder at trainer.policy.model.path={path}: name a folder with a model or a Hub id "
+            f"such as Qwen/Qwen3-4B-Instruct-2507. {QUICKSTART_OFFER}"
         )
 
 
@@ -245,20 +207,14 @@ def check_free_space(folder: Path) -> None:
         )
 
 
-def _require(condition: bool, key: str, value: object, wanted: str) -> None:
-    if not condition:
-        raise ConfigError(f"{key}={value} cannot work; it must be {wanted}.")
-
-
-def _nearest_divisor(number: int, wanted: int) -> int:
-    return min((d for d in range(1, number + 1) if number % d == 0), key=lambda d: abs(d - wanted))
-
-
-def _explain(error: Exception, overrides: Sequence[str]) -> str:
+def _explain(error: Exception, overrides: Sequence[str], name: str) -> str:
     """Turn Hydra's and OmegaConf's messages into one sentence that names the key."""
     cause: BaseException = error
-    while isinstance(cause, (ConfigCompositionException, HydraException)) and cause.__cause__ is not None:
-        cause = cause.__cause__
+    while isinstance(cause, HydraException):
+        deeper = cause.__cause__ or cause.__context__
+        if deeper is None or str(deeper) in ("", "None"):
+            break
+        cause = deeper
     message = str(cause).split("\n")[0].rstrip(".")
     key = str(getattr(cause, "full_key", "") or "")
     unknown = re.search(r"Key '([^']+)' (?:is )?not in", message)
@@ -272,18 +228,17 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
         ]
         hint = f"did you mean {close[0]}?" if close else "see configs/train_config.yaml for the known keys."
         return f"There is no setting '{key}'; {hint}"
-    if key and "Missing mandatory value" in message:
-        return f"{key} is not set; write {key}=<value>."
     for override in overrides:
-        name = override.lstrip("+~").split("=")[0]
-        if key == name or f"'{name}'" in message:
+        changed, _, value = override.partition("=")
+        unreadable = not changed or (value and f"'{value}'" in message)
+        if key == changed or f"'{changed}'" in message or override in str(error) or unreadable:
             return f"{override} is not valid: {message}."
-    return f"{key or 'The configuration'} is not valid: {message}."
+    return f"{key or f'The configuration {name}.yaml'} is not valid: {message}."
 
 
 def _known_keys() -> list[str]:
     def walk(node: Any, prefix: str) -> list[str]:
-        found = []
+        found: list[str] = []
         for name in node:
             child = node._get_node(name)
             found.extend(walk(child, f"{prefix}{name}.") if isinstance(child, DictConfig) else [prefix + name])

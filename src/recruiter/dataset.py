@@ -130,7 +130,8 @@ def _stored_hash(path: Path) -> str | None:
         metadata = pq.read_schema(path).metadata or {}
     except pa.ArrowInvalid:
         return None
-    return metadata.get(_HASH_KEY, b"").decode()
+    stored: bytes = metadata.get(_HASH_KEY, b"")
+    return stored.decode()
 
 
 def _write(table: pa.Table, path: Path) -> Path:

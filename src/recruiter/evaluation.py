@@ -8,6 +8,7 @@ of what made them, so an evaluation that is run again repeats only what changed.
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import json
 import time
@@ -29,6 +30,7 @@ from recruiter.rubric import CRITERION_NAMES, RUBRIC_HASH
 
 SCHEMA_VERSION = 1
 RESAMPLES = 10_000
+WHOLE_HASH_BYTES = 1024**3
 ALIASES = {"baseline": "Qwen/Qwen3-4B-Instruct-2507", "starter": "exports/starter"}
 
 
@@ -42,10 +44,10 @@ class Contestant:
 
     def fingerprint(self, roles: Sequence[Role], sampling: SamplingParams, seed: int, samples: int) -> str:
         """Hash of everything its questions depend on."""
-        weights = self.adapter / "adapter_model.safetensors" if self.adapter else None
         parts = [
             self.path,
-            hashlib.sha256(weights.read_bytes()).hexdigest() if weights else "",
+            _weights_hash(REPOSITORY / self.path),
+            _weights_hash(self.adapter) if self.adapter else "",
             PROMPT_HASH,
             json.dumps(asdict(sampling), sort_keys=True),
             f"{seed}/{samples}",
@@ -67,9 +69,9 @@ def find_contestant(name: str, checkpoint: str | None) -> Contestant:
         raise ConfigError("--model rl needs --checkpoint: a folder, or `latest` or `best`.")
     if (Path(checkpoint) / "config.json").is_file():
         return Contestant(name, checkpoint)
+    adapter = adapter_folder(resolve_checkpoint(checkpoint, REPOSITORY / "checkpoints"))
     from recruiter.engines.model import adapter_base
 
-    adapter = adapter_folder(resolve_checkpoint(checkpoint, REPOSITORY / "checkpoints"))
     return Contestant(name, adapter_base(adapter), adapter)
 
 
@@ -172,8 +174,8 @@ def load_results(path: Path) -> dict[str, Any]:
         return {"schema_version": SCHEMA_VERSION, "models": {}}
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        version = stored["schema_version"]
-    except (json.JSONDecodeError, KeyError, TypeError):
+        version, _ = stored["schema_version"], stored["models"].items()
+    except (OSError, json.JSONDecodeError, AttributeError, KeyError, TypeError):
         raise DataError(f"{path} is not a results file; name another with --output.") from None
     if version != SCHEMA_VERSION:
         raise DataError(
@@ -193,16 +195,26 @@ def evaluate(
     progress: Callable[[Contestant, int], None],
 ) -> dict[str, Any]:
     """Write, judge and compare; the first contestant is the baseline of the differences. Stored after each model."""
-    stored = load_results(output)["models"]
+    before = load_results(output)
+    stored = before["models"]
     models: dict[str, Any] = {}
+    header = {
+        "schema_version": SCHEMA_VERSION,
+        "judge": judge.name,
+        "prompt_hash": PROMPT_HASH,
+        "rubric_hash": RUBRIC_HASH,
+        "seed": seed,
+        "samples": samples,
+        "sampling": asdict(sampling),
+        "roles": [role.model_dump(mode="json") for role in roles],
+    }
+    comparable = stored if all(before.get(key) == value for key, value in header.items()) else {}
     for contestant in contestants:
         fingerprint = contestant.fingerprint(roles, sampling, seed, samples)
-        before = stored.get(contestant.name, {})
-        rows = before.get("rows") if before.get("fingerprint") == fingerprint else None
+        known = stored.get(contestant.name, {})
+        rows = known.get("rows") if known.get("fingerprint") == fingerprint else None
         if rows is None:
-            rows = write_questions(
-                contestant, roles, sampling, seed, samples, lambda done, who=contestant: progress(who, done)
-            )
+            rows = write_questions(contestant, roles, sampling, seed, samples, functools.partial(progress, contestant))
         progress(contestant, len(roles))
         judge_questions(judge, roles, rows)
         models[contestant.name] = {
@@ -213,20 +225,20 @@ def evaluate(
             "difference": paired_difference(rows, models[contestants[0].name]["rows"]) if models else None,
             "rows": rows,
         }
-        results = {
-            "schema_version": SCHEMA_VERSION,
-            "judge": judge.name,
-            "prompt_hash": PROMPT_HASH,
-            "rubric_hash": RUBRIC_HASH,
-            "seed": seed,
-            "samples": samples,
-            "sampling": asdict(sampling),
-            "roles": [role.model_dump(mode="json") for role in roles],
-            "models": {**stored, **models},
-        }
+        results = {**header, "models": {**comparable, **models}}
         output.parent.mkdir(parents=True, exist_ok=True)
         write_json(output, results)
     return {**results, "models": models}
+
+
+def _weights_hash(path: Path) -> str:
+    """Hash of a local model's or adapter's weights, whole if small, else by name, size and time; "" for a Hub id."""
+    digest = hashlib.sha256()
+    for file in sorted([*path.glob("*.safetensors"), *path.glob("*config.json")]):
+        state = file.stat()
+        digest.update(f"{file.name}/{state.st_size}".encode())
+        digest.update(file.read_bytes() if state.st_size < WHOLE_HASH_BYTES else str(state.st_mtime_ns).encode())
+    return digest.hexdigest() if path.is_dir() else ""
 
 
 def _role_means(rows: Sequence[dict[str, Any]], name: str) -> dict[str, float]:

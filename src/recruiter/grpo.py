@@ -8,22 +8,22 @@ judge's answers arrive. Every sample comes from the current policy.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from recruiter.checkpoints import CheckpointWriter, checkpoint_folder, prune, write_json
+from recruiter.checkpoints import CheckpointWriter, checkpoint_folder, prune, trainer_state, write_json
 from recruiter.config import Config
 from recruiter.dataset import epoch_order
 from recruiter.engines import Policy, Sample, TokenSums, TrainGroup
-from recruiter.errors import ModelError, UnscoredError
+from recruiter.errors import UnscoredError
 from recruiter.judges import Judge
 from recruiter.metrics_logger import RunLog, rollout_rows, step_metrics
 from recruiter.prompts import Message, generator_messages
@@ -133,9 +133,11 @@ class Trainer:
         self.judge = BackgroundJudge(judge)
         self.window = OverlapWindow(config.reward.overlap_window)
         self.stop_requested = stop_requested
-        self.step = 0
+        self.step = 0  # the last step that was trained
+        self._unlogged: dict[str, Any] | None = None  # its metrics, until it is validated and logged
         self.best: float | None = None
         self.since_best = 0
+        self._updating = False  # in the middle of the updates of the step after it
 
     def train(self) -> None:
         """Run to the last step.
@@ -145,25 +147,23 @@ class Trainer:
             UnscoredError: too many samples came back unscored; likewise checkpointed.
         """
         trainer = self.config.trainer
-        validates = trainer.eval_interval > 0 and len(self.validation_roles) > 0
         try:
-            if self.step == 0 and validates and trainer.eval_before_train:
+            if self._unlogged is not None:
+                self._finish_step()
+            if self.step == 0 and self._validates and trainer.eval_before_train:
                 self._validate()
             for step in range(self.step + 1, total_steps(self.config, len(self.roles)) + 1):
-                metrics = self._train_step(step)
-                self.step = step
-                is_best = False
-                if validates and step % trainer.eval_interval == 0:
-                    metrics["validation_reward"], is_best = self._validate()
-                self.log.step(metrics)
-                if is_best or step % trainer.ckpt_interval == 0:
-                    self.save(is_best)
                 if trainer.early_stop_patience is not None and self.since_best >= trainer.early_stop_patience:
-                    self.log.say(f"Stopped early at step {step}: no better validation in {self.since_best} tries.")
+                    self.log.say(f"Stopped early: no better validation in {self.since_best} tries.")
                     break
+                self._unlogged = self._train_step(step)
+                self.step, self._updating = step, False
+                self._finish_step()
         finally:
-            self.save()
-            self.judge.close()
+            try:
+                self.save()
+            finally:
+                self.judge.close()
 
     # ---- one step -------------------------------------------------------------------------------------------------
 
@@ -176,10 +176,11 @@ class Trainer:
         sums, updates = TokenSums(), []
         for mini_batch in self._mini_batches(rollouts):
             update = TokenSums()
-            for group in mini_batch:
-                update.add(self.policy.forward_backward(group))
+            for micro_batch in batched(mini_batch, self._groups_per_forward):
+                update.add(self.policy.forward_backward(micro_batch))
             self._check_unscored(rollouts)
             if update.tokens:
+                self._updating = True
                 updates.append(self.policy.optim_step(update.tokens))
             sums.add(update)
 
@@ -216,6 +217,11 @@ class Trainer:
         for _ in range(trainer.update_epochs_per_batch):
             yield from batches
 
+    @property
+    def _groups_per_forward(self) -> int:
+        samples = self.config.generator.n_samples_per_prompt
+        return (self.config.trainer.micro_train_batch_size_per_gpu or samples) // samples
+
     def _judged_groups(self, rollouts: Sequence[Rollout]) -> Iterator[TrainGroup]:
         """Wait for each group's judgements, in order, and yield what can be trained on."""
         algorithm = self.config.trainer.algorithm
@@ -230,8 +236,26 @@ class Trainer:
 
     # ---- validation, checkpoints, stopping ------------------------------------------------------------------------
 
+    def _finish_step(self) -> None:
+        """Validate if it is time, log the step, and checkpoint if it is time or the best so far."""
+        trainer, is_best = self.config.trainer, False
+        metrics = self._unlogged or {}
+        if self._validates and self.step % trainer.eval_interval == 0:
+            metrics["validation_reward"], is_best = self._validate()
+        self.log.step(metrics)
+        self._unlogged = None
+        if is_best or self.step % trainer.ckpt_interval == 0:
+            self.save(is_best)
+
+    @property
+    def _validates(self) -> bool:
+        return self.config.trainer.eval_interval > 0 and len(self.validation_roles) > 0
+
     def _validate(self) -> tuple[float | None, bool]:
-        """Mean judge's reward on the validation slice, always with the same random numbers, and whether it is the best."""
+        """The judge's mean reward on the validation slice, and whether it is the best so far.
+
+        Every validation draws the same random numbers.
+        """
         prompts = [generator_messages(role) for role in self.validation_roles]
         seed = sampling_seed(self.config.trainer.seed, 0)
         groups = self.policy.sample(prompts, 1, self.config.generator.sampling_params, seed)
@@ -250,13 +274,19 @@ class Trainer:
         return score, is_best
 
     def save(self, is_best: bool = False) -> None:
-        """Write a checkpoint of the last finished step, unless it is there already."""
+        """Write a checkpoint of the last finished step, unless it is there already or the policy has moved on."""
         run = self.log.folder
-        if self.step and not checkpoint_folder(run, self.step).is_dir():
+        if self.step and not self._updating and not checkpoint_folder(run, self.step).is_dir():
             with CheckpointWriter(run, self.step) as folder:
                 self.policy.save(folder / "policy")
-                state = {"step": self.step, "best": self.best, "since_best": self.since_best}
-                write_json(folder / "trainer_state.json", {**state, "window": self.window.state()})
+                state = {
+                    "step": self.step,
+                    "unlogged": self._unlogged,
+                    "best": self.best,
+                    "since_best": self.since_best,
+                    "window": self.window.state(),
+                }
+                write_json(folder / "trainer_state.json", state)
         if is_best:
             write_json(run / "best.json", {"global_step": self.step, "validation_reward": self.best})
         prune(run, self.config.trainer.max_ckpts_to_keep)
@@ -267,12 +297,10 @@ class Trainer:
         Raises:
             ModelError: the folder is no whole checkpoint of this model.
         """
-        try:
-            state = json.loads((checkpoint / "trainer_state.json").read_text())
-        except (OSError, json.JSONDecodeError) as error:
-            raise ModelError(f"{checkpoint} is no whole checkpoint: {error}.") from None
+        state = trainer_state(checkpoint)
         self.policy.load(checkpoint / "policy")
         self.step, self.best, self.since_best = state["step"], state["best"], state["since_best"]
+        self._unlogged = state["unlogged"]
         self.window.load_state(state["window"])
 
     def _check_unscored(self, rollouts: Sequence[Rollout]) -> None:
@@ -295,6 +323,13 @@ class Trainer:
     def _stop_if_asked(self) -> None:
         if self.stop_requested():
             raise Interrupted
+
+
+def batched(items: Iterable[TrainGroup], size: int) -> Iterator[list[TrainGroup]]:
+    """Lists of `size` items, the last one perhaps shorter, as they come."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
 
 
 def steps_per_epoch(config: Config, roles: int) -> int:

@@ -20,8 +20,8 @@ except ModuleNotFoundError:  # run from the repository's root without installing
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import recruiter
 
-from recruiter.checkpoints import checkpoint_folder, checkpoint_steps, resolve_checkpoint
-from recruiter.config import REPOSITORY, Config, check_free_space, load_config
+from recruiter.checkpoints import checkpoint_folder, checkpoint_steps, logged_step, resolve_checkpoint
+from recruiter.config import REPOSITORY, Config, check_free_space, load_config, require_model
 from recruiter.dataset import format_prompts, load_split, validation_slice
 from recruiter.errors import ConfigError, RecruiterError
 
@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(config: Config) -> None:
     """Train as configured, from the start or from where an earlier run of the same folder stopped."""
+    require_model(config.trainer.policy.model.path)
     from recruiter.engines.local import LocalPolicy
     from recruiter.engines.model import check_model
     from recruiter.grpo import Interrupted, Trainer, total_steps
@@ -67,7 +68,7 @@ def run(config: Config) -> None:
     roles, held_back = validation_slice(load_split(processed, "train"), config.data.val_size, config.trainer.seed)
     start = _start_from(config, folder)
     steps = total_steps(config, len(roles))
-    resumed_step = int(start.name.removeprefix("global_step_")) if start else 0
+    resumed_step = logged_step(start) if start else 0
     if resumed_step >= steps:
         print(f"{folder} already holds all {steps} steps of this run. {_next_command(folder)}")
         return
@@ -100,7 +101,7 @@ def _start_from(config: Config, folder: Path) -> Path | None:
     """
     trainer = config.trainer
     if trainer.resume_mode == "from_path":
-        return resolve_checkpoint(str(trainer.resume_path), REPOSITORY / "checkpoints")
+        return resolve_checkpoint(str(REPOSITORY / str(trainer.resume_path)), REPOSITORY / "checkpoints")
     steps = checkpoint_steps(folder)
     if not steps:
         return None

@@ -24,8 +24,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from recruiter import __version__
 from recruiter.checkpoints import write_json
 from recruiter.config import REPOSITORY, Config, to_dict
-from recruiter.errors import ConfigError
 from recruiter.engines import TokenSums, UpdateResult
+from recruiter.errors import ConfigError
 from recruiter.prompts import PROMPT_HASH
 from recruiter.rubric import CRITERION_NAMES, RUBRIC_HASH
 
@@ -130,7 +130,7 @@ class _JsonLines:
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, row: dict[str, Any]) -> None:
-        self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
         self._file.flush()
 
     def close(self) -> None:
@@ -222,7 +222,9 @@ def _per_token(total: float, sums: TokenSums) -> float | None:
 
 def _step_line(metrics: dict[str, Any]) -> str:
     reward, spread = metrics["reward_mean"], metrics["reward_std"]
-    parts = ["reward  none " if reward is None else f"reward {reward:.3f} ±{spread:.2f}"]
+    parts = [
+        "reward none" if reward is None else f"reward {reward:.3f}" + ("" if spread is None else f" ±{spread:.2f}")
+    ]
     parts.append(f"length {metrics['length_mean']:.0f}")
     if metrics["unscored"]:
         parts.append(f"unscored {metrics['unscored']}/{metrics['samples']}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from recruiter.errors import DataError
 from recruiter.evaluation import load_results
@@ -15,7 +17,13 @@ from recruiter.metrics_logger import read_jsonl
 from recruiter.rubric import CRITERION_NAMES, MAX_SCORE
 
 COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#9c6b4e")
-STYLE = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "font.size": 10}
+STYLE: Any = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "font.size": 10,
+}
 
 
 def plot_training(run: Path, target: Path) -> Path:
@@ -78,7 +86,7 @@ def plot_scores(results: Path, target: Path) -> Path:
         return _save(figure, target)
 
 
-def _save(figure: plt.Figure, target: Path) -> Path:
+def _save(figure: Figure, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, dpi=150)
     plt.close(figure)

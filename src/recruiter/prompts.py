@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TypedDict
 
 from recruiter.roles import Role
@@ -44,4 +45,12 @@ def generator_messages(role: Role) -> list[Message]:
     return [Message(role="system", content=GENERATOR_SYSTEM), Message(role="user", content=user)]
 
 
-PROMPT_HASH = hashlib.sha256((GENERATOR_SYSTEM + _GENERATOR_USER).encode()).hexdigest()[:16]
+def prompt_hash() -> str:
+    """Hash of what `generator_messages` makes of a fixed role: changes with the texts and with the code around them."""
+    fixed = Role(
+        id="i", title="t", level="senior", focus="f", stack=("s1", "s2"), description="d", key_skills=("k1", "k2")
+    )
+    return hashlib.sha256(json.dumps(generator_messages(fixed)).encode()).hexdigest()[:16]
+
+
+PROMPT_HASH = prompt_hash()

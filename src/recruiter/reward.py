@@ -70,8 +70,8 @@ def masked_trigrams(role: Role, question: str) -> frozenset[Trigram]:
 def _stem(word: str) -> str:
     for ending in ("ing", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
-    return word
+            return word[: -len(ending)].removesuffix("e")
+    return word.removesuffix("e")
 
 
 class OverlapWindow:

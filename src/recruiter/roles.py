@@ -69,6 +69,6 @@ def load_roles(path: Path) -> list[Role]:
         records = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"There is no role file at {path}; give one with --roles.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a JSON file: {error}.") from None
     return parse_roles(records, str(path))

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from recruiter.config import Config, LoraConfig, ModelConfig, OptimizerConfig, PolicyConfig, SamplingParams, TrainerConfig
+from recruiter.config import (
+    Config,
+    LoraConfig,
+    ModelConfig,
+    OptimizerConfig,
+    PolicyConfig,
+    SamplingParams,
+    TrainerConfig,
+)
 from recruiter.engines import Sample, TrainGroup
 from recruiter.engines.local import LocalPolicy
 from recruiter.errors import ModelError
@@ -50,7 +58,7 @@ def test_gradient_equals_autograd_through_each_whole_sequence(tiny_folder: Path,
     policy = policy_for(tiny_folder, use_kl_loss=use_kl, kl_loss_coef=0.1)
     random_adapter(policy)
     group = sampled_group(policy)
-    sums = policy.forward_backward(group)
+    sums = policy.forward_backward([group])
     got = gradients(policy)
     policy.optimizer.zero_grad()
 
@@ -81,17 +89,17 @@ def test_groups_add_up_and_are_normalised_once(tiny_folder: Path) -> None:
     policy = policy_for(tiny_folder)
     random_adapter(policy)
     first, second = sampled_group(policy, 0), sampled_group(policy, 1)
-    policy.forward_backward(first)
+    policy.forward_backward([first])
     alone = gradients(policy)
-    policy.forward_backward(second)
+    policy.forward_backward([second])
     both = gradients(policy)
     policy.optimizer.zero_grad()
-    policy.forward_backward(second)
+    policy.forward_backward([second])
     for name, gradient in gradients(policy).items():
         assert torch.allclose(both[name], alone[name] + gradient, atol=1e-6)
     tokens = first.tokens + second.tokens
     norm = torch.stack([gradient.norm() for gradient in both.values()]).norm().item() / tokens
-    policy.forward_backward(first)
+    policy.forward_backward([first])
     assert policy.optim_step(tokens).grad_norm == pytest.approx(norm, rel=1e-4)
 
 
@@ -100,11 +108,11 @@ def test_an_update_is_seen_by_the_next_rollouts_at_once(tiny_folder: Path) -> No
     random_adapter(policy)
     group = sampled_group(policy)
     before = policy.logprobs(group)
-    policy.forward_backward(group)
+    policy.forward_backward([group])
     policy.optim_step(group.tokens)
     after = policy.logprobs(group)
     assert before != after
-    sums = policy.forward_backward(sampled_group(policy))
+    sums = policy.forward_backward([sampled_group(policy)])
     assert sums.ratio / sums.tokens == pytest.approx(1.0, abs=1e-4)
     assert sums.max_ratio == pytest.approx(1.0, abs=1e-3)
 
@@ -113,7 +121,7 @@ def test_old_logprobs_give_the_clipped_ratio(tiny_folder: Path) -> None:
     policy = policy_for(tiny_folder)
     group = sampled_group(policy)
     shifted = [[p - 1.0 for p in row] for row in policy.logprobs(group)]
-    sums = policy.forward_backward(TrainGroup(group.messages, group.samples, group.advantages, shifted))
+    sums = policy.forward_backward([TrainGroup(group.messages, group.samples, group.advantages, shifted)])
     positive = len(group.samples[0].token_ids)
     assert sums.clipped == positive  # ratio e: beyond the range, and only a positive advantage is held back
 
@@ -123,7 +131,7 @@ def test_training_moves_probability_towards_what_was_rewarded(tiny_folder: Path)
     group = sampled_group(policy)
     before = [sum(row) for row in policy.logprobs(group)]
     for _ in range(5):
-        policy.forward_backward(group)
+        policy.forward_backward([group])
         policy.optim_step(group.tokens)
     after = [sum(row) for row in policy.logprobs(group)]
     assert after[0] > before[0]
@@ -133,14 +141,14 @@ def test_training_moves_probability_towards_what_was_rewarded(tiny_folder: Path)
 def test_save_and_load_continue_exactly(tiny_folder: Path, tmp_path: Path) -> None:
     policy = policy_for(tiny_folder)
     group = sampled_group(policy)
-    policy.forward_backward(group)
+    policy.forward_backward([group])
     policy.optim_step(group.tokens)
     (tmp_path / "policy").mkdir()
     policy.save(tmp_path / "policy")
     other = policy_for(tiny_folder)
     other.load(tmp_path / "policy")
     for each in (policy, other):
-        each.forward_backward(group)
+        each.forward_backward([group])
         each.optim_step(group.tokens)
     assert policy.logprobs(group) == other.logprobs(group)
     assert [s.text for s in sampled_group(policy, 5).samples] == [s.text for s in sampled_group(other, 5).samples]
@@ -148,7 +156,7 @@ def test_save_and_load_continue_exactly(tiny_folder: Path, tmp_path: Path) -> No
 
 def test_an_adapter_of_another_rank_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
     policy_for(tiny_folder, rank=4).save(tmp_path)
-    with pytest.raises(ModelError, match="does not fit .* with LoRA rank 2"):
+    with pytest.raises(ModelError, match=r"does not fit .* with LoRA rank 2"):
         policy_for(tiny_folder, rank=2).load(tmp_path)
 
 

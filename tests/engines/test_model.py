@@ -30,22 +30,37 @@ def test_group_pass_equals_a_plain_forward_of_each_sequence(kind: str) -> None:
     with torch.no_grad():
         expected = torch.cat([sequence_logprobs(model, PROMPT, answer) for answer in ANSWERS])
         assert enable_group_attention(model)
-        got, entropies = group_logprobs(model, PROMPT, ANSWERS, 1.0)
+        got, entropies = group_logprobs(model, [PROMPT], [ANSWERS], 1.0)
     assert (got - expected).abs().max() <= 1e-5
     assert (entropies > 0).all()
 
 
 @pytest.mark.parametrize(
     ("kind", "changes"),
-    [("mistral", {"sliding_window": 8}), ("cohere", {"logit_scale": 0.5}), ("gemma2", {"final_logit_softcapping": 5.0})],
+    [
+        ("mistral", {"sliding_window": 8}),
+        ("cohere", {"logit_scale": 0.5}),
+        ("gemma2", {"final_logit_softcapping": 5.0}),
+    ],
 )
 def test_models_that_cannot_share_a_prompt_are_noticed_and_computed_as_they_are(kind: str, changes: dict) -> None:
     model = tiny_model(kind, **changes)
     with torch.no_grad():
         expected = torch.cat([sequence_logprobs(model, PROMPT, answer) for answer in ANSWERS])
         assert not enable_group_attention(model)
-        got, _ = plain_logprobs(model, PROMPT, ANSWERS, 1.0)
+        got, _ = plain_logprobs(model, [PROMPT], [ANSWERS], 1.0)
     assert (got - expected).abs().max() <= 1e-5
+
+
+def test_groups_of_different_lengths_share_a_pass() -> None:
+    model = tiny_model("qwen3")
+    prompts, answers = [PROMPT, PROMPT[:2], PROMPT[1:]], [ANSWERS, ANSWERS[:1], [[3, 4], [9]]]
+    with torch.no_grad():
+        pairs = [(prompt, answer) for prompt, group in zip(prompts, answers, strict=True) for answer in group]
+        expected = torch.cat([sequence_logprobs(model, prompt, answer) for prompt, answer in pairs])
+        assert torch.allclose(plain_logprobs(model, prompts, answers, 1.0)[0], expected, atol=1e-5)
+        enable_group_attention(model)
+        assert torch.allclose(group_logprobs(model, prompts, answers, 1.0)[0], expected, atol=1e-5)
 
 
 def test_token_logprobs_and_their_gradient_equal_autograd_through_the_logits() -> None:
@@ -91,7 +106,7 @@ def test_rollout_logprobs_are_those_of_the_training_pass(tiny_folder: Path) -> N
     assert len({len(c.token_ids) for group in groups for c in group}) > 1  # some ended early, the batch shrank
     for prompt, group in zip([PROMPT, PROMPT[:2]], groups, strict=True):
         with torch.no_grad():
-            got, _ = group_logprobs(local.causal_lm, prompt, [c.token_ids for c in group], 0.8)
+            got, _ = group_logprobs(local.causal_lm, [prompt], [[c.token_ids for c in group]], 0.8)
         assert torch.allclose(got, torch.tensor([p for c in group for p in c.logprobs]), atol=1e-4)
 
 
@@ -100,7 +115,10 @@ def test_what_a_prompt_gets_does_not_depend_on_its_neighbours(tiny_folder: Path)
     uniforms, sampling = torch.rand(3, 4, 16), SamplingParams(16)
     prompts = [PROMPT, PROMPT[1:], PROMPT[2:]]
     together = generate_groups(local.rollout_model, prompts, 4, sampling, [2], uniforms)
-    alone = [generate_groups(local.rollout_model, [p], 4, sampling, [2], u[None])[0] for p, u in zip(prompts, uniforms)]
+    alone = [
+        generate_groups(local.rollout_model, [p], 4, sampling, [2], u[None])[0]
+        for p, u in zip(prompts, uniforms, strict=True)
+    ]
     assert [[c.token_ids for c in g] for g in together] == [[c.token_ids for c in g] for g in alone]
 
 
@@ -117,7 +135,9 @@ def test_plain_rollouts_stop_at_the_end_token_and_repeat_with_the_seed() -> None
 def test_sampling_follows_the_distribution() -> None:
     weights = torch.zeros(1, 1000)
     weights[0, [3, 300, 999]] = torch.tensor([0.2, 0.5, 0.3])
-    drawn = _invert_cumulative(weights.expand(20_000, -1), torch.rand(20_000, generator=torch.Generator().manual_seed(0)))
+    drawn = _invert_cumulative(
+        weights.expand(20_000, -1), torch.rand(20_000, generator=torch.Generator().manual_seed(0))
+    )
     shares = torch.bincount(drawn, minlength=1000)[[3, 300, 999]] / 20_000
     assert torch.allclose(shares, torch.tensor([0.2, 0.5, 0.3]), atol=0.015)
 
@@ -147,7 +167,9 @@ def test_a_model_that_is_no_causal_lm_is_refused(tmp_path: Path) -> None:
         check_model(str(tmp_path))
 
 
-def test_a_large_model_without_a_gpu_is_refused_unless_insisted(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_model_without_a_gpu_is_refused_unless_insisted(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("recruiter.engines.model.LARGE_MODEL_BYTES", 1)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ModelError, match=r"no GPU; trainer\.device=cpu insists"):

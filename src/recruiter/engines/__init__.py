@@ -98,8 +98,8 @@ class Policy(Protocol):
         """Token log-probabilities of the group's samples under the current policy."""
         ...
 
-    def forward_backward(self, group: TrainGroup) -> TokenSums:
-        """Add the gradient of the group's summed token loss to the accumulated gradient."""
+    def forward_backward(self, groups: Sequence[TrainGroup]) -> TokenSums:
+        """Add the gradient of the groups' summed token loss to the accumulated gradient, in one pass."""
         ...
 
     def optim_step(self, tokens: int) -> UpdateResult:

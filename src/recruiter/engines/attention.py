@@ -25,7 +25,7 @@ def _group_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,
+    _attention_mask: Tensor | None,
     scaling: float | None = None,
     layout: PackedRows | Prefill | Decode | None = None,
     softcap: float | None = None,
@@ -88,7 +88,8 @@ class PackedRows:
         visible = (same | (segments[:, None, :] == 0)) & torch.ones(self.length, self.length, dtype=torch.bool).tril()
         self._mask_B1TT = visible[:, None].to(device)
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    def attend(self, _layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """Masked attention over the packed rows."""
         heads = query.shape[1]
         return scaled_dot_product_attention(
             query, _repeat_heads(key, heads), _repeat_heads(value, heads), attn_mask=self._mask_B1TT, scale=scale
@@ -128,6 +129,7 @@ class Prefill:
         self.first = first
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """Causal attention; the keys and values stay in the cache."""
         self.cache.store(layer, self.first, key, value)
         heads = query.shape[1]
         return scaled_dot_product_attention(
@@ -159,6 +161,7 @@ class Decode:
             self.values[layer] = self.values[layer][active]
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """Attention of one new token a row over its group's prompt and its own earlier tokens."""
         rows, heads, _, size = query.shape
         kv_heads = key.shape[1]
         if layer not in self.keys:

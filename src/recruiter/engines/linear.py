@@ -26,17 +26,22 @@ class RolloutLinear(nn.Module):
         # A plain attribute: packed tensors have no storage that a state dict or deepcopy could handle.
         self._weight = (torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_ROWS) if self._packs else weight,)
         self._bias = None if base.bias is None else base.bias.detach()
-        self._down = self._up = None
+        self._down: Tensor | None = None
+        self._up: Tensor | None = None
         if adapter is not None:
-            self._down, self._up = adapter.lora_A["default"].weight, adapter.lora_B["default"].weight
+            self._down, self._up = (
+                adapter.lora_A["default"].get_parameter("weight"),
+                adapter.lora_B["default"].get_parameter("weight"),
+            )
             self._scaling = adapter.scaling["default"]
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """(…, in) -> (…, out)."""
         if self._packs:
             output = torch.ops.mkldnn._linear_pointwise(inputs, self._weight[0], self._bias, "none", [], "")
         else:
             output = linear(inputs, self._weight[0], self._bias)
-        if self._down is None:
+        if self._down is None or self._up is None:
             return output  # type: ignore[no-any-return]
         low = linear(inputs.to(self._down.dtype), self._down) * self._scaling
         return output + linear(low, self._up).to(output.dtype)  # type: ignore[no-any-return, arg-type]

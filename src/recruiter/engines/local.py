@@ -74,40 +74,40 @@ class LocalPolicy:
     def logprobs(self, group: TrainGroup) -> list[list[float]]:
         """Token log-probabilities of the group's samples under the current policy."""
         with torch.no_grad():
-            flat = self._token_logprobs(group)[0].tolist()
+            flat = self._token_logprobs([group])[0].tolist()
         ends = torch.tensor([len(sample.token_ids) for sample in group.samples]).cumsum(0).tolist()
         return [flat[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
-    def forward_backward(self, group: TrainGroup) -> TokenSums:
-        """Add the gradient of the group's summed token loss to the accumulated gradient."""
+    def forward_backward(self, groups: Sequence[TrainGroup]) -> TokenSums:
+        """Add the gradient of the groups' summed token loss to the accumulated gradient, in one pass."""
         algorithm = self.config.trainer.algorithm
-        reference = None
+        reference_T = None
         if algorithm.use_kl_loss:
             with torch.no_grad(), self.model.disable_adapter():
-                reference = self._token_logprobs(group)[0]
+                reference_T = self._token_logprobs(groups)[0]
         self.model.train()
-        logprobs_T, entropies_T = self._token_logprobs(group)
-        old = group.old_logprobs
-        old_T = logprobs_T.detach() if old is None else self._flat(old)
+        logprobs_T, entropies_T = self._token_logprobs(groups)
+        old = [group.old_logprobs for group in groups]
+        old_T = logprobs_T.detach() if old[0] is None else self._flat([row for rows in old for row in rows or []])
         advantages_T = self._flat(
-            [[a] * len(s.token_ids) for a, s in zip(group.advantages, group.samples, strict=True)]
+            [[a] * len(s.token_ids) for g in groups for a, s in zip(g.advantages, g.samples, strict=True)]
         )
         losses = token_losses(
-            logprobs_T, old_T, advantages_T, algorithm.eps_clip_low, algorithm.eps_clip_high, reference,
+            logprobs_T, old_T, advantages_T, algorithm.eps_clip_low, algorithm.eps_clip_high, reference_T,
             algorithm.kl_loss_coef,
         )  # fmt: skip
         losses.loss_T.sum().backward()
-        rollout_T = self._flat([sample.logprobs for sample in group.samples])
+        rollout_T = self._flat([sample.logprobs for group in groups for sample in group.samples])
         mismatch_T = (logprobs_T.detach() - rollout_T).exp()
         return TokenSums(
-            tokens=group.tokens,
+            tokens=sum(group.tokens for group in groups),
             loss=losses.loss_T.sum().item(),
             kl=losses.kl_T.sum().item(),
             entropy=entropies_T.sum().item(),
             clipped=losses.clipped_T.sum().item(),
             ratio=mismatch_T.sum().item(),
             max_ratio=mismatch_T.max().item(),
-            has_kl=reference is not None,
+            has_kl=reference_T is not None,
         )
 
     def optim_step(self, tokens: int) -> UpdateResult:
@@ -125,13 +125,13 @@ class LocalPolicy:
         self.optimizer.zero_grad(set_to_none=True)
         return UpdateResult(grad_norm=norm, learning_rate=settings.lr * warmup)
 
-    def _token_logprobs(self, group: TrainGroup) -> tuple[Tensor, Tensor]:
-        """Log-probabilities and entropies (T,) of all answer tokens of the group, answer after answer."""
-        prompt = self.local.encode(group.messages)
-        answers = [sample.token_ids for sample in group.samples]
+    def _token_logprobs(self, groups: Sequence[TrainGroup]) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropies (T,) of all answer tokens, group after group, answer after answer."""
+        prompts = [self.local.encode(group.messages) for group in groups]
+        answers = [[sample.token_ids for sample in group.samples] for group in groups]
         temperature = self.config.generator.sampling_params.temperature
         compute = group_logprobs if self.local.shares_prompts else plain_logprobs
-        return compute(self.local.causal_lm, prompt, answers, temperature)
+        return compute(self.local.causal_lm, prompts, answers, temperature)
 
     def _flat(self, rows: list[list[float]]) -> Tensor:
         return torch.tensor([value for row in rows for value in row], device=self.device)

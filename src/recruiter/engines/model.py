@@ -14,10 +14,10 @@ from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils import logging as transformers_logging
 
-from recruiter.config import REPOSITORY, SamplingParams
+from recruiter.config import QUICKSTART_OFFER, REPOSITORY, SamplingParams, require_model
 from recruiter.engines import Sample
 from recruiter.engines.attention import PackedRows, use_group_attention
 from recruiter.engines.head import token_logprobs
@@ -77,7 +77,9 @@ class LocalModel:
     def encode(self, messages: list[Message]) -> list[int]:
         """Token ids of a chat prompt, ready for the answer."""
         ids: list[int] = self.tokenizer.apply_chat_template(  # type: ignore[assignment]
-            messages, add_generation_prompt=True, return_dict=False
+            [dict(message) for message in messages],  # type: ignore[arg-type]
+            add_generation_prompt=True,
+            return_dict=False,
         )
         return ids
 
@@ -97,9 +99,7 @@ class LocalModel:
                     self.rollout_model, encoded, group_size, sampling, self.stop_ids, uniforms[part]
                 )
             else:
-                groups = generate_plain(
-                    self.rollout_model, encoded, group_size, sampling, self.stop_ids, seed + start
-                )
+                groups = generate_plain(self.rollout_model, encoded, group_size, sampling, self.stop_ids, seed + start)
             for group in groups:
                 yield [Sample(self._text(c.token_ids), c.token_ids, c.logprobs, c.finished) for c in group]
 
@@ -118,9 +118,9 @@ def enable_group_attention(model: PreTrainedModel) -> bool:
     prompt, answers = [5, 6, 7, 8, 9, 10, 11], [[12, 13, 14], [15, 16, 17, 18]]
     try:
         with torch.no_grad():
-            expected = torch.cat([plain_logprobs(model, prompt, [answer], 1.0)[0] for answer in answers])
+            expected = torch.cat([plain_logprobs(model, [prompt], [[answer]], 1.0)[0] for answer in answers])
             use_group_attention(model)
-            packed = group_logprobs(model, prompt, answers, 1.0)[0]
+            packed = group_logprobs(model, [prompt], [answers], 1.0)[0]
         if (expected - packed).abs().mean() < AGREEMENT[model.dtype]:
             return True
     except (NotImplementedError, RuntimeError, AttributeError, TypeError, ValueError):
@@ -130,18 +130,28 @@ def enable_group_attention(model: PreTrainedModel) -> bool:
 
 
 def group_logprobs(
-    model: PreTrainedModel, prompt: list[int], answers: Sequence[list[int]], temperature: float
+    model: PreTrainedModel, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]], temperature: float
 ) -> tuple[Tensor, Tensor]:
-    """Log-probabilities and entropies (T,) of all answer tokens, computing the shared prompt once."""
+    """Log-probabilities and entropies (T,) of all answer tokens, each group's prompt computed once.
+
+    Args:
+        prompts: token ids, one for each group.
+        answers: for each group, the token ids of its answers.
+        temperature: divides the logits.
+    """
     device = next(model.parameters()).device
-    layout = PackedRows([len(prompt)], [[len(answer) for answer in answers]], device)
-    ids = torch.tensor([prompt + [token for answer in answers for token in answer]], device=device)
-    hidden = model.get_decoder()(
-        input_ids=ids, position_ids=layout.position_ids_BT, use_cache=False, layout=layout
+    layout = PackedRows([len(prompt) for prompt in prompts], [[len(a) for a in group] for group in answers], device)
+    ids_BT = torch.zeros(len(prompts), layout.length, dtype=torch.long)
+    for row, (prompt, group) in enumerate(zip(prompts, answers, strict=True)):
+        tokens = torch.tensor([*prompt, *(token for answer in group for token in answer)])
+        ids_BT[row, : len(tokens)] = tokens
+    hidden_BTC = model.get_decoder()(
+        input_ids=ids_BT.to(device), position_ids=layout.position_ids_BT, use_cache=False, layout=layout
     ).last_hidden_state
+    targets = torch.tensor([token for group in answers for answer in group for token in answer], device=device)
     head = model.get_output_embeddings()
-    answer_states = hidden.flatten(0, 1)[layout.predictors]
-    return token_logprobs(answer_states, head.weight, getattr(head, "bias", None), ids[0, len(prompt) :], temperature)
+    states = hidden_BTC.flatten(0, 1)[layout.predictors]
+    return token_logprobs(states, head.weight, getattr(head, "bias", None), targets, temperature)
 
 
 def adapter_base(adapter: Path) -> str:
@@ -164,12 +174,7 @@ def check_model(path: str, device: str = "auto") -> None:
             without a GPU.
     """
     folder = REPOSITORY / path
-    quickstart = "To see the whole path run on any machine, without a GPU or a key: make quickstart"
-    if not folder.is_dir() and (path.startswith(("exports/", "checkpoints/", ".", "/")) or path.count("/") != 1):
-        raise ModelError(
-            f"There is no model folder at trainer.policy.model.path={path}: download one with "
-            f"`python scripts/download_model.py`, or name another folder or Hub id. {quickstart}"
-        )
+    require_model(path)
     try:
         config = AutoConfig.from_pretrained(str(folder) if folder.is_dir() else path)
     except (OSError, ValueError) as error:
@@ -184,7 +189,7 @@ def check_model(path: str, device: str = "auto") -> None:
     if device == "auto" and size > LARGE_MODEL_BYTES and not torch.cuda.is_available():
         raise ModelError(
             f"{path} has {size / 1e9:.1f} GB of weights and this machine has no GPU; trainer.device=cpu insists. "
-            f"{quickstart}"
+            f"{QUICKSTART_OFFER}"
         )
 
 
@@ -196,7 +201,8 @@ def load_model(path: str, dtype: torch.dtype, device: torch.device) -> tuple[Pre
     tokenizer = AutoTokenizer.from_pretrained(source)
     if not tokenizer.chat_template:
         raise ModelError(f"{path} has no chat template; use an instruct model.")
-    model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype).to(device).eval()
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, device_map=None)
+    model = model.eval().to(device)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return tokenizer, model

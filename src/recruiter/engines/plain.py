@@ -7,6 +7,7 @@ they are: slower, with the same results.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ def generate_plain(
 ) -> list[list[Completion]]:
     """Like `rollouts.generate_groups`, by `model.generate`, prompt by prompt."""
     device = next(model.parameters()).device
-    drawn = {"do_sample": False}
+    drawn: dict[str, object] = {"do_sample": False}
     if sampling.temperature > 0:
         top_k = max(sampling.top_k, 0)
         drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": top_k}
@@ -36,7 +37,7 @@ def generate_plain(
         torch.manual_seed(seed)
         for prompt in prompts:
             ids = torch.tensor([prompt] * group_size, device=device)
-            output = model.generate(
+            output: Any = model.generate(  # type: ignore[operator]
                 ids,
                 attention_mask=torch.ones_like(ids),
                 max_new_tokens=sampling.max_generate_length,
@@ -54,23 +55,24 @@ def generate_plain(
 
 
 def plain_logprobs(
-    model: PreTrainedModel, prompt: list[int], answers: Sequence[list[int]], temperature: float
+    model: PreTrainedModel, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]], temperature: float
 ) -> tuple[Tensor, Tensor]:
-    """Log-probabilities and entropies (T,) of all answer tokens, one padded row for each answer."""
+    """Like `model.group_logprobs`, one padded row for each answer."""
     device = next(model.parameters()).device
-    longest = max(len(answer) for answer in answers)
-    ids = torch.zeros(len(answers), len(prompt) + longest, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, answer in enumerate(answers):
-        ids[row, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
-        mask[row, : len(prompt) + len(answer)] = 1
-    ids, mask = ids.to(device), mask.to(device)
-    logits_GTV = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, len(prompt) - 1 : -1]
-    all_logprobs = (logits_GTV.float() / temperature).log_softmax(dim=-1)
-    logprobs_GT = all_logprobs.gather(2, ids[:, len(prompt) :, None]).squeeze(2)
-    entropies_GT = -(all_logprobs.detach().exp() * all_logprobs.detach()).sum(dim=-1)
-    present = mask[:, len(prompt) :].bool()
-    return logprobs_GT[present], entropies_GT[present]
+    rows = [(prompt, answer) for prompt, group in zip(prompts, answers, strict=True) for answer in group]
+    longest = max(len(prompt) + len(answer) for prompt, answer in rows)
+    ids_RT = torch.zeros(len(rows), longest, dtype=torch.long)
+    mask_RT = torch.zeros_like(ids_RT)
+    for row, (prompt, answer) in enumerate(rows):
+        ids_RT[row, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
+        mask_RT[row, : len(prompt) + len(answer)] = 1
+    logits_RTV = model(input_ids=ids_RT.to(device), attention_mask=mask_RT.to(device), use_cache=False).logits
+    picked = [torch.arange(len(p) - 1, len(p) + len(a) - 1) + row * longest for row, (p, a) in enumerate(rows)]
+    logits_TV = logits_RTV.flatten(0, 1)[torch.cat(picked).to(device)].float() / temperature
+    logprobs_TV = logits_TV.log_softmax(dim=-1)
+    targets = torch.tensor([token for _, answer in rows for token in answer], device=device)
+    entropies_T = -(logprobs_TV.detach().exp() * logprobs_TV.detach()).sum(dim=-1)
+    return logprobs_TV.gather(1, targets[:, None]).squeeze(1), entropies_T
 
 
 def _completion(tokens_T: Tensor, logprobs_T: Tensor, stop_ids: Sequence[int]) -> Completion:

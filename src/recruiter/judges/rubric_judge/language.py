@@ -136,7 +136,8 @@ class Language:
             return "'s"
         if lower[0].isdigit():
             return "#"
-        if known := self._class_of.get(lower) or self._class_of.get(lower.rsplit("-", 1)[-1]):
+        known: str | None = self._class_of.get(lower) or self._class_of.get(lower.rsplit("-", 1)[-1])
+        if known:
             return known
         if word[0].isupper() and before != "<s>":
             return "NAME"

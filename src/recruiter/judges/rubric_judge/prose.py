@@ -122,7 +122,8 @@ def check_too_broad(text: Text) -> Iterator[Defect]:
     listed = max((len(m.group().split(", ")) for m in wording.LISTED_THINGS.finditer(text.raw)), default=0)
     severity = 0.5 * bool(design) + 0.9 * bool(words) + 0.7 * ramp(listed, 3, 6)
     if severity:
-        seen = (words or design).group() if (words or design) else f"a list of {listed} subjects"
+        found = words or design
+        seen = found.group() if found else f"a list of {listed} subjects"
         yield Defect("too_broad", min(1.0, severity), f"'{seen}'")
 
 
@@ -135,6 +136,8 @@ def check_repeated(text: Text) -> Iterator[Defect]:
         yield Defect("repeated", max(ramp(share, 0.02, 0.15), 0.25 * (again > 1)), "runs of words come more than once")
     if double := [a for a, b in zip(text.lower, text.lower[1:], strict=False) if a == b and a not in {"that", "had"}]:
         yield Defect("repeated", 1.0, f"'{double[0]} {double[0]}'")
+    if again_after_and := re.search(r"\b(\w{4,}) (?:and|or) \1\b", text.raw, re.IGNORECASE):
+        yield Defect("repeated", 1.0, f"'{again_after_and.group()}'")
     bags = [frozenset(map(stem, tokens(s))) for s in text.sentences]
     for i, one in enumerate(bags):
         if any(len(one) > 4 and len(one & other) > 0.6 * len(one | other) for other in bags[:i]):

@@ -125,14 +125,16 @@ RECALL = any_of(
     r"\bdefault (?:port|value|size|setting)\b",
     r"\bstands? for\b|\bdifferences? between\b|\bdefinition of\b|\bfull form\b|\backronym\b|\b(?:is|are) called\b",
     r"\b(?:main|key) (?:features|benefits|advantages|differences|components)\b|\badvantages and\b|\bbenefits of\b",
-    r"\b(?:provide|give|share|list|show)\b.{0,25}\b(?:list|overview|summary|examples?|insights?) (?:of|on|for|into|how)\b",
+    r"\b(?:provide|give|share|list|show)\b.{0,25}"
+    r"\b(?:list|overview|summary|examples?|insights?) (?:of|on|for|into|how)\b",
     r"\b(?:purpose|role) of\b|\bexplain what (?:\w+ ){1,4}(?:is|are|means)\b",
 )
 _VIRTUE = r"(?:scalab|reliab|robust|efficien|maintainab|availab|secur)\w+"
 SELF_REPORT = any_of(
     r"\b(?:your|any) (?:\w+ ){0,2}(?:experience|background|expertise|understanding|knowledge|approach to|familiarity|"
     r"opinion|thoughts|view|strengths?|career)\b",
-    r"\bhow (?:you|your team) (?:have |has |had |would have )?(?:managed|handled|implemented|contributed|used|built|applied)\b",
+    r"\bhow (?:you|your team) (?:have |has |had |would have )?"
+    r"(?:managed|handled|implemented|contributed|used|built|applied)\b",
     r"\byou(?:'ve| have) (?:completed|worked|done|built|used|managed|implemented)\b|\byour (?:role|job|skills)\b",
     r"\btell (?:me|us) about\b|\bhow familiar\b|\bhave you (?:ever|used|worked)\b|\bup to date\b",
     r"\b(?:describe|share) (?:a|an|your|any) (?:\w+ ){0,3}(?:time|project|experience|situation|example|challenge)\b",
@@ -146,7 +148,9 @@ BUZZ = any_of(
     r"\b(?:do|does|did|has|is|can|could) your (?:company|organi[sz]ation|firm|business|employer)\b",
 )
 # A question is put to the candidate: the one who asks does not ask what to do themselves.
-ASKS_FOR_ITSELF = any_of(r"\b(?:how|what|which|where|when|why) (?:can|could|should|would|do|did|might|must|am|will) i\b")
+ASKS_FOR_ITSELF = any_of(
+    r"\b(?:how|what|which|where|when|why) (?:can|could|should|would|do|did|might|must|am|will) i\b"
+)
 # Clauses that can be chained without end ("while ensuring ..., while maintaining ...").
 CHAINED = any_word("while", "without", "whilst", "whereas", "as well as", "ensuring", "maintaining", "considering")
 CHATTY = any_of(

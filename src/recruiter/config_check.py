@@ -1,0 +1,113 @@
+"""What settings can work: ranges, choices, and combinations. Touches no model and no file."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, Any
+
+from recruiter.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recruiter.config import Config, TrainerConfig
+
+# Numbers: key, lowest, highest, and whether the lowest itself is allowed.
+_RANGES: tuple[tuple[str, float, float, bool], ...] = (
+    ("data.val_size", 0, math.inf, True),
+    ("judge.max_unscored", 0, 1, True),
+    ("reward.overlap_penalty", 0, 1, True),
+    ("reward.overlap_free", 0, 1, True),
+    ("reward.overlap_window", 0, math.inf, True),
+    ("trainer.policy.lora.rank", 1, math.inf, True),
+    ("trainer.policy.lora.alpha", 1, math.inf, True),
+    ("trainer.policy.lora.dropout", 0, 0.99, True),
+    ("trainer.policy.optimizer_config.lr", 0, 1, False),
+    ("trainer.policy.optimizer_config.weight_decay", 0, 1, True),
+    ("trainer.policy.optimizer_config.max_grad_norm", 0, math.inf, False),
+    ("trainer.policy.optimizer_config.num_warmup_steps", 0, math.inf, True),
+    ("trainer.algorithm.eps_clip_low", 0, 1, True),
+    ("trainer.algorithm.eps_clip_high", 0, math.inf, True),
+    ("trainer.algorithm.kl_loss_coef", 0, math.inf, True),
+    ("trainer.epochs", 1, math.inf, True),
+    ("trainer.max_training_steps", 1, math.inf, True),
+    ("trainer.train_batch_size", 1, math.inf, True),
+    ("trainer.policy_mini_batch_size", 1, math.inf, True),
+    ("trainer.micro_train_batch_size_per_gpu", 1, math.inf, True),
+    ("trainer.update_epochs_per_batch", 1, math.inf, True),
+    ("trainer.eval_interval", 0, math.inf, True),
+    ("trainer.early_stop_patience", 1, math.inf, True),
+    ("trainer.ckpt_interval", 1, math.inf, True),
+    ("generator.sampling_params.max_generate_length", 1, math.inf, True),
+    ("generator.sampling_params.temperature", 0, 10, False),
+    ("generator.sampling_params.top_p", 0, 1, False),
+)
+_CHOICES = {
+    "trainer.resume_mode": ("none", "latest", "from_path"),
+    "trainer.device": ("auto", "cpu", "cuda"),
+    "trainer.policy.model.dtype": ("auto", "float32", "bfloat16"),
+}
+
+
+def check_config(config: Config) -> None:
+    """Refuse values that cannot work, alone or together. Looks at settings only, touches no model.
+
+    Raises:
+        ConfigError: on the first problem found.
+    """
+    trainer, samples = config.trainer, config.generator.n_samples_per_prompt
+    if samples < 2:
+        raise ConfigError(
+            f"generator.n_samples_per_prompt={samples} cannot work: GRPO compares answers within a group; "
+            f"write 2 or more."
+        )
+    for key, low, high, includes_low in _RANGES:
+        value = _value(config, key)
+        if value is not None and not ((low <= value if includes_low else low < value) and value <= high):
+            wanted = f"{low:g} or more" if includes_low else f"a number above {low:g}"
+            wanted += "" if high == math.inf else f" and up to {high:g}"
+            raise ConfigError(f"{key}={value} cannot work; write {wanted}.")
+    for key, choices in _CHOICES.items():
+        if _value(config, key) not in choices:
+            raise ConfigError(f"{key}={_value(config, key)} cannot work; write one of {', '.join(choices)}.")
+    betas = trainer.policy.optimizer_config.adam_betas
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ConfigError(
+            f"trainer.policy.optimizer_config.adam_betas={betas} cannot work; write two numbers from 0 to below 1."
+        )
+    if trainer.max_ckpts_to_keep < 1 and trainer.max_ckpts_to_keep != -1:
+        raise ConfigError(
+            f"trainer.max_ckpts_to_keep={trainer.max_ckpts_to_keep} cannot work; write 1 or more, or -1 to keep all."
+        )
+    if trainer.resume_mode == "from_path" and not trainer.resume_path:
+        raise ConfigError("trainer.resume_mode=from_path needs trainer.resume_path=<a checkpoint folder>.")
+    if trainer.early_stop_patience is not None and not (trainer.eval_interval and config.data.val_size):
+        raise ConfigError(
+            f"trainer.early_stop_patience={trainer.early_stop_patience} needs validation; set "
+            f"trainer.eval_interval and data.val_size to 1 or more."
+        )
+    _check_batches(trainer, samples)
+
+
+def _value(config: Config, key: str) -> Any:
+    return functools.reduce(getattr, key.split("."), config)
+
+
+def _check_batches(trainer: TrainerConfig, samples: int) -> None:
+    """A last, partial batch of an epoch is trained on; only the configured sizes must divide."""
+    batch, mini = trainer.train_batch_size, trainer.policy_mini_batch_size or trainer.train_batch_size
+    if batch % mini:
+        raise ConfigError(
+            f"trainer.policy_mini_batch_size={mini} does not divide trainer.train_batch_size={batch}; "
+            f"try {_nearest_divisor(batch, mini)}."
+        )
+    micro = trainer.micro_train_batch_size_per_gpu or samples
+    if micro % samples or (mini * samples) % micro:
+        good = samples * _nearest_divisor(mini, max(1, micro // samples))
+        raise ConfigError(
+            f"trainer.micro_train_batch_size_per_gpu={micro} must hold whole groups of {samples} samples and divide "
+            f"the {mini * samples} samples of an update; try {good}."
+        )
+
+
+def _nearest_divisor(number: int, wanted: int) -> int:
+    return min((d for d in range(1, number + 1) if number % d == 0), key=lambda d: abs(d - wanted))
