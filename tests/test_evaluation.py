@@ -153,6 +153,7 @@ class LengthJudge:
     """Scores a question by its number of words; a question without words is unscored."""
 
     name = "length"
+    version = "1"
 
     async def score(self, role, questions):
         words = [len(question.split()) for question in questions]

@@ -193,6 +193,7 @@ class FakeJudge:
     """Scores by `score(role, question, index)`, a number of 0 to 10 or None; answers after `delay(role)` seconds."""
 
     name = "fake"
+    version = "1"
 
     def __init__(self, score=None, delay: Callable = lambda role: 0.0) -> None:
         self.score_one = score or (lambda role, question, index: zlib.crc32(question.encode()) % 101 / 10)
@@ -222,7 +223,7 @@ def train(tmp_path, role):
         folder = tmp_path / name
         policy = policy or FakePolicy()
         start = folder / f"global_step_{resume}" if resume else None
-        with RunLog(folder, config, "fake", total_steps(config, len(roles)), resume or 0) as log:
+        with RunLog(folder, config, FakeJudge(), total_steps(config, len(roles)), resume or 0) as log:
             trainer = Trainer(config, policy, judge or FakeJudge(), roles, held_back, log, stop)
             if start:
                 trainer.resume(start)

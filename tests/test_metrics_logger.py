@@ -6,6 +6,7 @@ import pytest
 from recruiter.engines import Sample, TokenSums, UpdateResult
 from recruiter.errors import ConfigError
 from recruiter.grpo import Rollout
+from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.metrics_logger import RunLog, read_jsonl, rollout_rows, step_metrics
 from recruiter.prompts import PROMPT_HASH
 from recruiter.reward import Reward
@@ -22,7 +23,7 @@ def run(tmp_path, config):
     """Open the log of a run, write the given lines, and return its folder."""
 
     def write(*lines: dict, resumed_from: int = 0, settings=None):
-        with RunLog(tmp_path / "run", settings or config, "rubric", 9, resumed_from) as log:
+        with RunLog(tmp_path / "run", settings or config, RubricJudge(), 9, resumed_from) as log:
             for row in lines:
                 log.step(row)
                 log.rollouts([{"step": row["step"], "sample": index, "question": "Wie läuft's?"} for index in (0, 1)])
@@ -43,7 +44,7 @@ def test_run_is_described_by_what_made_it(run, config):
 
 
 def test_lines_are_on_disk_before_the_log_is_closed(tmp_path, config):
-    with RunLog(tmp_path, config, "rubric", 9) as log:
+    with RunLog(tmp_path, config, RubricJudge(), 9) as log:
         log.step(line(1))
         log.rollouts([{"step": 1}])
         assert read_jsonl(tmp_path / "metrics.jsonl") == [line(1)]
@@ -59,10 +60,10 @@ def test_torn_last_line_is_left_out_when_reading(tmp_path):
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\n", "\r"])
 def test_question_with_any_line_separator_survives_storing_and_resuming(tmp_path, config, separator):
     row = {"step": 1, "question": f"How would{separator}you?"}
-    with RunLog(tmp_path, config, "rubric", 9) as log:
+    with RunLog(tmp_path, config, RubricJudge(), 9) as log:
         log.rollouts([row])
     assert read_jsonl(tmp_path / "rollouts.jsonl") == [row]
-    with RunLog(tmp_path, config, "rubric", 9, 1):
+    with RunLog(tmp_path, config, RubricJudge(), 9, 1):
         pass
     assert read_jsonl(tmp_path / "rollouts.jsonl") == [row]
 

@@ -194,6 +194,7 @@ class SlowJudge:
     """Scores 5 after `seconds`; counts how many roles it works on at once."""
 
     name = "slow"
+    version = "1"
 
     def __init__(self, seconds: float) -> None:
         self.seconds, self.now, self.most, self.cancelled, self.threads = seconds, 0, 0, 0, set()
@@ -228,6 +229,7 @@ def test_background_judge_works_on_roles_concurrently_and_keeps_the_order_of_que
 def test_background_judge_passes_an_error_on_to_whoever_waits(role):
     class Broken:
         name = "broken"
+        version = "1"
 
         async def score(self, role, questions):
             raise JudgeError("the key was refused")

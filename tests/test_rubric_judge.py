@@ -137,7 +137,7 @@ def test_hardly_any_text_scores_nothing(question: str) -> None:
     "unit", ["a, ", "how ", "design the system, ", "((((", "a-b-c", "Kafka? ", "'", "x" * 40 + " "]
 )
 def test_very_long_text_is_quick_and_low(unit: str) -> None:
-    for length in (1900, 100_000):
+    for length in (1150, 100_000):
         text = (unit * (length // len(unit) + 1))[:length]
         start = time.process_time()
         assert composite(PAYMENTS, text) < 2.0

@@ -201,6 +201,7 @@ def evaluate(
     header = {
         "schema_version": SCHEMA_VERSION,
         "judge": judge.name,
+        "judge_version": judge.version,
         "prompt_hash": PROMPT_HASH,
         "rubric_hash": RUBRIC_HASH,
         "seed": seed,

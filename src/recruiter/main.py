@@ -74,7 +74,7 @@ def run(config: Config) -> None:
         return
 
     stop_requested = _stop_on_interrupt()
-    with RunLog(folder, config, judge.name, steps, resumed_step) as log:
+    with RunLog(folder, config, judge, steps, resumed_step) as log:
         log.say(
             f"GRPO on {config.trainer.policy.model.path}: {steps} steps of {config.trainer.train_batch_size} roles × "
             f"{config.generator.n_samples_per_prompt} questions, judge {judge.name}"

@@ -31,6 +31,7 @@ from recruiter.rubric import CRITERION_NAMES, RUBRIC_HASH
 
 if TYPE_CHECKING:
     from recruiter.grpo import Rollout
+    from recruiter.judges import Judge
 
 # Settings that may differ between a run and its continuation; any other difference would make it another run.
 _MAY_CHANGE = (
@@ -42,7 +43,7 @@ _MAY_CHANGE = (
 class RunLog:
     """The folder of one run, its JSON lines, and its progress line."""
 
-    def __init__(self, folder: Path, config: Config, judge: str, total_steps: int, resumed_from: int = 0) -> None:
+    def __init__(self, folder: Path, config: Config, judge: Judge, total_steps: int, resumed_from: int = 0) -> None:
         """Open the run's files; lines of steps after `resumed_from` are dropped, for those steps run again.
 
         Raises:
@@ -52,7 +53,8 @@ class RunLog:
         self.folder = folder
         description = {
             "config": to_dict(config),
-            "judge": judge,
+            "judge": judge.name,
+            "judge_version": judge.version,
             "prompt_hash": PROMPT_HASH,
             "rubric_hash": RUBRIC_HASH,
             "version": __version__,

@@ -12,9 +12,15 @@ from recruiter.rubric import Judgement
 
 
 class Judge(Protocol):
-    """Scores questions that were written for one role."""
+    """Scores questions that were written for one role.
+
+    Attributes:
+        name: what tables and logs call it.
+        version: changes whenever it could score differently.
+    """
 
     name: str
+    version: str
 
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
         """Return one judgement per question, in order. A question that could not be judged is unscored."""

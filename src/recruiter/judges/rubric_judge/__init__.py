@@ -10,8 +10,10 @@ sound ones; between two sound questions it has no opinion worth having. Because 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
 from recruiter.judges.rubric_judge import wording
 from recruiter.judges.rubric_judge.knowledge import Grounding, RoleProfile, knowledge
@@ -36,8 +38,8 @@ KEEPS = {
     "one_word": 0.42,
     "manipulation": 0.1,
 }
-# Letters; four times what a good question takes. Longer texts are not worth the time of taking them apart.
-LONGEST_QUESTION = 2000
+# Letters; three times what a good question takes. Longer texts are not worth the time of taking them apart.
+LONGEST_QUESTION = 1200
 _FLAGS: dict[str, tuple[RedFlag, str]] = {f.name: (f, c.name) for c in CRITERIA for f in c.red_flags}
 
 
@@ -45,6 +47,11 @@ class RubricJudge:
     """Scores questions by the rubric's criteria and red flags. Offline, deterministic, thread-safe."""
 
     name = "rubric"
+    version = hashlib.sha256(
+        b"".join(
+            path.read_bytes() for path in sorted(Path(__file__).parent.iterdir()) if path.suffix in (".py", ".json")
+        )
+    ).hexdigest()[:16]
 
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
         """One judgement per question, in order. Nothing is ever unscored: there is nothing here that could fail."""
