@@ -10,7 +10,7 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -21,33 +21,23 @@ except ModuleNotFoundError:  # run from the repository's root without installing
     import recruiter
 
 from recruiter.checkpoints import checkpoint_folder, checkpoint_steps, logged_step, resolve_checkpoint
+from recruiter.command import command, shown
 from recruiter.config import REPOSITORY, Config, check_free_space, load_config, require_model
 from recruiter.dataset import format_prompts, load_split, validation_slice
-from recruiter.errors import ConfigError, RecruiterError
+from recruiter.errors import ConfigError
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line and train. Returns the exit status."""
+@command
+def main() -> None:
+    """Parse the command line and train."""
     parser = argparse.ArgumentParser(
         prog="python -m src.recruiter.main", description="Train a question writer with GRPO."
     )
     parser.add_argument("--config-name", default="train_config", help="a file of configs/, without .yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to change, e.g. trainer.epochs=1")
     parser.add_argument("--version", action="version", version=recruiter.__version__)
-    options = parser.parse_intermixed_args(arguments)
-    try:
-        run(load_config(options.config_name.removesuffix(".yaml"), options.overrides))
-    except RecruiterError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except OSError as error:
-        if error.errno != 28:  # ENOSPC
-            raise
-        print(
-            f"The disk is full ({error.filename or 'while writing'}): free some space and run again.", file=sys.stderr
-        )
-        return 1
-    return 0
+    options = parser.parse_intermixed_args()
+    run(load_config(options.config_name.removesuffix(".yaml"), options.overrides))
 
 
 def run(config: Config) -> None:
@@ -70,7 +60,7 @@ def run(config: Config) -> None:
     steps = total_steps(config, len(roles))
     resumed_step = logged_step(start) if start else 0
     if resumed_step >= steps:
-        print(f"{folder} already holds all {steps} steps of this run. {_next_command(folder)}")
+        print(f"{shown(folder)} already holds all {steps} steps of this run.\n{_next_command(folder)}")
         return
 
     stop_requested = _stop_on_interrupt()
@@ -89,7 +79,7 @@ def run(config: Config) -> None:
         except Interrupted:
             log.say(f"Stopped after step {trainer.step}; it is saved. Run the same command again to continue.")
             return
-    print(f"Trained {trainer.step} steps; checkpoints, metrics.jsonl and rollouts.jsonl are in {folder}.")
+    print(f"Trained {trainer.step} steps; checkpoints, metrics.jsonl and rollouts.jsonl are in {shown(folder)}.")
     print(_next_command(folder))
 
 
@@ -114,8 +104,7 @@ def _start_from(config: Config, folder: Path) -> Path | None:
 
 
 def _next_command(folder: Path) -> str:
-    shown = folder.relative_to(REPOSITORY) if folder.is_relative_to(REPOSITORY) else folder
-    return f"Next: python scripts/eval.py --model starter rl --checkpoint {shown}"
+    return f"Next: python scripts/eval.py --model starter rl --checkpoint {shown(folder)}"
 
 
 def _stop_on_interrupt() -> Callable[[], bool]:
@@ -134,4 +123,4 @@ def _stop_on_interrupt() -> Callable[[], bool]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

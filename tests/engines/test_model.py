@@ -9,7 +9,7 @@ from recruiter.config import SamplingParams
 from recruiter.engines.head import token_logprobs
 from recruiter.engines.model import LocalModel, check_model, enable_group_attention, group_logprobs
 from recruiter.engines.plain import generate_plain, plain_logprobs
-from recruiter.engines.rollouts import _invert_cumulative, _truncate, generate_groups
+from recruiter.engines.rollouts import _invert_cumulative, _truncate, common_prefix, generate_groups
 from recruiter.errors import ModelError
 from tests.engines.conftest import tiny_model
 
@@ -95,6 +95,18 @@ def test_greedy_rollouts_equal_transformers_generate(tiny_folder: Path) -> None:
         ids = torch.tensor([prompt])
         expected = local.causal_lm.generate(ids, max_new_tokens=12, do_sample=False, pad_token_id=0, eos_token_id=2)
         assert group[0].token_ids == group[1].token_ids == expected[0, len(prompt) :].tolist()
+
+
+def test_prompts_that_begin_alike_share_that_part(tiny_folder: Path) -> None:
+    local = LocalModel(str(tiny_folder), device="cpu", dtype="float32")
+    prompts = [[*PROMPT, 40, 41], [*PROMPT, 50], [*PROMPT, 60, 61, 62]]
+    assert common_prefix(prompts) == len(PROMPT)
+    assert common_prefix([PROMPT, PROMPT]) == len(PROMPT) - 1
+    assert common_prefix([PROMPT]) == common_prefix([PROMPT, PROMPT[1:]]) == 0
+    uniforms, sampling = torch.zeros(3, 2, 10), SamplingParams(10, temperature=0.0)
+    together = generate_groups(local.rollout_model, prompts, 2, sampling, [2], uniforms)
+    alone = [generate_groups(local.rollout_model, [p], 2, sampling, [2], uniforms[:1])[0] for p in prompts]
+    assert [[c.token_ids for c in g] for g in together] == [[c.token_ids for c in g] for g in alone]
 
 
 def test_rollout_logprobs_are_those_of_the_training_pass(tiny_folder: Path) -> None:

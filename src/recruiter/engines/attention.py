@@ -110,30 +110,39 @@ class PromptCache:
             padding[:, None, None, :], float("-inf")
         )
 
-    def store(self, layer: int, first: int, key: Tensor, value: Tensor) -> None:
-        """Keep key and value (B, K, T, D) of prompts first .. first + B - 1."""
+    def store(self, layer: int, rows: slice, start: int, key: Tensor, value: Tensor) -> None:
+        """Keep key and value (B, K, T, D) as columns from `start` on; B = 1 goes to all `rows`."""
         if layer not in self.keys:
             shape = (len(self.lengths), key.shape[1], max(self.lengths), key.shape[3])
             self.keys[layer] = key.new_zeros(shape)
             self.values[layer] = value.new_zeros(shape)
-        rows, columns = slice(first, first + key.shape[0]), slice(0, key.shape[2])
+        columns = slice(start, start + key.shape[2])
         self.keys[layer][rows, :, columns] = key
         self.values[layer][rows, :, columns] = value
 
 
 class Prefill:
-    """Causal attention over right-padded prompts, storing keys and values from prompt `first` on."""
+    """Causal attention over right-padded prompts whose first `start` tokens are in the cache already.
 
-    def __init__(self, cache: PromptCache, first: int) -> None:
-        self.cache = cache
-        self.first = first
+    The keys and values of `rows` are stored. Prompts that begin with the same text share that part: it is computed as
+    one row, for all of them.
+    """
+
+    def __init__(self, cache: PromptCache, rows: slice, start: int) -> None:
+        self.cache, self.rows, self.start = cache, rows, start
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """Causal attention; the keys and values stay in the cache."""
-        self.cache.store(layer, self.first, key, value)
-        heads = query.shape[1]
+        """Attention of the new tokens over what is cached before them and over themselves."""
+        self.cache.store(layer, self.rows, self.start, key, value)
+        heads, length = query.shape[1], query.shape[2]
+        mask = None
+        if self.start:
+            columns = slice(0, self.start + length)
+            key = self.cache.keys[layer][self.rows, :, columns]
+            value = self.cache.values[layer][self.rows, :, columns]
+            mask = torch.ones(length, self.start + length, dtype=torch.bool, device=query.device).tril(self.start)
         return scaled_dot_product_attention(
-            query, _repeat_heads(key, heads), _repeat_heads(value, heads), is_causal=True, scale=scale
+            query, _repeat_heads(key, heads), _repeat_heads(value, heads), mask, is_causal=mask is None, scale=scale
         )
 
 

@@ -86,22 +86,43 @@ def generate_groups(
 
 
 def _prefill(decoder: torch.nn.Module, prompts: Sequence[list[int]], cache: PromptCache) -> Tensor:
-    """Compute all prompts in right-padded batches; return their last hidden states (N, C)."""
+    """Compute all prompts, what they all begin with only once; return their last hidden states (N, C)."""
+    shared = common_prefix(prompts)
+    if shared:
+        _prefill_rows(decoder, [prompts[0][:shared]], cache, slice(0, len(prompts)), 0)
     limit = PREFILL_TOKENS.get(cache.device.type, 512)
-    batch = max(1, limit // max(cache.lengths))
+    batch = max(1, limit // (max(cache.lengths) - shared))
     last = []
     for first in range(0, len(prompts), batch):
-        part = prompts[first : first + batch]
-        longest = max(len(prompt) for prompt in part)
-        ids = torch.zeros(len(part), longest, dtype=torch.long)
-        for row, prompt in enumerate(part):
-            ids[row, : len(prompt)] = torch.tensor(prompt)
-        positions = torch.arange(longest, device=cache.device).expand(len(part), -1)
-        layout = Prefill(cache, first)
-        hidden = decoder(input_ids=ids.to(cache.device), position_ids=positions, use_cache=False, layout=layout)
-        ends = torch.tensor([len(prompt) - 1 for prompt in part], device=cache.device)
-        last.append(hidden.last_hidden_state[torch.arange(len(part), device=cache.device), ends])
+        rows = slice(first, min(first + batch, len(prompts)))
+        rest = [prompt[shared:] for prompt in prompts[rows]]
+        hidden = _prefill_rows(decoder, rest, cache, rows, shared)
+        ends = torch.tensor([len(prompt) - 1 for prompt in rest], device=cache.device)
+        last.append(hidden[torch.arange(len(rest), device=cache.device), ends])
     return torch.cat(last)
+
+
+def _prefill_rows(
+    decoder: torch.nn.Module, parts: Sequence[list[int]], cache: PromptCache, rows: slice, start: int
+) -> Tensor:
+    """Hidden states (B, T, C) of right-padded parts of prompts that begin at position `start`."""
+    ids = torch.zeros(len(parts), max(map(len, parts)), dtype=torch.long)
+    for row, part in enumerate(parts):
+        ids[row, : len(part)] = torch.tensor(part)
+    positions = torch.arange(start, start + ids.shape[1], device=cache.device).expand(len(parts), -1)
+    layout = Prefill(cache, rows, start)
+    output = decoder(input_ids=ids.to(cache.device), position_ids=positions, use_cache=False, layout=layout)
+    hidden: Tensor = output.last_hidden_state
+    return hidden
+
+
+def common_prefix(prompts: Sequence[list[int]]) -> int:
+    """How many tokens all prompts begin with, at most all but the last token of the shortest; 0 for one prompt."""
+    if len(prompts) < 2:
+        return 0
+    shortest, longest = min(prompts), max(prompts)  # in dictionary order: what these two share, all share
+    same = next((i for i, (a, b) in enumerate(zip(shortest, longest, strict=False)) if a != b), len(shortest))
+    return min(same, min(map(len, prompts)) - 1)
 
 
 def _sample(logits_AV: Tensor, uniforms_A: Tensor, sampling: SamplingParams) -> tuple[Tensor, Tensor]:
