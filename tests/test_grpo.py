@@ -12,18 +12,10 @@ import torch
 
 from recruiter.checkpoints import best_step, checkpoint_steps
 from recruiter.config import Config
+from recruiter.dataset import sampling_seed, step_roles, steps_per_epoch, total_steps
 from recruiter.engines import Sample, TokenSums, UpdateResult
 from recruiter.errors import JudgeError, ModelError, UnscoredError
-from recruiter.grpo import (
-    Interrupted,
-    Trainer,
-    group_advantages,
-    sampling_seed,
-    step_roles,
-    steps_per_epoch,
-    token_losses,
-    total_steps,
-)
+from recruiter.grpo import Interrupted, Trainer, group_advantages, token_losses
 from recruiter.metrics_logger import RunLog, read_jsonl
 from recruiter.prompts import generator_messages
 from recruiter.rubric import Judgement, Scores

@@ -5,11 +5,11 @@ import pytest
 
 from recruiter.engines import Sample, TokenSums, UpdateResult
 from recruiter.errors import ConfigError
-from recruiter.grpo import Rollout
 from recruiter.judges.rubric_judge import RubricJudge
-from recruiter.metrics_logger import RunLog, read_jsonl, rollout_rows, step_metrics
+from recruiter.metrics_logger import RunLog, read_jsonl
 from recruiter.prompts import PROMPT_HASH
 from recruiter.reward import Reward
+from recruiter.rollout import Rollout, rollout_rows, step_metrics
 from recruiter.rubric import RUBRIC_HASH, Judgement, Scores
 
 

@@ -196,9 +196,12 @@ def check_free_space(folder: Path) -> None:
     """Refuse to start where a checkpoint would not fit.
 
     Raises:
-        ConfigError: less than `MIN_FREE_BYTES` are free.
+        ConfigError: less than `MIN_FREE_BYTES` are free, or nothing can be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"trainer.ckpt_path={folder} cannot be written: {error.strerror}.") from None
     free = shutil.disk_usage(folder).free
     if free < MIN_FREE_BYTES:
         raise ConfigError(

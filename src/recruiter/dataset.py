@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import random
 from collections import defaultdict
@@ -18,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recruiter.config import Config
 from recruiter.errors import DataError
 from recruiter.prompts import PROMPT_HASH, generator_messages
 from recruiter.roles import LEVELS, Role, parse_roles
@@ -121,6 +123,31 @@ def epoch_order(count: int, seed: int, epoch: int) -> list[int]:
     order = list(range(count))
     random.Random(f"{seed}/{epoch}").shuffle(order)
     return order
+
+
+def steps_per_epoch(config: Config, roles: int) -> int:
+    """Steps in one pass over the roles; the last one may be smaller."""
+    return math.ceil(roles / config.trainer.train_batch_size)
+
+
+def total_steps(config: Config, roles: int) -> int:
+    """Steps of the whole run."""
+    steps = config.trainer.epochs * steps_per_epoch(config, roles)
+    limit = config.trainer.max_training_steps
+    return steps if limit is None else min(steps, limit)
+
+
+def step_roles(config: Config, roles: Sequence[Role], step: int) -> list[Role]:
+    """The roles of a step (counted from 1). Depends on the seed and the step only."""
+    epoch, index = divmod(step - 1, steps_per_epoch(config, len(roles)))
+    order = epoch_order(len(roles), config.trainer.seed, epoch)
+    size = config.trainer.train_batch_size
+    return [roles[i] for i in order[index * size : (index + 1) * size]]
+
+
+def sampling_seed(seed: int, step: int) -> int:
+    """Seed of a step's random numbers; step 0 is validation."""
+    return seed * 1_000_003 + step
 
 
 def _stored_hash(path: Path) -> str | None:

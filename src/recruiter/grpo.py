@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,18 @@ from torch import Tensor
 
 from recruiter.checkpoints import CheckpointWriter, checkpoint_folder, prune, trainer_state, write_json
 from recruiter.config import Config
-from recruiter.dataset import epoch_order
-from recruiter.engines import Policy, Sample, TokenSums, TrainGroup
+from recruiter.dataset import sampling_seed, step_roles, total_steps
+from recruiter.engines import Policy, TokenSums, TrainGroup
 from recruiter.errors import UnscoredError
 from recruiter.judges import Judge
-from recruiter.metrics_logger import RunLog, rollout_rows, step_metrics
-from recruiter.prompts import Message, generator_messages
-from recruiter.reward import BackgroundJudge, OverlapWindow, Reward, shape
+from recruiter.metrics_logger import RunLog
+from recruiter.prompts import generator_messages
+from recruiter.reward import BackgroundJudge, OverlapWindow, shape
 from recruiter.roles import Role
+from recruiter.rollout import Rollout, rollout_rows, step_metrics
 from recruiter.rubric import Judgement
 
 STD_EPSILON = 1e-4
-ZERO_SPREAD = 1e-6
 
 
 def group_advantages(rewards_G: Sequence[float | None], norm_by_std: bool = True) -> list[float | None]:
@@ -88,27 +88,6 @@ def token_losses(
         loss_T = loss_T + kl_coef * kl_T
     low, high = (ratio_T < 1 - eps_low) & (advantages_T < 0), (ratio_T > 1 + eps_high) & (advantages_T > 0)
     return TokenLosses(loss_T, kl_T.detach(), (low | high).float())
-
-
-@dataclass
-class Rollout:
-    """One role's group on its way through a step."""
-
-    role: Role
-    messages: list[Message]
-    samples: list[Sample]
-    judging: Future[list[Judgement]]
-    rewards: list[Reward] = field(default_factory=list)
-
-    @property
-    def values(self) -> list[float]:
-        """Shaped rewards of the scored samples."""
-        return [reward.value for reward in self.rewards if reward.value is not None]
-
-    @property
-    def has_spread(self) -> bool:
-        """Whether the group teaches anything: two scored samples with different rewards."""
-        return len(self.values) >= 2 and max(self.values) - min(self.values) > ZERO_SPREAD
 
 
 class Interrupted(Exception):
@@ -330,28 +309,3 @@ def batched(items: Iterable[TrainGroup], size: int) -> Iterator[list[TrainGroup]
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
-
-
-def steps_per_epoch(config: Config, roles: int) -> int:
-    """Steps in one pass over the roles; the last one may be smaller."""
-    return math.ceil(roles / config.trainer.train_batch_size)
-
-
-def total_steps(config: Config, roles: int) -> int:
-    """Steps of the whole run."""
-    steps = config.trainer.epochs * steps_per_epoch(config, roles)
-    limit = config.trainer.max_training_steps
-    return steps if limit is None else min(steps, limit)
-
-
-def step_roles(config: Config, roles: Sequence[Role], step: int) -> list[Role]:
-    """The roles of a step (counted from 1). Depends on the seed and the step only."""
-    epoch, index = divmod(step - 1, steps_per_epoch(config, len(roles)))
-    order = epoch_order(len(roles), config.trainer.seed, epoch)
-    size = config.trainer.train_batch_size
-    return [roles[i] for i in order[index * size : (index + 1) * size]]
-
-
-def sampling_seed(seed: int, step: int) -> int:
-    """Seed of a step's random numbers; step 0 is validation."""
-    return seed * 1_000_003 + step

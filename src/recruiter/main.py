@@ -23,7 +23,7 @@ except ModuleNotFoundError:  # run from the repository's root without installing
 from recruiter.checkpoints import checkpoint_folder, checkpoint_steps, logged_step, resolve_checkpoint
 from recruiter.command import command, shown
 from recruiter.config import REPOSITORY, Config, check_free_space, load_config, require_model
-from recruiter.dataset import format_prompts, load_split, validation_slice
+from recruiter.dataset import format_prompts, load_split, total_steps, validation_slice
 from recruiter.errors import ConfigError
 
 
@@ -45,7 +45,7 @@ def run(config: Config) -> None:
     require_model(config.trainer.policy.model.path)
     from recruiter.engines.local import LocalPolicy
     from recruiter.engines.model import check_model
-    from recruiter.grpo import Interrupted, Trainer, total_steps
+    from recruiter.grpo import Interrupted, Trainer
     from recruiter.judges import make_judge
     from recruiter.metrics_logger import RunLog
 

@@ -9,14 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -24,14 +20,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from recruiter import __version__
 from recruiter.checkpoints import write_json
 from recruiter.config import REPOSITORY, Config, to_dict
-from recruiter.engines import TokenSums, UpdateResult
 from recruiter.errors import ConfigError
+from recruiter.judges import Judge
 from recruiter.prompts import PROMPT_HASH
-from recruiter.rubric import CRITERION_NAMES, RUBRIC_HASH
-
-if TYPE_CHECKING:
-    from recruiter.grpo import Rollout
-    from recruiter.judges import Judge
+from recruiter.rubric import RUBRIC_HASH
 
 # Settings that may differ between a run and its continuation; any other difference would make it another run.
 _MAY_CHANGE = (
@@ -148,78 +140,6 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             continue
     return rows
-
-
-def step_metrics(
-    step: int, rollouts: Sequence[Rollout], sums: TokenSums, updates: Sequence[UpdateResult]
-) -> dict[str, Any]:
-    """The figures of one step. Means over nothing are None, never 0."""
-    samples = [sample for rollout in rollouts for sample in rollout.samples]
-    rewards = [reward for rollout in rollouts for reward in rollout.rewards]
-    scored = [reward for reward in rewards if reward.value is not None]
-    scores = [reward.judgement.scores for reward in scored if reward.judgement.scores is not None]
-    spreads = [statistics.stdev(values) for rollout in rollouts if len(values := rollout.values) >= 2]
-    reasons = Counter(r.judgement.unscored_reason for r in rewards if r.value is None)
-    return {
-        "step": step,
-        "reward_mean": _mean([reward.value for reward in scored]),
-        "reward_std": _mean(spreads),
-        "composite": _mean([score.composite for score in scores]),
-        **{name: _mean([getattr(score, name) for score in scores]) for name in CRITERION_NAMES},
-        "overlap": _mean([reward.overlap for reward in rewards]),
-        "penalty": _mean([reward.penalty for reward in scored]),
-        "samples": len(samples),
-        "unscored": len(rewards) - len(scored),
-        "unscored_reasons": dict(reasons),
-        "groups": len(rollouts),
-        "groups_without_spread": sum(not rollout.has_spread for rollout in rollouts),
-        "length_mean": _mean([len(sample.token_ids) for sample in samples]),
-        "length_max": max(len(sample.token_ids) for sample in samples),
-        "cut_off": sum(not sample.finished for sample in samples),
-        "trained_tokens": sums.tokens,
-        "loss": _per_token(sums.loss, sums),
-        "kl": _per_token(sums.kl, sums) if sums.has_kl else None,
-        "entropy": _per_token(sums.entropy, sums),
-        "clipped": _per_token(sums.clipped, sums),
-        "rollout_ratio_mean": _per_token(sums.ratio, sums),
-        "rollout_ratio_max": sums.max_ratio if sums.tokens else None,
-        "updates": len(updates),
-        "grad_norm": _mean([update.grad_norm for update in updates]),
-        "learning_rate": updates[-1].learning_rate if updates else None,
-    }
-
-
-def rollout_rows(step: int, rollouts: Sequence[Rollout]) -> list[dict[str, Any]]:
-    """One line for each sampled question: what was asked for whom, and what came of it."""
-    rows = []
-    for rollout in rollouts:
-        for index, (sample, reward) in enumerate(zip(rollout.samples, rollout.rewards, strict=True)):
-            judgement = reward.judgement
-            rows.append(
-                {
-                    "step": step,
-                    "role_id": rollout.role.id,
-                    "sample": index,
-                    "question": sample.text,
-                    "tokens": len(sample.token_ids),
-                    "finished": sample.finished,
-                    "scores": asdict(judgement.scores) if judgement.scores else None,
-                    "reasoning": judgement.reasoning,
-                    "unscored_reason": judgement.unscored_reason,
-                    "overlap": round(reward.overlap, 4),
-                    "reward": reward.value,
-                }
-            )
-    return rows
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    numbers = [value for value in values if value is not None]
-    return sum(numbers) / len(numbers) if numbers else None
-
-
-def _per_token(total: float, sums: TokenSums) -> float | None:
-    return total / sums.tokens if sums.tokens else None
 
 
 def _step_line(metrics: dict[str, Any]) -> str:
