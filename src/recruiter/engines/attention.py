@@ -3,7 +3,7 @@
 Transformers models look their attention up in a registry and hand every extra keyword of `model(...)` down to it. We
 register one function there; the caller passes a *layout* that knows which token may see which. Three layouts are enough:
 
-- `PackedRows`   training: prompt and answers in one row, each answer sees the prompt and itself
+- `PackedGroups` training: prompts and answers in one row, each answer sees its prompt and itself
 - `Prefill`      rollouts: prompts are computed once and their keys and values kept
 - `Decode`       rollouts: one new token for every active answer
 
@@ -27,7 +27,7 @@ def _group_attention(
     value: Tensor,
     _attention_mask: Tensor | None,
     scaling: float | None = None,
-    layout: PackedRows | Prefill | Decode | None = None,
+    layout: PackedGroups | Prefill | Decode | None = None,
     softcap: float | None = None,
     **kwargs: object,
 ) -> tuple[Tensor, None]:
@@ -52,48 +52,90 @@ def _repeat_heads(states: Tensor, heads: int) -> Tensor:
     return states if states.shape[1] == heads else states.repeat_interleave(heads // states.shape[1], dim=1)
 
 
-class PackedRows:
-    """Rows of a prompt followed by its answers.
+class PackedGroups:
+    """Several groups in one row, nothing computed twice: what all prompts begin with, the rest of each prompt, its answers.
+
+    Attention runs in three blocks, each a batch without padding waste worth speaking of: the common beginning sees
+    itself; the rest of a prompt sees the beginning and itself; an answer sees its whole prompt and itself.
 
     Args:
-        prompt_lengths: prompt tokens of each row.
-        answer_lengths: for each row, the tokens of each answer.
+        common: tokens that all prompts begin with.
+        prompt_lengths: tokens of each prompt, the common ones included; more than `common`.
+        answer_lengths: for each prompt, the tokens of each of its answers.
 
     Attributes:
-        length: T, tokens of the longest row; shorter rows are padded on the right.
-        position_ids_BT: positions; every answer continues from the prompt's end.
-        predictors: flat indices (row * T + column) of the hidden states that predict the answer tokens, in order.
+        position_ids_1T: positions; every answer continues from its prompt's end.
+        predictors: columns of the hidden states that predict the answer tokens, in order.
     """
 
-    def __init__(self, prompt_lengths: list[int], answer_lengths: list[list[int]], device: torch.device) -> None:
-        rows = list(zip(prompt_lengths, answer_lengths, strict=True))
-        self.length = max(prompt + sum(answers) for prompt, answers in rows)
-        positions = torch.zeros(len(rows), self.length, dtype=torch.long)
-        segments = torch.full((len(rows), self.length), -1)  # -1 padding, 0 prompt, i + 1 answer i
-        predictors: list[Tensor] = []
-        for row, (prompt, answers) in enumerate(rows):
-            positions[row, :prompt] = torch.arange(prompt)
-            segments[row, :prompt] = 0
-            start = prompt
-            for index, answer in enumerate(answers):
-                positions[row, start : start + answer] = torch.arange(prompt, prompt + answer)
-                segments[row, start : start + answer] = index + 1
-                columns = torch.arange(start - 1, start + answer - 1)
-                columns[0] = prompt - 1
-                predictors.append(row * self.length + columns)
-                start += answer
-        self.position_ids_BT = positions.to(device)
+    def __init__(
+        self, common: int, prompt_lengths: list[int], answer_lengths: list[list[int]], device: torch.device
+    ) -> None:
+        beginning = torch.arange(common)
+        positions, predictors = [beginning], []
+        prompts: list[tuple[Tensor, Tensor]] = []  # what is seen before, own columns
+        answers: list[tuple[Tensor, Tensor]] = []
+        end = common
+        for prompt, lengths in zip(prompt_lengths, answer_lengths, strict=True):
+            rest = torch.arange(end, end + prompt - common)
+            prompts.append((beginning, rest))
+            positions.append(torch.arange(common, prompt))
+            end += len(rest)
+            for length in lengths:
+                own = torch.arange(end, end + length)
+                answers.append((torch.cat([beginning, rest]), own))
+                positions.append(torch.arange(prompt, prompt + length))
+                predictors.append(torch.cat([rest[-1:], own[:-1]]))
+                end += length
+        self.position_ids_1T = torch.cat(positions)[None].to(device)
         self.predictors = torch.cat(predictors).to(device)
-        same = segments[:, :, None] == segments[:, None, :]
-        visible = (same | (segments[:, None, :] == 0)) & torch.ones(self.length, self.length, dtype=torch.bool).tril()
-        self._mask_B1TT = visible[:, None].to(device)
+        parts = [[(beginning[:0], beginning)]] if common else []
+        self._blocks = [_Block(part, device) for part in (*parts, prompts, answers)]
+        order = torch.cat([block.columns for block in self._blocks])
+        self._from_blocks = torch.empty_like(order)
+        self._from_blocks[order] = torch.arange(len(order), device=device)
 
     def attend(self, _layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """Masked attention over the packed rows."""
+        """Attention of one row (1, H, T, D), block by block."""
+        outputs = [block.attend(query, key, value, scale) for block in self._blocks]
+        return torch.cat(outputs)[self._from_blocks].transpose(0, 1)[None]
+
+
+class _Block:
+    """A batch of token runs, each seeing some columns before it and, causally, itself."""
+
+    def __init__(self, runs: list[tuple[Tensor, Tensor]], device: torch.device) -> None:
+        before, own = max(len(seen) for seen, _ in runs), max(len(run) for _, run in runs)
+        queries = torch.zeros(len(runs), own, dtype=torch.long)
+        keys = torch.zeros(len(runs), before + own, dtype=torch.long)
+        visible = torch.zeros(len(runs), own, before + own, dtype=torch.bool)
+        used = torch.zeros(len(runs), own, dtype=torch.bool)
+        visible[:, :, before:] = torch.ones(own, own, dtype=torch.bool).tril()
+        for row, (seen, run) in enumerate(runs):
+            queries[row, : len(run)], used[row, : len(run)] = run, True
+            keys[row, : len(seen)], keys[row, before : before + len(run)] = seen, run
+            visible[row, :, : len(seen)] = True
+        self._queries, self._keys = queries.to(device), keys.to(device)
+        self._mask = visible[:, None].to(device)
+        self._used = used.to(device)
+        self.columns = self._queries[self._used]
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """Outputs (tokens, H, D) of the block's own tokens, in the order of `columns`."""
         heads = query.shape[1]
-        return scaled_dot_product_attention(
-            query, _repeat_heads(key, heads), _repeat_heads(value, heads), attn_mask=self._mask_B1TT, scale=scale
+        output = scaled_dot_product_attention(
+            _gather(query, self._queries),
+            _repeat_heads(_gather(key, self._keys), heads),
+            _repeat_heads(_gather(value, self._keys), heads),
+            attn_mask=self._mask,
+            scale=scale,
         )
+        return output.transpose(1, 2)[self._used]
+
+
+def _gather(states_1HTD: Tensor, columns_BS: Tensor) -> Tensor:
+    """(1, H, T, D) and columns (B, S) -> (B, H, S, D)."""
+    return states_1HTD[0].index_select(1, columns_BS.flatten()).unflatten(1, columns_BS.shape).transpose(0, 1)
 
 
 class PromptCache:

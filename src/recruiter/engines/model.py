@@ -19,11 +19,11 @@ from transformers.utils import logging as transformers_logging
 
 from recruiter.config import QUICKSTART_OFFER, REPOSITORY, SamplingParams, require_model
 from recruiter.engines import Sample
-from recruiter.engines.attention import PackedRows, use_group_attention
+from recruiter.engines.attention import PackedGroups, use_group_attention
 from recruiter.engines.head import token_logprobs
 from recruiter.engines.linear import pack_for_rollouts
 from recruiter.engines.plain import generate_plain, plain_logprobs
-from recruiter.engines.rollouts import generate_groups
+from recruiter.engines.rollouts import common_prefix, generate_groups
 from recruiter.errors import ConfigError, ModelError
 from recruiter.prompts import Message
 
@@ -132,7 +132,7 @@ def enable_group_attention(model: PreTrainedModel) -> bool:
 def group_logprobs(
     model: PreTrainedModel, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]], temperature: float
 ) -> tuple[Tensor, Tensor]:
-    """Log-probabilities and entropies (T,) of all answer tokens, each group's prompt computed once.
+    """Log-probabilities and entropies (T,) of all answer tokens, every prompt computed once.
 
     Args:
         prompts: token ids, one for each group.
@@ -140,17 +140,20 @@ def group_logprobs(
         temperature: divides the logits.
     """
     device = next(model.parameters()).device
-    layout = PackedRows([len(prompt) for prompt in prompts], [[len(a) for a in group] for group in answers], device)
-    ids_BT = torch.zeros(len(prompts), layout.length, dtype=torch.long)
-    for row, (prompt, group) in enumerate(zip(prompts, answers, strict=True)):
-        tokens = torch.tensor([*prompt, *(token for answer in group for token in answer)])
-        ids_BT[row, : len(tokens)] = tokens
-    hidden_BTC = model.get_decoder()(
-        input_ids=ids_BT.to(device), position_ids=layout.position_ids_BT, use_cache=False, layout=layout
+    common = common_prefix(prompts)
+    layout = PackedGroups(common, [len(p) for p in prompts], [[len(a) for a in group] for group in answers], device)
+    row = prompts[0][:common]
+    for prompt, group in zip(prompts, answers, strict=True):
+        row = [*row, *prompt[common:], *(token for answer in group for token in answer)]
+    hidden = model.get_decoder()(
+        input_ids=torch.tensor([row], device=device),
+        position_ids=layout.position_ids_1T,
+        use_cache=False,
+        layout=layout,
     ).last_hidden_state
     targets = torch.tensor([token for group in answers for answer in group for token in answer], device=device)
     head = model.get_output_embeddings()
-    states = hidden_BTC.flatten(0, 1)[layout.predictors]
+    states = hidden[0][layout.predictors]
     return token_logprobs(states, head.weight, getattr(head, "bias", None), targets, temperature)
 
 
