@@ -135,7 +135,8 @@ class _Block:
 
 def _gather(states_1HTD: Tensor, columns_BS: Tensor) -> Tensor:
     """(1, H, T, D) and columns (B, S) -> (B, H, S, D)."""
-    return states_1HTD[0].index_select(1, columns_BS.flatten()).unflatten(1, columns_BS.shape).transpose(0, 1)
+    gathered: Tensor = states_1HTD[0].index_select(1, columns_BS.flatten()).unflatten(1, columns_BS.shape)
+    return gathered.transpose(0, 1)
 
 
 class PromptCache:
