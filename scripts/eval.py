@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -61,23 +62,29 @@ def main() -> None:
 
 
 def print_table(console: Console, results: dict, roles: int) -> None:
-    """One row a model: scores with intervals, and the paired difference to the first model."""
-    table = Table(title=f"{roles} held-out roles, judge {results['judge']} (0–10, 95% intervals over roles)")
-    for column in ("model", *CRITERION_NAMES, "composite", "difference", "below 5", "overlap", "unscored"):
-        table.add_column(column, justify="left" if column == "model" else "right")
+    """One row a model: scores with intervals, and the paired difference to the first model. Fits 80 columns."""
+    title = f"{roles} held-out roles, judge {results['judge']}: scores 0–10, 95% intervals over roles"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("model", *CRITERION_NAMES, "composite", "difference"):
+        table.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
+    for name, model in results["models"].items():
+        scores = model["summary"]["scores"]
+        table.add_row(
+            name,
+            *(f"{scores[criterion]['mean']:.2f}" if scores[criterion] else "–" for criterion in CRITERION_NAMES),
+            interval(scores["composite"]),
+            interval(model["difference"], "+") if model["difference"] else "",
+        )
+    console.print(table)
     for name, model in results["models"].items():
         summary = model["summary"]
         below = summary["share_below_5"]
-        table.add_row(
-            name,
-            *(interval(summary["scores"][criterion]) for criterion in CRITERION_NAMES),
-            interval(summary["scores"]["composite"]),
-            interval(model["difference"], "+") if model["difference"] else "",
-            "–" if below is None else f"{below:.0%}",
-            f"{summary['overlap_median']:.2f}",
-            str(summary["unscored"]),
+        console.print(
+            f"{name}: {'–' if below is None else f'{below:.0%}'} below 5, wording shared with another role's question "
+            f"{summary['overlap_median']:.2f} (median), {summary['tokens_mean']:.0f} tokens, "
+            f"{summary['unscored']} of {summary['questions']} unscored",
+            highlight=False,
         )
-    console.print(table)
 
 
 def interval(figure: dict | None, sign: str = "") -> str:

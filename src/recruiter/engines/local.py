@@ -6,7 +6,6 @@ merged, so there is nothing to synchronise after an update and no rounding that 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from recruiter.config import Config, SamplingParams
 from recruiter.engines import Sample, TokenSums, TrainGroup, UpdateResult
-from recruiter.engines.model import LocalModel, group_logprobs
+from recruiter.engines.model import LocalModel, group_logprobs, quiet_peft
 from recruiter.engines.plain import plain_logprobs
 from recruiter.errors import ModelError
 from recruiter.grpo import token_losses
@@ -48,8 +47,7 @@ class LocalPolicy:
             task_type="CAUSAL_LM",
         )
         causal_lm = self.local.causal_lm
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # PEFT reads a name that transformers is renaming
+        with quiet_peft():
             self.model: PeftModel = get_peft_model(causal_lm, settings)  # type: ignore[assignment]
         self.model.peft_config["default"].base_model_name_or_path = trainer.policy.model.path
         if trainer.gradient_checkpointing:

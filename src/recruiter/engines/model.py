@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import time
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -57,7 +59,8 @@ class LocalModel:
         self.peft_model: PeftModel | None = None
         self._shared = self._share_weights()
         if adapter is not None:
-            self.peft_model = PeftModel.from_pretrained(self.causal_lm, str(adapter))
+            with quiet_peft():
+                self.peft_model = PeftModel.from_pretrained(self.causal_lm, str(adapter))
 
     def _share_weights(self) -> PreTrainedModel:
         """On a CPU, a second set of modules over the same tensors, whose linear layers can be laid out for rollouts."""
@@ -105,6 +108,14 @@ class LocalModel:
 
     def _text(self, token_ids: list[int]) -> str:
         return str(self.tokenizer.decode(token_ids, skip_special_tokens=True)).strip()
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """PEFT reads a name that transformers is renaming, and warns of it each time layers are added."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 def enable_group_attention(model: PreTrainedModel) -> bool:
