@@ -24,8 +24,10 @@ from tests.engines.test_model import sequence_logprobs
 MESSAGES = [Message(role="user", content="Which index?")]
 
 
-def policy_for(folder: Path, rank: int = 4, lr: float = 1e-3, **algorithm: object) -> LocalPolicy:
-    model = ModelConfig(path=str(folder), dtype="float32")
+def policy_for(
+    folder: Path, rank: int = 4, lr: float = 1e-3, dtype: str = "float32", **algorithm: object
+) -> LocalPolicy:
+    model = ModelConfig(path=str(folder), dtype=dtype)
     lora, optimizer = LoraConfig(rank=rank), OptimizerConfig(lr=lr)
     trainer = TrainerConfig(policy=PolicyConfig(model=model, lora=lora, optimizer_config=optimizer), device="cpu")
     for name, value in algorithm.items():
@@ -115,6 +117,19 @@ def test_an_update_is_seen_by_the_next_rollouts_at_once(tiny_folder: Path) -> No
     sums = policy.forward_backward([sampled_group(policy)])
     assert sums.ratio / sums.tokens == pytest.approx(1.0, abs=1e-4)
     assert sums.max_ratio == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("like_a_gpu", [False, True])
+def test_bfloat16_samples_and_trains_within_its_rounding(tiny_folder: Path, like_a_gpu: bool) -> None:
+    policy = policy_for(tiny_folder, dtype="bfloat16")
+    random_adapter(policy)
+    if like_a_gpu:  # there, rollouts run in the very modules that are trained
+        policy.local._shared = policy.local.causal_lm
+    group = sampled_group(policy)
+    sums = policy.forward_backward([group])
+    assert policy.optim_step(sums.tokens).grad_norm > 0
+    assert {parameter.dtype for parameter in policy.parameters} == {torch.float32}
+    assert sums.ratio / sums.tokens == pytest.approx(1.0, abs=0.05)
 
 
 def test_old_logprobs_give_the_clipped_ratio(tiny_folder: Path) -> None:

@@ -22,7 +22,7 @@ class RolloutLinear(nn.Module):
     def __init__(self, base: nn.Linear, adapter: LoraLayer | None) -> None:
         super().__init__()
         weight = base.weight.detach()
-        self._packs = torch.backends.mkldnn.is_available() and weight.dtype in (torch.float32, torch.bfloat16)
+        self._packs = _can_pack(weight.dtype)
         # A plain attribute: packed tensors have no storage that a state dict or deepcopy could handle.
         self._weight = (torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_ROWS) if self._packs else weight,)
         self._bias = None if base.bias is None else base.bias.detach()
@@ -45,6 +45,14 @@ class RolloutLinear(nn.Module):
             return output  # type: ignore[no-any-return]
         low = linear(inputs.to(self._down.dtype), self._down) * self._scaling
         return output + linear(low, self._up).to(output.dtype)  # type: ignore[no-any-return, arg-type]
+
+
+def _can_pack(dtype: torch.dtype) -> bool:
+    """Whether oneDNN is there and this processor has what it needs for the type."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    has_bfloat16: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and has_bfloat16)
 
 
 def pack_for_rollouts(model: nn.Module, adapters: Mapping[str, LoraLayer]) -> None:
