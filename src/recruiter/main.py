@@ -1,4 +1,4 @@
-"""Train: `python -m src.recruiter.main [--config-name=offline_config|online_config|quickstart_config] [key=value …]`.
+"""Train: `python -m src.recruiter.main [--config-name=quickstart_config] [key=value …]`.
 
 This module only connects the parts. It is run both as `src.recruiter.main` and as `recruiter.main`, so it defines no
 classes; everything it uses is imported as `recruiter…`.

@@ -110,25 +110,23 @@ class _JsonLines:
     """An append-only file of JSON objects, each flushed when written."""
 
     def __init__(self, path: Path, keep_until_step: int) -> None:
-        kept = []
-        if keep_until_step and path.is_file():
-            for line in path.read_text(encoding="utf-8").split("\n"):
-                try:
-                    if json.loads(line)["step"] <= keep_until_step:
-                        kept.append(line)
-                except (json.JSONDecodeError, KeyError):
-                    continue  # the torn last line of a killed run
+        before = read_jsonl(path) if keep_until_step and path.is_file() else []
+        kept = [row for row in before if row.get("step", keep_until_step + 1) <= keep_until_step]
         beside = path.with_name(path.name + ".tmp")
-        beside.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        beside.write_text("".join(map(_json_line, kept)), encoding="utf-8")
         os.replace(beside, path)
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, row: dict[str, Any]) -> None:
-        self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+        self._file.write(_json_line(row))
         self._file.flush()
 
     def close(self) -> None:
         self._file.close()
+
+
+def _json_line(row: dict[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

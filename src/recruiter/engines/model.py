@@ -40,7 +40,6 @@ class LocalModel:
 
     Attributes:
         causal_lm: the transformers model, adapter layers included once there are any.
-        peft_model: PEFT's wrapper around it; None without an adapter.
     """
 
     def __init__(self, path: str, device: str = "auto", dtype: str = "auto", adapter: Path | None = None) -> None:
@@ -50,17 +49,15 @@ class LocalModel:
             ModelError: it is missing, no causal LM, or too large for this machine.
         """
         check_model(path, device)
-        self.path = path
         self.device = torch.device(pick_device(device))
         self.dtype = pick_dtype(dtype, self.device)
         self.tokenizer, self.causal_lm = load_model(path, self.dtype, self.device)
         self.stop_ids = stop_token_ids(self.causal_lm, self.tokenizer)
         self.shares_prompts = enable_group_attention(self.causal_lm)
-        self.peft_model: PeftModel | None = None
         self._shared = self._share_weights()
         if adapter is not None:
             with quiet_peft():
-                self.peft_model = PeftModel.from_pretrained(self.causal_lm, str(adapter))
+                PeftModel.from_pretrained(self.causal_lm, str(adapter))  # adds its layers in place
 
     def _share_weights(self) -> PreTrainedModel:
         """On a CPU, a second set of modules over the same tensors, whose linear layers can be laid out for rollouts."""
