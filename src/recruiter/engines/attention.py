@@ -1,16 +1,19 @@
 """Attention over a group: G answers share one prompt, and the prompt's keys and values exist once.
 
 Transformers models look their attention up in a registry and hand every extra keyword of `model(...)` down to it. We
-register one function there; the caller passes a *layout* that knows which token may see which. Three layouts are enough:
+register one function there; the caller passes a *layout* that knows which token may see which:
 
-- `PackedGroups` training: prompts and answers in one row, each answer sees its prompt and itself
-- `Prefill`      rollouts: prompts are computed once and their keys and values kept
-- `Decode`       rollouts: one new token for every active answer
+- `packing.PackedGroups`         training: prompts and answers in one row, each answer sees its prompt and itself
+- `Prefill`                      rollouts: prompts are computed once and their keys and values kept
+- `Decode`                       rollouts: one new token for every active answer
+- `graph_rollouts.GraphDecoder`  rollouts on a GPU: the same with buffers that stay where they are
 
 Shapes: B rows, H query heads, K key/value heads, R = H / K, T tokens, D head size, N groups, G answers, P prompt tokens.
 """
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +23,15 @@ from transformers import AttentionInterface, PreTrainedModel
 NAME = "group_shared"
 
 
+class Layout(Protocol):
+    """Which token may see which, and how that is computed."""
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """Query (B, H, T, D), key and value (B, K, T, D) -> (B, H, T, D)."""
+        ...
+
+
+@torch.compiler.disable  # layouts keep state for each layer; what surrounds them is compiled
 def _group_attention(
     module: torch.nn.Module,
     query: Tensor,
@@ -27,7 +39,7 @@ def _group_attention(
     value: Tensor,
     _attention_mask: Tensor | None,
     scaling: float | None = None,
-    layout: PackedGroups | Prefill | Decode | None = None,
+    layout: Layout | None = None,
     softcap: float | None = None,
     **kwargs: object,
 ) -> tuple[Tensor, None]:
@@ -47,96 +59,9 @@ def use_group_attention(model: PreTrainedModel) -> None:
     model.set_attn_implementation(NAME)
 
 
-def _repeat_heads(states: Tensor, heads: int) -> Tensor:
+def repeat_heads(states: Tensor, heads: int) -> Tensor:
     """(B, K, T, D) -> (B, H, T, D) for grouped-query attention."""
     return states if states.shape[1] == heads else states.repeat_interleave(heads // states.shape[1], dim=1)
-
-
-class PackedGroups:
-    """Several groups in one row, nothing computed twice: what all prompts begin with, the rest of each prompt, its answers.
-
-    Attention runs in three blocks, each a batch without padding waste worth speaking of: the common beginning sees
-    itself; the rest of a prompt sees the beginning and itself; an answer sees its whole prompt and itself.
-
-    Args:
-        common: tokens that all prompts begin with.
-        prompt_lengths: tokens of each prompt, the common ones included; more than `common`.
-        answer_lengths: for each prompt, the tokens of each of its answers.
-
-    Attributes:
-        position_ids_1T: positions; every answer continues from its prompt's end.
-        predictors: columns of the hidden states that predict the answer tokens, in order.
-    """
-
-    def __init__(
-        self, common: int, prompt_lengths: list[int], answer_lengths: list[list[int]], device: torch.device
-    ) -> None:
-        beginning = torch.arange(common)
-        positions, predictors = [beginning], []
-        prompts: list[tuple[Tensor, Tensor]] = []  # what is seen before, own columns
-        answers: list[tuple[Tensor, Tensor]] = []
-        end = common
-        for prompt, lengths in zip(prompt_lengths, answer_lengths, strict=True):
-            rest = torch.arange(end, end + prompt - common)
-            prompts.append((beginning, rest))
-            positions.append(torch.arange(common, prompt))
-            end += len(rest)
-            for length in lengths:
-                own = torch.arange(end, end + length)
-                answers.append((torch.cat([beginning, rest]), own))
-                positions.append(torch.arange(prompt, prompt + length))
-                predictors.append(torch.cat([rest[-1:], own[:-1]]))
-                end += length
-        self.position_ids_1T = torch.cat(positions)[None].to(device)
-        self.predictors = torch.cat(predictors).to(device)
-        parts = [[(beginning[:0], beginning)]] if common else []
-        self._blocks = [_Block(part, device) for part in (*parts, prompts, answers)]
-        order = torch.cat([block.columns for block in self._blocks])
-        self._from_blocks = torch.empty_like(order)
-        self._from_blocks[order] = torch.arange(len(order), device=device)
-
-    def attend(self, _layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """Attention of one row (1, H, T, D), block by block."""
-        outputs = [block.attend(query, key, value, scale) for block in self._blocks]
-        return torch.cat(outputs)[self._from_blocks].transpose(0, 1)[None]
-
-
-class _Block:
-    """A batch of token runs, each seeing some columns before it and, causally, itself."""
-
-    def __init__(self, runs: list[tuple[Tensor, Tensor]], device: torch.device) -> None:
-        before, own = max(len(seen) for seen, _ in runs), max(len(run) for _, run in runs)
-        queries = torch.zeros(len(runs), own, dtype=torch.long)
-        keys = torch.zeros(len(runs), before + own, dtype=torch.long)
-        visible = torch.zeros(len(runs), own, before + own, dtype=torch.bool)
-        used = torch.zeros(len(runs), own, dtype=torch.bool)
-        visible[:, :, before:] = torch.ones(own, own, dtype=torch.bool).tril()
-        for row, (seen, run) in enumerate(runs):
-            queries[row, : len(run)], used[row, : len(run)] = run, True
-            keys[row, : len(seen)], keys[row, before : before + len(run)] = seen, run
-            visible[row, :, : len(seen)] = True
-        self._queries, self._keys = queries.to(device), keys.to(device)
-        self._mask = visible[:, None].to(device)
-        self._used = used.to(device)
-        self.columns = self._queries[self._used]
-
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """Outputs (tokens, H, D) of the block's own tokens, in the order of `columns`."""
-        heads = query.shape[1]
-        output = scaled_dot_product_attention(
-            _gather(query, self._queries),
-            _repeat_heads(_gather(key, self._keys), heads),
-            _repeat_heads(_gather(value, self._keys), heads),
-            attn_mask=self._mask,
-            scale=scale,
-        )
-        return output.transpose(1, 2)[self._used]
-
-
-def _gather(states_1HTD: Tensor, columns_BS: Tensor) -> Tensor:
-    """(1, H, T, D) and columns (B, S) -> (B, H, S, D)."""
-    gathered: Tensor = states_1HTD[0].index_select(1, columns_BS.flatten()).unflatten(1, columns_BS.shape)
-    return gathered.transpose(0, 1)
 
 
 class PromptCache:
@@ -144,6 +69,7 @@ class PromptCache:
 
     def __init__(self, lengths: list[int], device: torch.device) -> None:
         self.lengths = lengths
+        self.capacity = max(lengths)
         self.device = device
         self.keys: dict[int, Tensor] = {}  # layer -> (N, K, P, D)
         self.values: dict[int, Tensor] = {}
@@ -156,7 +82,7 @@ class PromptCache:
     def store(self, layer: int, rows: slice, start: int, key: Tensor, value: Tensor) -> None:
         """Keep key and value (B, K, T, D) as columns from `start` on; B = 1 goes to all `rows`."""
         if layer not in self.keys:
-            shape = (len(self.lengths), key.shape[1], max(self.lengths), key.shape[3])
+            shape = (len(self.lengths), key.shape[1], self.capacity, key.shape[3])
             self.keys[layer] = key.new_zeros(shape)
             self.values[layer] = value.new_zeros(shape)
         columns = slice(start, start + key.shape[2])
@@ -185,7 +111,7 @@ class Prefill:
             value = self.cache.values[layer][self.rows, :, columns]
             mask = torch.ones(length, self.start + length, dtype=torch.bool, device=query.device).tril(self.start)
         return scaled_dot_product_attention(
-            query, _repeat_heads(key, heads), _repeat_heads(value, heads), mask, is_causal=mask is None, scale=scale
+            query, repeat_heads(key, heads), repeat_heads(value, heads), mask, is_causal=mask is None, scale=scale
         )
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recruiter.engines.compiling import compiled
+
 CHUNK_ELEMENTS = 64 * 1024 * 1024
 
 
@@ -28,14 +30,10 @@ class _TokenLogprobs(torch.autograd.Function):
         direction = torch.empty_like(hidden) if needs_grad else None
         for start in range(0, targets.shape[0], rows):
             chunk = slice(start, start + rows)
-            logits = torch.nn.functional.linear(hidden[chunk], weight, bias).float().div_(temperature)
-            all_logprobs = logits.log_softmax(dim=-1)
-            probs = all_logprobs.exp()
-            logprobs[chunk] = all_logprobs.gather(1, targets[chunk, None]).squeeze(1)
-            entropies[chunk] = -(probs * all_logprobs).sum(dim=-1)
+            logits = torch.nn.functional.linear(hidden[chunk], weight, bias)
+            logprobs[chunk], entropies[chunk], probs = _statistics(logits, targets[chunk], temperature)
             if direction is not None:
-                mean = probs.to(weight.dtype) @ weight
-                direction[chunk] = (weight[targets[chunk]] - mean) / temperature
+                direction[chunk] = (weight[targets[chunk]] - probs @ weight) / temperature
         if direction is not None:
             ctx.save_for_backward(direction)
         ctx.mark_non_differentiable(entropies)
@@ -45,6 +43,15 @@ class _TokenLogprobs(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (direction,) = ctx.saved_tensors
         return grads[0][:, None].to(direction.dtype) * direction, None, None, None, None
+
+
+@compiled
+def _statistics(logits_MV: Tensor, targets_M: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-probability of each target (M,), entropy (M,), and all probabilities (M, V) in the type of the logits."""
+    logprobs_MV = (logits_MV.float() / temperature).log_softmax(dim=-1)
+    probs_MV = logprobs_MV.exp()
+    entropies_M = -(probs_MV * logprobs_MV).sum(dim=-1)
+    return logprobs_MV.gather(1, targets_M[:, None]).squeeze(1), entropies_M, probs_MV.to(logits_MV.dtype)
 
 
 def token_logprobs(

@@ -17,6 +17,8 @@ from torch import Tensor
 
 from recruiter.config import Config, SamplingParams
 from recruiter.engines import Sample, TokenSums, TrainGroup, UpdateResult
+from recruiter.engines.compiling import compile_layers
+from recruiter.engines.lora import use_fast_lora
 from recruiter.engines.model import LocalModel, group_logprobs, quiet_peft
 from recruiter.engines.plain import plain_logprobs
 from recruiter.errors import ModelError
@@ -53,6 +55,9 @@ class LocalPolicy:
         if trainer.gradient_checkpointing:
             causal_lm.gradient_checkpointing_enable()
             causal_lm.enable_input_require_grads()
+        use_fast_lora(causal_lm)
+        if self.device.type == "cuda" and self.local.shares_prompts:
+            compile_layers(causal_lm.get_decoder())
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         optimizer = trainer.policy.optimizer_config
         self.optimizer = torch.optim.AdamW(

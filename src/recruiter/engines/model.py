@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -21,15 +22,19 @@ from transformers.utils import logging as transformers_logging
 
 from recruiter.config import QUICKSTART_OFFER, REPOSITORY, SamplingParams, require_model
 from recruiter.engines import Sample
-from recruiter.engines.attention import PackedGroups, use_group_attention
+from recruiter.engines.attention import use_group_attention
+from recruiter.engines.compiling import has_compiler
 from recruiter.engines.head import token_logprobs
-from recruiter.engines.linear import pack_for_rollouts
+from recruiter.engines.linear import pack_for_rollouts, refresh_adapters
+from recruiter.engines.packing import PackedGroups
 from recruiter.engines.plain import generate_plain, plain_logprobs
 from recruiter.engines.rollouts import common_prefix, generate_groups
 from recruiter.errors import ConfigError, ModelError
 from recruiter.prompts import Message
 
 ROLLOUT_ROWS = {"cpu": 64, "cuda": 512}  # answers decoded together
+KV_SHARE = 0.15  # of a GPU's memory, for the keys and values of rollouts
+MEAN_PROMPT = 128  # tokens of prompt that one answer has to itself, with room
 MIN_WINDOW = 4096  # a narrower sliding window could cut into a prompt and its answer
 AGREEMENT = {torch.float32: 1e-4, torch.bfloat16: 0.1}  # mean difference of log-probabilities that is rounding
 LARGE_MODEL_BYTES = 3e9  # weights on disk above which a machine without a GPU is refused unless asked for
@@ -55,13 +60,18 @@ class LocalModel:
         self.stop_ids = stop_token_ids(self.causal_lm, self.tokenizer)
         self.shares_prompts = enable_group_attention(self.causal_lm)
         self._shared = self._share_weights()
+        self._generate = generate_groups
+        if has_compiler() and self.device.type == "cuda":
+            from recruiter.engines.graph_rollouts import GraphRollouts
+
+            self._generate = GraphRollouts().generate
         if adapter is not None:
             with quiet_peft():
                 PeftModel.from_pretrained(self.causal_lm, str(adapter))  # adds its layers in place
 
     def _share_weights(self) -> PreTrainedModel:
-        """On a CPU, a second set of modules over the same tensors, whose linear layers can be laid out for rollouts."""
-        if self.device.type != "cpu" or not self.shares_prompts:
+        """A second set of modules over the same tensors, whose linear layers can be laid out for rollouts."""
+        if not self.shares_prompts:
             return self.causal_lm
         tensors = {id(tensor): tensor for tensor in (*self.causal_lm.parameters(), *self.causal_lm.buffers())}
         return copy.deepcopy(self.causal_lm, tensors)
@@ -89,19 +99,34 @@ class LocalModel:
         """Yield `group_size` samples for each prompt, in order. The same seed gives the same samples."""
         generator = torch.Generator().manual_seed(seed)
         uniforms = torch.rand(len(prompts), group_size, sampling.max_generate_length, generator=generator)
-        step = max(1, ROLLOUT_ROWS[self.device.type] // group_size)
         self.rollout_model.eval()
-        for start in range(0, len(prompts), step):
-            part = slice(start, start + step)
+        refresh_adapters(self.rollout_model)
+        for part in self._portions(len(prompts), group_size, sampling.max_generate_length):
             encoded = [self.encode(messages) for messages in prompts[part]]
             if self.shares_prompts:
-                groups = generate_groups(
+                groups = self._generate(
                     self.rollout_model, encoded, group_size, sampling, self.stop_ids, uniforms[part]
                 )
             else:
-                groups = generate_plain(self.rollout_model, encoded, group_size, sampling, self.stop_ids, seed + start)
+                groups = generate_plain(
+                    self.rollout_model, encoded, group_size, sampling, self.stop_ids, seed + part.start
+                )
             for group in groups:
                 yield [Sample(self._text(c.token_ids), c.token_ids, c.logprobs, c.finished) for c in group]
+
+    def _portions(self, prompts: int, group_size: int, length: int) -> Iterator[slice]:
+        """The prompts that are decoded together: as many rows as pay, and as their keys and values leave memory for."""
+        rows = ROLLOUT_ROWS[self.device.type]
+        if self.device.type == "cuda":
+            config = self.causal_lm.config.get_text_config()
+            heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+            size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+            bytes_a_row = 2 * config.num_hidden_layers * heads * size * self.dtype.itemsize * (length + MEAN_PROMPT)
+            memory = torch.cuda.get_device_properties(self.device).total_memory
+            rows = min(rows, max(int(KV_SHARE * memory / bytes_a_row), group_size))
+        portions = -(-prompts // max(1, rows // group_size))
+        ends = [prompts * i // portions for i in range(portions + 1)]
+        yield from (slice(start, end) for start, end in pairwise(ends))
 
     def _text(self, token_ids: list[int]) -> str:
         return str(self.tokenizer.decode(token_ids, skip_special_tokens=True)).strip()
@@ -149,12 +174,10 @@ def group_logprobs(
     """
     device = next(model.parameters()).device
     common = common_prefix(prompts)
-    layout = PackedGroups(common, [len(p) for p in prompts], [[len(a) for a in group] for group in answers], device)
-    row = prompts[0][:common]
-    for prompt, group in zip(prompts, answers, strict=True):
-        row = [*row, *prompt[common:], *(token for answer in group for token in answer)]
+    lengths = [[len(answer) for answer in group] for group in answers]
+    layout = PackedGroups(common, [len(prompt) for prompt in prompts], lengths, device, model.dtype)
     hidden = model.get_decoder()(
-        input_ids=torch.tensor([row], device=device),
+        input_ids=layout.row(prompts, answers),
         position_ids=layout.position_ids_1T,
         use_cache=False,
         layout=layout,

@@ -64,10 +64,10 @@ def generate_groups(
 
     layout = Decode(cache, group_size, sampling.max_generate_length)
     starts_A = torch.tensor(cache.lengths, device=device).repeat_interleave(group_size)
-    logits = head(_prefill(decoder, prompts, cache)).repeat_interleave(group_size, dim=0)
+    logits = head(prefill(decoder, prompts, cache)).repeat_interleave(group_size, dim=0)
     for step in range(sampling.max_generate_length):
         slots = layout.slots
-        token, logprob = _sample(logits, uniforms_AT[slots, step], sampling)
+        token, logprob = draw(logits, uniforms_AT[slots, step], sampling)
         tokens_AT[slots, step], logprobs_AT[slots, step] = token, logprob
         ends = torch.isin(token, stop) & ~finished_A[slots]
         lengths_A[slots[ends]] = step + 1
@@ -82,16 +82,15 @@ def generate_groups(
         hidden = decoder(input_ids=token[:, None], position_ids=positions[:, None], use_cache=False, layout=layout)
         logits = head(hidden.last_hidden_state[:, 0])
         layout.step += 1
-    return _completions(tokens_AT, logprobs_AT, lengths_A, finished_A, group_size)
+    return completions(tokens_AT, logprobs_AT, lengths_A, finished_A, group_size)
 
 
-def _prefill(decoder: torch.nn.Module, prompts: Sequence[list[int]], cache: PromptCache) -> Tensor:
+def prefill(decoder: torch.nn.Module, prompts: Sequence[list[int]], cache: PromptCache) -> Tensor:
     """Compute all prompts, what they all begin with only once; return their last hidden states (N, C)."""
     shared = common_prefix(prompts)
     if shared:
         _prefill_rows(decoder, [prompts[0][:shared]], cache, slice(0, len(prompts)), 0)
-    limit = PREFILL_TOKENS.get(cache.device.type, 512)
-    batch = max(1, limit // (max(cache.lengths) - shared))
+    batch = max(1, PREFILL_TOKENS[cache.device.type] // (max(map(len, prompts)) - shared))
     last = []
     for first in range(0, len(prompts), batch):
         rows = slice(first, min(first + batch, len(prompts)))
@@ -125,7 +124,7 @@ def common_prefix(prompts: Sequence[list[int]]) -> int:
     return min(same, min(map(len, prompts)) - 1)
 
 
-def _sample(logits_AV: Tensor, uniforms_A: Tensor, sampling: SamplingParams) -> tuple[Tensor, Tensor]:
+def draw(logits_AV: Tensor, uniforms_A: Tensor, sampling: SamplingParams) -> tuple[Tensor, Tensor]:
     """Draw one token a row by inverting the cumulative distribution; return tokens (A,) and log-probabilities (A,)."""
     if sampling.temperature == 0:
         logprobs_AV = logits_AV.float().log_softmax(dim=-1)
@@ -173,7 +172,7 @@ def _invert_cumulative(weights_AV: Tensor, uniforms_A: Tensor) -> Tensor:
     return (block * SAMPLING_BLOCK + index).squeeze(1)
 
 
-def _completions(
+def completions(
     tokens_AT: Tensor, logprobs_AT: Tensor, lengths_A: Tensor, finished_A: Tensor, group_size: int
 ) -> list[list[Completion]]:
     tokens, logprobs = tokens_AT.tolist(), logprobs_AT.tolist()
