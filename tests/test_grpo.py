@@ -141,6 +141,9 @@ class FakePolicy:
         self.weight, self.gradient, self.calls = 0.0, 0.0, []
         self.sampling = False
 
+    def groups_per_pass(self, group_size):
+        return 1
+
     def sample(self, prompts, group_size, sampling, seed):
         self.calls.append(("sample", seed, len(prompts), group_size))
         self.sampling = True

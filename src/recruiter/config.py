@@ -103,7 +103,7 @@ class TrainerConfig:
     max_training_steps: int | None = None
     train_batch_size: int = 64  # roles a step
     policy_mini_batch_size: int | None = None  # roles an optimizer update; None: the whole step
-    micro_train_batch_size_per_gpu: int | None = None  # samples a forward pass; None: one group
+    micro_train_batch_size_per_gpu: int | None = None  # samples a forward pass; None: what is fast and fits
     update_epochs_per_batch: int = 1
     gradient_checkpointing: bool = False
     eval_interval: int = 10  # steps; 0 switches validation off

@@ -148,14 +148,14 @@ class Trainer:
 
     def _train_step(self, step: int) -> dict[str, Any]:
         """Sample, judge, train. A group is at the judge from when it is sampled until it is trained on."""
-        start = time.perf_counter()
+        start, samples = time.perf_counter(), self.config.generator.n_samples_per_prompt
         rollouts = list(self._sample(step))
         seconds_sampling = time.perf_counter() - start
 
         sums, updates = TokenSums(), []
         for mini_batch in self._mini_batches(rollouts):
             update = TokenSums()
-            for micro_batch in batched(mini_batch, self._groups_per_forward):
+            for micro_batch in batched(mini_batch, self.policy.groups_per_pass(samples)):
                 update.add(self.policy.forward_backward(micro_batch))
             self._check_unscored(rollouts)
             if update.tokens:
@@ -195,11 +195,6 @@ class Trainer:
         batches = [[replace(g, old_logprobs=self.policy.logprobs(g)) for g in batch] for batch in batches]
         for _ in range(trainer.update_epochs_per_batch):
             yield from batches
-
-    @property
-    def _groups_per_forward(self) -> int:
-        samples = self.config.generator.n_samples_per_prompt
-        return (self.config.trainer.micro_train_batch_size_per_gpu or samples) // samples
 
     def _judged_groups(self, rollouts: Sequence[Rollout]) -> Iterator[TrainGroup]:
         """Wait for each group's judgements, in order, and yield what can be trained on."""

@@ -19,7 +19,7 @@ from recruiter.config import Config, SamplingParams
 from recruiter.engines import Sample, TokenSums, TrainGroup, UpdateResult
 from recruiter.engines.compiling import compile_layers
 from recruiter.engines.lora import use_fast_lora
-from recruiter.engines.model import LocalModel, group_logprobs, quiet_peft
+from recruiter.engines.model import MEAN_PROMPT, LocalModel, group_logprobs, quiet_peft
 from recruiter.engines.plain import plain_logprobs
 from recruiter.errors import ModelError
 from recruiter.grpo import token_losses
@@ -67,6 +67,13 @@ class LocalPolicy:
             weight_decay=optimizer.weight_decay,
         )
         self.updates = 0
+
+    def groups_per_pass(self, group_size: int) -> int:
+        """How many groups one `forward_backward` takes: as configured, or what is fastest here and fits."""
+        trainer, length = self.config.trainer, self.config.generator.sampling_params.max_generate_length
+        if trainer.micro_train_batch_size_per_gpu is not None:
+            return trainer.micro_train_batch_size_per_gpu // group_size
+        return max(1, self.local.tokens_per_pass(trainer.gradient_checkpointing) // (group_size * length + MEAN_PROMPT))
 
     def sample(
         self, prompts: Sequence[list[Message]], group_size: int, sampling: SamplingParams, seed: int

@@ -34,6 +34,9 @@ from recruiter.prompts import Message
 
 ROLLOUT_ROWS = {"cpu": 64, "cuda": 512}  # answers decoded together
 KV_SHARE = 0.15  # of a GPU's memory, for the keys and values of rollouts
+ACTIVATION_SHARE = 0.5  # of what the weights leave free on a GPU, for one training pass
+TOKENS_PER_PASS = {"cpu": 1024, "cuda": 16384}
+KEPT_STATES = {"checkpointed": 2, "compiled": 8, "eager": 32}  # tensors of hidden size kept for backward, a layer
 MEAN_PROMPT = 128  # tokens of prompt that one answer has to itself, with room
 MIN_WINDOW = 4096  # a narrower sliding window could cut into a prompt and its answer
 AGREEMENT = {torch.float32: 1e-4, torch.bfloat16: 0.1}  # mean difference of log-probabilities that is rounding
@@ -113,6 +116,16 @@ class LocalModel:
                 )
             for group in groups:
                 yield [Sample(self._text(c.token_ids), c.token_ids, c.logprobs, c.finished) for c in group]
+
+    def tokens_per_pass(self, gradient_checkpointing: bool) -> int:
+        """Tokens of one training pass: enough for fast matrix products, few enough for the memory of this device."""
+        if self.device.type == "cpu":
+            return TOKENS_PER_PASS["cpu"]
+        config = self.causal_lm.config.get_text_config()
+        kept = KEPT_STATES["checkpointed" if gradient_checkpointing else "compiled" if has_compiler() else "eager"]
+        bytes_a_token = kept * config.num_hidden_layers * config.hidden_size * self.dtype.itemsize
+        memory = torch.cuda.get_device_properties(self.device).total_memory - self.causal_lm.get_memory_footprint()
+        return min(TOKENS_PER_PASS["cuda"], int(ACTIVATION_SHARE * memory / bytes_a_token))
 
     def _portions(self, prompts: int, group_size: int, length: int) -> Iterator[slice]:
         """The prompts that are decoded together: as many rows as pay, and as their keys and values leave memory for."""

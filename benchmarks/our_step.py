@@ -1,0 +1,80 @@
+"""One GRPO step of the local engine, timed as the trainer's own metrics report it."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.workload import FixedTimeJudge, peak_memory, reset_peak_memory
+from recruiter.config import Config
+from recruiter.engines.local import LocalPolicy
+from recruiter.grpo import Trainer
+from recruiter.metrics_logger import RunLog
+from recruiter.roles import Role
+
+
+def make_config(
+    model_path: str, roles: int, group_size: int, max_tokens: int, dtype: str = "auto", device: str = "auto"
+) -> Config:
+    """The peer's settings: LoRA 8, no KL, one update a step, temperature 1, nothing dropped, no validation."""
+    config = Config()
+    config.trainer.policy.model.path = model_path
+    config.trainer.policy.model.dtype, config.trainer.device = dtype, device
+    config.trainer.train_batch_size = roles
+    config.trainer.eval_interval = 0
+    config.trainer.ckpt_interval = 10**9
+    config.trainer.max_ckpts_to_keep = 1
+    config.trainer.algorithm.zero_variance_filter = False
+    config.generator.n_samples_per_prompt = group_size
+    config.generator.sampling_params.max_generate_length = max_tokens
+    return config
+
+
+def measure_ours(
+    config: Config,
+    roles: Sequence[Role],
+    steps: int,
+    judge: FixedTimeJudge | None = None,
+    policy: LocalPolicy | None = None,
+) -> dict[str, Any]:
+    """Time `steps` steps over the same roles after one that warms up.
+
+    Returns:
+        medians of `seconds`, `seconds_sampling` and `seconds_training`, all values under `samples`, `start_seconds` until
+        the end of the first step, and `peak_memory` in GB.
+    """
+    began = time.perf_counter()
+    policy = policy or LocalPolicy(config)
+    policy.local.stop_ids = [-1]  # every answer as long as the peer's
+    config.trainer.max_training_steps = steps + 1
+    config.trainer.epochs = steps + 1
+    with tempfile.TemporaryDirectory() as folder, RunLog(
+        Path(folder), config, judge or FixedTimeJudge(), steps + 1
+    ) as log:
+        trainer = Trainer(config, policy, judge or FixedTimeJudge(), list(roles), [], log)
+        start_seconds, rows = 0.0, []
+        for step in range(1, steps + 2):
+            if step == 2:
+                reset_peak_memory()
+                start_seconds = time.perf_counter() - began
+            rows.append(trainer._train_step(step))
+            trainer.step, trainer._updating = step, False
+        trainer.judge.close()
+    rows = rows[1:]
+    samples = {
+        "seconds": [row["seconds"] for row in rows],
+        "seconds_sampling": [row["seconds_sampling"] for row in rows],
+        "seconds_training": [row["seconds"] - row["seconds_sampling"] for row in rows],
+    }
+    return {
+        **{name: statistics.median(values) for name, values in samples.items()},
+        "samples": samples,
+        "start_seconds": start_seconds,
+        "peak_memory": peak_memory(),
+        "ratio_mean": rows[-1]["rollout_ratio_mean"],
+        "ratio_max": rows[-1]["rollout_ratio_max"],
+    }
