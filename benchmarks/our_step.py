@@ -52,9 +52,10 @@ def measure_ours(
     policy.local.stop_ids = [-1]  # every answer as long as the peer's
     config.trainer.max_training_steps = steps + 1
     config.trainer.epochs = steps + 1
-    with tempfile.TemporaryDirectory() as folder, RunLog(
-        Path(folder), config, judge or FixedTimeJudge(), steps + 1
-    ) as log:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        RunLog(Path(folder), config, judge or FixedTimeJudge(), steps + 1) as log,
+    ):
         trainer = Trainer(config, policy, judge or FixedTimeJudge(), list(roles), [], log)
         start_seconds, rows = 0.0, []
         for step in range(1, steps + 2):

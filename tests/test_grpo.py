@@ -173,9 +173,14 @@ class FakePolicy:
         self.weight += norm
         return UpdateResult(abs(norm), 0.01)
 
-    def save(self, folder):
-        (folder / "lora_adapter").mkdir()
-        (folder / "weight.json").write_text(json.dumps(self.weight))
+    def snapshot(self):
+        weight = self.weight
+
+        def write(folder):
+            (folder / "lora_adapter").mkdir()
+            (folder / "weight.json").write_text(json.dumps(weight))
+
+        return write
 
     def load(self, folder):
         self.weight = json.loads((folder / "weight.json").read_text())

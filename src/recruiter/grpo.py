@@ -19,7 +19,7 @@ from typing import Any
 
 from torch import Tensor
 
-from recruiter.checkpoints import CheckpointWriter, checkpoint_folder, prune, trainer_state, write_json
+from recruiter.checkpoints import BackgroundSaver, CheckpointWriter, checkpoint_folder, prune, trainer_state, write_json
 from recruiter.config import Config
 from recruiter.dataset import sampling_seed, step_roles, total_steps
 from recruiter.engines import Policy, TokenSums, TrainGroup
@@ -110,6 +110,7 @@ class Trainer:
         self.config, self.policy, self.log = config, policy, log
         self.roles, self.validation_roles = roles, validation_roles
         self.judge = BackgroundJudge(judge)
+        self.saver = BackgroundSaver()
         self.window = OverlapWindow(config.reward.overlap_window)
         self.stop_requested = stop_requested
         self.step = 0  # the last step that was trained
@@ -141,6 +142,7 @@ class Trainer:
         finally:
             try:
                 self.save()
+                self.saver.close()
             finally:
                 self.judge.close()
 
@@ -248,22 +250,32 @@ class Trainer:
         return score, is_best
 
     def save(self, is_best: bool = False) -> None:
-        """Write a checkpoint of the last finished step, unless it is there already or the policy has moved on."""
-        run = self.log.folder
-        if self.step and not self._updating and not checkpoint_folder(run, self.step).is_dir():
-            with CheckpointWriter(run, self.step) as folder:
-                self.policy.save(folder / "policy")
-                state = {
-                    "step": self.step,
-                    "unlogged": self._unlogged,
-                    "best": self.best,
-                    "since_best": self.since_best,
-                    "window": self.window.state(),
-                }
-                write_json(folder / "trainer_state.json", state)
-        if is_best:
-            write_json(run / "best.json", {"global_step": self.step, "validation_reward": self.best})
-        prune(run, self.config.trainer.max_ckpts_to_keep)
+        """Write a checkpoint of the last finished step, unless it is there already or the policy has moved on.
+
+        What it holds is copied now and written while training goes on; `saver.wait` returns when it is there.
+        """
+        self.saver.wait()
+        run, step, write_policy = self.log.folder, self.step, None
+        if step and not self._updating and not checkpoint_folder(run, step).is_dir():
+            write_policy = self.policy.snapshot()
+        state = {
+            "step": step,
+            "unlogged": self._unlogged,
+            "best": self.best,
+            "since_best": self.since_best,
+            "window": self.window.state(),
+        }
+
+        def write() -> None:
+            if write_policy is not None:
+                with CheckpointWriter(run, step) as folder:
+                    write_policy(folder / "policy")
+                    write_json(folder / "trainer_state.json", state)
+            if is_best:
+                write_json(run / "best.json", {"global_step": step, "validation_reward": state["best"]})
+            prune(run, self.config.trainer.max_ckpts_to_keep)
+
+        self.saver.submit(write)
 
     def resume(self, checkpoint: Path) -> None:
         """Continue exactly where a checkpoint was taken.

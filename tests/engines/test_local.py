@@ -16,6 +16,7 @@ from recruiter.config import (
 )
 from recruiter.engines import Sample, TrainGroup
 from recruiter.engines.local import LocalPolicy
+from recruiter.engines.lora import refresh_adapters
 from recruiter.errors import ModelError
 from recruiter.grpo import token_losses
 from recruiter.prompts import Message
@@ -44,6 +45,7 @@ def random_adapter(policy: LocalPolicy) -> None:
         for name, parameter in policy.model.named_parameters():
             if "lora_B" in name:
                 parameter.normal_(std=0.05)
+    refresh_adapters(policy.local.causal_lm)
 
 
 def sampled_group(policy: LocalPolicy, seed: int = 0) -> TrainGroup:
@@ -159,7 +161,7 @@ def test_save_and_load_continue_exactly(tiny_folder: Path, tmp_path: Path) -> No
     policy.forward_backward([group])
     policy.optim_step(group.tokens)
     (tmp_path / "policy").mkdir()
-    policy.save(tmp_path / "policy")
+    policy.snapshot()(tmp_path / "policy")
     other = policy_for(tiny_folder)
     other.load(tmp_path / "policy")
     for each in (policy, other):
@@ -170,7 +172,7 @@ def test_save_and_load_continue_exactly(tiny_folder: Path, tmp_path: Path) -> No
 
 
 def test_an_adapter_of_another_rank_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
-    policy_for(tiny_folder, rank=4).save(tmp_path)
+    policy_for(tiny_folder, rank=4).snapshot()(tmp_path)
     with pytest.raises(ModelError, match=r"does not fit .* with LoRA rank 2"):
         policy_for(tiny_folder, rank=2).load(tmp_path)
 

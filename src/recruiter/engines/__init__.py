@@ -1,13 +1,13 @@
 """Engines: what the training loop asks of a policy, whoever computes it.
 
-The verbs are those of the Tinker API: `sample`, `forward_backward`, `optim_step`, `save`, `load`. Gradients of
-`forward_backward` are sums over tokens; `optim_step` divides by the number of tokens, so that groups can be trained one
-by one and the loss is still a mean over the whole batch.
+The verbs are those of the Tinker API: `sample`, `forward_backward`, `optim_step`; `snapshot` and `load` for checkpoints.
+Gradients of `forward_backward` are sums over tokens; `optim_step` divides by the number of tokens, so that groups can be
+trained one by one and the loss is still a mean over the whole batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -110,10 +110,10 @@ class Policy(Protocol):
         """Divide the accumulated gradient by `tokens`, clip it, update the adapter, and clear the gradient."""
         ...
 
-    def save(self, folder: Path) -> None:
-        """Write the adapter (PEFT format) and the optimizer's state into `folder`."""
+    def snapshot(self) -> Callable[[Path], None]:
+        """Copy the adapter and the optimizer's state; the function returned writes them into a folder, in any thread."""
         ...
 
     def load(self, folder: Path) -> None:
-        """Continue from a folder that `save` wrote."""
+        """Continue from a folder that a snapshot was written to."""
         ...

@@ -31,7 +31,7 @@ class Layout(Protocol):
         ...
 
 
-@torch.compiler.disable  # layouts keep state for each layer; what surrounds them is compiled
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # layouts keep state for each layer; what surrounds them is compiled
 def _group_attention(
     module: torch.nn.Module,
     query: Tensor,

@@ -41,5 +41,5 @@ def compile_layers(decoder: nn.Module) -> None:
     """Compile every layer of a decoder when it is first called."""
     if has_compiler():
         torch._dynamo.config.allow_unspec_int_on_nn_module = True  # a layer's number is no reason to compile it again
-        for layer in decoder.get_submodule("layers"):
+        for layer in decoder.get_submodule("layers").children():
             layer.compile(dynamic=True)

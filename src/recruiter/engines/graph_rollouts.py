@@ -88,7 +88,8 @@ class GraphDecoder:
         self.answer_lengths_A = torch.zeros(self.rows, dtype=torch.long, device=device)
         self.finished_A = torch.zeros(self.rows, dtype=torch.bool, device=device)
         self.step_1 = torch.zeros(1, dtype=torch.long, device=device)
-        self.logits_AV: Tensor | None = None
+        head = model.get_output_embeddings().weight
+        self.logits_AV = head.new_zeros(self.rows, head.shape[0])
         self.graph: torch.cuda.CUDAGraph | None = None
 
     @torch.inference_mode()
@@ -96,9 +97,8 @@ class GraphDecoder:
         """As `rollouts.generate_groups`, for N prompts."""
         self._start(prompts, uniforms)
         if self.graph is None:
-            self._record()
+            self.graph = self._record()
             self._start(prompts, uniforms)
-        assert self.graph is not None
         for step in range(self.sampling.max_generate_length):
             self.graph.replay()
             if step % CHECK_EVERY == CHECK_EVERY - 1 and bool(self.finished_A.all()):
@@ -117,24 +117,22 @@ class GraphDecoder:
         self.step_1.zero_()
         last_NC = prefill(self.model.get_decoder(), prompts, self.cache)
         logits = self.model.get_output_embeddings()(last_NC).repeat_interleave(self.group_size, dim=0)
-        if self.logits_AV is None:
-            self.logits_AV = torch.empty_like(logits)
         self.logits_AV.copy_(logits)
 
-    def _record(self) -> None:
+    def _record(self) -> torch.cuda.CUDAGraph:
         side = torch.cuda.Stream(self.device)
         side.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(side):
             for _ in range(2):
                 self._advance()
         torch.cuda.current_stream(self.device).wait_stream(side)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
             self._advance()
+        return graph
 
     def _advance(self) -> None:
         """Draw one token a row from the logits at hand, then compute the next ones."""
-        assert self.logits_AV is not None
         at_A1 = self.step_1.expand(self.rows, 1)
         token_A, logprob_A = draw(self.logits_AV, self.uniforms_AT.gather(1, at_A1).squeeze(1), self.sampling)
         self.tokens_AT.scatter_(1, at_A1, token_A[:, None])

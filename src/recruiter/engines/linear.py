@@ -1,61 +1,46 @@
-"""Linear layers for rollouts: frozen weights as they are, or packed once for few rows, and the adapter beside them.
+"""Linear layers for rollouts: the live weights on a GPU; on a CPU, a copy laid out for few rows.
 
-Decoding multiplies a few dozen rows with every weight matrix. On a CPU, oneDNN does that about twice as fast when the
-matrix has been laid out for it beforehand. The adapter is copied before each call, in the type of the weights, into memory
-that stays where it is: it is small, never merged (a merge into bfloat16 would swallow early updates), and a recorded CUDA
-graph sees the new values.
+Decoding multiplies a few dozen rows with every weight matrix. oneDNN does that about twice as fast when the matrix has
+been laid out for it beforehand, which takes a fraction of a second for the whole model. Adapters are never merged (a merge
+into bfloat16 would swallow early updates): they are part of the joined matrix that training uses, see `lora`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.nn.functional import linear
+
+from recruiter.engines.lora import JoinedLora
 
 PACKED_ROWS = 32  # a hint for the layout; other row counts work too
 
 
 class RolloutLinear(nn.Module):
-    """x W^T + b + x A^T (scaling B)^T with W packed where oneDNN is there."""
+    """A linear layer, with or without adapter, over the tensors of the layer that is trained."""
 
-    def __init__(self, base: nn.Linear, adapter: LoraLayer | None) -> None:
+    def __init__(self, source: nn.Linear | JoinedLora) -> None:
         super().__init__()
-        weight = base.weight.detach()
-        self._packs = weight.device.type == "cpu" and _can_pack(weight.dtype)
-        # A plain attribute: packed tensors have no storage that a state dict or deepcopy could handle.
-        self._weight = (torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_ROWS) if self._packs else weight,)
+        base = source.base if isinstance(source, JoinedLora) else source
+        # Plain attributes: the tensors belong to the other layer, and packed ones cannot be saved or copied.
+        self._weight = (source.joined if isinstance(source, JoinedLora) else source.weight).detach()
+        self._down = source.down if isinstance(source, JoinedLora) else None
         self._bias = None if base.bias is None else base.bias.detach()
-        self._adapter = (adapter,)
-        if adapter is not None:
-            down, up = self._masters()
-            self._down, self._up_t = down.to(weight.dtype), up.t().to(weight.dtype)
-
-    def _masters(self) -> tuple[Tensor, Tensor]:
-        (adapter,) = self._adapter
-        assert adapter is not None
-        down, up = adapter.lora_A["default"].get_parameter("weight"), adapter.lora_B["default"].get_parameter("weight")
-        return down.detach(), up.detach() * adapter.scaling["default"]
+        self._packs = self._weight.device.type == "cpu" and _can_pack(self._weight.dtype)
+        self._packed: Tensor | None = None
 
     def refresh(self) -> None:
-        """Read the adapter's weights again, into the same memory."""
-        if self._adapter[0] is not None:
-            down, up = self._masters()
-            self._down.copy_(down)
-            self._up_t.copy_(up.t())
+        """Lay the weights out again if the adapter may have changed."""
+        if self._packs and (self._packed is None or self._down is not None):
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(self._weight, PACKED_ROWS)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(…, in) -> (…, out)."""
-        if self._packs:
-            output = torch.ops.mkldnn._linear_pointwise(inputs, self._weight[0], self._bias, "none", [], "")
-        else:
-            output = linear(inputs, self._weight[0], self._bias)
-        if self._adapter[0] is not None:
-            low = linear(inputs, self._down).view(-1, self._down.shape[0])
-            output.view(-1, output.shape[-1]).addmm_(low, self._up_t)
-        return output  # type: ignore[no-any-return]
+        if self._down is not None:
+            inputs = torch.cat([inputs, linear(inputs, self._down)], dim=-1)
+        if self._packed is not None:
+            return torch.ops.mkldnn._linear_pointwise(inputs, self._packed, self._bias, "none", [], "")  # type: ignore[no-any-return]
+        return linear(inputs, self._weight, self._bias)
 
 
 def _can_pack(dtype: torch.dtype) -> bool:
@@ -66,17 +51,17 @@ def _can_pack(dtype: torch.dtype) -> bool:
     return dtype == torch.float32 or (dtype == torch.bfloat16 and has_bfloat16)
 
 
-def pack_for_rollouts(model: nn.Module, adapters: Mapping[str, LoraLayer]) -> None:
-    """Replace every `nn.Linear` of `model` in place; `adapters` maps module names to the layers training updates."""
-    for parent_name, parent in list(model.named_modules()):
-        for child_name, child in list(parent.named_children()):
-            name = f"{parent_name}.{child_name}" if parent_name else child_name
-            if isinstance(child, nn.Linear):
-                setattr(parent, child_name, RolloutLinear(child, adapters.get(name)))
+def use_rollout_layers(copy: nn.Module, trained: nn.Module) -> None:
+    """Replace every `nn.Linear` of `copy` by one over the layer of the same name in `trained`."""
+    for name, module in list(copy.named_modules()):
+        if isinstance(module, nn.Linear):
+            parent, _, child = name.rpartition(".")
+            source = trained.get_submodule(name)
+            setattr(copy.get_submodule(parent), child, RolloutLinear(source))  # type: ignore[arg-type]
 
 
-def refresh_adapters(model: nn.Module) -> None:
-    """Let every linear layer of a packed model read its adapter again."""
+def refresh_rollout_layers(model: nn.Module) -> None:
+    """Bring every layer up to date before decoding."""
     for module in model.modules():
         if isinstance(module, RolloutLinear):
             module.refresh()

@@ -6,19 +6,21 @@ merged, so there is nothing to synchronise after an update and no rounding that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig as PeftLoraConfig
 from peft import PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from recruiter.config import Config, SamplingParams
 from recruiter.engines import Sample, TokenSums, TrainGroup, UpdateResult
 from recruiter.engines.compiling import compile_layers
-from recruiter.engines.lora import use_fast_lora
+from recruiter.engines.lora import join_adapters, refresh_adapters
 from recruiter.engines.model import MEAN_PROMPT, LocalModel, group_logprobs, quiet_peft
 from recruiter.engines.plain import plain_logprobs
 from recruiter.errors import ModelError
@@ -55,7 +57,7 @@ class LocalPolicy:
         if trainer.gradient_checkpointing:
             causal_lm.gradient_checkpointing_enable()
             causal_lm.enable_input_require_grads()
-        use_fast_lora(causal_lm)
+        join_adapters(causal_lm)
         if self.device.type == "cuda" and self.local.shares_prompts:
             compile_layers(causal_lm.get_decoder())
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
@@ -133,6 +135,7 @@ class LocalPolicy:
             parameters["lr"] = settings.lr * warmup
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        refresh_adapters(self.local.causal_lm)
         return UpdateResult(grad_norm=norm, learning_rate=settings.lr * warmup)
 
     def _token_logprobs(self, groups: Sequence[TrainGroup]) -> tuple[Tensor, Tensor]:
@@ -148,14 +151,25 @@ class LocalPolicy:
 
     # ---- checkpoints ----------------------------------------------------------------------------------------------
 
-    def save(self, folder: Path) -> None:
-        """Write `lora_adapter/` (PEFT format) and `optimizer.pt` into `folder`."""
-        self.model.save_pretrained(str(folder / "lora_adapter"))
-        self.local.tokenizer.save_pretrained(str(folder / "lora_adapter"))
-        torch.save({"optimizer": self.optimizer.state_dict(), "updates": self.updates}, folder / "optimizer.pt")
+    def snapshot(self) -> Callable[[Path], None]:
+        """Copy adapter and optimizer; the function returned writes `lora_adapter/` (PEFT format) and `optimizer.pt`."""
+        adapter = _copy_to_cpu(get_peft_model_state_dict(self.model))
+        optimizer = {"optimizer": _copy_to_cpu(self.optimizer.state_dict()), "updates": self.updates}
+        settings, tokenizer = copy(self.model.peft_config["default"]), self.local.tokenizer
+        settings.inference_mode = True
+
+        def write(folder: Path) -> None:
+            target = folder / "lora_adapter"
+            target.mkdir(parents=True, exist_ok=True)
+            save_file(adapter, str(target / "adapter_model.safetensors"), metadata={"format": "pt"})
+            settings.save_pretrained(str(target))
+            tokenizer.save_pretrained(str(target))
+            torch.save(optimizer, folder / "optimizer.pt")
+
+        return write
 
     def load(self, folder: Path) -> None:
-        """Continue from a folder that `save` wrote.
+        """Continue from a folder that a snapshot was written to.
 
         Raises:
             ModelError: the folder holds no adapter, or one that does not fit this model.
@@ -182,3 +196,15 @@ class LocalPolicy:
                 f"{self.config.trainer.policy.lora.rank}; use the model and rank that it was trained with."
             )
         set_peft_model_state_dict(self.model, state)
+        refresh_adapters(self.local.causal_lm)
+
+
+def _copy_to_cpu(state: Any) -> Any:
+    """The same nested data with every tensor copied."""
+    if isinstance(state, Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, dict):
+        return {key: _copy_to_cpu(value) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return [_copy_to_cpu(value) for value in state]
+    return state

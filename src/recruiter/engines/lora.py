@@ -1,73 +1,112 @@
-"""LoRA layers for training: the same mathematics as PEFT's, with fewer passes over memory.
+"""LoRA layers: PEFT's mathematics, with fewer passes over memory and nothing lost to rounding.
 
-PEFT computes x W^T, then casts x, multiplies by A, by B, scales, casts back and adds: six kernels beside the matrix
-product, each as long as the activations. Here the adapter's product lands in the base layer's output as it is computed,
-in the model's own type; the master weights A and B stay in float32, and so do their gradients.
+PEFT computes x W^T, rounds it to the model's type, and adds the adapter's product. In bfloat16 that addition loses what a
+young adapter says: an update of a hundredth of the rounding step vanishes in nearly every element. Here the adapter joins
+before rounding: with `joined` = [W | scaling B] and low = x A^T,
+
+    y = [x | low] joined^T
+
+is one matrix product, accumulated in float32. Its backward pass yields the gradients of x and of low in one product too.
+The master weights A and B stay in float32; `joined` and `down` are their copies in the model's type, and the base weight
+is a view of `joined`, so the model is not stored twice.
+
+Shapes: T tokens, r rank, R rank padded to `RANK_MULTIPLE`.
 """
 
 from __future__ import annotations
 
-from types import MethodType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft.tuners.lora import Linear as PeftLinear
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import linear
 
+RANK_MULTIPLE = 8  # keeps the rows of `joined` aligned for tensor cores
 
-class _LoraLinear(torch.autograd.Function):
-    """y = x W^T + b + x A^T (scaling B)^T, W and b frozen.
 
-    Shapes: x (T, in), W (out, in), b (out,) or None, A (r, in), B (out, r); A and B in float32 or in x's type.
-    """
-
-    @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scaling: float) -> Tensor:
-        low = x @ down.to(x.dtype).t()
-        return linear(x, weight, bias).addmm_(low, (up * scaling).to(x.dtype).t())
+class _JoinedLinear(torch.autograd.Function):
+    """y (T, out) of x (T, in), the masters A (r, in) and B (out, r), and their copies joined (out, in + R), down (R, in)."""
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, weight, _, down, up, ctx.scaling = inputs
-        ctx.save_for_backward(x, weight, down, up)
+    def forward(
+        ctx: Any, x: Tensor, a: Tensor, b: Tensor, joined: Tensor, down: Tensor, bias: Tensor | None, scaling: float
+    ) -> Tensor:
+        low = linear(x, down)
+        ctx.save_for_backward(x, low, joined, down)
+        ctx.rank, ctx.scaling, ctx.types = a.shape[0], scaling, (a.dtype, b.dtype)
+        return linear(torch.cat([x, low], dim=1), joined, bias)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, down, up = ctx.saved_tensors
-        low = x @ down.to(x.dtype).t()
-        grad_low = grad @ (up * ctx.scaling).to(grad.dtype)
-        grad_x = None
-        if ctx.needs_input_grad[0]:
-            grad_x = (grad @ weight).addmm_(grad_low, down.to(grad.dtype))
-        grad_down = (grad_low.t() @ x).to(down.dtype)
-        grad_up = (grad.t() @ low).to(up.dtype) * ctx.scaling
-        return grad_x, None, None, grad_down, grad_up, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = grads
+        x, low, joined, down = ctx.saved_tensors
+        grad_both = grad @ joined
+        grad_low = grad_both[:, x.shape[1] :]
+        grad_x = torch.addmm(grad_both[:, : x.shape[1]], grad_low, down) if ctx.needs_input_grad[0] else None
+        grad_a = (grad_low[:, : ctx.rank].t() @ x).to(ctx.types[0])
+        grad_b = (grad.t() @ low[:, : ctx.rank]).to(ctx.types[1]) * ctx.scaling
+        return grad_x, grad_a, grad_b, None, None, None, None
 
 
-def _forward(self: PeftLinear, x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
-    base = self.get_base_layer()
-    weight, bias = base.weight, base.bias
-    if self.disable_adapters:
-        return linear(x, weight, bias)  # type: ignore[arg-type]
-    down, up = self.lora_A["default"].weight, self.lora_B["default"].weight
-    flat = x.reshape(-1, x.shape[-1])
-    output: Tensor = _LoraLinear.apply(flat, weight, bias, down, up, self.scaling["default"])  # type: ignore[no-untyped-call]
-    return output.view(*x.shape[:-1], -1)
+class JoinedLora(PeftLinear):
+    """A PEFT LoRA layer that computes as above. Made from one by changing its class, so names and saving stay PEFT's."""
+
+    joined: Tensor
+    down: Tensor
+
+    def join(self) -> None:
+        """Store the base weight and the adapter's copies in one matrix."""
+        weight = self.base.weight
+        rank = -(-self.masters[0].shape[0] // RANK_MULTIPLE) * RANK_MULTIPLE
+        joined = weight.new_zeros(weight.shape[0], weight.shape[1] + rank)
+        joined[:, : weight.shape[1]] = weight
+        weight.data = joined[:, : weight.shape[1]]
+        self.register_buffer("joined", joined, persistent=False)
+        self.register_buffer("down", weight.new_zeros(rank, weight.shape[1]), persistent=False)
+        self.refresh()
+
+    @property
+    def base(self) -> nn.Linear:
+        """The frozen layer."""
+        return cast(nn.Linear, self.get_base_layer())
+
+    @property
+    def masters(self) -> tuple[Tensor, Tensor]:
+        """A and B as they are trained."""
+        return self.lora_A["default"].get_parameter("weight"), self.lora_B["default"].get_parameter("weight")
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Copy the masters' values, into the same memory."""
+        a, b = self.masters
+        start = self.base.in_features
+        self.down[: a.shape[0]] = a
+        self.joined[:, start : start + b.shape[1]] = b * self.scaling["default"]
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """(…, in) -> (…, out)."""
+        if self.disable_adapters:
+            return self.base(x)  # type: ignore[no-any-return]
+        if self.training and not isinstance(self.lora_dropout["default"], nn.Identity):
+            return super().forward(x, *args, **kwargs)  # type: ignore[no-any-return]
+        flat = x.reshape(-1, x.shape[-1])
+        output: Tensor = _JoinedLinear.apply(  # type: ignore[no-untyped-call]
+            flat, *self.masters, self.joined, self.down, self.base.bias, self.scaling["default"]
+        )
+        return output.view(*x.shape[:-1], -1)
 
 
-def use_fast_lora(model: torch.nn.Module) -> None:
-    """Let every LoRA layer of `model` compute as above, unless it uses something this cannot do (dropout, DoRA, bias)."""
+def join_adapters(model: nn.Module) -> None:
+    """Let every LoRA layer over an `nn.Linear` compute so."""
     for module in model.modules():
-        if isinstance(module, PeftLinear) and _is_plain(module):
-            module.forward = MethodType(_forward, module)  # type: ignore[method-assign]
+        if type(module) is PeftLinear and isinstance(module.get_base_layer(), nn.Linear):
+            module.__class__ = JoinedLora
+            cast(JoinedLora, module).join()
 
 
-def _is_plain(module: PeftLinear) -> bool:
-    return (
-        isinstance(module.get_base_layer(), torch.nn.Linear)
-        and list(module.lora_A) == ["default"]
-        and isinstance(module.lora_dropout["default"], torch.nn.Identity)
-        and not module.use_dora["default"]
-        and module.lora_B["default"].bias is None
-    )
+def refresh_adapters(model: nn.Module) -> None:
+    """Copy the masters' values after an update."""
+    for module in model.modules():
+        if isinstance(module, JoinedLora):
+            module.refresh()

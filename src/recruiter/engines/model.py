@@ -25,7 +25,8 @@ from recruiter.engines import Sample
 from recruiter.engines.attention import use_group_attention
 from recruiter.engines.compiling import has_compiler
 from recruiter.engines.head import token_logprobs
-from recruiter.engines.linear import pack_for_rollouts, refresh_adapters
+from recruiter.engines.linear import refresh_rollout_layers, use_rollout_layers
+from recruiter.engines.lora import JoinedLora, join_adapters
 from recruiter.engines.packing import PackedGroups
 from recruiter.engines.plain import generate_plain, plain_logprobs
 from recruiter.engines.rollouts import common_prefix, generate_groups
@@ -71,6 +72,7 @@ class LocalModel:
         if adapter is not None:
             with quiet_peft():
                 PeftModel.from_pretrained(self.causal_lm, str(adapter))  # adds its layers in place
+            join_adapters(self.causal_lm)
 
     def _share_weights(self) -> PreTrainedModel:
         """A second set of modules over the same tensors, whose linear layers can be laid out for rollouts."""
@@ -82,9 +84,10 @@ class LocalModel:
     @cached_property
     def rollout_model(self) -> PreTrainedModel:
         """The modules that decode. Made when first used, by when the adapter is there; they see its later updates."""
-        if self._shared is not self.causal_lm:
-            adapters = {name: m for name, m in self.causal_lm.named_modules() if isinstance(m, LoraLayer)}
-            pack_for_rollouts(self._shared, adapters)
+        adapted = [module for module in self.causal_lm.modules() if isinstance(module, LoraLayer)]
+        if self._shared is self.causal_lm or not all(isinstance(module, JoinedLora) for module in adapted):
+            return self.causal_lm
+        use_rollout_layers(self._shared, self.causal_lm)
         return self._shared
 
     def encode(self, messages: list[Message]) -> list[int]:
@@ -103,7 +106,7 @@ class LocalModel:
         generator = torch.Generator().manual_seed(seed)
         uniforms = torch.rand(len(prompts), group_size, sampling.max_generate_length, generator=generator)
         self.rollout_model.eval()
-        refresh_adapters(self.rollout_model)
+        refresh_rollout_layers(self.rollout_model)
         for part in self._portions(len(prompts), group_size, sampling.max_generate_length):
             encoded = [self.encode(messages) for messages in prompts[part]]
             if self.shares_prompts:

@@ -61,8 +61,8 @@ class PackedGroups:
     def attend(self, _layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         """Attention of the row: query (1, H, T, D), key and value (1, K, T, D) -> (1, H, T, D)."""
         if self._parts is not None:
-            states = (states[0].transpose(0, 1) for states in (query, key, value))
-            return cascade_attention(*states, self._parts, scale).transpose(0, 1)[None]
+            query_THD, key_TKD, value_TKD = (states[0].transpose(0, 1) for states in (query, key, value))
+            return cascade_attention(query_THD, key_TKD, value_TKD, self._parts, scale).transpose(0, 1)[None]
         return torch.cat([block.attend(query, key, value, scale) for block in self._blocks], dim=2)
 
     def _positions(self) -> tuple[Tensor, Tensor]:
@@ -83,23 +83,13 @@ class PackedGroups:
         rest_end = self.common + sum(self.rests)
         end = rest_end + sum(map(sum, self.answers))
         own = [*([self.common] if self.common else []), *self.rests, *(n for group in self.answers for n in group)]
-        parts = [Part.of(slice(0, end), own, slice(0, end), own, True, self.device)]
-        if self.common:
-            parts.append(
-                Part.of(
-                    slice(self.common, end),
-                    [end - self.common],
-                    slice(0, self.common),
-                    [self.common],
-                    False,
-                    self.device,
-                )
-            )
         groups = [sum(group) for group in self.answers]
-        parts.append(
-            Part.of(slice(rest_end, end), groups, slice(self.common, rest_end), self.rests, False, self.device)
-        )
-        return parts
+        stretches: list[tuple[slice, list[int], slice, list[int], bool]] = [
+            (slice(0, end), own, slice(0, end), own, True),
+            (slice(self.common, end), [end - self.common], slice(0, self.common), [self.common], False),
+            (slice(rest_end, end), groups, slice(self.common, rest_end), self.rests, False),
+        ]
+        return [Part.of(*stretch, self.device) for stretch in stretches if stretch[2].stop > stretch[2].start]
 
     def _padded_blocks(self) -> list[_Block]:
         beginning = torch.arange(self.common)

@@ -175,6 +175,7 @@ def _invert_cumulative(weights_AV: Tensor, uniforms_A: Tensor) -> Tensor:
 def completions(
     tokens_AT: Tensor, logprobs_AT: Tensor, lengths_A: Tensor, finished_A: Tensor, group_size: int
 ) -> list[list[Completion]]:
+    """What was decoded, as groups of `group_size` completions."""
     tokens, logprobs = tokens_AT.tolist(), logprobs_AT.tolist()
     lengths, finished = lengths_A.tolist(), finished_A.tolist()
     flat = [Completion(tokens[i][:n], logprobs[i][:n], finished[i]) for i, n in enumerate(lengths)]
