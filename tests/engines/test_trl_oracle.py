@@ -129,7 +129,7 @@ def test_mini_batches_equal_trls(
 def test_adapter_equals_trls_after_several_steps_with_clipped_gradients(
     settings: Config, script: Script, adapter: Path
 ) -> None:
-    settings.trainer.epochs = 3
+    settings.trainer.epochs, settings.trainer.micro_train_batch_size_per_gpu = 3, 8  # two groups in a pass
     optimizer = settings.trainer.policy.optimizer_config
     optimizer.max_grad_norm, optimizer.weight_decay, optimizer.adam_betas = 0.1, 0.1, [0.8, 0.95]
     _, ours = train_ours(settings, script, adapter)
