@@ -141,7 +141,7 @@ def test_metrics_watch_the_ratio_of_training_to_rollout_probabilities(
 
         shift = 0.0
 
-        def sample(self, *args):  # type: ignore[no-untyped-def]
+        def sample(self, *args):
             for group in super().sample(*args):
                 yield [Sample(s.text, s.token_ids, [p - self.shift for p in s.logprobs], s.finished) for s in group]
 

@@ -113,7 +113,7 @@ class ScriptedPolicy(LocalPolicy):
         if adapter is not None:
             self.load_adapter(adapter)
 
-    def sample(self, prompts, group_size, sampling, seed):  # type: ignore[no-untyped-def]
+    def sample(self, prompts, group_size, sampling, seed):
         self.step += 1
         for messages in prompts:
             answers = self.script.answers(self.step, messages)
@@ -123,12 +123,12 @@ class ScriptedPolicy(LocalPolicy):
             self.sampled.append([replace(s, logprobs=p) for s, p in zip(samples, logprobs, strict=True)])
             yield self.sampled[-1]
 
-    def forward_backward(self, groups):  # type: ignore[no-untyped-def]
+    def forward_backward(self, groups):
         sums = super().forward_backward(groups)
         self._loss, self._clipped = self._loss + sums.loss, self._clipped + sums.clipped
         return sums
 
-    def optim_step(self, tokens):  # type: ignore[no-untyped-def]
+    def optim_step(self, tokens):
         gradients: dict[str, Tensor] = {}
         hook = self.optimizer.register_step_pre_hook(lambda *_: gradients.update(_gradients(self.model)))
         result = super().optim_step(tokens)
@@ -184,14 +184,14 @@ class Recorder(TrainerCallback):
         self.oracle: Oracle
         self.updates: list[Update] = []
 
-    def on_pre_optimizer_step(self, args, state, control, model, **_):  # type: ignore[no-untyped-def]
+    def on_pre_optimizer_step(self, args, state, control, model, **_):
         self._gradients = _gradients(model)
 
-    def on_optimizer_step(self, args, state, control, model, **_):  # type: ignore[no-untyped-def]
+    def on_optimizer_step(self, args, state, control, model, **_):
         self.updates.append(Update(self.oracle.loss, 0.0, 0.0, self._gradients, _weights(model)))
         self.oracle.loss = 0.0
 
-    def on_log(self, args, state, control, logs, **_):  # type: ignore[no-untyped-def]
+    def on_log(self, args, state, control, logs, **_):
         if "clip_ratio/region_mean" in logs:
             self.updates[-1].clipped, self.updates[-1].grad_norm = logs["clip_ratio/region_mean"], logs["grad_norm"]
 
