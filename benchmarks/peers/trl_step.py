@@ -27,6 +27,7 @@ from peft import LoraConfig
 from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
+from recruiter.engines.model import pick_device
 from recruiter.prompts import Message, generator_messages
 from recruiter.roles import Role
 
@@ -68,12 +69,13 @@ def measure_trl(
 
     Raises:
         ValueError: the micro-batch does not divide the samples.
+        ConfigError: a GPU is asked for and there is none.
     """
     samples = len(roles) * group_size
     rows = micro_batch or (MICRO_BATCH if samples % MICRO_BATCH == 0 else group_size)
     if samples % rows:
         raise ValueError(f"micro_batch={rows} does not divide {len(roles)} roles × {group_size} = {samples} samples.")
-    cpu = device == "cpu" or not torch.cuda.is_available()
+    cpu = pick_device(device) == "cpu"
     tokenizer = AutoTokenizer.from_pretrained(model_path, padding_side="left")
     prompts = [generator_messages(role) for role in roles]
     clock = _Clock(cpu)
