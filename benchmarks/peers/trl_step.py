@@ -13,7 +13,6 @@ awake, and reserves room for this step's samples only.
 from __future__ import annotations
 
 import gc
-import resource
 import statistics
 import tempfile
 import time
@@ -27,6 +26,7 @@ from peft import LoraConfig
 from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
+from benchmarks.workload import peak_memory, reset_peak_memory
 from recruiter.engines.model import pick_device
 from recruiter.prompts import Message, generator_messages
 from recruiter.roles import Role
@@ -65,7 +65,8 @@ def measure_trl(
         `seconds`, `seconds_sampling` (generation, with vLLM including the transfer of weights), `seconds_transfer` (that
         transfer alone) and `seconds_training` (forward and backward passes): medians of a step, all values under
         `samples`. `tokens_sampling` and `tokens_training`: tokens computed in a step, padding included. `peak_memory`:
-        bytes, resident on a CPU, allocated by torch on a GPU, there also `peak_memory_reserved`. `settings`: what ran.
+        gigabytes, resident on a CPU; on a GPU reserved by torch, vLLM's part included, with `peak_memory_allocated` beside
+        it. `settings`: what ran.
 
     Raises:
         ValueError: the micro-batch does not divide the samples.
@@ -120,7 +121,9 @@ def measure_trl(
     result: dict[str, Any] = {name: statistics.median(values) for name, values in measured.items()}
     result |= {name: int(result[name]) for name in ("tokens_sampling", "tokens_training")}
     result["samples"] = {name: values for name, values in measured.items() if name.startswith("seconds")}
-    result |= _peak_memory(cpu)
+    result["peak_memory"] = peak_memory()
+    if not cpu:
+        result["peak_memory_allocated"] = torch.cuda.max_memory_allocated() / 1e9
     result["settings"] = {
         "dtype": dtype, "micro_batch": rows, "rollouts": "vLLM" if vllm else "transformers", "liger": liger,
         "gradient_checkpointing": gradient_checkpointing, "device": str(trainer.accelerator.device),
@@ -170,7 +173,9 @@ class _Clock(TrainerCallback):
         self.add("seconds", end - self._start)
         for name, amount in self.parts.items():
             self.steps[name].append(amount)
-        self._start, self.parts = end, {}
+        if len(self.steps["seconds"]) == 1:
+            reset_peak_memory()
+        self._start, self.parts = self.now(), {}
 
 
 class _TimedTrainer(GRPOTrainer):
@@ -217,12 +222,3 @@ class _TimedTrainer(GRPOTrainer):
     def _get_per_token_logps_and_entropies(self, model: Any, input_ids: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         self.clock.add("tokens_training", input_ids.numel())
         return super()._get_per_token_logps_and_entropies(model, input_ids, *args, **kwargs)
-
-
-def _peak_memory(cpu: bool) -> dict[str, int]:
-    if cpu:
-        return {"peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
-    return {
-        "peak_memory": torch.cuda.max_memory_allocated(),
-        "peak_memory_reserved": torch.cuda.max_memory_reserved(),
-    }

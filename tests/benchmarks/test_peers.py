@@ -50,7 +50,7 @@ def test_trl_step_is_timed_in_its_parts(folder: Path, roles: list[Role], padded_
         assert 0 < sampling < whole
         assert 0 < training < whole
         assert sampling + training <= whole
-    assert result["peak_memory"] > 100e6
+    assert 0.1 < result["peak_memory"] < 100
     assert result["settings"]["micro_batch"] == 6
 
 
