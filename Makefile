@@ -69,5 +69,5 @@ endif
 	@touch $@
 
 $(INSTALLED_DEV): $(INSTALLED)
-	$(PIP) -c $(CONSTRAINTS) -e '.[dev]'
+	$(PIP) -c $(CONSTRAINTS) -e '.[dev,peers]'
 	@touch $@

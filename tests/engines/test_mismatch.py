@@ -65,8 +65,8 @@ def test_rollouts_training_and_a_plain_forward_agree(
     settings: Config, roles: list[Role], tiny_folder: Path, tmp_path: Path
 ) -> None:
     policy = LocalPolicy(settings)
-    random_adapter(policy)
-    policy.save(tmp_path)
+    random_adapter(policy, std=0.01)  # at 0.05 PEFT's own float32 rounding, against float64, passes 1e-5
+    policy.snapshot()(tmp_path)
     for group in rollouts(policy, roles):
         rollout, training = flat([s.logprobs for s in group.samples]), flat(policy.logprobs(group))
         plain = plain_logprobs(tiny_folder, tmp_path / "lora_adapter", group, policy, exact=True)
@@ -82,7 +82,7 @@ def test_in_bfloat16_they_agree_within_its_noise(
     settings.trainer.policy.model.dtype = "bfloat16"
     policy = LocalPolicy(settings)
     random_adapter(policy)
-    policy.save(tmp_path)
+    policy.snapshot()(tmp_path)
     groups = rollouts(policy, roles)
     plain, exact = (
         torch.cat([plain_logprobs(tiny_folder, tmp_path / "lora_adapter", g, policy, exact=e) for g in groups])
@@ -127,7 +127,6 @@ def test_a_first_update_at_the_default_learning_rate_moves_the_rollouts(
     assert changed > share * compared
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="adapter products are added to rounded outputs")
 @pytest.mark.parametrize("kind", ["llama", "qwen3"])
 def test_small_updates_have_their_full_effect_in_bfloat16(
     config: Config, role: Callable[..., Role], kind: str, tmp_path: Path
@@ -145,7 +144,7 @@ def test_small_updates_have_their_full_effect_in_bfloat16(
     policy = LocalPolicy(config)
     groups = rollouts(policy, [role(i, description="queue " * (i + 1)) for i in range(24)])
     for name in ("before", "after"):
-        policy.save(tmp_path / name)
+        policy.snapshot()(tmp_path / name)
         if name == "before":
             for group in groups:
                 policy.forward_backward([group])

@@ -37,7 +37,7 @@ def adapter(folder: Path) -> Path:
         for name, parameter in policy.model.named_parameters():
             if "lora_B" in name:
                 parameter.normal_(std=0.05)
-    policy.save(folder)
+    policy.snapshot()(folder)
     return folder / "lora_adapter"
 
 

@@ -110,7 +110,7 @@ class LocalPolicy:
         )  # fmt: skip
         losses.loss_T.sum().backward()
         rollout_T = self._flat([sample.logprobs for group in groups for sample in group.samples])
-        mismatch_T = (logprobs_T.detach() - rollout_T).exp()
+        mismatch_T = (old_T - rollout_T).exp()
         return TokenSums(
             tokens=sum(group.tokens for group in groups),
             loss=losses.loss_T.sum().item(),
