@@ -38,13 +38,13 @@ def policy_for(
     return LocalPolicy(config)
 
 
-def random_adapter(policy: LocalPolicy, std: float = 0.05) -> None:
+def random_adapter(policy: LocalPolicy) -> None:
     """Give B a value: it starts at zero, where A has no gradient."""
     torch.manual_seed(1)
     with torch.no_grad():
         for name, parameter in policy.model.named_parameters():
             if "lora_B" in name:
-                parameter.normal_(std=std)
+                parameter.normal_(std=0.05)
     refresh_adapters(policy.local.causal_lm)
 
 

@@ -48,14 +48,15 @@ def flat(rows: list[list[float]]) -> torch.Tensor:
 
 
 def plain_logprobs(path: Path, adapter: Path, group: TrainGroup, policy: LocalPolicy, exact: bool) -> torch.Tensor:
-    """The oracle: transformers and PEFT as they come, one whole sequence at a time. `exact` computes in float32."""
+    """The oracle: transformers and PEFT as they come, one whole sequence at a time. `exact` computes in float64."""
     base = AutoModelForCausalLM.from_pretrained(path, dtype=policy.local.dtype)
-    model = PeftModel.from_pretrained(base.float() if exact else base, str(adapter))
+    model = PeftModel.from_pretrained(base, str(adapter))
+    model = model.double() if exact else model
     prompt, temperature = policy.local.encode(group.messages), policy.config.generator.sampling_params.temperature
     parts = []
     for sample in group.samples:
         with torch.no_grad():
-            logits = model(torch.tensor([prompt + sample.token_ids])).logits[0, len(prompt) - 1 : -1].float()
+            logits = model(torch.tensor([prompt + sample.token_ids])).logits[0, len(prompt) - 1 : -1].double()
         logprobs = (logits / temperature).log_softmax(dim=-1)
         parts.append(logprobs.gather(1, torch.tensor(sample.token_ids)[:, None]).squeeze(1))
     return torch.cat(parts)
@@ -64,14 +65,20 @@ def plain_logprobs(path: Path, adapter: Path, group: TrainGroup, policy: LocalPo
 def test_rollouts_training_and_a_plain_forward_agree(
     settings: Config, roles: list[Role], tiny_folder: Path, tmp_path: Path
 ) -> None:
+    """Within 1e-5, or within twice what a plain forward in float32 itself is away from float64, which is about that."""
     policy = LocalPolicy(settings)
-    random_adapter(policy, std=0.01)  # at 0.05 PEFT's own float32 rounding, against float64, passes 1e-5
+    random_adapter(policy)
     policy.snapshot()(tmp_path)
     for group in rollouts(policy, roles):
         rollout, training = flat([s.logprobs for s in group.samples]), flat(policy.logprobs(group))
-        plain = plain_logprobs(tiny_folder, tmp_path / "lora_adapter", group, policy, exact=True)
-        assert (training - plain).abs().max() <= 1e-5
-        assert (rollout - plain).abs().max() <= 1e-5
+        plain, exact = (
+            plain_logprobs(tiny_folder, tmp_path / "lora_adapter", group, policy, exact=e) for e in (False, True)
+        )
+        bound = max(1e-5, 2 * (plain - exact).abs().max().item())
+        assert bound < 4e-5
+        assert (training - exact).abs().max() <= bound
+        assert (rollout - exact).abs().max() <= bound
+        assert (training - plain).abs().mean() <= 1e-5
 
 
 def test_in_bfloat16_they_agree_within_its_noise(
