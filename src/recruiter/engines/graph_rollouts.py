@@ -115,7 +115,8 @@ class GraphDecoder:
         self.finished_A.zero_()
         self.answer_lengths_A.fill_(self.sampling.max_generate_length)
         self.step_1.zero_()
-        last_NC = prefill(self.model.get_decoder(), prompts, self.cache)
+        with torch.compiler.set_stance("force_eager"):  # few and long products: compiling for their shapes does not pay
+            last_NC = prefill(self.model.get_decoder(), prompts, self.cache)
         logits = self.model.get_output_embeddings()(last_NC).repeat_interleave(self.group_size, dim=0)
         self.logits_AV.copy_(logits)
 

@@ -23,7 +23,7 @@ from transformers.utils import logging as transformers_logging
 from recruiter.config import QUICKSTART_OFFER, REPOSITORY, SamplingParams, require_model
 from recruiter.engines import Sample
 from recruiter.engines.attention import use_group_attention
-from recruiter.engines.compiling import has_compiler
+from recruiter.engines.compiling import compile_layers, has_compiler
 from recruiter.engines.head import token_logprobs
 from recruiter.engines.linear import refresh_rollout_layers, use_rollout_layers
 from recruiter.engines.lora import JoinedLora, join_adapters
@@ -88,6 +88,8 @@ class LocalModel:
         if self._shared is self.causal_lm or not all(isinstance(module, JoinedLora) for module in adapted):
             return self.causal_lm
         use_rollout_layers(self._shared, self.causal_lm)
+        if self.device.type == "cuda":
+            compile_layers(self._shared.get_decoder())
         return self._shared
 
     def encode(self, messages: list[Message]) -> list[int]:
