@@ -39,7 +39,6 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
 def compile_layers(decoder: nn.Module) -> None:
     """Compile every layer of a decoder when it is first called."""
-    if has_compiler():
-        torch._dynamo.config.allow_unspec_int_on_nn_module = True  # a layer's number is no reason to compile it again
-        for layer in decoder.get_submodule("layers").children():
-            layer.compile(dynamic=True)
+    torch._dynamo.config.allow_unspec_int_on_nn_module = True  # a layer's number is no reason to compile it again
+    for layer in decoder.get_submodule("layers").children():
+        layer.compile(dynamic=True)

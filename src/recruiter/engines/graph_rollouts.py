@@ -88,8 +88,8 @@ class GraphDecoder:
         self.answer_lengths_A = torch.zeros(self.rows, dtype=torch.long, device=device)
         self.finished_A = torch.zeros(self.rows, dtype=torch.bool, device=device)
         self.step_1 = torch.zeros(1, dtype=torch.long, device=device)
-        head = model.get_output_embeddings().weight
-        self.logits_AV = head.new_zeros(self.rows, head.shape[0])
+        vocabulary = model.config.get_text_config().vocab_size
+        self.logits_AV = torch.zeros(self.rows, vocabulary, dtype=model.dtype, device=device)
         self.graph: torch.cuda.CUDAGraph | None = None
 
     @torch.inference_mode()

@@ -58,7 +58,7 @@ class LocalPolicy:
             causal_lm.gradient_checkpointing_enable()
             causal_lm.enable_input_require_grads()
         join_adapters(causal_lm)
-        if self.device.type == "cuda" and self.local.shares_prompts:
+        if self.local.compiles:
             causal_lm.enable_input_require_grads()  # the first layer then is like the others, and compiled with them
             compile_layers(causal_lm.get_decoder())
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]

@@ -35,9 +35,10 @@ from recruiter.prompts import Message
 
 ROLLOUT_ROWS = {"cpu": 64, "cuda": 512}  # answers decoded together
 KV_SHARE = 0.15  # of a GPU's memory, for the keys and values of rollouts
+COMPILED_PARAMETERS = 1e9
 ACTIVATION_SHARE = 0.5  # of what the weights leave free on a GPU, for one training pass
 TOKENS_PER_PASS = {"cpu": 1024, "cuda": 16384}
-KEPT_STATES = {"checkpointed": 2, "compiled": 8, "eager": 32}  # tensors of hidden size kept for backward, a layer
+KEPT_STATES = {"checkpointed": 4, "compiled": 24, "eager": 36}  # tensors of hidden size kept for backward, a layer
 MEAN_PROMPT = 128  # tokens of prompt that one answer has to itself, with room
 MIN_WINDOW = 4096  # a narrower sliding window could cut into a prompt and its answer
 AGREEMENT = {torch.float32: 1e-4, torch.bfloat16: 0.1}  # mean difference of log-probabilities that is rounding
@@ -74,6 +75,12 @@ class LocalModel:
                 PeftModel.from_pretrained(self.causal_lm, str(adapter))  # adds its layers in place
             join_adapters(self.causal_lm)
 
+    @property
+    def compiles(self) -> bool:
+        """Whether its layers are compiled: a minute at the start, which a small model's run does not earn back."""
+        large = self.causal_lm.num_parameters() > COMPILED_PARAMETERS
+        return self.device.type == "cuda" and self.shares_prompts and large and has_compiler()
+
     def _share_weights(self) -> PreTrainedModel:
         """A second set of modules over the same tensors, whose linear layers can be laid out for rollouts."""
         if not self.shares_prompts:
@@ -88,7 +95,7 @@ class LocalModel:
         if self._shared is self.causal_lm or not all(isinstance(module, JoinedLora) for module in adapted):
             return self.causal_lm
         use_rollout_layers(self._shared, self.causal_lm)
-        if self.device.type == "cuda":
+        if self.compiles:
             compile_layers(self._shared.get_decoder())
         return self._shared
 
@@ -127,9 +134,9 @@ class LocalModel:
         if self.device.type == "cpu":
             return TOKENS_PER_PASS["cpu"]
         config = self.causal_lm.config.get_text_config()
-        kept = KEPT_STATES["checkpointed" if gradient_checkpointing else "compiled" if has_compiler() else "eager"]
+        kept = KEPT_STATES["checkpointed" if gradient_checkpointing else "compiled" if self.compiles else "eager"]
         bytes_a_token = kept * config.num_hidden_layers * config.hidden_size * self.dtype.itemsize
-        memory = torch.cuda.get_device_properties(self.device).total_memory - self.causal_lm.get_memory_footprint()
+        memory = device_memory(self.device) - self.causal_lm.get_memory_footprint()
         return min(TOKENS_PER_PASS["cuda"], int(ACTIVATION_SHARE * memory / bytes_a_token))
 
     def _portions(self, prompts: int, group_size: int, length: int) -> Iterator[slice]:
@@ -140,7 +147,7 @@ class LocalModel:
             heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
             size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
             bytes_a_row = 2 * config.num_hidden_layers * heads * size * self.dtype.itemsize * (length + MEAN_PROMPT)
-            memory = torch.cuda.get_device_properties(self.device).total_memory
+            memory = device_memory(self.device)
             rows = min(rows, max(int(KV_SHARE * memory / bytes_a_row), group_size))
         portions = -(-prompts // max(1, rows // group_size))
         ends = [prompts * i // portions for i in range(portions + 1)]
@@ -258,6 +265,12 @@ def load_model(path: str, dtype: torch.dtype, device: torch.device) -> tuple[Pre
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return tokenizer, model
+
+
+def device_memory(device: torch.device) -> float:
+    """Bytes of a GPU's memory that this process may use."""
+    share = torch.cuda.get_per_process_memory_fraction(device)
+    return share * torch.cuda.get_device_properties(device).total_memory
 
 
 def stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
