@@ -150,14 +150,14 @@ class Trainer:
 
     def _train_step(self, step: int) -> dict[str, Any]:
         """Sample, judge, train. A group is at the judge from when it is sampled until it is trained on."""
-        start, samples = time.perf_counter(), self.config.generator.n_samples_per_prompt
+        start = time.perf_counter()
         rollouts = list(self._sample(step))
         seconds_sampling = time.perf_counter() - start
 
         sums, updates = TokenSums(), []
         for mini_batch in self._mini_batches(rollouts):
             update = TokenSums()
-            for micro_batch in batched(mini_batch, self.policy.groups_per_pass(samples)):
+            for micro_batch in batched(mini_batch, self._groups_per_pass(len(rollouts))):
                 update.add(self.policy.forward_backward(micro_batch))
             self._check_unscored(rollouts)
             if update.tokens:
@@ -197,6 +197,12 @@ class Trainer:
         batches = [[replace(g, old_logprobs=self.policy.logprobs(g)) for g in batch] for batch in batches]
         for _ in range(trainer.update_epochs_per_batch):
             yield from batches
+
+    def _groups_per_pass(self, groups: int) -> int:
+        """As many as the policy takes, but no small remainder: passes of one update are of equal size."""
+        update = min(self.config.trainer.policy_mini_batch_size or groups, groups)
+        most = self.policy.groups_per_pass(self.config.generator.n_samples_per_prompt)
+        return math.ceil(update / math.ceil(update / most))
 
     def _judged_groups(self, rollouts: Sequence[Rollout]) -> Iterator[TrainGroup]:
         """Wait for each group's judgements, in order, and yield what can be trained on."""
