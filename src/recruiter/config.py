@@ -177,7 +177,8 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path = CONFIG_
         with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
             composed = compose(config_name=name)
             spelled_as_skyrl = [f"trainer.policy.lora.{k}={v}" for k, v in composed.trainer.policy.model.lora.items()]
-            composed = compose(config_name=name, overrides=[*spelled_as_skyrl, *overrides])
+            new_prices = [re.sub(r"^(?=judge\.prices)", "++", item) for item in overrides]  # of models not in the table
+            composed = compose(config_name=name, overrides=[*spelled_as_skyrl, *new_prices])
         missing = sorted(OmegaConf.missing_keys(composed))
         if missing:
             raise ConfigError(f"{missing[0]} is not set; write {missing[0]}=<value>.")

@@ -48,7 +48,7 @@ def generator_messages(role: Role) -> list[Message]:
     return [Message(role="system", content=GENERATOR_SYSTEM), Message(role="user", content=user)]
 
 
-_JUDGE_SYSTEM = """You judge technical screening questions. You get a role and one question that was written for it, and \
+_JUDGE_RULES = """You judge technical screening questions. You get a role and one question that was written for it, and \
 score the question from 0 to {highest:g} on each criterion: 0 is useless, 5 is usable after rewriting, {highest:g} could \
 not be better. Decimals are welcome. Start from what the question deserves and take off the points of each red flag \
 that is there; no score goes below 0.
@@ -69,6 +69,13 @@ def judge_messages(role: Role, question: str) -> list[Message]:
     Role and question stand whole between tags whose names hold a hash of what they enclose: no text can contain the
     hash of itself, so none can close its own tag. What all questions share comes first, for the providers' prompt caches.
     """
+    record = json.dumps(role.model_dump(mode="json", exclude={"id"}), ensure_ascii=False, indent=1)
+    user = f"{_enclosed('role', record)}\n\n{_enclosed('question', question)}"
+    return [Message(role="system", content=JUDGE_SYSTEM), Message(role="user", content=user)]
+
+
+def _rules() -> str:
+    """What the judge is told: the rubric with all its red flags."""
     criteria = "\n\n".join(
         "\n".join(
             [f"{criterion.name}: {criterion.question}", "Red flags:"]
@@ -77,10 +84,10 @@ def judge_messages(role: Role, question: str) -> list[Message]:
         for criterion in CRITERIA
     )
     fields = ", ".join(f'"{criterion.name}": <0-{MAX_SCORE:g}>' for criterion in CRITERIA)
-    system = _JUDGE_SYSTEM.format(highest=MAX_SCORE, criteria=criteria, fields=fields)
-    record = json.dumps(role.model_dump(mode="json", exclude={"id"}), ensure_ascii=False, indent=1)
-    user = f"{_enclosed('role', record)}\n\n{_enclosed('question', question)}"
-    return [Message(role="system", content=system), Message(role="user", content=user)]
+    return _JUDGE_RULES.format(highest=MAX_SCORE, criteria=criteria, fields=fields)
+
+
+JUDGE_SYSTEM = _rules()
 
 
 def _enclosed(name: str, text: str) -> str:

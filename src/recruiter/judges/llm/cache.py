@@ -35,6 +35,10 @@ _judgements = sa.Table(
     sa.Column("created_at", sa.String, nullable=False),
 )
 
+# Built once: building them anew costs more than running them.
+_find = sa.select(_judgements).where(_judgements.c.key == sa.bindparam("key"))
+_store = insert(_judgements).on_conflict_do_nothing()
+
 
 def cache_key(*parts: Any) -> str:
     """Hash of everything a judgement depends on."""
@@ -64,7 +68,7 @@ class JudgementCache:
             JudgeError: the file cannot be read.
         """
         with self._explained(), self._engine.connect() as connection:
-            row = connection.execute(sa.select(_judgements).where(_judgements.c.key == key)).mappings().first()
+            row = connection.execute(_find, {"key": key}).mappings().first()
         return Judgement(Scores(*(row[name] for name in CRITERION_NAMES)), row["reasoning"]) if row else None
 
     def put(self, key: str, judge: str, judgement: Judgement, tokens: Tokens) -> Judgement:
@@ -89,7 +93,7 @@ class JudgementCache:
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         with self._explained(), self._engine.begin() as connection:
-            is_new = connection.execute(insert(_judgements).values(row).on_conflict_do_nothing()).rowcount
+            is_new = connection.execute(_store, row).rowcount
         return judgement if is_new else self.get(key) or judgement
 
     @contextmanager

@@ -84,14 +84,6 @@ class Endpoint:
             self._ended = self._ended or JudgeError(self._explain(failure))
             raise self._ended from None
 
-    def estimated_cost(self, messages: Sequence[Message]) -> float:
-        """USD that a call will cost: the mean of those so far, or by its length; 0 where the price is unknown."""
-        total, price = self.usage.total, self.usage.price
-        if price is None or total.latencies:
-            return total.cost_usd / max(1, total.calls - sum(total.errors.values()))
-        letters = sum(len(message["content"]) for message in messages)
-        return price.cost(Tokens(int(letters / LETTERS_A_TOKEN), 0, REPLY_TOKENS))
-
     async def close(self) -> None:
         """Close the connections of the present event loop."""
         if self._loop is asyncio.get_running_loop():
@@ -112,8 +104,12 @@ class Endpoint:
         """Refuse a call that could take the run above its budget, those under way (this one among them) included."""
         if self._ended is not None:
             raise self._ended
-        budget, spent = self._settings.budget_usd, self.usage.total.cost_usd
-        if budget is not None and spent + running * self.estimated_cost(messages) > budget:
+        budget, spent, price = self._settings.budget_usd, self.usage.total.cost_usd, self.usage.price
+        if budget is None or price is None:
+            return
+        letters = sum(len(message["content"]) for message in messages)
+        by_length = price.cost(Tokens(int(letters / LETTERS_A_TOKEN), 0, REPLY_TOKENS))
+        if spent + running * max(self.usage.dearest, by_length) > budget:
             self._ended = BudgetError(
                 f"Judging has cost ${spent:.4f}, and more would exceed judge.budget_usd={budget:g}: raise it and run "
                 f"the same command again; what was judged is in the cache and costs nothing again."

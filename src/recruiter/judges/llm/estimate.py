@@ -50,9 +50,7 @@ def estimate(config: Config, judge: PaidJudge, probe: Probe, roles: Sequence[Rol
     total_in, total_out = calls * tokens.input, calls * tokens.output
     price = judge.usage.price
     cost = (
-        f"about ${calls * price.cost(tokens):.2f}"
-        if price
-        else f"cost unknown: judge.prices has no price of this model"
+        f"about ${calls * price.cost(tokens):.2f}" if price else "cost unknown: judge.prices has no price of this model"
     )
     minutes = calls * probe.seconds / config.judge.concurrency / 60
     return (

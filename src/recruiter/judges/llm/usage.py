@@ -59,6 +59,7 @@ class Usage:
     def __init__(self, price: Price | None) -> None:
         self.price = price
         self.step, self.total = Tally(), Tally()
+        self.dearest = 0.0  # USD for the dearest call so far
         self._lock = threading.Lock()
 
     def count(self, **amounts: int) -> None:
@@ -72,6 +73,7 @@ class Usage:
         """A call was answered, and is paid."""
         cost = self.price.cost(tokens) if self.price else 0.0
         with self._lock:
+            self.dearest = max(self.dearest, cost)
             for tally in (self.step, self.total):
                 tally.input_tokens += tokens.input
                 tally.cached_tokens += tokens.cached
