@@ -15,6 +15,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from recruiter.errors import DataError
 from recruiter.judges import Judge, PaidJudge
@@ -22,6 +23,7 @@ from recruiter.roles import Role, parse_roles
 from recruiter.rubric import CRITERION_NAMES, Judgement
 
 FORMATS = ("table", "json", "csv")
+WIDTH = 140  # of a table that is not shown on a terminal
 AT_A_TIME = 256  # questions on their way; the judge decides how many of them it asks about at once
 Entry = tuple[Role, str]
 
@@ -133,9 +135,8 @@ def render(entries: Sequence[Entry], judgements: Sequence[Judgement], form: str)
     for row in rows:
         scores = [f"{name} {row[name]:.1f}" for name in (*CRITERION_NAMES, "composite") if row[name] is not None]
         texts = (row["role_id"], row["question"], "\n".join(scores) or "–", row["reasoning"] or row["unscored_reason"])
-        table.add_row(*(_plain(text) for text in texts))
-    width = None if os.isatty(1) else 140
-    Console(file=stream, width=width, highlight=False).print(table)
+        table.add_row(*map(Text, texts))
+    Console(file=stream, width=None if os.isatty(1) else WIDTH).print(table)
     return stream.getvalue()
 
 
@@ -177,8 +178,3 @@ def _listed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     return [part.strip() for part in value.split(";" if ";" in value else ",") if part.strip()]
-
-
-def _plain(text: str) -> str:
-    """Text that rich does not take for markup."""
-    return text.replace("[", "\\[")

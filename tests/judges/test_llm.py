@@ -185,6 +185,15 @@ def test_retry_after_beyond_the_total_limit_is_not_waited_for(judge, role, serve
     assert time.monotonic() - start < 2
 
 
+def test_one_call_told_to_come_back_tomorrow_does_not_hold_up_the_others(judge, role, server):
+    server.faults = Faults(first=["rate_limit"], retry_after=3600)
+    start = time.monotonic()
+    first, *others = score(judge(concurrency=1), role(), QUESTIONS[:3])
+    assert first.scores is None
+    assert all(judgement.scores for judgement in others)
+    assert time.monotonic() - start < 2
+
+
 def test_retry_after_is_honoured_by_calls_that_have_not_started_yet(judge, role, server):
     server.faults = Faults(first=["rate_limit"], retry_after=0.6)
     score(judge(concurrency=1), role(), QUESTIONS[:3])

@@ -90,8 +90,8 @@ def find_key(name: str) -> str:
     key = os.environ.get(provider.key_variable, "").strip()
     if not key and provider.needs_key:
         raise ConfigError(
-            f"judge.provider={name} needs a key: set {provider.key_variable} in the environment or in .env, or write "
-            f"judge.provider=rubric judge.model=null to judge offline."
+            f"The judge {name} needs a key: set {provider.key_variable} in the environment or in .env; the judge rubric "
+            f"needs none."
         )
     if not key.isascii() or re.search(r"\s", key):
         raise ConfigError(f"{provider.key_variable} holds spaces or letters that no key has; copy it again.")

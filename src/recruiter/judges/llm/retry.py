@@ -52,12 +52,12 @@ class RetryPolicy:
                     failure = CallFailed("timeout", f"no answer within {min(self.attempt_timeout, left):.3g} s")
                 except CallFailed as error:
                     failure = error
-                if failure.kind == "rate_limit":
-                    limiter.was_busy(started, failure.retry_after)
+                failures, tries = failures + (failure.kind != "rate_limit"), tries + 1
+                pause = max(_pause(tries), failure.retry_after or 0.0)
+                left -= clock() - started + pause
+                if failure.kind == "rate_limit":  # a wait that is longer than this call may take holds up no others
+                    limiter.was_busy(started, failure.retry_after if left > 0 else None)
             failed(failure)
-            failures, tries = failures + (failure.kind != "rate_limit"), tries + 1
-            pause = max(_pause(tries), failure.retry_after or 0.0)
-            left -= clock() - started + pause
             if not failure.is_retryable or failures >= self.max_attempts or left <= 0:
                 raise failure
             await asyncio.sleep(pause)
