@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -19,6 +20,7 @@ from recruiter.judging import find_role, judge_all, read_questions, render
 from recruiter.rubric import Judgement
 from tests.fake_judge import FakeJudge, Faults
 
+ROLES = REPOSITORY / "data/backend_roles.json"
 FIELDS = "title,level,focus,stack,description,key_skills"
 VALUES = "Engineer,mid,search,Go; NATS,Keep it fast.,index design; sharding"
 
@@ -160,3 +162,21 @@ def test_script_goes_on_where_it_failed_and_says_so_by_its_exit_status(tmp_path)
         done = run(*command)
         assert (done.returncode, len(server.requests)) == (0, 6 + refused)
     assert all(row["composite"] for row in csv.DictReader((tmp_path / "out.csv").open()))
+
+
+def test_key_is_read_from_the_env_file_and_the_environment_wins(tmp_path):
+    for name in ("src", "scripts"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    roles = written(tmp_path, "roles.json", json.dumps(json.loads(ROLES.read_text(encoding="utf-8"))[:1]))
+    written(tmp_path, ".env", "XAI_API_KEY=from-the-file\n")
+    with FakeJudge() as server:
+        command = [sys.executable, "scripts/judge.py", "--roles", roles, "--role", "ad-serving-01", "--base-url",
+                   server.openai_url, "--judge", "xai", "--cache", "c.sqlite", "How?"]  # fmt: skip
+        environment = {name: value for name, value in os.environ.items() if name != "XAI_API_KEY"}
+        environment["PYTHONPATH"] = str(tmp_path / "src")
+        for given in ({}, {"XAI_API_KEY": "given"}):
+            (tmp_path / "c.sqlite").unlink(missing_ok=True)
+            done = subprocess.run(command, cwd=tmp_path, env={**environment, **given}, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+        sent = [request.headers["authorization"] for request in server.requests]
+    assert sent == ["Bearer from-the-file", "Bearer given"]

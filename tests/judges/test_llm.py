@@ -13,6 +13,7 @@ import pytest
 
 from recruiter.config import REPOSITORY
 from recruiter.errors import BudgetError, ConfigError, JudgeError
+from recruiter.evaluation import judge_questions
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.prompts import judge_messages
 from tests.fake_judge import Faults
@@ -387,6 +388,20 @@ def test_a_cache_that_cannot_be_used_is_one_sentence(judge, tmp_path):
         assert "\n" not in str(caught.value)
 
 
+def test_evaluation_judges_all_roles_at_once_and_again_from_the_cache(judge, role, server):
+    roles = [role(n) for n in range(4)]
+    rows = [{"role_id": r.id, "sample": 0, "question": GOOD} for r in roles]
+    server.latency = 0.1
+    made = judge()
+    judge_questions(made, roles, rows)
+    assert server.most_running == 4
+    again = [{**row, "scores": None} for row in rows]
+    judge_questions(made, roles, again)  # in another event loop
+    assert again == rows
+    assert all(row["scores"]["composite"] > 0 for row in rows)
+    assert len(server.requests) == 4
+
+
 # ---- money -----------------------------------------------------------------------------------------------------------
 
 
@@ -422,10 +437,11 @@ def test_budget_without_a_price_is_refused(judge):
 def test_usage_survives_a_restart(judge, role):
     made, later = judge(), judge()
     score(made, role(), QUESTIONS)
+    asyncio.run(later.probe())  # before a run goes on it asks once, and that counts too
     later.usage.load_state(made.usage.state())
-    assert later.usage.total == made.usage.total
+    assert later.usage.total.input_tokens > made.usage.total.input_tokens
     metrics = later.usage.take_step()
-    assert metrics["judge_calls"] == len(QUESTIONS)
+    assert metrics["judge_calls"] == len(QUESTIONS) + 1
     assert later.usage.take_step()["judge_calls"] == 0
     assert metrics["judge_cost_usd_total"] == later.usage.take_step()["judge_cost_usd_total"] > 0
 

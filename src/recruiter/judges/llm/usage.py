@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -46,6 +47,13 @@ class Tally:
         """Latency in seconds that this share of the answered calls stayed below."""
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+
+    def add(self, other: Tally) -> None:
+        """Add what was counted at another time."""
+        for item in fields(self):
+            mine, theirs = getattr(self, item.name), getattr(other, item.name)
+            both = dict(Counter(mine) + Counter(theirs)) if isinstance(mine, dict) else mine + theirs
+            setattr(self, item.name, both)
 
     @property
     def hit_rate(self) -> float | None:
@@ -129,10 +137,7 @@ class Usage:
             return {"step": asdict(self.step), "total": asdict(self.total)}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on counting from what `state` returned."""
-        names = {item.name for item in fields(Tally)}
+        """Add what `state` returned before a restart."""
         with self._lock:
-            self.step, self.total = (
-                Tally(**{name: value for name, value in state[part].items() if name in names})
-                for part in ("step", "total")
-            )
+            self.step.add(Tally(**state["step"]))
+            self.total.add(Tally(**state["total"]))
