@@ -245,6 +245,11 @@ def test_probe_refuses_a_judge_that_does_not_answer(judge, server, hasty, fault)
         asyncio.run(judge(max_attempts=2).probe())
 
 
+def test_probe_of_a_server_that_is_not_there_names_its_address(judge, hasty):
+    with pytest.raises(JudgeError, match=r"at http://127\.0\.0\.1:9/v1 did not answer: connection"):
+        asyncio.run(judge("openai_compatible", base_url="http://127.0.0.1:9/v1").probe())
+
+
 def test_probe_asks_even_if_the_answer_is_known(judge, server):
     for count in (1, 2):
         probe = asyncio.run(judge().probe())

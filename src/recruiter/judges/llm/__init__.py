@@ -90,9 +90,9 @@ class LLMJudge:
         try:
             judgement, tokens = await self._ask(messages)
         except CallFailed as failure:
-            raise JudgeError(f"{self.name} did not answer the first question: {failure}.") from None
+            raise JudgeError(f"{self.name} at {self.endpoint.address} did not answer: {failure}.") from None
         if judgement.scores is None:
-            raise JudgeError(f"{self.name} did not judge the first question: {judgement.unscored_reason}.")
+            raise JudgeError(f"{self.name} could not judge a simple question: {judgement.unscored_reason}.")
         return Probe(time.perf_counter() - start, tokens, sum(len(message["content"]) for message in messages))
 
     async def close(self) -> None:

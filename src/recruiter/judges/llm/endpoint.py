@@ -39,6 +39,7 @@ class Endpoint:
         self._settings = settings
         self.model = settings.model or self._provider.default_model or ""
         self.name = f"{settings.provider}/{self.model}"
+        self.address = settings.base_url or self._provider.base_url or ""
         price = settings.prices.get(self.model)
         self.usage = Usage(Price(**price) if price else None)
         if settings.budget_usd is not None and price is None:
@@ -93,10 +94,9 @@ class Endpoint:
     def _open(self) -> tuple[Client, Limiter]:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            settings = self._settings
-            address = settings.base_url or self._provider.base_url or ""
-            self._client = make_client(self._provider, self.model, address, self._key, settings.attempt_timeout)
-            self._limiter = Limiter(settings.concurrency)
+            timeout = self._settings.attempt_timeout
+            self._client = make_client(self._provider, self.model, self.address, self._key, timeout)
+            self._limiter = Limiter(self._settings.concurrency)
             self._loop = loop
         return self._client, self._limiter
 
@@ -124,4 +124,5 @@ class Endpoint:
             return f"{provider} refused the key ({said}): set {variable} in the environment or in .env. {again}"
         if failure.kind == "credit":
             return f"The credit at {provider} is used up ({said}): add some. {again}"
-        return f"{provider} does not have the model {self.model} ({said}): set judge.model to one that it has."
+        address = f", and judge.base_url={self.address} to where it is" if self._settings.base_url else ""
+        return f"{provider} does not have the model {self.model} ({said}): set judge.model to one that it has{address}."
