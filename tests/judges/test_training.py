@@ -139,6 +139,7 @@ def failing_for_good_is_masking(training, server, policy, share):
 
 
 def stopping_and_resuming_changes_nothing(training, server, policy):
+    """Gives the seconds from the first failure until the run had ended, saved."""
     undisturbed, _ = training("undisturbed", policy=policy, **{"judge.max_unscored": 0.2})
     metrics = read_jsonl(undisturbed / "metrics.jsonl")
     asked = len(server.requests)
@@ -146,9 +147,8 @@ def stopping_and_resuming_changes_nothing(training, server, policy):
     server.faults = Faults(
         ["server_error"], share=1.0, times=None, after=sum(row["judge_calls"] for row in metrics[:4])
     )
-    start = time.monotonic()
     stopped, trained = training("stopped", policy=policy, raises=UnscoredError, **{"judge.max_unscored": 0.2})
-    seconds = time.monotonic() - start
+    seconds = time.monotonic() - min(request.at for request in server.requests if request.fault)
     assert "of step 5 have no score" in trained.error
     assert "server_error: HTTP 500" in trained.error
     assert [row["step"] for row in read_jsonl(stopped / "metrics.jsonl")] == [1, 2, 3, 4]
