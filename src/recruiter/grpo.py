@@ -171,7 +171,8 @@ class Trainer:
             self.window.remember(rollout.role, [sample.text for sample in rollout.samples])
         self.log.rollouts(rollout_rows(step, rollouts))
         metrics = step_metrics(step, rollouts, sums, updates)
-        self.strained = self.strained + 1 if metrics["unscored"] > self._may_fail(metrics["samples"]) / 2 else 0
+        is_strained = metrics["unscored"] > 0.5 * self.config.judge.max_unscored * metrics["samples"]
+        self.strained = self.strained + 1 if is_strained else 0
         return {**metrics, "seconds_sampling": seconds_sampling, "seconds": time.perf_counter() - start}
 
     def _sample(self, step: int) -> Iterator[Rollout]:
@@ -300,9 +301,6 @@ class Trainer:
         self.judge.restore_usage(self.log.folder / USAGE_FILE)
         self.window.load_state(state["window"])
 
-    def _may_fail(self, samples: int) -> float:
-        return self.config.judge.max_unscored * samples
-
     def _check_unscored(self, rollouts: Sequence[Rollout]) -> None:
         """End the run, before anything is updated, if too many samples of the step have no score.
 
@@ -311,14 +309,11 @@ class Trainer:
         samples = sum(len(rollout.samples) for rollout in rollouts)
         rewards = [reward for rollout in rollouts for reward in rollout.rewards]
         reasons = Counter(r.judgement.unscored_reason for r in rewards if r.value is None)
-        limit, failed = self.config.judge.max_unscored, reasons.total()
-        is_third = self.strained >= 2
-        if failed > self._may_fail(samples) / (2 if is_third else 1):
-            allowed = (
-                f"half of judge.max_unscored={limit:g}, as in the two steps before"
-                if is_third
-                else (f"judge.max_unscored={limit:g} allows")
-            )
+        limit, failed, share = self.config.judge.max_unscored, reasons.total(), 0.5 if self.strained >= 2 else 1.0
+        if failed > share * limit * samples:
+            allowed = f"judge.max_unscored={limit:g} allows"
+            if share < 1.0:
+                allowed = f"half of judge.max_unscored={limit:g}, as in the two steps before"
             raise UnscoredError(
                 f"{failed} of {samples} samples of step {self.step + 1} have no score, more than {allowed}; most often: "
                 f"{reasons.most_common(1)[0][0]}. Everything up to step {self.step} is saved: mend the cause and run "
