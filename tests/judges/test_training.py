@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from recruiter.checkpoints import checkpoint_folder, checkpoint_steps
 from recruiter.config import REPOSITORY, load_config
 from recruiter.dataset import total_steps
 from recruiter.engines import Sample
@@ -45,7 +46,7 @@ MIXED = (
 )
 LASTING = (*MIXED, "refusal", "truncated", "bad_request")
 HONEST = [row["question"] for row in read_jsonl(Path(__file__).parents[1] / "data/honest_questions.jsonl")]
-STEPS = 20
+FEW, MANY = 8, 20  # steps: with the policy of one number, and with the starter model
 
 
 class HonestPolicy(FakePolicy):
@@ -79,8 +80,9 @@ def training(tmp_path, server, monkeypatch):
     roles = load_roles(REPOSITORY / "data/backend_roles.json")[:40]
 
     def run(name, judge=None, policy=HonestPolicy, raises=None, resume=None, **changes):
+        steps = FEW if policy is HonestPolicy else MANY
         overrides = [
-            "trainer.train_batch_size=2", f"trainer.max_training_steps={STEPS}", "trainer.eval_interval=0",
+            "trainer.train_batch_size=2", f"trainer.max_training_steps={steps}", "trainer.eval_interval=0",
             "trainer.ckpt_interval=1000", "judge.max_unscored=1.0", "trainer.device=cpu", "data.val_size=0",
             "trainer.micro_train_batch_size_per_gpu=4", "generator.sampling_params.max_generate_length=24",
             f"judge.provider={'rubric' if judge else 'xai'}", f"judge.base_url={server.openai_url}",
@@ -106,8 +108,8 @@ def training(tmp_path, server, monkeypatch):
     return run
 
 
-def parameters(folder: Path, step: int = STEPS) -> bytes:
-    saved = folder / f"global_step_{step}/policy"
+def parameters(folder: Path) -> bytes:
+    saved = checkpoint_folder(folder, checkpoint_steps(folder)[-1]) / "policy"
     whole = saved / "lora_adapter/adapter_model.safetensors"
     return (whole if whole.is_file() else saved / "weight.json").read_bytes()
 
@@ -212,7 +214,7 @@ def test_budget_stops_the_run_saved_and_more_of_it_goes_on(training, server):
     assert parameters(stopped) == parameters(undisturbed)
     rows = read_jsonl(stopped / "metrics.jsonl")
     assert rows[-1]["judge_cost_usd_total"] > 0.3
-    assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
+    assert [row["step"] for row in rows] == list(range(1, FEW + 1))
 
 
 def test_metrics_and_progress_say_what_judging_took(training, server, capsys):
