@@ -14,10 +14,10 @@ from rich.progress import Progress
 from rich.table import Table
 
 from recruiter.command import command, shown
-from recruiter.config import REPOSITORY, JudgeConfig, SamplingParams, load_config
+from recruiter.config import REPOSITORY, SamplingParams, load_config
 from recruiter.dataset import read_raw
 from recruiter.evaluation import Contestant, evaluate, find_contestant, training_run
-from recruiter.judges import make_judge
+from recruiter.judges import make_judge, named_judge
 from recruiter.roles import Role, load_roles
 from recruiter.rubric import CRITERION_NAMES
 
@@ -27,7 +27,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", nargs="+", required=True, metavar="NAME")
     parser.add_argument("--checkpoint", metavar="FOLDER", help="of `rl`: a checkpoint, a run, `latest` or `best`")
-    parser.add_argument("--judge", default="rubric", help="judge provider (default rubric)")
+    parser.add_argument(
+        "--judge", default="rubric", metavar="NAME", help="rubric (default), a provider, or provider/model"
+    )
+    parser.add_argument("--base-url", metavar="URL", help="address of the judge's server instead of its provider's")
     parser.add_argument("--roles", type=Path, metavar="FILE", help="roles as JSON instead of the held-out split")
     parser.add_argument("--samples", type=int, default=1, metavar="N", help="questions a role (default 1)")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
@@ -42,7 +45,7 @@ def main() -> None:
     runs = [run for run in map(training_run, contestants) if run]
     trained_with = runs[0]["config"]["generator"]["sampling_params"] if runs else {}
     sampling = SamplingParams(**trained_with) if runs else load_config("train_config").generator.sampling_params
-    judge = make_judge(JudgeConfig(provider=options.judge, model=None))
+    judge = make_judge(named_judge(options.judge, options.base_url))
     console = Console()
     with Progress(console=console) as bars:
         tasks = {contestant.name: bars.add_task(contestant.name, total=len(roles)) for contestant in contestants}

@@ -91,6 +91,19 @@ def test_file_of_the_base_agrees_with_the_schema_where_both_have_a_value(config)
     assert to_dict(load_config("train_config")) == to_dict(config)
 
 
+def test_offline_mode_is_qwen_judged_by_grok():
+    config = load_config("offline_config")
+    assert config.trainer.policy.model.path == "Qwen/Qwen3-4B-Instruct-2507"
+    assert (config.judge.provider, config.judge.model) == ("xai", "grok-4-1-fast-non-reasoning")
+    assert config.trainer.train_batch_size == 64
+
+
+def test_price_of_another_model_is_added_to_the_table():
+    prices = load_config("train_config", ["judge.prices={my-model.v2: {input: 1, output: 2.5}}"]).judge.prices
+    assert prices["my-model.v2"] == {"input": 1, "output": 2.5}
+    assert "grok-4-1-fast-non-reasoning" in prices
+
+
 def test_overrides_on_the_command_line_win():
     config = load_config("quickstart_config", ["trainer.epochs=2", "judge.max_unscored=0.5", "data.val_size=0"])
     assert (config.trainer.epochs, config.judge.max_unscored, config.data.val_size) == (2, 0.5, 0)
@@ -159,6 +172,10 @@ def test_skyrl_spelling_is_checked_like_the_other():
         ("generator.sampling_params.top_p=0.0", "above 0 and up to 1"),
         ("generator.sampling_params.top_p=1.5", "above 0 and up to 1"),
         ("judge.max_unscored=1.5", "up to 1"),
+        ("judge.temperature=3.0", "up to 2"),
+        ("judge.concurrency=0", "1 or more and up to 1000"),
+        ("judge.budget_usd=0.0", "above 0"),
+        ("judge.attempt_timeout=200.0", "100 or less"),
         ("trainer.resume_mode=always", "none, latest, from_path"),
         ("trainer.device=tpu", "auto, cpu, cuda"),
         ("trainer.policy.model.dtype=float16", "auto, float32, bfloat16"),
@@ -190,6 +207,13 @@ def test_impossible_value_is_refused_with_key_value_and_remedy(config, override,
         "trainer.algorithm.eps_clip_low=-0.1",
         "trainer.algorithm.eps_clip_high=-0.1",
         "trainer.algorithm.kl_loss_coef=-1.0",
+        "judge.max_tokens=1",
+        "judge.max_attempts=0",
+        "judge.total_timeout=0.0",
+        "judge.prices={m: 3}",
+        "judge.prices={m: {input: 1}}",
+        "judge.prices={m: {input: 1, output: -1}}",
+        "judge.prices={m: {input: 1, output: 1, cached: 1}}",
         "reward.overlap_penalty=2.0",
         "reward.overlap_penalty=-0.5",
         "reward.overlap_free=1.5",

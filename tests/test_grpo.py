@@ -312,7 +312,7 @@ def test_too_many_unscored_end_the_run_before_anything_is_updated(small, train):
     assert checkpoint_steps(folder) == [2]
     assert policy.names().count("optim_step") == 2
     assert saved_weight(folder, 2) == policy.weight
-    for part in ("6 of 8 samples of step 3", "judge.max_unscored=0.2", "timed out", "up to step 2 is saved"):
+    for part in ("3 of 8 samples of step 3", "judge.max_unscored=0.2", "timed out", "up to step 2 is saved"):
         assert part in policy.error
     assert "\n" not in policy.error
     resumed, metrics, _ = train(small, resume=2)
@@ -326,6 +326,52 @@ def test_unscored_share_at_the_limit_is_allowed(small, train):
     policy, metrics, _ = train(small, judge)
     assert metrics[0]["unscored"] == 4
     assert policy.names().count("optim_step") == 1
+
+
+class QuarterUnscored(FakeJudge):
+    """Leaves the first of four samples of every group unscored, from a step on, perhaps with one step's pause."""
+
+    def __init__(self, from_step: int, groups: int, pause_at: int = 0) -> None:
+        super().__init__()
+        self.from_step, self.groups, self.pause_at, self.asked = from_step, groups, pause_at, 0
+
+    async def score(self, role, questions):
+        step, self.asked = self.asked // self.groups + 1, self.asked + 1
+        judgements = await super().score(role, questions)
+        fails = step >= self.from_step and step != self.pause_at
+        return [Judgement.unscored("timed out"), *judgements[1:]] if fails else judgements
+
+
+@pytest.fixture
+def strained(small) -> Config:
+    """A quarter unscored is above half of the limit, and below the limit."""
+    small.judge.max_unscored, small.data.val_size = 0.4, 0
+    small.trainer.train_batch_size, small.trainer.epochs, small.trainer.max_training_steps = 5, 4, 8
+    return small
+
+
+def test_three_steps_in_a_row_above_half_of_the_limit_end_the_run(strained, train):
+    policy, metrics, folder = train(strained, QuarterUnscored(from_step=2, groups=5), raises=UnscoredError)
+    assert [row["step"] for row in metrics] == [1, 2, 3]
+    assert checkpoint_steps(folder) == [3]
+    assert policy.names().count("optim_step") == 3
+    for part in ("of 20 samples of step 4", "half of judge.max_unscored=0.4", "two steps before", "timed out"):
+        assert part in policy.error
+
+
+def test_strained_steps_count_only_in_a_row(strained, train):
+    strained.trainer.max_training_steps = 5
+    _, metrics, _ = train(strained, QuarterUnscored(from_step=1, groups=5, pause_at=3))
+    assert [bool(row["unscored"]) for row in metrics] == [True, True, False, True, True]
+
+
+def test_strained_steps_are_remembered_over_a_resume(strained, train):
+    train(strained, QuarterUnscored(from_step=2, groups=5), raises=UnscoredError)
+    policy, metrics, _ = train(strained, QuarterUnscored(from_step=1, groups=5), resume=3, raises=UnscoredError)
+    assert [row["step"] for row in metrics] == [1, 2, 3]
+    assert "of step 4" in policy.error
+    _, metrics, _ = train(strained, resume=3)
+    assert metrics[-1]["step"] == 8
 
 
 def test_judge_that_cannot_be_used_ends_the_run_with_a_checkpoint_of_the_last_step(small, train):

@@ -1,4 +1,4 @@
-"""What every command shares: errors as one sentence, Ctrl-C without a stack trace, paths as a person would write them."""
+"""What every command shares: keys from `.env`, errors as one sentence, Ctrl-C without a stack trace, short paths."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from dotenv import load_dotenv
 
 from recruiter.config import REPOSITORY
 from recruiter.errors import RecruiterError
@@ -17,6 +19,7 @@ def command(function: Callable[[], None]) -> Callable[[], None]:
 
     @functools.wraps(function)
     def run() -> None:
+        load_dotenv(REPOSITORY / ".env")
         try:
             function()
         except RecruiterError as error:

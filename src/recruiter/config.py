@@ -6,6 +6,7 @@ Key names are SkyRL's, so that the same file drives both engines. `load_config` 
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
 import shutil
@@ -37,12 +38,31 @@ class DataConfig:
     val_size: int = 16  # roles of the training split that validation uses instead
 
 
+# USD per million tokens, as the providers listed them in November 2026.
+PRICES: dict[str, Any] = {
+    "grok-4-1-fast-non-reasoning": {"input": 0.2, "cached_input": 0.05, "output": 0.5},
+    "grok-4.3": {"input": 1.25, "cached_input": 0.2, "output": 2.5},
+    "gpt-6-luna": {"input": 0.1, "cached_input": 0.01, "output": 0.5},
+    "claude-haiku-5-5": {"input": 0.1, "cached_input": 0.01, "output": 0.5},
+}
+
+
 @dataclass
 class JudgeConfig:
     provider: str = "xai"
-    model: str | None = "grok-4-1-fast-non-reasoning"
+    model: str | None = None  # None: the provider's default, see judges/llm/providers.py
     base_url: str | None = None
+    temperature: float | None = None  # None: 0 where the provider's models take one
+    reasoning_effort: str | None = None  # None: as the provider sets it
+    max_tokens: int = 4096  # of a reply, thinking included
+    concurrency: int = 64  # calls at a time
+    attempt_timeout: float = 45.0  # seconds
+    total_timeout: float = 100.0  # seconds for all attempts at one question and the pauses between them
+    max_attempts: int = 6  # a refused one for want of capacity (429) is not counted
     max_unscored: float = 0.2  # share of a step's samples above which the run stops
+    cache_path: str = "data/judge_cache.sqlite"
+    budget_usd: float | None = None  # of a run, over all its restarts
+    prices: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(PRICES))
 
 
 @dataclass
@@ -157,7 +177,8 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path = CONFIG_
         with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
             composed = compose(config_name=name)
             spelled_as_skyrl = [f"trainer.policy.lora.{k}={v}" for k, v in composed.trainer.policy.model.lora.items()]
-            composed = compose(config_name=name, overrides=[*spelled_as_skyrl, *overrides])
+            new_prices = [re.sub(r"^(?=judge\.prices)", "++", item) for item in overrides]  # of models not in the table
+            composed = compose(config_name=name, overrides=[*spelled_as_skyrl, *new_prices])
         missing = sorted(OmegaConf.missing_keys(composed))
         if missing:
             raise ConfigError(f"{missing[0]} is not set; write {missing[0]}=<value>.")

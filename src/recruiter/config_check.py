@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 from recruiter.errors import ConfigError
 
 if TYPE_CHECKING:
-    from recruiter.config import Config, TrainerConfig
+    from recruiter.config import Config, JudgeConfig, TrainerConfig
 
 # Numbers: key, lowest, highest, and whether the lowest itself is allowed.
 _RANGES: tuple[tuple[str, float, float, bool], ...] = (
     ("data.val_size", 0, math.inf, True),
+    ("judge.temperature", 0, 2, True),
+    ("judge.max_tokens", 64, math.inf, True),
+    ("judge.concurrency", 1, 1000, True),
+    ("judge.attempt_timeout", 0, math.inf, False),
+    ("judge.total_timeout", 0, math.inf, False),
+    ("judge.max_attempts", 1, math.inf, True),
     ("judge.max_unscored", 0, 1, True),
+    ("judge.budget_usd", 0, math.inf, False),
     ("reward.overlap_penalty", 0, 1, True),
     ("reward.overlap_free", 0, 1, True),
     ("reward.overlap_window", 0, math.inf, True),
@@ -86,6 +93,22 @@ def check_config(config: Config) -> None:
             f"trainer.eval_interval and data.val_size to 1 or more."
         )
     _check_batches(trainer, samples)
+    _check_judge(config.judge)
+
+
+def _check_judge(judge: JudgeConfig) -> None:
+    if judge.attempt_timeout > judge.total_timeout:
+        raise ConfigError(
+            f"judge.attempt_timeout={judge.attempt_timeout:g} is longer than judge.total_timeout="
+            f"{judge.total_timeout:g} for all attempts; write {judge.total_timeout:g} or less."
+        )
+    for model, price in judge.prices.items():
+        known = isinstance(price, dict) and {"input", "output"} <= set(price) <= {"input", "cached_input", "output"}
+        if not known or not all(type(p) in (int, float) and 0 <= p < math.inf for p in price.values()):
+            raise ConfigError(
+                f"judge.prices of {model}={price} cannot work; write USD per million tokens as {{input: 0.2, "
+                f"output: 0.5}}, with cached_input where it is cheaper."
+            )
 
 
 def _value(config: Config, key: str) -> Any:

@@ -21,5 +21,9 @@ class JudgeError(RecruiterError):
     """A judge cannot be used at all. A single failed judgement is an unscored `Judgement` instead."""
 
 
+class BudgetError(JudgeError):
+    """Judging has cost what `judge.budget_usd` allows."""
+
+
 class UnscoredError(RecruiterError):
     """Too many samples came back unscored for training to go on."""

@@ -22,7 +22,7 @@ import numpy as np
 from recruiter.checkpoints import adapter_folder, resolve_checkpoint, write_json
 from recruiter.config import REPOSITORY, SamplingParams
 from recruiter.errors import ConfigError, DataError
-from recruiter.judges import Judge
+from recruiter.judges import Judge, PaidJudge
 from recruiter.prompts import PROMPT_HASH, generator_messages
 from recruiter.reward import overlaps_across_roles
 from recruiter.roles import Role
@@ -113,16 +113,22 @@ def write_questions(
 
 
 def judge_questions(judge: Judge, roles: Sequence[Role], rows: Sequence[dict[str, Any]]) -> None:
-    """Judge every row, role by role, and write scores, reasoning or the reason why there are none into it."""
+    """Judge every row, all roles at once, and write scores, reasoning or the reason why there are none into it."""
+
+    async def judge_role(role: Role) -> None:
+        mine = [row for row in rows if row["role_id"] == role.id]
+        judgements = await judge.score(role, [row["question"] for row in mine])
+        for row, judgement in zip(mine, judgements, strict=True):
+            scores = judgement.scores
+            row["scores"] = {**asdict(scores), "composite": scores.composite} if scores else None
+            row["reasoning"], row["unscored_reason"] = judgement.reasoning, judgement.unscored_reason
 
     async def run() -> None:
-        for role in roles:
-            mine = [row for row in rows if row["role_id"] == role.id]
-            judgements = await judge.score(role, [row["question"] for row in mine])
-            for row, judgement in zip(mine, judgements, strict=True):
-                scores = judgement.scores
-                row["scores"] = {**asdict(scores), "composite": scores.composite} if scores else None
-                row["reasoning"], row["unscored_reason"] = judgement.reasoning, judgement.unscored_reason
+        try:
+            await asyncio.gather(*map(judge_role, roles))
+        finally:
+            if isinstance(judge, PaidJudge):
+                await judge.close()
 
     asyncio.run(run())
 

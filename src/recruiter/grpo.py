@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ from recruiter.rollout import Rollout, rollout_rows, step_metrics
 from recruiter.rubric import Judgement
 
 STD_EPSILON = 1e-4
+USAGE_FILE = "judge_usage.json"  # beside the checkpoints, not in them: what was spent stays spent
 
 
 def group_advantages(rewards_G: Sequence[float | None], norm_by_std: bool = True) -> list[float | None]:
@@ -117,6 +119,7 @@ class Trainer:
         self._unlogged: dict[str, Any] | None = None  # its metrics, until it is validated and logged
         self.best: float | None = None
         self.since_best = 0
+        self.strained = 0  # steps in a row, up to the last one, with more than half of judge.max_unscored unscored
         self._updating = False  # in the middle of the updates of the step after it
 
     def train(self) -> None:
@@ -159,7 +162,6 @@ class Trainer:
             update = TokenSums()
             for micro_batch in batched(mini_batch, self._groups_per_pass(len(rollouts))):
                 update.add(self.policy.forward_backward(micro_batch))
-            self._check_unscored(rollouts)
             if update.tokens:
                 self._updating = True
                 updates.append(self.policy.optim_step(update.tokens))
@@ -169,6 +171,8 @@ class Trainer:
             self.window.remember(rollout.role, [sample.text for sample in rollout.samples])
         self.log.rollouts(rollout_rows(step, rollouts))
         metrics = step_metrics(step, rollouts, sums, updates)
+        is_strained = metrics["unscored"] > 0.5 * self.config.judge.max_unscored * metrics["samples"]
+        self.strained = self.strained + 1 if is_strained else 0
         return {**metrics, "seconds_sampling": seconds_sampling, "seconds": time.perf_counter() - start}
 
     def _sample(self, step: int) -> Iterator[Rollout]:
@@ -191,9 +195,9 @@ class Trainer:
         trainer = self.config.trainer
         size = trainer.policy_mini_batch_size or trainer.train_batch_size
         if trainer.update_epochs_per_batch == 1 and size >= len(rollouts):
-            yield self._judged_groups(rollouts)
+            yield self._judged_groups(rollouts, rollouts)
             return
-        batches = [list(self._judged_groups(rollouts[i : i + size])) for i in range(0, len(rollouts), size)]
+        batches = [list(self._judged_groups(rollouts[i : i + size], rollouts)) for i in range(0, len(rollouts), size)]
         batches = [[replace(g, old_logprobs=self.policy.logprobs(g)) for g in batch] for batch in batches]
         for _ in range(trainer.update_epochs_per_batch):
             yield from batches
@@ -204,13 +208,17 @@ class Trainer:
         most = self.policy.groups_per_pass(self.config.generator.n_samples_per_prompt)
         return math.ceil(update / math.ceil(update / most))
 
-    def _judged_groups(self, rollouts: Sequence[Rollout]) -> Iterator[TrainGroup]:
-        """Wait for each group's judgements, in order, and yield what can be trained on."""
+    def _judged_groups(self, rollouts: Sequence[Rollout], step: Sequence[Rollout]) -> Iterator[TrainGroup]:
+        """Wait for each group's judgements, in order, and yield what can be trained on.
+
+        Ends the run as soon as too many samples of the whole `step` have no score, without waiting for the others.
+        """
         algorithm = self.config.trainer.algorithm
         for rollout in rollouts:
             self.log.status(f"waiting for {self.judge.judge.name}" if not rollout.judging.done() else "training")
             for sample, judgement in zip(rollout.samples, self._result(rollout.judging), strict=True):
                 rollout.rewards.append(shape(self.config.reward, self.window, rollout.role, sample.text, judgement))
+            self._check_unscored(step)
             advantages = group_advantages([r.value for r in rollout.rewards], algorithm.grpo_norm_by_std)
             scored = [(s, a) for s, a in zip(rollout.samples, advantages, strict=True) if a is not None]
             if scored and (rollout.has_spread or not algorithm.zero_variance_filter):
@@ -224,8 +232,9 @@ class Trainer:
         metrics = self._unlogged or {}
         if self._validates and self.step % trainer.eval_interval == 0:
             metrics["validation_reward"], is_best = self._validate()
-        self.log.step(metrics)
+        self.log.step({**metrics, **self.judge.take_metrics()})
         self._unlogged = None
+        self.judge.store_usage(self.log.folder / USAGE_FILE)
         if is_best or self.step % trainer.ckpt_interval == 0:
             self.save(is_best)
 
@@ -262,6 +271,7 @@ class Trainer:
         """
         self.saver.wait()
         run, step, write_policy = self.log.folder, self.step, None
+        self.judge.store_usage(run / USAGE_FILE)
         if step and not self._updating and not checkpoint_folder(run, step).is_dir():
             write_policy = self.policy.snapshot()
         state = {
@@ -269,6 +279,7 @@ class Trainer:
             "unlogged": self._unlogged,
             "best": self.best,
             "since_best": self.since_best,
+            "strained": self.strained,
             "window": self.window.state(),
         }
 
@@ -292,19 +303,27 @@ class Trainer:
         state = trainer_state(checkpoint)
         self.policy.load(checkpoint / "policy")
         self.step, self.best, self.since_best = state["step"], state["best"], state["since_best"]
-        self._unlogged = state["unlogged"]
+        self._unlogged, self.strained = state["unlogged"], state.get("strained", 0)
+        self.judge.restore_usage(self.log.folder / USAGE_FILE)
         self.window.load_state(state["window"])
 
     def _check_unscored(self, rollouts: Sequence[Rollout]) -> None:
-        """End the run, before anything is updated, if too many samples of the step have no score."""
+        """End the run, before anything is updated, if too many samples of the step have no score.
+
+        Too many are more than `judge.max_unscored` in one step, or more than half of that in three steps in a row.
+        """
+        samples = sum(len(rollout.samples) for rollout in rollouts)
         rewards = [reward for rollout in rollouts for reward in rollout.rewards]
-        reasons = [reward.judgement.unscored_reason for reward in rewards if reward.value is None]
-        limit = self.config.judge.max_unscored
-        if len(reasons) > limit * len(rewards):
+        reasons = Counter(r.judgement.unscored_reason for r in rewards if r.value is None)
+        limit, failed, share = self.config.judge.max_unscored, reasons.total(), 0.5 if self.strained >= 2 else 1.0
+        if failed > share * limit * samples:
+            allowed = f"judge.max_unscored={limit:g} allows"
+            if share < 1.0:
+                allowed = f"half of judge.max_unscored={limit:g}, as in the two steps before"
             raise UnscoredError(
-                f"{len(reasons)} of {len(rewards)} samples of step {self.step + 1} have no score, more than "
-                f"judge.max_unscored={limit:g} allows; the first reason: {reasons[0]}. Everything up to step "
-                f"{self.step} is saved: mend the cause and run the same command again."
+                f"{failed} of {samples} samples of step {self.step + 1} have no score, more than {allowed}; most often: "
+                f"{reasons.most_common(1)[0][0]}. Everything up to step {self.step} is saved: mend the cause and run "
+                f"the same command again."
             )
 
     def _result(self, judging: Future[list[Judgement]]) -> list[Judgement]:

@@ -43,16 +43,17 @@ def main() -> None:
 def run(config: Config) -> None:
     """Train as configured, from the start or from where an earlier run of the same folder stopped."""
     require_model(config.trainer.policy.model.path)
+    from recruiter.judges import PaidJudge, make_judge
+
+    judge = make_judge(config.judge)
     from recruiter.engines.local import LocalPolicy
     from recruiter.engines.model import check_model
     from recruiter.grpo import Interrupted, Trainer
-    from recruiter.judges import make_judge
     from recruiter.metrics_logger import RunLog
 
     folder = REPOSITORY / config.trainer.ckpt_path
     check_model(config.trainer.policy.model.path, config.trainer.device)
     check_free_space(folder)
-    judge = make_judge(config.judge)
     raw, processed = REPOSITORY / config.data.raw_dir, REPOSITORY / config.data.processed_dir
     format_prompts(raw, processed)
     roles, held_back = validation_slice(load_split(processed, "train"), config.data.val_size, config.trainer.seed)
@@ -63,6 +64,10 @@ def run(config: Config) -> None:
         print(f"{shown(folder)} already holds all {steps} steps of this run.\n{_next_command(folder)}")
         return
 
+    if isinstance(judge, PaidJudge):
+        from recruiter.judges.llm.estimate import probe_and_estimate
+
+        print(probe_and_estimate(config, judge, roles, len(held_back), resumed_step))
     stop_requested = _stop_on_interrupt()
     with RunLog(folder, config, judge, steps, resumed_step) as log:
         log.say(
@@ -79,6 +84,9 @@ def run(config: Config) -> None:
         except Interrupted:
             log.say(f"Stopped after step {trainer.step}; it is saved. Run the same command again to continue.")
             return
+        finally:
+            if isinstance(judge, PaidJudge):
+                log.say(f"judge {judge.name}: {judge.usage.summary()}")
     print(f"Trained {trainer.step} steps; checkpoints, metrics.jsonl and rollouts.jsonl are in {shown(folder)}.")
     print(_next_command(folder))
 

@@ -29,6 +29,8 @@ from recruiter.rubric import RUBRIC_HASH
 _MAY_CHANGE = (
     "trainer.epochs", "trainer.max_training_steps", "trainer.ckpt_", "trainer.max_ckpts_to_keep", "trainer.eval_",
     "trainer.early_stop_patience", "trainer.resume_", "trainer.tensorboard", "trainer.device", "judge.max_unscored",
+    "judge.base_url", "judge.concurrency", "judge.attempt_timeout", "judge.total_timeout", "judge.max_attempts",
+    "judge.cache_path", "judge.budget_usd", "judge.prices",
 )  # fmt: skip
 
 
@@ -150,8 +152,24 @@ def _step_line(metrics: dict[str, Any]) -> str:
         parts.append(f"unscored {metrics['unscored']}/{metrics['samples']}")
     if metrics["kl"] is not None:
         parts.append(f"KL {metrics['kl']:.4f}")
+    parts += _judge_parts(metrics)
     parts.append(f"{metrics['seconds']:.1f} s")
     return "  ".join(parts)
+
+
+def _judge_parts(metrics: dict[str, Any]) -> list[str]:
+    """What a paid judge took, in short."""
+    if "judge_calls" not in metrics:
+        return []
+    cost, hit_rate, slow = (metrics[f"judge_{name}"] for name in ("cost_usd_total", "hit_rate", "latency_p95"))
+    parts = [f"judge {metrics['judge_calls']} calls" + ("" if cost is None else f" ${cost:.3f}")]
+    if hit_rate:
+        parts.append(f"{hit_rate:.0%} cached")
+    if slow is not None:
+        parts.append(f"p95 {slow:.1f} s")
+    if failed := sum(metrics["judge_errors"].values()):
+        parts.append(f"{failed} failed attempts")
+    return [", ".join(parts)]
 
 
 def _duration(seconds: float) -> str:

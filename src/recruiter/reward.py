@@ -10,15 +10,19 @@ so shaping never waits for other groups; evaluation reports the same overlap, ou
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from recruiter.checkpoints import write_json
 from recruiter.config import RewardConfig
-from recruiter.judges import Judge
+from recruiter.judges import Judge, PaidJudge
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
 
@@ -132,6 +136,20 @@ class BackgroundJudge:
         """Start judging one role's questions; the future holds one judgement each, in order."""
         return asyncio.run_coroutine_threadsafe(self.judge.score(role, list(questions)), self._loop)
 
+    def take_metrics(self) -> dict[str, Any]:
+        """What judging took since the last time this was asked, if it takes anything that is worth counting."""
+        return self.judge.usage.take_step() if isinstance(self.judge, PaidJudge) else {}
+
+    def store_usage(self, path: Path) -> None:
+        """Write down what judging has taken in all."""
+        if isinstance(self.judge, PaidJudge):
+            write_json(path, self.judge.usage.state())
+
+    def restore_usage(self, path: Path) -> None:
+        """Go on counting from what was written down."""
+        if isinstance(self.judge, PaidJudge) and path.is_file():
+            self.judge.usage.load_state(json.loads(path.read_text(encoding="utf-8")))
+
     def close(self) -> None:
         """Cancel what is still running and end the thread."""
 
@@ -140,6 +158,8 @@ class BackgroundJudge:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if isinstance(self.judge, PaidJudge):
+                await self.judge.close()
 
         if self._loop.is_running():
             asyncio.run_coroutine_threadsafe(cancel(), self._loop).result(timeout=10)

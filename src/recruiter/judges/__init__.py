@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from recruiter.config import JudgeConfig
-from recruiter.errors import ConfigError
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
+
+if TYPE_CHECKING:
+    from recruiter.judges.llm import Probe
+    from recruiter.judges.llm.usage import Usage
 
 
 class Judge(Protocol):
@@ -23,18 +26,54 @@ class Judge(Protocol):
     version: str
 
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
-        """Return one judgement per question, in order. A question that could not be judged is unscored."""
+        """Return one judgement per question, in order. A question that could not be judged is unscored.
+
+        Raises:
+            JudgeError: the judge cannot be used any more.
+        """
+        ...
+
+
+@runtime_checkable
+class PaidJudge(Judge, Protocol):
+    """A judge that calls a model.
+
+    Attributes:
+        usage: what it has taken so far.
+    """
+
+    usage: Usage
+
+    async def probe(self) -> Probe:
+        """Ask for one judgement, to see that it can be had, what it costs and how long it takes.
+
+        Raises:
+            JudgeError: it cannot be had.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connections of the present event loop."""
         ...
 
 
 def make_judge(settings: JudgeConfig) -> Judge:
-    """The judge that the configuration names.
+    """The judge that the settings name.
 
     Raises:
-        ConfigError: there is no such provider.
+        ConfigError: there is no such provider, or something that it needs is missing.
+        JudgeError: its cache cannot be used.
     """
     if settings.provider == "rubric":
         from recruiter.judges.rubric_judge import RubricJudge
 
         return RubricJudge()
-    raise ConfigError(f"judge.provider={settings.provider} is not available; write rubric.")
+    from recruiter.judges.llm import LLMJudge
+
+    return LLMJudge(settings)
+
+
+def named_judge(name: str, base_url: str | None = None) -> JudgeConfig:
+    """Settings of a judge named on a command line: `rubric`, `xai`, `anthropic/claude-haiku-5-5`, …"""
+    provider, _, model = name.partition("/")
+    return JudgeConfig(provider=provider, model=model or None, base_url=base_url)

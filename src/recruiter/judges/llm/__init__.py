@@ -1,0 +1,177 @@
+"""The LLM judge: a language model that scores by the rubric, made fit for long, paid runs.
+
+A judgement is looked up in the cache, or asked for once however often it is wanted at the same moment, and stored the
+moment it arrives. What fails for one question makes it unscored, with the reason; what would fail for all of them ends
+the run. `endpoint.py` calls the model, `reply.py` reads what it says, `canary.py` distrusts it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recruiter.config import REPOSITORY, JudgeConfig
+from recruiter.errors import JudgeError
+from recruiter.judges.llm.cache import JudgementCache, cache_key
+from recruiter.judges.llm.canary import settle, without_manipulation
+from recruiter.judges.llm.clients import Completion, Tokens
+from recruiter.judges.llm.endpoint import Endpoint
+from recruiter.judges.llm.failure import CallFailed
+from recruiter.judges.llm.reply import ReplyError, parse_reply, reply_schema
+from recruiter.prompts import Message, judge_messages
+from recruiter.roles import Role
+from recruiter.rubric import RUBRIC_HASH, Judgement
+
+PROBE_ROLE = Role(
+    id="probe",
+    title="Backend Engineer",
+    level="mid",
+    focus="payments",
+    stack=("Python", "PostgreSQL"),
+    description="Keep a payment service correct while providers time out.",
+    key_skills=("idempotent API design",),
+)
+PROBE_QUESTION = "A provider times out after a charge. How do you retry without charging twice?"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What one call took."""
+
+    seconds: float
+    tokens: Tokens
+    letters: int
+
+
+class LLMJudge:
+    """A language model behind an API as a judge."""
+
+    def __init__(self, settings: JudgeConfig) -> None:
+        """Check everything that can be checked without a call, and open the cache.
+
+        Raises:
+            ConfigError: a setting or the key is missing or wrong.
+            JudgeError: the cache cannot be used.
+        """
+        self.settings = settings
+        self.endpoint = Endpoint(settings)
+        self.usage = self.endpoint.usage
+        self.name = self.endpoint.name
+        self._asked_as = (settings.provider, self.endpoint.model, *map(str, self._drawn()), RUBRIC_HASH)
+        self.version = cache_key(self._asked_as, judge_messages(PROBE_ROLE, PROBE_QUESTION))[:16]
+        self.cache = JudgementCache(REPOSITORY / settings.cache_path)
+        self._schema = reply_schema() if self.endpoint.has_schema else None
+        self._under_way: dict[str, asyncio.Task[Judgement]] = {}
+
+    async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
+        """One judgement per question, in order.
+
+        Raises:
+            JudgeError: the judge cannot be used any more, or its budget is spent; what arrived is in the cache.
+        """
+        asked = [asyncio.ensure_future(self._judgement(role, question)) for question in questions]
+        try:
+            return await asyncio.gather(*asked)
+        except JudgeError:
+            await asyncio.gather(*asked, return_exceptions=True)  # those under way are paid for
+            raise
+
+    async def probe(self) -> Probe:
+        """Ask for one judgement, past the cache, and say what it took.
+
+        Raises:
+            JudgeError: it did not come; a run would get nowhere.
+        """
+        messages = judge_messages(PROBE_ROLE, PROBE_QUESTION)
+        start = time.perf_counter()
+        try:
+            judgement, tokens = await self._ask(messages)
+        except CallFailed as failure:
+            raise JudgeError(f"{self.name} at {self.endpoint.address} did not answer: {failure}.") from None
+        if judgement.scores is None:
+            raise JudgeError(f"{self.name} could not judge a simple question: {judgement.unscored_reason}.")
+        return Probe(time.perf_counter() - start, tokens, sum(len(message["content"]) for message in messages))
+
+    async def close(self) -> None:
+        """Close the connections of the present event loop; the judge may be used in another one."""
+        await self.endpoint.close()
+
+    def _drawn(self) -> tuple[Any, ...]:
+        return self.endpoint.sampling.temperature, self.endpoint.sampling.reasoning_effort
+
+    async def _judgement(self, role: Role, question: str) -> Judgement:
+        """What counts for one question: its judgement, checked by the canary where it addresses the judge."""
+        rest = without_manipulation(question)
+        if rest is None:
+            return await self._known_or_asked(role, question)
+        whole, clean = await asyncio.gather(self._known_or_asked(role, question), self._known_or_asked(role, rest))
+        judgement, was_raised = settle(whole, clean)
+        self.usage.count(flagged=int(was_raised))
+        return judgement
+
+    async def _known_or_asked(self, role: Role, question: str) -> Judgement:
+        messages = judge_messages(role, question)
+        key = cache_key(*self._asked_as, messages)
+        task = self._under_way.get(key)
+        known = self.cache.get(key) if task is None else None
+        self.usage.count(judgements=1, hits=int(task is not None or known is not None))
+        if known is not None:
+            return known
+        if task is None:
+            task = asyncio.create_task(self._asked(key, messages))
+            self._under_way[key] = task
+            task.add_done_callback(lambda done: self._arrived(key, done))
+        return await asyncio.shield(task)
+
+    def _arrived(self, key: str, task: asyncio.Task[Judgement]) -> None:
+        self._under_way.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # seen, whether or not somebody still waits for it
+
+    async def _asked(self, key: str, messages: Sequence[Message]) -> Judgement:
+        try:
+            judgement, tokens = await self._ask(messages)
+        except CallFailed as failure:
+            return Judgement.unscored(str(failure))
+        if judgement.scores is None:
+            return judgement
+        return self.cache.put(key, self.name, judgement, tokens)
+
+    async def _ask(self, messages: Sequence[Message]) -> tuple[Judgement, Tokens]:
+        """Ask the model; if its reply cannot be read, ask it once to mend it.
+
+        Raises:
+            CallFailed: no reply.
+            JudgeError: the judge cannot be used any more.
+        """
+        tokens, problem, asked = Tokens(), "", list(messages)
+        for _ in range(2):
+            completion = await self.endpoint.complete(asked, schema=self._schema)
+            tokens = _sum(tokens, completion.tokens)
+            if completion.ended != "by itself":
+                kind = "refusal" if completion.ended == "refused" else "truncated"
+                self.usage.failed(kind)
+                return Judgement.unscored(f"{kind}: the reply ended {completion.ended}"), tokens
+            try:
+                return parse_reply(completion.text), tokens
+            except ReplyError as error:
+                problem = str(error)
+                self.usage.failed("malformed")
+                asked = [*messages, *_repair(completion, problem)]
+        return Judgement.unscored(f"malformed: {problem}"), tokens
+
+
+def _repair(completion: Completion, problem: str) -> list[Message]:
+    """What is added to the conversation when a reply cannot be read."""
+    wish = f"That reply cannot be used: {problem}. Reply again with the one JSON object that was asked for, complete."
+    return [
+        Message(role="assistant", content=completion.text.strip() or "(nothing)"),
+        Message(role="user", content=wish),
+    ]
+
+
+def _sum(one: Tokens, other: Tokens) -> Tokens:
+    return Tokens(one.input + other.input, one.cached + other.cached, one.output + other.output)

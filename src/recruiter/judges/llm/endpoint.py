@@ -1,0 +1,128 @@
+"""The endpoint: a model behind an API, with everything that makes calling it safe: slots, retries, counting, a budget."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from recruiter.config import JudgeConfig
+from recruiter.errors import BudgetError, ConfigError, JudgeError
+from recruiter.judges.llm.clients import Client, Completion, Sampling, Tokens, make_client
+from recruiter.judges.llm.failure import CallFailed
+from recruiter.judges.llm.limiter import Limiter
+from recruiter.judges.llm.providers import find_key, find_provider
+from recruiter.judges.llm.retry import RetryPolicy
+from recruiter.judges.llm.usage import Price, Usage
+from recruiter.prompts import Message
+
+LETTERS_A_TOKEN = 4.0
+REPLY_TOKENS = 150  # a usual reply, until some were seen
+
+
+class Endpoint:
+    """Calls one model of one provider.
+
+    It may be used in one event loop after another (never in two at a time); connections are made in each. Once a call
+    failed in a way that all others would, every further call raises the same error.
+    """
+
+    def __init__(self, settings: JudgeConfig) -> None:
+        """Look everything up that can be checked without a call.
+
+        Raises:
+            ConfigError: provider, model, address, key or price is missing or wrong.
+        """
+        self._provider = find_provider(settings)
+        self._key = find_key(settings.provider)
+        self._settings = settings
+        self.model = settings.model or self._provider.default_model or ""
+        self.name = f"{settings.provider}/{self.model}"
+        self.address = settings.base_url or self._provider.base_url or ""
+        price = settings.prices.get(self.model)
+        self.usage = Usage(Price(**price) if price else None)
+        if settings.budget_usd is not None and price is None:
+            raise ConfigError(
+                f"judge.budget_usd={settings.budget_usd:g} needs the price of {self.model}: write "
+                f"'judge.prices={{{self.model}: {{input: <USD per million tokens>, output: <USD>}}}}'."
+            )
+        chosen = self._provider.temperature if settings.temperature is None else settings.temperature
+        self.sampling = Sampling(settings.max_tokens, chosen, reasoning_effort=settings.reasoning_effort)
+        self._retries = RetryPolicy(settings.max_attempts, settings.attempt_timeout, settings.total_timeout)
+        self._ended: JudgeError | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def has_schema(self) -> bool:
+        """Whether replies can be held to a JSON schema."""
+        return self._provider.has_schema
+
+    async def complete(
+        self, messages: Sequence[Message], sampling: Sampling | None = None, schema: dict[str, Any] | None = None
+    ) -> Completion:
+        """The model's reply to chat messages.
+
+        Raises:
+            CallFailed: this call came to nothing.
+            JudgeError: no call will: wrong key, unknown model, no credit, or the budget is spent (`BudgetError`).
+        """
+        client, limiter = self._open()
+
+        async def attempt() -> Completion:
+            self._check_budget(messages, limiter.running)
+            self.usage.count(calls=1)
+            start = time.perf_counter()
+            completion = await client.complete(messages, sampling or self.sampling, schema)
+            self.usage.answered(completion.tokens, time.perf_counter() - start)
+            return completion
+
+        try:
+            return await self._retries.run(attempt, limiter, lambda failure: self.usage.failed(failure.kind))
+        except CallFailed as failure:
+            if not failure.is_fatal:
+                raise
+            self._ended = self._ended or JudgeError(self._explain(failure))
+            raise self._ended from None
+
+    async def close(self) -> None:
+        """Close the connections of the present event loop."""
+        if self._loop is asyncio.get_running_loop():
+            self._loop = None
+            await self._client.close()
+
+    def _open(self) -> tuple[Client, Limiter]:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            timeout = self._settings.attempt_timeout
+            self._client = make_client(self._provider, self.model, self.address, self._key, timeout)
+            self._limiter = Limiter(self._settings.concurrency)
+            self._loop = loop
+        return self._client, self._limiter
+
+    def _check_budget(self, messages: Sequence[Message], running: int) -> None:
+        """Refuse a call that could take the run above its budget, those under way (this one among them) included."""
+        if self._ended is not None:
+            raise self._ended
+        budget, spent, price = self._settings.budget_usd, self.usage.total.cost_usd, self.usage.price
+        if budget is None or price is None:
+            return
+        letters = sum(len(message["content"]) for message in messages)
+        by_length = price.cost(Tokens(int(letters / LETTERS_A_TOKEN), 0, REPLY_TOKENS))
+        if spent + running * max(self.usage.dearest, by_length) > budget:
+            self._ended = BudgetError(
+                f"Judging has cost ${spent:.4f}, and more would exceed judge.budget_usd={budget:g}: raise it and run "
+                f"the same command again; what was judged is in the cache and costs nothing again."
+            )
+            raise self._ended
+
+    def _explain(self, failure: CallFailed) -> str:
+        provider, said = self._settings.provider, failure.detail
+        again = "Then run the same command again."
+        if failure.kind == "authentication":
+            variable = self._provider.key_variable
+            return f"{provider} refused the key ({said}): set {variable} in the environment or in .env. {again}"
+        if failure.kind == "credit":
+            return f"The credit at {provider} is used up ({said}): add some. {again}"
+        address = f", and judge.base_url={self.address} to where it is" if self._settings.base_url else ""
+        return f"{provider} does not have the model {self.model} ({said}): set judge.model to one that it has{address}."

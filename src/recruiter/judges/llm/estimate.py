@@ -1,0 +1,60 @@
+"""The estimate that is shown before a paid run starts: calls, cost and time, from the settings and one real call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from recruiter.config import Config
+from recruiter.dataset import step_roles, total_steps
+from recruiter.judges import PaidJudge
+from recruiter.judges.llm import PROBE_QUESTION, Probe
+from recruiter.judges.llm.clients import Tokens
+from recruiter.prompts import judge_messages
+from recruiter.roles import Role
+
+
+def probe_and_estimate(config: Config, judge: PaidJudge, roles: Sequence[Role], validation: int, done: int) -> str:
+    """Make one call to see that the judge answers, and say what the rest of the run will take; see `estimate`.
+
+    Raises:
+        JudgeError: it does not answer.
+    """
+
+    async def probe() -> Probe:
+        try:
+            return await judge.probe()
+        finally:
+            await judge.close()
+
+    return estimate(config, judge, asyncio.run(probe()), roles, validation, done)
+
+
+def estimate(config: Config, judge: PaidJudge, probe: Probe, roles: Sequence[Role], validation: int, done: int) -> str:
+    """One line: what the steps after `done` will take at most, if every question is a new one.
+
+    Args:
+        probe: the call that the estimate is scaled by.
+        validation: roles that every validation judges.
+    """
+    trainer, steps = config.trainer, range(done + 1, total_steps(config, len(roles)) + 1)
+    calls = sum(len(step_roles(config, roles, step)) for step in steps) * config.generator.n_samples_per_prompt
+    if trainer.eval_interval:
+        validations = sum(step % trainer.eval_interval == 0 for step in steps) + (
+            not done and trainer.eval_before_train
+        )
+        calls += validations * validation
+    letters = [sum(len(m["content"]) for m in judge_messages(role, PROBE_QUESTION)) for role in roles]
+    mean = sum(letters) / len(letters)
+    tokens = Tokens(round(probe.tokens.input * mean / probe.letters), 0, probe.tokens.output)
+    total_in, total_out = calls * tokens.input, calls * tokens.output
+    price = judge.usage.price
+    cost = (
+        f"about ${calls * price.cost(tokens):.2f}" if price else "cost unknown: judge.prices has no price of this model"
+    )
+    minutes = calls * probe.seconds / config.judge.concurrency / 60
+    return (
+        f"{judge.name} will be asked at most {calls:,} times ({total_in / 1e6:.1f} M tokens in, {total_out / 1e6:.1f} M "
+        f"out), {cost}; at {probe.seconds:.1f} s a call and {config.judge.concurrency} at a time that is "
+        f"{minutes:.0f} minutes of judging, most of it while the model samples and trains."
+    )

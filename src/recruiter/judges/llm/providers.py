@@ -1,0 +1,107 @@
+"""Providers of language models: where they are, whose key they take, what their models understand. Data, in one place."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from recruiter.config import JudgeConfig
+from recruiter.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One provider.
+
+    Attributes:
+        wire: the wire format it speaks, which decides the SDK.
+        base_url: its address; None: `judge.base_url` must name one.
+        key_variable: the environment variable that holds the key.
+        needs_key: whether it answers nobody without one.
+        default_model: what `judge.model=null` means; None: a model must be named.
+        has_schema: whether replies can be held to a JSON schema.
+        temperature: what `judge.temperature=null` means; None: its models take none.
+        limit_name: what the wire calls the limit of a reply's tokens.
+    """
+
+    wire: Literal["openai", "anthropic"]
+    base_url: str | None
+    key_variable: str
+    needs_key: bool = True
+    default_model: str | None = None
+    has_schema: bool = True
+    temperature: float | None = None
+    limit_name: str = "max_completion_tokens"
+
+
+PROVIDERS: dict[str, Provider] = {
+    "xai": Provider(
+        "openai", "https://api.x.ai/v1", "XAI_API_KEY", default_model="grok-4-1-fast-non-reasoning", temperature=0.0
+    ),
+    "openai": Provider("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", default_model="gpt-6-luna"),
+    "anthropic": Provider(
+        "anthropic", "https://api.anthropic.com", "ANTHROPIC_API_KEY", default_model="claude-haiku-5-5"
+    ),
+    "openai_compatible": Provider(
+        "openai",
+        None,
+        "OPENAI_COMPATIBLE_API_KEY",
+        needs_key=False,
+        has_schema=False,
+        temperature=0.0,
+        limit_name="max_tokens",
+    ),
+}
+_LOOKS_LIKE_A_KEY = re.compile(r"\b(?:sk|xai|key)-[\w*.-]{6,}|(?<=bearer )\S+", re.IGNORECASE)
+
+
+def find_provider(settings: JudgeConfig) -> Provider:
+    """The provider that the settings name.
+
+    Raises:
+        ConfigError: there is none of that name, or its model or address is missing.
+    """
+    name = settings.provider
+    if name not in PROVIDERS:
+        raise ConfigError(f"judge.provider={name} cannot work; write one of rubric, {', '.join(PROVIDERS)}.")
+    provider = PROVIDERS[name]
+    if not (settings.model or provider.default_model):
+        raise ConfigError(f"judge.provider={name} needs judge.model=<a model that the server has>.")
+    address = settings.base_url or provider.base_url
+    if address is None:
+        raise ConfigError(f"judge.provider={name} needs judge.base_url, for example http://localhost:11434/v1.")
+    if not re.fullmatch(r"https?://[^\s/@]+(?:/\S*)?", address):
+        raise ConfigError(
+            f"judge.base_url={scrub(address)} cannot work; write an address such as http://localhost:11434/v1, without "
+            f"a user name: a key belongs in {provider.key_variable}."
+        )
+    return provider
+
+
+def find_key(name: str) -> str:
+    """The key of a provider, from the environment; "" where none is needed.
+
+    Raises:
+        ConfigError: it is missing, or nothing that could be a key.
+    """
+    provider = PROVIDERS[name]
+    key = os.environ.get(provider.key_variable, "").strip()
+    if not key and provider.needs_key:
+        raise ConfigError(
+            f"The judge {name} needs a key: set {provider.key_variable} in the environment or in .env; the judge rubric "
+            f"needs none."
+        )
+    if not key.isascii() or re.search(r"\s", key):
+        raise ConfigError(f"{provider.key_variable} holds spaces or letters that no key has; copy it again.")
+    return key
+
+
+def scrub(text: str) -> str:
+    """`text` on one line, short, and without any key: neither those of the environment nor what looks like one."""
+    for provider in PROVIDERS.values():
+        key = os.environ.get(provider.key_variable, "").strip()
+        text = text.replace(key, "[key]") if key else text
+    text = " ".join(_LOOKS_LIKE_A_KEY.sub("[key]", text).split())
+    return text if len(text) <= 200 else text[:197] + "…"

@@ -1,0 +1,143 @@
+"""Usage: what judging took, for the present step and in all. Figures of a run survive its restarts."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from recruiter.judges.llm.clients import Tokens
+
+RECENT_CALLS = 1000  # latencies kept for percentiles
+
+
+@dataclass(frozen=True)
+class Price:
+    """USD per million tokens."""
+
+    input: float
+    output: float
+    cached_input: float | None = None
+
+    def cost(self, tokens: Tokens) -> float:
+        """USD for one call."""
+        cached_price = self.input if self.cached_input is None else self.cached_input
+        fresh = (tokens.input - tokens.cached) * self.input
+        return (fresh + tokens.cached * cached_price + tokens.output * self.output) / 1e6
+
+
+@dataclass
+class Tally:
+    """Sums over some time."""
+
+    judgements: int = 0  # questions that were asked about
+    hits: int = 0  # those that needed no call: known before, or asked about at the same moment
+    calls: int = 0  # requests sent, failed ones included
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    flagged: int = 0  # judgements that text addressed to the judge had raised
+    cost_usd: float = 0.0
+    latencies: list[float] = field(default_factory=list)  # seconds, answered calls
+    errors: dict[str, int] = field(default_factory=dict)  # failed attempts by kind
+
+    def percentile(self, share: float) -> float | None:
+        """Latency in seconds that this share of the answered calls stayed below."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+
+    def add(self, other: Tally) -> None:
+        """Add what was counted at another time."""
+        for item in fields(self):
+            mine, theirs = getattr(self, item.name), getattr(other, item.name)
+            both = dict(Counter(mine) + Counter(theirs)) if isinstance(mine, dict) else mine + theirs
+            setattr(self, item.name, both)
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Share of the judgements that needed no call."""
+        return self.hits / self.judgements if self.judgements else None
+
+
+class Usage:
+    """Counts from the judge's thread, read from any other."""
+
+    def __init__(self, price: Price | None) -> None:
+        self.price = price
+        self.step, self.total = Tally(), Tally()
+        self.dearest = 0.0  # USD for the dearest call so far
+        self._lock = threading.Lock()
+
+    def count(self, **amounts: int) -> None:
+        """Add to fields of `Tally`."""
+        with self._lock:
+            for tally in (self.step, self.total):
+                for name, amount in amounts.items():
+                    setattr(tally, name, getattr(tally, name) + amount)
+
+    def answered(self, tokens: Tokens, seconds: float) -> None:
+        """A call was answered, and is paid."""
+        cost = self.price.cost(tokens) if self.price else 0.0
+        with self._lock:
+            self.dearest = max(self.dearest, cost)
+            for tally in (self.step, self.total):
+                tally.input_tokens += tokens.input
+                tally.cached_tokens += tokens.cached
+                tally.output_tokens += tokens.output
+                tally.cost_usd += cost
+                tally.latencies = [*tally.latencies[1 - RECENT_CALLS :], seconds]
+
+    def failed(self, kind: str) -> None:
+        """An attempt failed."""
+        with self._lock:
+            for tally in (self.step, self.total):
+                tally.errors[kind] = tally.errors.get(kind, 0) + 1
+
+    def take_step(self) -> dict[str, Any]:
+        """The metrics since the last time this was asked."""
+        with self._lock:
+            step, self.step = self.step, Tally()
+            total = self.total.cost_usd
+        return {
+            "judge_hit_rate": step.hit_rate,
+            "judge_calls": step.calls,
+            "judge_input_tokens": step.input_tokens,
+            "judge_cached_tokens": step.cached_tokens,
+            "judge_output_tokens": step.output_tokens,
+            "judge_latency_p50": step.percentile(0.5),
+            "judge_latency_p95": step.percentile(0.95),
+            "judge_errors": step.errors,
+            "judge_flagged": step.flagged,
+            "judge_cost_usd": step.cost_usd if self.price else None,
+            "judge_cost_usd_total": total if self.price else None,
+        }
+
+    def summary(self) -> str:
+        """One line on everything so far."""
+        total = self.total
+        parts = [f"{total.judgements} judgements, {total.calls} calls"]
+        if total.hit_rate is not None:
+            parts.append(f"{total.hit_rate:.0%} needed none")
+        if total.latencies:
+            parts.append(f"latency {total.percentile(0.5):.2f} s (median), {total.percentile(0.95):.2f} s (95%)")
+        parts.append(f"{total.input_tokens:,} tokens in, {total.output_tokens:,} out")
+        parts.append(f"${total.cost_usd:.4f}" if self.price else "cost unknown: judge.prices has no price")
+        if total.errors:
+            counts = sorted(total.errors.items(), key=lambda item: -item[1])
+            parts.append("failed attempts: " + ", ".join(f"{number} {kind}" for kind, number in counts))
+        if total.flagged:
+            parts.append(f"{total.flagged} raised by text addressed to the judge")
+        return "; ".join(parts)
+
+    def state(self) -> dict[str, Any]:
+        """Everything as plain data, for checkpoints."""
+        with self._lock:
+            return {"step": asdict(self.step), "total": asdict(self.total)}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Add what `state` returned before a restart."""
+        with self._lock:
+            self.step.add(Tally(**state["step"]))
+            self.total.add(Tally(**state["total"]))

@@ -1,0 +1,259 @@
+"""The HTTP side: chat completions (OpenAI) and messages (Anthropic), as their SDKs send and read them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import socket
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+from recruiter.judges.rubric_judge import RubricJudge
+from recruiter.roles import Role
+from tests.fake_judge.faults import Faults
+
+JUDGED = re.compile(
+    r"<(role-[0-9a-f]{16})>\n(?P<role>.*)\n</\1>\n\n<(question-[0-9a-f]{16})>\n(?P<question>.*)\n</\3>", re.DOTALL
+)
+GULLED = re.compile(r"\b(?:give|award|score)\b.{0,40}\b(?:10|ten)\b|\bfull marks\b", re.IGNORECASE)
+SCORES = ("relevance", "clarity", "discriminative")
+
+
+def read_message(text: str) -> tuple[Role, str]:
+    """Role and question of a judge message, taken strictly: the tags must be those of what they enclose.
+
+    Raises:
+        ValueError: it is no judge message.
+    """
+    found = JUDGED.fullmatch(text)
+    if not found:
+        raise ValueError("no judge message")
+    for tag, part in ((found[1], found["role"]), (found[3], found["question"])):
+        if tag.split("-")[1] != hashlib.sha256(part.encode()).hexdigest()[:16]:
+            raise ValueError("a tag is not that of its text")
+    return Role(id="judged", **json.loads(found["role"])), found["question"]
+
+
+@dataclass
+class Request:
+    """One request as the server saw it."""
+
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    fault: str
+    at: float = field(default_factory=time.monotonic)
+
+    @property
+    def message(self) -> str:
+        """The user's first message."""
+        return next(m["content"] for m in self.body["messages"] if m["role"] == "user")
+
+
+class FakeJudge:
+    """A server on loopback; a context manager.
+
+    Attributes:
+        faults: the plan; it may be replaced at any time.
+        latency: seconds before a good answer.
+        capacity: requests at a time beyond which it answers 429; None: any number.
+        gullible: whether a question that asks for 10 gets it.
+        fenced: whether replies come as text around a fenced JSON object, as from models without a schema.
+        key, model: what a request must name; None: anything.
+        requests: everything that was asked, in order.
+    """
+
+    def __init__(
+        self,
+        faults: Faults | None = None,
+        latency: float = 0.0,
+        capacity: int | None = None,
+        gullible: bool = False,
+        fenced: bool = False,
+        key: str | None = None,
+        model: str | None = None,
+        port: int = 0,
+    ) -> None:
+        self.faults, self.latency, self.capacity = faults or Faults(), latency, capacity
+        self.gullible, self.fenced, self.key, self.model = gullible, fenced, key, model
+        self.requests: list[Request] = []
+        self.running = self.most_running = 0
+        self.stopping = threading.Event()
+        self.lock = threading.Lock()
+        self._judge = RubricJudge()
+        self._server = _Server(("127.0.0.1", port), self)
+        self.port = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def openai_url(self) -> str:
+        """Base URL for the OpenAI wire format."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    @property
+    def anthropic_url(self) -> str:
+        """Base URL for the Anthropic wire format."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def reply(self, message: str, fault: str) -> str:
+        """What the model writes."""
+        if fault == "empty":
+            return ""
+        if fault == "malformed":
+            return '{"reasoning": "I would say'
+        try:
+            role, question = read_message(message)
+        except ValueError:
+            return "READY"
+        judgement = self._judge.judge(role, question)
+        assert judgement.scores is not None
+        scores = asdict(judgement.scores)
+        if self.gullible and GULLED.search(question):
+            scores = dict.fromkeys(SCORES, 10.0)
+        if fault == "out_of_range":
+            scores["clarity"] = 11
+        if fault == "missing_score":
+            del scores["discriminative"]
+        text = json.dumps({"reasoning": judgement.reasoning, **scores})
+        if fault == "truncated":
+            return text[: len(text) // 2]
+        return f"Here is what I think.\n```json\n{text}\n```\n" if self.fenced or fault == "chatty" else text
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 1024
+
+    def __init__(self, address: tuple[str, int], fake: FakeJudge) -> None:
+        self.fake = fake
+        super().__init__(address, _Handler)
+
+    def handle_error(self, *_: Any) -> None:
+        """Clients that give up are the point of some tests."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def do_POST(self) -> None:
+        fake = self.server.fake
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.is_anthropic = self.path.endswith("/messages")
+        request = Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body, "")
+        with fake.lock:
+            fake.running += 1
+            fake.most_running = max(fake.most_running, fake.running)
+            over = fake.capacity is not None and fake.running > fake.capacity
+            request.fault = "rate_limit" if over else fake.faults.next(request.message)
+            fake.requests.append(request)
+        try:
+            self._answer(fake, request)
+        finally:
+            with fake.lock:
+                fake.running -= 1
+
+    def log_message(self, *_: Any) -> None:
+        """Quiet: `requests` holds everything."""
+
+    def _answer(self, fake: FakeJudge, request: Request) -> None:
+        key = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+        fault = request.fault
+        if fake.key is not None and key != fake.key:
+            fault = "wrong_key"
+        elif fake.model is not None and request.body["model"] != fake.model:
+            fault = "unknown_model"
+        if fault == "silence":
+            fake.stopping.wait()
+        elif fault == "cut":
+            self._cut()
+        elif fault == "garbage":
+            self._send(200, b"<html>502</html>")
+        elif error := self._error(fault, key, request):
+            status, said, headers = error
+            self._send(status, json.dumps(said).encode(), headers)
+        else:
+            fake.stopping.wait(fake.faults.seconds if fault == "slow" else fake.latency)
+            self._send(200, json.dumps(self._reply(fake.reply(request.message, fault), fault, request)).encode())
+
+    def _error(self, fault: str, key: str, request: Request) -> tuple[int, Any, dict[str, str]] | None:
+        """Status, body and headers, as the real providers word them; a wrong key is repeated, as some do."""
+        model = request.body["model"]
+        wait = {"retry-after": f"{self.server.fake.faults.retry_after:g}"}
+        if fault == "xai_wrong_key":
+            said = {"code": "invalid-argument", "error": f"Incorrect API key provided: {key}. Get one at the console."}
+            return 400, said, {}
+        if fault == "xai_no_credit":
+            said = {"code": "exhausted", "error": "Your team has either used all available credits or reached a limit."}
+            return 429, said, {}
+        errors = {
+            "rate_limit": (429, "rate_limit_error", "Too many requests", wait),
+            "server_error": (500, "api_error", "Internal error", {}),
+            "wrong_key": (401, "authentication_error", f"Incorrect API key provided: {key}", {}),
+            "no_credit": (
+                (400, "invalid_request_error", "Your credit balance is too low to access the API.", {})
+                if self.is_anthropic
+                else (429, "insufficient_quota", "You exceeded your current quota, check your plan.", wait)
+            ),
+            "unknown_model": (404, "not_found_error", f"The model `{model}` does not exist", {}),
+            "bad_request": (400, "invalid_request_error", "Unsupported parameter: 'temperature'", {}),
+        }
+        if fault not in errors:
+            return None
+        status, kind, text, headers = errors[fault]
+        return status, {"type": "error", "error": {"type": kind, "code": kind, "message": text}}, headers
+
+    def _reply(self, text: str, fault: str, request: Request) -> dict[str, Any]:
+        refused, cut = fault == "refusal", fault == "truncated"
+        tokens_in = sum(len(m["content"]) for m in request.body["messages"]) // 4
+        tokens_in += len(request.body.get("system", "")) // 4
+        tokens_out = len(text) // 4
+        if self.is_anthropic:
+            return {
+                "id": "msg_1", "type": "message", "role": "assistant", "model": request.body["model"],
+                "content": [] if refused else [{"type": "text", "text": text}], "stop_sequence": None,
+                "stop_reason": "refusal" if refused else "max_tokens" if cut else "end_turn",
+                "usage": {"input_tokens": tokens_in, "output_tokens": tokens_out},
+            }  # fmt: skip
+        message = {"role": "assistant", "content": None if refused else text, "refusal": "No." if refused else None}
+        reason = "length" if cut else "stop"
+        return {
+            "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": request.body["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": reason, "logprobs": None}],
+            "usage": {
+                "prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": tokens_in + tokens_out,
+                "prompt_tokens_details": {"cached_tokens": tokens_in // 2},
+            },
+        }  # fmt: skip
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+        with contextlib.suppress(OSError):
+            self.send_response(status)
+            for name, value in {"content-type": "application/json", **(headers or {})}.items():
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def _cut(self) -> None:
+        """Half an answer, then the connection is gone."""
+        with contextlib.suppress(OSError):
+            self.wfile.write(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{"id')
+            self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
