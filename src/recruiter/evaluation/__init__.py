@@ -1,0 +1,1 @@
+from recruiter.evaluation.old import *
