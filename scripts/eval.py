@@ -136,7 +136,8 @@ def find_judges(names: list[str] | None, base_url: str | None) -> list[Judge]:
 def shown_progress(console: Console) -> Iterator:
     """A bar for everything that somebody is at work on."""
     columns = TextColumn("{task.description}"), BarColumn(bar_width=24), TaskProgressColumn(), TimeElapsedColumn()
-    bars, tasks: dict[tuple[str, str], TaskID] = Progress(*columns, console=console), {}
+    bars = Progress(*columns, console=console)
+    tasks: dict[tuple[str, str], TaskID] = {}
 
     def progress(who: str, what: str, share: float) -> None:
         if (who, what) not in tasks:
