@@ -146,7 +146,15 @@ class Evaluation:
             one, other = (questions[name, role.id, index] for name in (first, second))
             if one is None or other is None:
                 return Preference(None, failure="a question is missing")
-            asked = ("comparison", judge.name, judge.version, COMPARISON_SYSTEM, role.model_dump(mode="json"), one, other)
+            asked = (
+                "comparison",
+                judge.name,
+                judge.version,
+                COMPARISON_SYSTEM,
+                role.model_dump(mode="json"),
+                one,
+                other,
+            )
             if stored := self._store.get(*asked):
                 return Preference(**stored)
             found = await comparer.compare(role, one, other)
@@ -248,7 +256,9 @@ class Evaluation:
 
     def _texts(self, samples: Sequence[SampleRecord]) -> dict[str, TextFigures]:
         """Figures of all texts. A model that was not trained here is compared with the first training there is."""
-        runs = {c.name: (shown(c.run), rollouts) for c in self.contestants if c.run and (rollouts := training_rollouts(c))}
+        runs = {
+            c.name: (shown(c.run), rollouts) for c in self.contestants if c.run and (rollouts := training_rollouts(c))
+        }
         run_of_others = next(iter(runs.values()), (None, None))
         figures = {}
         for contestant in self.contestants:
