@@ -55,7 +55,10 @@ def without_times(results):
 
 
 def test_every_question_is_judged_and_compared_with_the_first_model(evaluate, role):
-    writers = [ListWriter("before", ["a b", "a b c d", "a"]), ListWriter("after", ["a b c", "a b c d", "please refuse"])]
+    writers = [
+        ListWriter("before", ["a b", "a b c d", "a"]),
+        ListWriter("after", ["a b c", "a b c d", "please refuse"]),
+    ]
     results, evaluation = evaluate(writers)
     after = [sample for sample in results.samples if sample.model == "after"]
     assert [sample.question for sample in after] == ["a b c", "a b c d", "please refuse"]
@@ -81,8 +84,14 @@ def test_results_come_back_as_they_were_stored_and_their_figures_can_be_computed
 
 
 def test_several_judges_show_their_agreement_and_their_consistency(evaluate, asked):
-    questions = ["How would you find the slow query behind a full queue?", "Why?", "What is an index design for, and when?"]
-    results, _ = evaluate([ListWriter("a", questions), ListWriter("b", questions[::-1])], [RubricJudge(), asked()], twice=4)
+    questions = [
+        "How would you find the slow query behind a full queue?",
+        "Why?",
+        "What is an index design for, and when?",
+    ]
+    results, _ = evaluate(
+        [ListWriter("a", questions), ListWriter("b", questions[::-1])], [RubricJudge(), asked()], twice=4
+    )
     (agreement,) = results.agreement
     assert agreement.judges == ("rubric", "openai_compatible/fake")
     assert (agreement.questions, agreement.spearman) == (6, pytest.approx(1.0))
@@ -139,7 +148,9 @@ def test_a_judge_that_cannot_go_on_leaves_its_questions_unscored_and_the_others_
     assert len(evaluation.problems) == 1
 
 
-def test_with_a_judge_that_fails_for_good_all_figures_are_those_of_the_pairs_that_are_left(evaluate, asked, server, honest):
+def test_with_a_judge_that_fails_for_good_all_figures_are_those_of_the_pairs_that_are_left(
+    evaluate, asked, server, honest
+):
     roles, (before, after, third) = honest
     writers = [ListWriter("a", before), ListWriter("b", after), ListWriter("c", third)]
     server.faults = Faults(("refusal", "malformed", "server_error"), share=0.1, times=None)
