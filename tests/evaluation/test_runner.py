@@ -1,4 +1,7 @@
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -207,3 +210,37 @@ def test_notes_of_a_writer_are_remembered_with_its_questions(evaluate):
     results, _ = evaluate([ListWriter("a", ["a", "b"])])
     assert results.models["a"].notes == ["its provider takes no temperature"]
     assert "a: its provider takes no temperature" in results.flags
+
+
+def test_killed_at_any_moment_and_run_again_it_gives_the_same_results(tmp_path, server, pytestconfig):
+    server.latency = 0.02
+    server.faults = Faults(("refusal",), share=0.1, times=None)
+
+    def start(folder, kill_after=None):
+        """Run it in `folder`, killed after that many lines of progress; returns what it said."""
+        folder.mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "tests.evaluation.killed", str(folder), server.openai_url]
+        said = []
+        with subprocess.Popen(command, cwd=pytestconfig.rootpath, stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout:
+                said.append(line)
+                if len(said) == kill_after:
+                    process.kill()
+                    break
+        return said, process.returncode
+
+    whole, code = start(tmp_path / "whole")
+    assert code == 0
+    calls = len(server.requests)
+    for kill_after in (5, 20, 45):
+        _, code = start(tmp_path / "killed", kill_after)
+        assert code == -signal.SIGKILL
+        assert not (tmp_path / "killed/results.json").exists()
+    said, code = start(tmp_path / "killed")
+    assert code == 0
+    assert len(said) < len(whole)
+    results = [load_results(tmp_path / name / "results.json") for name in ("whole", "killed")]
+    assert without_times(results[0]) == without_times(results[1])
+    assert results[0].figures["openai_compatible/fake"]["other"].unscored > 0
+    again = len(server.requests) - calls
+    assert again <= calls + 3 * 2 + 3 * results[0].figures["openai_compatible/fake"]["one"].unscored * 10

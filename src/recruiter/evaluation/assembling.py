@@ -22,6 +22,7 @@ from recruiter.evaluation.strengths import pairwise_figures
 from recruiter.evaluation.texts import text_figures
 from recruiter.evaluation.versions import versions
 from recruiter.prompts import JUDGE_SYSTEM, generator_messages
+from recruiter.roles import Role
 
 
 def assemble(
@@ -49,7 +50,7 @@ def assemble(
         flags=flags,
         left_out=dict(setup.left_out),
         roles=list(setup.roles),
-        prompts={role.id: [{**message} for message in generator_messages(role)] for role in setup.roles},
+        prompts={role.id: _messages(role) for role in setup.roles},
         judge_system=JUDGE_SYSTEM,
         models={contestant.name: contestant.record(setup.sampling) for contestant in setup.contestants},
         judges=judges,
@@ -60,6 +61,10 @@ def assemble(
         agreement=agreements(list(judges), samples),
         pairwise={judge: pairwise_figures(names, comparisons) for judge, comparisons in compared.items()},
     )
+
+
+def _messages(role: Role) -> list[dict[str, str]]:
+    return [{"role": message["role"], "content": message["content"]} for message in generator_messages(role)]
 
 
 def _texts(setup: Setup, samples: Sequence[SampleRecord]) -> dict[str, TextFigures]:

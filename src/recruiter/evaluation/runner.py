@@ -85,20 +85,19 @@ class Evaluation:
 
     def write(self, contestant: Contestant) -> list[SampleRecord]:
         """The questions of one model, those of earlier evaluations from the store."""
-        writer, plan, known, reason = contestant.writer, self.plan, self._known(contestant), "it was not written"
+        known, reason = self._known(contestant), "it was not written"
+        asked = (self.setup.roles, self.plan.samples, self.setup.sampling, self.plan.seed)
 
         def progress(share: float) -> None:
             self._progress(contestant.name, "writing", share)
 
         try:
             if len(known) < len(self._slots):
-                for written in writer.write(
-                    self.setup.roles, plan.samples, self.setup.sampling, plan.seed, known.keys(), progress
-                ):
+                for written in contestant.writer.write(*asked, known.keys(), progress):
                     slot = (written.role_id, written.sample)
                     known[slot] = written
                     if written.error is None:
-                        value = {**asdict(written), "notes": writer.notes}
+                        value = {**asdict(written), "notes": contestant.writer.notes}
                         self._store.put("question", self._made_by(contestant), *slot, value=value)
         except RecruiterError as error:
             reason = str(error)
