@@ -19,6 +19,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from recruiter.command import command, shown
 from recruiter.config import REPOSITORY
@@ -30,7 +31,7 @@ from recruiter.judging import find_role
 from recruiter.prompts import PROMPT_HASH
 from recruiter.roles import load_roles
 from recruiter.rubric import RUBRIC_HASH
-from recruiter.sheets import FORMATS, SUFFIXES, render
+from recruiter.sheets import FORMATS, SUFFIXES, render, text_lines
 from recruiter.writers import ALIASES, Writer, default_writer, find_writer
 
 FIELDS = ("title", "level", "focus", "stack", "skills", "description")
@@ -157,6 +158,10 @@ def show(sets: list[QuestionSet], options: argparse.Namespace, made_with: dict[s
     """Print or write the questions."""
     form = options.format or (SUFFIXES.get(options.output.suffix.lower(), "text") if options.output else "text")
     width = min(messages.width, 100) if options.output is None else None
+    if options.output is None and form == "text" and sys.stdout.isatty():
+        for line, style in text_lines(sets, width or 100):
+            Console(highlight=False).print(Text(line, style))
+        return
     text = render(sets, form, made_with, width)
     if options.output is None:
         print(text, end="")

@@ -126,8 +126,9 @@ def is_same(role: Role, one: str, other: str) -> bool:
 
 
 def sampling_of(writer: Writer) -> SamplingParams:
-    """The settings a writer was trained with; for others, those of `configs/train_config.yaml`."""
-    return writer.trained_with or load_config("train_config").generator.sampling_params
+    """The settings a writer was trained with; for others, those this project trains such a model with."""
+    mode = "quickstart_config" if writer.name == "starter" else "train_config"
+    return writer.trained_with or load_config(mode).generator.sampling_params
 
 
 class QuestionWriter:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
-from rich.padding import Padding
-from rich.text import Text
-
 from recruiter.generate import Question, QuestionSet
 from recruiter.roles import Role
-from recruiter.rubric import CRITERION_NAMES
+from recruiter.rubric import CRITERION_NAMES, MAX_SCORE
 
 FORMATS = ("text", "markdown", "json", "csv")
 SUFFIXES = {".md": "markdown", ".json": "json", ".csv": "csv"}
@@ -36,7 +33,7 @@ def render(sets: Sequence[QuestionSet], form: str, made_with: Mapping[str, Any],
         return _csv(sets)
     if form == "markdown":
         return "\n".join(_markdown(one) for one in sets) + f"\n---\n\n{made_by(made_with)}\n"
-    return _text(sets, width or WIDTH)
+    return "".join(f"{line}\n" for line, _ in text_lines(sets, width or WIDTH))
 
 
 def made_by(made_with: Mapping[str, Any]) -> str:
@@ -97,20 +94,22 @@ def _markdown(one: QuestionSet) -> str:
     return "\n".join([*lines, *([f"*Only {one.shortfall}.*", ""] if one.shortfall else [])])
 
 
-def _text(sets: Sequence[QuestionSet], width: int) -> str:
-    stream = io.StringIO()
-    console = Console(file=stream, width=width, highlight=False, color_system=None)
+def text_lines(sets: Sequence[QuestionSet], width: int) -> Iterator[tuple[str, str]]:
+    """Lines of text with their style in rich's words."""
     for one in sets:
-        console.print(Text(heading(one.role)), "")
+        yield from ((line, "bold") for line in textwrap.wrap(heading(one.role), width))
+        yield "", ""
         for number, question in enumerate(one.questions, 1):
-            console.print(Padding(Text(question.text), (0, 0, 0, 4)), end="")
-            verdict = _verdict(question)
-            for line in verdict:
-                console.print(Padding(Text(line), (0, 0, 0, 4)), end="")
-            console.print()
+            yield from ((line, "") for line in _wrapped(question.text, f"{number:>2}. ", width))
+            yield from ((line, "dim") for part in _verdict(question) for line in _wrapped(part, "    ", width))
+            yield "", ""
         if one.shortfall:
-            console.print(Text(f"Only {one.shortfall}."), "")
-    return stream.getvalue()
+            yield from ((line, "yellow") for line in textwrap.wrap(f"Only {one.shortfall}.", width))
+            yield "", ""
+
+
+def _wrapped(text: str, first: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, initial_indent=first, subsequent_indent="    ")
 
 
 def _verdict(question: Question) -> list[str]:
@@ -120,8 +119,6 @@ def _verdict(question: Question) -> list[str]:
         return []
     if judgement.scores is None:
         return [f"No score: {judgement.unscored_reason}"]
-    scores = [f"{name} {getattr(judgement.scores, name):.1f}" for name in CRITERION_NAMES]
-    return [
-        f"{judgement.scores.composite:.1f} of 10 · {', '.join(scores)}",
-        *([judgement.reasoning] if judgement.reasoning else []),
-    ]
+    scores = ", ".join(f"{name} {getattr(judgement.scores, name):.1f}" for name in CRITERION_NAMES)
+    composite = f"{judgement.scores.composite:.1f} of {MAX_SCORE:g}"
+    return [f"{composite} ({scores})", *filter(None, [judgement.reasoning])]
