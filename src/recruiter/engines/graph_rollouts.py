@@ -39,7 +39,7 @@ class GraphRollouts:
         sampling: SamplingParams,
         stop_ids: Sequence[int],
         uniforms: Tensor,
-        advanced: Callable[[float], None] = lambda share: None,
+        advanced: Callable[[float], None] = lambda _: None,
     ) -> list[list[Completion]]:
         """As `rollouts.generate_groups`."""
         key = (len(prompts), group_size, *astuple(sampling))

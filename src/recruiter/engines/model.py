@@ -122,7 +122,7 @@ class LocalModel:
         sampling: SamplingParams,
         seed: int,
         done: Set[int] = frozenset(),
-        progress: Callable[[float], None] = lambda share: None,
+        progress: Callable[[float], None] = lambda _: None,
     ) -> Iterator[tuple[slice, list[list[Sample]]]]:
         """As `sample`, by the prompts that are decoded together: which ones, and a group for each.
 
@@ -149,7 +149,10 @@ class LocalModel:
                     self.rollout_model, encoded, group_size, sampling, self.stop_ids, seed + part.start, advanced
                 )
             advanced(1.0)
-            yield part, [[Sample(self._text(c.token_ids), c.token_ids, c.logprobs, c.finished) for c in g] for g in groups]
+            yield (
+                part,
+                [[Sample(self._text(c.token_ids), c.token_ids, c.logprobs, c.finished) for c in g] for g in groups],
+            )
 
     def tokens_per_pass(self, gradient_checkpointing: bool) -> int:
         """Tokens of one training pass: enough for fast matrix products, few enough for the memory of this device."""

@@ -25,7 +25,7 @@ def generate_plain(
     sampling: SamplingParams,
     stop_ids: Sequence[int],
     seed: int,
-    advanced: Callable[[float], None] = lambda share: None,
+    advanced: Callable[[float], None] = lambda _: None,
 ) -> list[list[Completion]]:
     """Like `rollouts.generate_groups`, by `model.generate`, prompt by prompt."""
     device = next(model.parameters()).device

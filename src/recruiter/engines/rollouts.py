@@ -39,7 +39,7 @@ def generate_groups(
     sampling: SamplingParams,
     stop_ids: Sequence[int],
     uniforms: Tensor,
-    advanced: Callable[[float], None] = lambda share: None,
+    advanced: Callable[[float], None] = lambda _: None,
 ) -> list[list[Completion]]:
     """Sample `group_size` answers for every prompt.
 

@@ -106,12 +106,10 @@ class JudgeRecord(Record):
     Attributes:
         version: changes whenever it could score differently.
         flags: why its word counts for less: it judged the training, or it is a contestant.
-        usage: calls, tokens, USD, and failed attempts of this run; empty for a judge that calls nobody.
     """
 
     version: str
     flags: list[str]
-    usage: dict[str, Any]
 
 
 class Plan(Record):
@@ -304,9 +302,11 @@ class Pairwise(Record):
 
 
 class Results(Record):
-    """An evaluation. Times (`made_at`, `seconds`) are all that differs when it is run again from what is stored.
+    """An evaluation. `made_at`, `seconds` and `spent` are all that differs when it is run again from what is stored.
 
     Attributes:
+        spent: by judge or model, for those that are called over a network: calls, tokens, USD and failed attempts of
+            this run; what had been stored by an earlier one cost nothing again.
         versions: of this package, its revision, Python and the libraries that matter.
         flags: what a reader should know before believing any figure.
         left_out: models that could not take part, with the reason.
@@ -320,6 +320,7 @@ class Results(Record):
     schema_version: Literal[2] = SCHEMA_VERSION
     made_at: str
     seconds: float
+    spent: dict[str, dict[str, Any]]
     versions: dict[str, str | None]
     plan: Plan
     flags: list[str]

@@ -61,12 +61,6 @@ def read_rollouts(run: Path, roles: Mapping[str, Role]) -> Questions | None:
     return found if found.role_ids else None
 
 
-def trained_roles(run: Path) -> set[str]:
-    """Ids of the roles that a training run sampled for."""
-    path = run / "rollouts.jsonl"
-    return {row["role_id"] for row in read_jsonl(path)} if path.is_file() else set()
-
-
 def text_figures(
     samples: Sequence[SampleRecord],
     roles: Mapping[str, Role],

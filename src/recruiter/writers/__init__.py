@@ -80,7 +80,7 @@ class Writer(Protocol):
         sampling: SamplingParams,
         seed: int = 0,
         skip: Set[Slot] = frozenset(),
-        progress: Progress = lambda share: None,
+        progress: Progress = lambda _: None,
     ) -> Iterator[Written]:
         """Yield `samples` questions for each role, as they get ready.
 

@@ -83,7 +83,7 @@ class LocalWriter:
         sampling: SamplingParams,
         seed: int = 0,
         skip: Set[Slot] = frozenset(),
-        progress: Progress = lambda share: None,
+        progress: Progress = lambda _: None,
     ) -> Iterator[Written]:
         """See `Writer`. Roles that are decoded together are ready together. Threads take turns at the model."""
         done = {index for index, role in enumerate(roles) if all((role.id, s) in skip for s in range(samples))}

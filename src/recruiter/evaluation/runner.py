@@ -1,0 +1,281 @@
+"""The runner: every model writes, every judge judges, some questions twice, and what came of it becomes the results.
+
+Models take turns, and so do judges, so that a budget is kept and a small machine is not torn between them. Whatever fails
+costs its own sample, model or judge, with the reason in the results; the rest goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import combinations
+from typing import Any, TypeVar
+
+from recruiter.command import shown
+from recruiter.config import SamplingParams
+from recruiter.errors import RecruiterError
+from recruiter.evaluation.agreement import agreements, composite, consistency
+from recruiter.evaluation.comparing import Preference, make_comparer
+from recruiter.evaluation.contestants import Contestant, contestant_flags, judge_flags, training_rollouts
+from recruiter.evaluation.figures import judge_figures
+from recruiter.evaluation.results import (
+    ComparisonRecord,
+    Consistency,
+    JudgementRecord,
+    JudgeRecord,
+    Plan,
+    Results,
+    SampleRecord,
+    TextFigures,
+)
+from recruiter.evaluation.store import RecordStore
+from recruiter.evaluation.strengths import pairwise_figures
+from recruiter.evaluation.texts import text_figures
+from recruiter.evaluation.versions import versions
+from recruiter.judges import Judge, PaidJudge
+from recruiter.prompts import COMPARISON_SYSTEM, JUDGE_SYSTEM, PROMPT_HASH, generator_messages
+from recruiter.roles import Role
+from recruiter.rubric import Judgement
+from recruiter.writers import Written
+
+Progress = Callable[[str, str, float], None]  # who is at work, at what, and the share that is done
+NOT_JUDGED = "not judged: "
+T = TypeVar("T")
+
+
+class Evaluation:
+    """One evaluation on its way from a plan to results.
+
+    Attributes:
+        problems: what went wrong for a whole model or judge, a sentence each.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        roles: Sequence[Role],
+        contestants: Sequence[Contestant],
+        judges: Sequence[Judge],
+        store: RecordStore,
+        progress: Progress,
+    ) -> None:
+        """Take what takes part; the first contestant is the baseline."""
+        self.plan, self.roles, self.contestants, self.judges = plan, list(roles), list(contestants), list(judges)
+        self.sampling = SamplingParams(**plan.sampling)
+        self.problems: list[str] = []
+        self._store, self._progress = store, progress
+        self._roles = {role.id: role for role in roles}
+
+    def run(self, left_out: dict[str, str]) -> Results:
+        """Do everything that was planned, and return the results.
+
+        Args:
+            left_out: models that cannot take part, with the reason.
+        """
+        start = time.perf_counter()
+        samples: list[SampleRecord] = []
+        for contestant in self.contestants:
+            written = self.write(contestant)
+            for judge in self.judges:
+                self.judge(judge, contestant.name, written)
+            samples += written
+        twice = {judge.name: self.judge_twice(judge, samples) for judge in self.judges} if self.plan.twice else {}
+        compared = {judge.name: self.compare(judge, samples) for judge in self.judges} if self.plan.pairwise else {}
+        return self._results(samples, twice, compared, left_out, start)
+
+    def write(self, contestant: Contestant) -> list[SampleRecord]:
+        """The questions of one model, those of earlier evaluations from the store."""
+        writer, plan = contestant.writer, self.plan
+        made_by = (
+            writer.fingerprint, PROMPT_HASH, plan.sampling, plan.seed, plan.samples,
+            [role.model_dump(mode="json") for role in self.roles],
+        )  # fmt: skip
+        slots = [(role.id, index) for role in self.roles for index in range(plan.samples)]
+        known = {slot: Written(**value) for slot in slots if (value := self._store.get("question", made_by, *slot))}
+        reason = "it was not written"
+        try:
+            if len(known) < len(slots):
+                for written in writer.write(
+                    self.roles, plan.samples, self.sampling, plan.seed, known.keys(),
+                    lambda share: self._progress(contestant.name, "writing", share),
+                ):  # fmt: skip
+                    slot = (written.role_id, written.sample)
+                    known[slot] = written
+                    if written.error is None:
+                        self._store.put("question", made_by, *slot, value=asdict(written))
+        except RecruiterError as error:
+            reason = str(error)
+            self._note(f"{contestant.name}: {reason}")
+        self._progress(contestant.name, "writing", 1.0)
+        return [_sample(contestant.name, slot, known.get(slot), reason) for slot in slots]
+
+    def judge(self, judge: Judge, of: str, samples: Sequence[SampleRecord]) -> None:
+        """Have a judge score all questions of a model, all roles at once, and add what it says to the samples."""
+        for sample, judgement in self._scored(judge, samples, of, f"judged by {judge.name}"):
+            sample.judgements[judge.name] = _record(judgement)
+
+    def judge_twice(self, judge: Judge, samples: Sequence[SampleRecord]) -> Consistency:
+        """Ask a judge a second time about some of the questions that it has scored."""
+        scored = [sample for sample in samples if composite(sample, judge.name) is not None]
+        chosen = random.Random(self.plan.seed).sample(scored, min(self.plan.twice, len(scored)))
+        again = judge.again() if isinstance(judge, PaidJudge) else judge
+        pairs = [
+            (first, judgement.scores.composite)
+            for sample, judgement in self._scored(again, chosen, judge.name, "asked twice")
+            if judgement.scores and (first := composite(sample, judge.name)) is not None
+        ]
+        return consistency([first for first, _ in pairs], [second for _, second in pairs])
+
+    def compare(self, judge: Judge, samples: Sequence[SampleRecord]) -> list[ComparisonRecord]:
+        """Have a judge compare the questions of every two models for every role, in both orders."""
+        questions = {(s.model, s.role_id, s.sample): s.question for s in samples}
+        comparer, names = make_comparer(judge), [contestant.name for contestant in self.contestants]
+        places = [
+            (role, index, *order)
+            for role in self.roles
+            for index in range(self.plan.samples)
+            for one, other in combinations(names, 2)
+            for order in ((one, other), (other, one))
+        ]
+
+        async def preference(role: Role, index: int, first: str, second: str) -> Preference:
+            one, other = (questions[name, role.id, index] for name in (first, second))
+            if one is None or other is None:
+                return Preference(None, failure="a question is missing")
+            asked = ("comparison", judge.name, judge.version, COMPARISON_SYSTEM, role.model_dump(mode="json"), one, other)
+            if stored := self._store.get(*asked):
+                return Preference(**stored)
+            found = await comparer.compare(role, one, other)
+            if found.preferred:
+                self._store.put(*asked, value=asdict(found))
+            return found
+
+        found = self._gathered(judge, [preference(*place) for place in places], judge.name, "comparing")
+        return [
+            ComparisonRecord(
+                role_id=role.id, sample=index, first=first, second=second,
+                **asdict(Preference(None, failure=NOT_JUDGED + str(each)) if isinstance(each, RecruiterError) else each),
+            )
+            for (role, index, first, second), each in zip(places, found, strict=True)
+        ]  # fmt: skip
+
+    def _scored(
+        self, judge: Judge, samples: Sequence[SampleRecord], who: str, what: str
+    ) -> Iterator[tuple[SampleRecord, Judgement]]:
+        """A judgement for every sample that has a question."""
+        by_role: dict[str, list[SampleRecord]] = {}
+        for sample in samples:
+            if sample.question is not None:
+                by_role.setdefault(sample.role_id, []).append(sample)
+        asked = [
+            judge.score(self._roles[role], [str(sample.question) for sample in rows]) for role, rows in by_role.items()
+        ]
+        for rows, found in zip(by_role.values(), self._gathered(judge, asked, who, what), strict=True):
+            if isinstance(found, RecruiterError):
+                found = [Judgement.unscored(NOT_JUDGED + str(found))] * len(rows)
+            yield from zip(rows, found, strict=True)
+
+    def _gathered(
+        self, judge: Judge, work: Sequence[Coroutine[Any, Any, T]], who: str, what: str
+    ) -> list[T | RecruiterError]:
+        """What all coroutines return, in order, or the error that a judge that can do no more raised."""
+        done = 0
+
+        async def one(coroutine: Coroutine[Any, Any, T]) -> T | RecruiterError:
+            nonlocal done
+            try:
+                return await coroutine
+            except RecruiterError as error:
+                self._note(f"{judge.name}: {error}")
+                return error
+            finally:
+                done += 1
+                self._progress(who, what, done / len(work))
+
+        async def everything() -> list[T | RecruiterError]:
+            try:
+                return await asyncio.gather(*map(one, work))
+            finally:
+                if isinstance(judge, PaidJudge):
+                    await judge.close()
+
+        return asyncio.run(everything())
+
+    def _note(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def _results(
+        self,
+        samples: list[SampleRecord],
+        twice: dict[str, Consistency],
+        compared: dict[str, list[ComparisonRecord]],
+        left_out: dict[str, str],
+        start: float,
+    ) -> Results:
+        names = [contestant.name for contestant in self.contestants]
+        judges = {
+            judge.name: JudgeRecord(version=judge.version, flags=judge_flags(judge, self.contestants))
+            for judge in self.judges
+        }
+        flags = contestant_flags(self.contestants, self.roles, self.sampling)
+        flags += [f"Judge {judge}: {flag}." for judge, record in judges.items() for flag in record.flags]
+        flags += [f"{name} was left out: {reason}" for name, reason in left_out.items()]
+        return Results(
+            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(time.perf_counter() - start, 1),
+            spent={judge.name: asdict(judge.usage.total) for judge in self.judges if isinstance(judge, PaidJudge)},
+            versions=versions(),
+            plan=self.plan,
+            flags=flags,
+            left_out=left_out,
+            roles=self.roles,
+            prompts={role.id: [{**message} for message in generator_messages(role)] for role in self.roles},
+            judge_system=JUDGE_SYSTEM,
+            models={contestant.name: contestant.record(self.sampling) for contestant in self.contestants},
+            judges=judges,
+            samples=samples,
+            figures={judge: judge_figures(judge, names, self.roles, samples, self.plan.trim) for judge in judges},
+            texts=self._texts(samples),
+            consistency=twice,
+            agreement=agreements(list(judges), samples),
+            pairwise={judge: pairwise_figures(names, comparisons) for judge, comparisons in compared.items()},
+        )
+
+    def _texts(self, samples: Sequence[SampleRecord]) -> dict[str, TextFigures]:
+        """Figures of all texts. A model that was not trained here is compared with the first training there is."""
+        runs = {c.name: (shown(c.run), rollouts) for c in self.contestants if c.run and (rollouts := training_rollouts(c))}
+        run_of_others = next(iter(runs.values()), (None, None))
+        figures = {}
+        for contestant in self.contestants:
+            folder, rollouts = runs.get(contestant.name, run_of_others)
+            mine = [sample for sample in samples if sample.model == contestant.name]
+            figures[contestant.name] = text_figures(mine, self._roles, rollouts, folder)
+        return figures
+
+
+def _sample(model: str, slot: tuple[str, int], written: Written | None, reason: str) -> SampleRecord:
+    role_id, index = slot
+    place: dict[str, Any] = {"model": model, "role_id": role_id, "sample": index}
+    if written is None or written.error is not None:
+        failure = reason if written is None else written.error
+        return SampleRecord(
+            **place, question=None, failure=failure, tokens=None, finished=None, seconds=None, cost_usd=None
+        )
+    return SampleRecord(
+        **place, question=written.text, failure=None, tokens=written.tokens, finished=written.finished,
+        seconds=written.seconds, cost_usd=written.cost_usd,
+    )  # fmt: skip
+
+
+def _record(judgement: Judgement) -> JudgementRecord:
+    scores = judgement.scores
+    return JudgementRecord(
+        scores={**asdict(scores), "composite": scores.composite} if scores else None,
+        reasoning=judgement.reasoning,
+        unscored_reason=judgement.unscored_reason,
+    )
