@@ -8,11 +8,11 @@ function judgesSection() {
       data.judges[judge].flags.join("; ") || NONE,
       twice ? [`${percent(twice.within_half)} within half a point`, el("small", {}, `of ${counted(twice.questions, "question")}, mean difference ${number(twice.mean_absolute_difference, 2)}`)] : NONE,
       twice ? number(twice.spearman, 2) : NONE,
-      usageText(data.judges[judge].usage),
+      spentText(data.spent[judge]),
     ];
   });
   return section("judges", "The judges",
-    table("Judges", ["judge", "to bear in mind", "asked twice", "rank correlation", "used"], rows),
+    table("Judges", ["judge", "to bear in mind", "asked twice", "rank correlation", "took"], rows),
     data.agreement.length > 0 && table("Agreement of judges on the same questions",
       ["judges", "questions", "rank correlation", "mean difference", "same preference"],
       data.agreement.map((found) => [
@@ -26,9 +26,10 @@ function judgesSection() {
   );
 }
 
-function usageText(usage) {
-  const parts = Object.entries(usage).filter(([, value]) => isNumber(value) || typeof value === "string");
-  return parts.length ? parts.map(([name, value]) => `${name.replaceAll("_", " ")} ${isNumber(value) ? value.toLocaleString("en") : value}`).join(", ") : NONE;
+// Calls, tokens and cost, as stored.
+function spentText(spent) {
+  const parts = Object.entries(spent ?? {}).filter(([, value]) => isNumber(value) || typeof value === "string");
+  return parts.map(([name, value]) => `${name.replaceAll("_", " ")} ${isNumber(value) ? value.toLocaleString("en") : value}`).join(", ") || NONE;
 }
 
 function methodSection() {
@@ -43,6 +44,7 @@ function methodSection() {
         ["Sampled with", settings(record.sampling)],
         ["Differs from the plan", record.notes.join("; ")],
         ["Trained", record.training && trainingText(record.training)],
+        ["Took", data.spent[model] && spentText(data.spent[model])],
         ["Fingerprint", record.fingerprint],
       ]),
     );

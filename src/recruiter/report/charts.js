@@ -1,7 +1,7 @@
 // Charts as inline SVG. Every chart stands beside a table or list with the same figures.
 
-const WIDTH = 640;
-const MARGIN = 130;
+const WIDTH = 480;
+const MARGIN = 120;
 
 function chart(height, label, ...content) {
   return el("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": label, class: "chart" }, ...content);
@@ -11,7 +11,7 @@ function figure(caption, ...content) {
   return el("figure", {}, el("figcaption", {}, caption), ...content);
 }
 
-const shorten = (text, length = 18) => (text.length > length ? "…" + text.slice(1 - length) : text);
+const shorten = (text, length = 14) => (text.length > length ? "…" + text.slice(1 - length) : text);
 
 function scale(low, high) {
   return (value) => MARGIN + ((Math.min(Math.max(value, low), high) - low) / (high - low)) * (WIDTH - MARGIN - 50);
@@ -40,7 +40,7 @@ function intervals(label, rows, low, high, ticks, format = number) {
     return [text, el("g", { class: modelClass(model) }, bar, el("circle", { cx: place(found.mean), cy: y, r: 5 })), value];
   });
   const spoken = rows.map((row) => `${row.label} ${row.estimate ? format(row.estimate.mean) : "not scored"}`).join(", ");
-  return chart(bottom + 20, `${label}: ${spoken}`, axis(place, ticks, 2, bottom), ...marks);
+  return chart(bottom + 20, `${label}: ${spoken}`, axis(place, ticks, 2, bottom, format === percent ? percent : String), ...marks);
 }
 
 const TENS = [0, 2, 4, 6, 8, 10];

@@ -34,14 +34,14 @@ function filterForm(changed) {
     el("label", {}, "Show", select("state", states)),
     el("label", {}, "Score from", bound("low", 0)),
     el("label", {}, "to", bound("high", 10)),
-    models.length > 1 && el("label", {}, "Score, show and order look at", select("about", [["", "any shown model"], ...same(models)])),
+    models.length > 1 && el("label", {}, "Applied to", select("about", [["", "any shown model"], ...same(models)])),
     el("label", {}, "Order", select("order", orders)),
+    el("button", { type: "reset" }, "Clear"),
     el("fieldset", {},
-      el("legend", {}, "Show"),
+      el("legend", {}, "In view"),
       models.length > 1 && models.map((model) => el("label", { class: "check" }, el("input", { type: "checkbox", name: "model", value: model, checked: true }), modelName(model))),
       el("label", { class: "check" }, el("input", { type: "checkbox", name: "reasons", checked: true }), "the judge's reasons"),
     ),
-    el("button", { type: "reset" }, "Clear"),
   );
   const read = () => {
     const values = new FormData(form);
