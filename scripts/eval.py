@@ -91,9 +91,11 @@ def parse_options() -> argparse.Namespace:
         "(default xai, as in training)")  # fmt: skip
     add("--base-url", metavar="URL", help="address of the judges' server instead of their provider's")
     add("--roles", type=Path, metavar="FILE", help="roles as JSON instead of the held-out split")
-    add("--samples", type=int, default=1, metavar="N", help="questions a role (default 1)")
+    add("--samples", type=int, default=2, metavar="N", help="questions a role (default 2)")
     add("--seed", type=int, default=0, metavar="N")
-    add("--twice", type=int, default=20, metavar="N", help="questions that each judge is asked about twice (default 20)")
+    add(
+        "--twice", type=int, default=20, metavar="N", help="questions that each judge is asked about twice (default 20)"
+    )
     add("--pairwise", action="store_true", help="have the judges compare every two models' questions, in both orders")
     add("--trim", type=float, metavar="SHARE", help="also give figures without this share of the lowest and of the "
         "highest roles")  # fmt: skip
@@ -154,9 +156,11 @@ def print_results(console: Console, results: Results, show: int) -> None:
     for each in tables(results):
         if each.is_long:
             continue
-        table = Table(title=each.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table = Table(
+            title=each.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        )
         for index, column in enumerate(each.columns):
-            table.add_column(column, justify="right" if index else "left")
+            table.add_column(column, justify="right" if index else "left", no_wrap=index > 0)
         for row in each.rows:
             table.add_row(*row)
         console.print(table)

@@ -95,7 +95,11 @@ class Evaluation:
             [role.model_dump(mode="json") for role in self.roles],
         )  # fmt: skip
         slots = [(role.id, index) for role in self.roles for index in range(plan.samples)]
-        known = {slot: Written(**value) for slot in slots if (value := self._store.get("question", made_by, *slot))}
+        known = {}
+        for slot in slots:
+            if stored := self._store.get("question", made_by, *slot):
+                _add(writer.notes, stored.pop("notes"))
+                known[slot] = Written(**stored)
         reason = "it was not written"
         try:
             if len(known) < len(slots):
@@ -106,10 +110,11 @@ class Evaluation:
                     slot = (written.role_id, written.sample)
                     known[slot] = written
                     if written.error is None:
-                        self._store.put("question", made_by, *slot, value=asdict(written))
+                        value = {**asdict(written), "notes": writer.notes}
+                        self._store.put("question", made_by, *slot, value=value)
         except RecruiterError as error:
             reason = str(error)
-            self._note(f"{contestant.name}: {reason}")
+            _add(self.problems, [f"{contestant.name}: {reason}"])
         self._progress(contestant.name, "writing", 1.0)
         return [_sample(contestant.name, slot, known.get(slot), reason) for slot in slots]
 
@@ -146,7 +151,15 @@ class Evaluation:
             one, other = (questions[name, role.id, index] for name in (first, second))
             if one is None or other is None:
                 return Preference(None, failure="a question is missing")
-            asked = ("comparison", judge.name, judge.version, COMPARISON_SYSTEM, role.model_dump(mode="json"), one, other)
+            asked = (
+                "comparison",
+                judge.name,
+                judge.version,
+                COMPARISON_SYSTEM,
+                role.model_dump(mode="json"),
+                one,
+                other,
+            )
             if stored := self._store.get(*asked):
                 return Preference(**stored)
             found = await comparer.compare(role, one, other)
@@ -190,7 +203,7 @@ class Evaluation:
             try:
                 return await coroutine
             except RecruiterError as error:
-                self._note(f"{judge.name}: {error}")
+                _add(self.problems, [f"{judge.name}: {error}"])
                 return error
             finally:
                 done += 1
@@ -204,10 +217,6 @@ class Evaluation:
                     await judge.close()
 
         return asyncio.run(everything())
-
-    def _note(self, problem: str) -> None:
-        if problem not in self.problems:
-            self.problems.append(problem)
 
     def _results(
         self,
@@ -248,7 +257,9 @@ class Evaluation:
 
     def _texts(self, samples: Sequence[SampleRecord]) -> dict[str, TextFigures]:
         """Figures of all texts. A model that was not trained here is compared with the first training there is."""
-        runs = {c.name: (shown(c.run), rollouts) for c in self.contestants if c.run and (rollouts := training_rollouts(c))}
+        runs = {
+            c.name: (shown(c.run), rollouts) for c in self.contestants if c.run and (rollouts := training_rollouts(c))
+        }
         run_of_others = next(iter(runs.values()), (None, None))
         figures = {}
         for contestant in self.contestants:
@@ -256,6 +267,11 @@ class Evaluation:
             mine = [sample for sample in samples if sample.model == contestant.name]
             figures[contestant.name] = text_figures(mine, self._roles, rollouts, folder)
         return figures
+
+
+def _add(known: list[str], new: Sequence[str]) -> None:
+    """Add what is not there yet."""
+    known += [text for text in new if text not in known]
 
 
 def _sample(model: str, slot: tuple[str, int], written: Written | None, reason: str) -> SampleRecord:

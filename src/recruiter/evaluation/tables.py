@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from recruiter.evaluation.results import Difference, Estimate, Results
 from recruiter.roles import LEVELS
@@ -28,8 +29,8 @@ def tables(results: Results) -> Iterator[Table]:
         yield _scores(results, judge)
         if len(results.models) > 1:
             yield _differences(results, judge)
-            yield _by_level(results, judge)
-            yield _by_focus(results, judge)
+            yield _by_group(results, judge, "level")
+            yield _by_group(results, judge, "focus")
         if results.plan.trim:
             yield _trimmed(results, judge)
         if judge in results.pairwise:
@@ -98,25 +99,16 @@ def _differences(results: Results, judge: str) -> Table:
     return Table(f"Difference to {results.plan.baseline} by {judge}", columns, rows)
 
 
-def _by_level(results: Results, judge: str) -> Table:
-    rows = [
-        [model, *(_interval(difference.by_level.get(level), "+") if difference else NOTHING for level in levels)]
-        for levels in [[level for level in LEVELS if any(role.level == level for role in results.roles)]]
+def _by_group(results: Results, judge: str, noun: Literal["level", "focus"]) -> Table:
+    found = {
+        model: (difference.by_level if noun == "level" else difference.by_focus) if difference else {}
         for model, difference in _each_difference(results, judge)
-    ]
-    levels = [level for level in LEVELS if any(role.level == level for role in results.roles)]
-    return Table(f"Difference to {results.plan.baseline} by {judge} and level", ["model", *levels], rows)
-
-
-def _by_focus(results: Results, judge: str) -> Table:
-    found = dict(_each_difference(results, judge))
-    every = sorted({role.focus for role in results.roles})
-    rows = [
-        [focus, *(_interval(difference.by_focus.get(focus), "+") if difference else NOTHING for difference in found.values())]
-        for focus in every
-    ]
-    title = f"Difference to {results.plan.baseline} by {judge} and focus"
-    return Table(title, ["focus", *found], rows, is_long=True)
+    }
+    order: Sequence[str] = LEVELS if noun == "level" else sorted({role.focus for role in results.roles})
+    groups = [group for group in order if any(getattr(role, noun) == group for role in results.roles)]
+    rows = [[group, *(_interval(estimates.get(group), "+") for estimates in found.values())] for group in groups]
+    title = f"Difference to {results.plan.baseline} by {judge} and {noun}"
+    return Table(title, [noun, *found], rows, is_long=noun == "focus")
 
 
 def _trimmed(results: Results, judge: str) -> Table:
@@ -134,7 +126,7 @@ def _strengths(results: Results, judge: str) -> Table:
     rows = [
         [
             model,
-            _interval(strength.log_strength, "+"),
+            _interval(strength.log_strength, "+") if model != results.plan.baseline else "0",
             _share(strength.beats_baseline, with_interval=True),
             f"{strength.wins}/{strength.ties}/{strength.losses}",
         ]
@@ -216,8 +208,9 @@ def _interval(estimate: Estimate | None, sign: str = "") -> str:
     if estimate is None:
         return NOTHING
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.mean:{sign}.1f}"
-    return f"{estimate.mean:{sign}.2f} ({estimate.low:{sign}.1f} to {estimate.high:{sign}.1f})"
+        return f"{estimate.mean:{sign}.1f}, {_count(estimate.roles, 'role')}"
+    until = " to " if sign else "–"
+    return f"{estimate.mean:{sign}.2f} ({estimate.low:{sign}.1f}{until}{estimate.high:{sign}.1f})"
 
 
 def _mean(estimate: Estimate | None, digits: int = 2) -> str:

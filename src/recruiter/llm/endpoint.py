@@ -14,7 +14,7 @@ from recruiter.llm.failure import CallFailed
 from recruiter.llm.limiter import Limiter
 from recruiter.llm.providers import find_key, find_provider
 from recruiter.llm.retry import RetryPolicy
-from recruiter.llm.usage import Price, Usage
+from recruiter.llm.usage import Budget, Price, Usage
 from recruiter.prompts import Message
 
 LETTERS_A_TOKEN = 4.0
@@ -45,21 +45,45 @@ class Endpoint:
         self.address = settings.base_url or self._provider.base_url or ""
         price = settings.prices.get(self.model)
         self.usage = Usage(Price(**price) if price else None, noun)
-        if settings.budget_usd is not None and price is None:
-            raise ConfigError(
-                f"{settings.option('budget_usd')}={settings.budget_usd:g} needs the price of {self.model}: write "
-                f"'{settings.option('prices')}={{{self.model}: {{input: <USD per million tokens>, output: <USD>}}}}'."
-            )
+        self.share_budget(Budget(settings.budget_usd, settings.option("budget_usd")))
         chosen = self._provider.temperature if settings.temperature is None else settings.temperature
         self.sampling = Sampling(settings.max_tokens, chosen, reasoning_effort=settings.reasoning_effort)
         self._retries = RetryPolicy(settings.max_attempts, settings.attempt_timeout, settings.total_timeout)
         self._ended: ApiError | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    def use_model(self, model: str) -> None:
+        """From now on, ask this model of the same server."""
+        self.model, self.name = model, f"{self._settings.provider}/{model}"
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """Settings of sampling that the provider has no name for."""
+        return self._provider.lacks
+
+    @property
+    def is_service(self) -> bool:
+        """Whether its models are what their names say for everybody, unlike those of a server of one's own."""
+        return self._provider.base_url is not None
+
     @property
     def has_schema(self) -> bool:
         """Whether replies can be held to a JSON schema."""
         return self._provider.has_schema
+
+    def share_budget(self, budget: Budget) -> None:
+        """Spend from `budget`, which others may spend from too.
+
+        Raises:
+            ConfigError: it has a limit, and the price of the model is not known.
+        """
+        if budget.limit_usd is not None and self.usage.price is None:
+            raise ConfigError(
+                f"{budget.option}={budget.limit_usd:g} needs the price of {self.model}: write "
+                f"'{self._settings.option('prices')}={{{self.model}: {{input: <USD per million tokens>, output: <USD>}}}}'."
+            )
+        self._budget = budget
+        budget.usages.append(self.usage)
 
     async def complete(
         self, messages: Sequence[Message], sampling: Sampling | None = None, schema: dict[str, Any] | None = None
@@ -88,6 +112,18 @@ class Endpoint:
             self._ended = self._ended or ApiError(self._explain(failure))
             raise self._ended from None
 
+    async def models(self) -> list[str]:
+        """The models that the server has; waits for one that is starting.
+
+        Raises:
+            ApiError: it does not answer, or does not say.
+        """
+        client, limiter = self._open()
+        try:
+            return await self._retries.run(client.models, limiter, lambda failure: self.usage.failed(failure.kind))
+        except CallFailed as failure:
+            raise ApiError(f"{self.address} does not say which models it has: {failure}.") from None
+
     async def close(self) -> None:
         """Close the connections of the present event loop."""
         if self._loop is asyncio.get_running_loop():
@@ -107,15 +143,15 @@ class Endpoint:
         """Refuse a call that could take the run above its budget, those under way (this one among them) included."""
         if self._ended is not None:
             raise self._ended
-        budget, spent, price = self._settings.budget_usd, self.usage.total.cost_usd, self.usage.price
-        if budget is None or price is None:
+        limit, spent, price = self._budget.limit_usd, self._budget.spent_usd, self.usage.price
+        if limit is None or price is None:
             return
         letters = sum(len(message["content"]) for message in messages)
         by_length = price.cost(Tokens(int(letters / LETTERS_A_TOKEN), 0, REPLY_TOKENS))
-        if spent + running * max(self.usage.dearest, by_length) > budget:
+        if spent + running * max(self.usage.dearest, by_length) > limit:
             self._ended = BudgetError(
-                f"{self.name} has cost ${spent:.4f}, and more would exceed {self._settings.option('budget_usd')}={budget:g}: "
-                f"raise it and run the same command again; what arrived is in the cache and costs nothing again."
+                f"Calls have cost ${spent:.4f}, and more would exceed {self._budget.option}={limit:g}: raise it and run "
+                f"the same command again; what arrived is in the cache and costs nothing again."
             )
             raise self._ended
 
