@@ -28,6 +28,7 @@ from recruiter.config import REPOSITORY
 from recruiter.dataset import read_raw
 from recruiter.errors import ConfigError
 from recruiter.evaluation.contestants import OWN_SERVER, Setup, common_sampling, find_contestants
+from recruiter.evaluation.inspect_log import require_inspect, write_inspect_logs
 from recruiter.evaluation.results import Plan, Results
 from recruiter.evaluation.runner import Evaluation
 from recruiter.evaluation.spending import endpoints, limit_spending
@@ -35,6 +36,7 @@ from recruiter.evaluation.store import RecordStore
 from recruiter.evaluation.tables import markdown, tables
 from recruiter.judges import Judge, make_judge, named_judge
 from recruiter.prompts import PROMPT_HASH
+from recruiter.report import write_report
 from recruiter.roles import load_roles
 from recruiter.rubric import RUBRIC_HASH
 
@@ -44,6 +46,8 @@ HELD_OUT = REPOSITORY / "data/raw/test.parquet"
 @command
 def main() -> None:
     options = parse_options()
+    if options.inspect_log:
+        require_inspect()
     roles = load_roles(options.roles) if options.roles else read_raw(HELD_OUT)
     contestants, left_out = find_contestants(
         options.model, options.checkpoint, options.base_url, options.skip_missing_keys
@@ -72,14 +76,23 @@ def main() -> None:
             console.print(line, highlight=False, soft_wrap=True)
         results = evaluation.run()
     results.save(options.output)
-    options.output.with_suffix(".md").write_text(markdown(results), encoding="utf-8")
+    tables_file, report = options.output.with_suffix(".md"), options.output.with_suffix(".html")
+    tables_file.write_text(markdown(results), encoding="utf-8")
+    write_report(options.output, report)
+    if options.inspect_log:
+        write_inspect_logs(results, options.inspect_log)
     print_results(console, results, options.show)
     for endpoint in endpoints(contestants, judges):
         console.print(f"{endpoint.name}: {endpoint.usage.summary()}", highlight=False, soft_wrap=True)
     console.print(
-        f"\nWrote {shown(options.output)} (everything), {shown(options.output.with_suffix('.md'))} (tables)",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+        f"\nWrote {shown(report)} (to read and filter), {shown(tables_file)} (tables), {shown(options.output)} (everything)",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if options.inspect_log:
+        console.print(
+            f"Inspect logs: inspect view --log-dir {shown(options.inspect_log)}", highlight=False, soft_wrap=True
+        )
     console.print("Next: python scripts/analyze_results.py draws the plots")
     for problem in evaluation.problems:
         print(problem, file=sys.stderr)
@@ -109,6 +122,7 @@ def parse_options() -> argparse.Namespace:
     add("--price", nargs=3, action="append", default=[], metavar=("MODEL", "INPUT", "OUTPUT"), help="USD per million "
         "tokens of a model whose price is not known")  # fmt: skip
     add("--skip-missing-keys", action="store_true", help="leave out models whose key is missing")
+    add("--inspect-log", type=Path, metavar="FOLDER", help="also write logs for the viewer of Inspect AI, one a model")
     add("--show", type=int, default=0, metavar="N", help="print the questions for N roles side by side")
     add("--output", type=Path, default=REPOSITORY / "results/eval_results.json", metavar="FILE")
     options = parser.parse_args()
