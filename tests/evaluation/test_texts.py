@@ -3,7 +3,7 @@ import json
 import pytest
 
 from recruiter.evaluation.texts import Questions, distinct, read_rollouts, text_figures
-from recruiter.reward import overlaps_across_roles
+from recruiter.reward import OverlapWindow
 from tests.evaluation.conftest import sample
 
 
@@ -42,8 +42,13 @@ def test_overlap_is_that_of_training(role):
         "How do you keep a queue short?",
     ]
     index = Questions.of(zip(roles, texts, strict=True))
-    mine = [index.overlap(each, text) for each, text in zip(roles, texts, strict=True)]
-    assert mine == overlaps_across_roles(roles, texts)
+    window = OverlapWindow(len(texts))
+    for each, text in zip(roles, texts, strict=True):
+        window.remember(each, [text])
+    found = [index.overlap(each, text) for each, text in zip(roles, texts, strict=True)]
+    assert found == [window.overlap(each, text) for each, text in zip(roles, texts, strict=True)]
+    assert found[0] == 1.0
+    assert found[2] == 0.0
 
 
 def test_the_same_question_for_several_roles_is_counted_whatever_its_case_and_spaces(role):
