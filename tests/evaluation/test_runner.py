@@ -248,5 +248,6 @@ def test_killed_at_any_moment_and_run_again_it_gives_the_same_results(tmp_path, 
     results = [load_results(tmp_path / name / "results.json") for name in ("whole", "killed")]
     assert without_times(results[0]) == without_times(results[1])
     assert results[0].figures["openai_compatible/fake"]["other"].unscored > 0
-    again = len(server.requests) - calls
-    assert again <= calls + 2 * 2 + 2 * results[0].figures["openai_compatible/fake"]["one"].unscored * 10
+    refused = sum(request.fault == "refusal" for request in server.requests[:calls])
+    under_way = 2  # calls at a time, which a kill loses
+    assert len(server.requests) - calls <= calls + 2 * (refused + under_way)
