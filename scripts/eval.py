@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich import box
@@ -52,7 +52,7 @@ def main() -> None:
     contestants, left_out = find_contestants(
         options.model, options.checkpoint, options.base_url, options.skip_missing_keys
     )
-    judges = find_judges(options.judge, options.base_url)
+    judges = find_judges(options.judge, options.base_url, options.cache)
     prices = {model: (float(input_), float(output)) for model, input_, output in options.price}
     limit_spending(contestants, judges, options.budget_usd, prices)
     plan = Plan(
@@ -109,6 +109,7 @@ def parse_options() -> argparse.Namespace:
     add("--judge", nargs="+", metavar="NAME", help="rubric, a provider, or provider/model; several to compare them "
         "(default xai, as in training)")  # fmt: skip
     add("--base-url", metavar="URL", help="address of the models and judges named openai_compatible/…")
+    add("--cache", metavar="FILE", help="cache of judgements (default data/judge_cache.sqlite)")
     add("--roles", type=Path, metavar="FILE", help="roles as JSON instead of the held-out split")
     add("--samples", type=int, default=2, metavar="N", help="questions a role (default 2)")
     add("--seed", type=int, default=0, metavar="N")
@@ -138,7 +139,7 @@ def parse_options() -> argparse.Namespace:
     return options
 
 
-def find_judges(names: list[str] | None, base_url: str | None) -> list[Judge]:
+def find_judges(names: list[str] | None, base_url: str | None, cache: str | None) -> list[Judge]:
     """The judges that are named; Grok if none is.
 
     Raises:
@@ -150,7 +151,8 @@ def find_judges(names: list[str] | None, base_url: str | None) -> list[Judge]:
             "for example --judge rubric (offline) or --judge anthropic."
         )
     named = [(name, base_url if name.partition("/")[0] == OWN_SERVER else None) for name in names or ["xai"]]
-    judges = [make_judge(named_judge(*each)) for each in named]
+    settings = [named_judge(*each) for each in named]
+    judges = [make_judge(replace(each, cache_path=cache) if cache else each) for each in settings]
     found = [judge.name for judge in judges]
     if twice := next((name for name in found if found.count(name) > 1), None):
         raise ConfigError(f"--judge names {twice} twice.")
@@ -159,15 +161,19 @@ def find_judges(names: list[str] | None, base_url: str | None) -> list[Judge]:
 
 @contextmanager
 def shown_progress(console: Console) -> Iterator:
-    """A bar for everything that somebody is at work on."""
+    """A bar for everything that somebody is at work on; where there is no terminal, a line when it is done."""
     columns = TextColumn("{task.description}"), BarColumn(bar_width=24), TaskProgressColumn(), TimeElapsedColumn()
-    bars = Progress(*columns, console=console)
-    tasks: dict[tuple[str, str], TaskID] = {}
+    bars = Progress(*columns, console=console, disable=not console.is_terminal)
+    tasks: dict[str, TaskID] = {}
 
     def progress(who: str, what: str, share: float) -> None:
-        if (who, what) not in tasks:
-            tasks[who, what] = bars.add_task(f"{who}: {what}", total=1.0)
-        bars.update(tasks[who, what], completed=share)
+        name = f"{who}: {what}"
+        if name not in tasks:
+            tasks[name] = bars.add_task(name, total=1.0)
+        was_done = bars.tasks[tasks[name]].finished
+        bars.update(tasks[name], completed=share)
+        if bars.disable and share >= 1.0 and not was_done:
+            console.print(f"{name}: done", highlight=False)
 
     with bars:
         yield progress
@@ -183,7 +189,7 @@ def print_results(console: Console, results: Results, show: int) -> None:
             title=each.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
         )
         for index, column in enumerate(each.columns):
-            table.add_column(column, justify="right" if index else "left", no_wrap=index > 0)
+            table.add_column(column, justify="right" if index else "left", no_wrap=index > 0, overflow="fold")
         for row in each.rows:
             table.add_row(*row)
         console.print(table)

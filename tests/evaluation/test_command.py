@@ -31,7 +31,8 @@ def run(server, tmp_path_factory):
     def start(*arguments, output="results/eval_results.json"):
         command = [
             sys.executable, str(REPOSITORY / "scripts/eval.py"), "--roles", str(folder / "roles.json"),
-            "--base-url", server.openai_url, "--output", str(folder / output), *arguments,
+            "--base-url", server.openai_url, "--output", str(folder / output),
+            "--cache", str(folder / "cache.sqlite"), *arguments,
         ]  # fmt: skip
         environment = {**os.environ, "COLUMNS": "80", "XAI_API_KEY": "", "OPENAI_COMPATIBLE_API_KEY": ""}
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120), folder
@@ -88,7 +89,9 @@ def test_a_budget_that_is_spent_leaves_results_and_exit_status_2(run):
 def test_a_judge_that_does_not_answer_ends_it_before_anything_is_written(run, server):
     server.faults = Faults(("wrong_key",), share=1.0, times=None)
     asked = len(server.requests)
-    done, folder = run("--model", MODEL, "--judge", "openai_compatible/locked", "--seed", "7", output="locked/eval.json")
+    done, folder = run(
+        "--model", MODEL, "--judge", "openai_compatible/locked", "--seed", "7", output="locked/eval.json"
+    )
     server.faults = Faults()
     assert (done.returncode, len(done.stderr.strip().splitlines())) == (1, 1)
     assert "refused the key" in done.stderr

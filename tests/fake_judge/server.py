@@ -168,7 +168,6 @@ class FakeJudge:
             self.starting -= 1
             return self.starting < 0
 
-
     def preference(self, role: Role, first: str, second: str) -> str:
         """What the model writes when it is asked to compare."""
         one, other = (self._judge.judge(role, question).scores for question in (first, second))

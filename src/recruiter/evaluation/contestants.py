@@ -41,7 +41,7 @@ class Contestant:
             return None
         exported = REPOSITORY / self.writer.path / "export.json"
         if self.writer.adapter is None and exported.is_file():
-            return REPOSITORY / json.loads(exported.read_text(encoding="utf-8"))["checkpoint"]
+            return REPOSITORY / str(json.loads(exported.read_text(encoding="utf-8"))["checkpoint"])
         return self.writer.adapter
 
     @cached_property
