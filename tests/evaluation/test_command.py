@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -23,18 +25,21 @@ def server():
 
 @pytest.fixture(scope="module")
 def run(server, tmp_path_factory):
-    """Run the command on five roles; returns the finished process and the folder of its results."""
+    """Run the command on five roles; returns the finished process and the folder of its results, or the process."""
     folder = tmp_path_factory.mktemp("evaluation")
     records = json.loads((REPOSITORY / "data/backend_roles.json").read_text(encoding="utf-8"))[:5]
     (folder / "roles.json").write_text(json.dumps(records))
 
-    def start(*arguments, output="results/eval_results.json"):
+    def start(*arguments, output="results/eval_results.json", wait=True):
         command = [
             sys.executable, str(REPOSITORY / "scripts/eval.py"), "--roles", str(folder / "roles.json"),
             "--base-url", server.openai_url, "--output", str(folder / output),
             "--cache", str(folder / "cache.sqlite"), *arguments,
         ]  # fmt: skip
         environment = {**os.environ, "COLUMNS": "80", "XAI_API_KEY": "", "OPENAI_COMPATIBLE_API_KEY": ""}
+        if not wait:
+            pipe = subprocess.PIPE
+            return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120), folder
 
     return start
@@ -97,3 +102,22 @@ def test_a_judge_that_does_not_answer_ends_it_before_anything_is_written(run, se
     assert "refused the key" in done.stderr
     assert len(server.requests) == asked + 1
     assert not (folder / "locked/eval.json").exists()
+
+
+@pytest.mark.parametrize("stage", ["writing", "judging"])
+def test_ctrl_c_ends_it_without_a_stack_trace_and_it_goes_on_afterwards(run, server, stage):
+    arguments = ["--model", MODEL, "--judge", f"openai_compatible/{stage}", "--samples", "4"]
+    server.latency, before = 0.5, len(server.requests)
+    wanted = 10 if stage == "writing" else 25  # requests: 1 look at the judge, 20 questions, 20 judgements
+    process = run(*arguments, output=f"stopped-{stage}/eval.json", wait=False)
+    deadline = time.monotonic() + 60
+    while len(server.requests) < before + wanted and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    server.latency = 0.0
+    assert process.returncode == 130, said
+    assert said.strip() == "Stopped; what was finished is stored."
+    done, folder = run(*arguments, output=f"stopped-{stage}/eval.json")
+    assert done.returncode == 0
+    assert load_results(folder / f"stopped-{stage}/eval.json").figures[f"openai_compatible/{stage}"][MODEL].unscored == 0
