@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from recruiter.command import command, shown
@@ -53,9 +53,7 @@ def main() -> None:
     if options.best_of > 1 and not options.judge:
         messages.print("The judge is rubric, an offline check of form and fit; --judge names another.")
 
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=messages, transient=True
-    ) as bar:
+    with progress_bar(messages) as bar:
         task = bar.add_task("", total=1.0)
 
         def report(doing: str, share: float) -> None:
@@ -78,6 +76,12 @@ def main() -> None:
     }
     show(sets, options, made_with, messages)
     close(sets, options, writer, judge, messages)
+
+
+def progress_bar(messages: Console) -> Progress:
+    """What is being done, how far it is, and for how long; nothing where nobody watches."""
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal)
 
 
 def parse() -> argparse.Namespace:
@@ -187,7 +191,8 @@ def close(
     messages.print(
         f"Next: other questions with --seed {options.seed + 1}"
         + ("" if options.best_of > 1 else "; better ones with --best_of 4")
-        + "; read them before you ask them."
+        + "; read them before you ask them.",
+        soft_wrap=True,
     )
     if short := sum(bool(one.shortfall) for one in sets):
         messages.print(f"{short} of {len(sets)} roles got fewer than {options.n} questions.")

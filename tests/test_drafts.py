@@ -31,7 +31,7 @@ def test_a_pasted_advertisement_is_enough():
     role = complete({"description": AD}).role
     assert (role.title, role.level, role.description) == ("Senior Platform Engineer", "senior", AD)
     assert role.stack[:4] == ("Go", "Kafka", "PostgreSQL", "Kubernetes")
-    assert {"idempotency", "webhooks"} <= set(role.key_skills)
+    assert {"reconciliation", "webhooks"} <= set(role.key_skills)
     assert role.focus == "payments"
 
 

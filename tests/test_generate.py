@@ -80,21 +80,21 @@ def test_without_a_judge_the_order_is_that_of_writing(role):
 
 
 def test_repeated_cut_off_and_failed_ones_are_replaced_by_new_ones(role):
-    writer = Lists(QUESTIONS[0], QUESTIONS[0].upper(), "Cut off", None, QUESTIONS[1], QUESTIONS[2], "A", "B")
+    writer = Lists(QUESTIONS[0], QUESTIONS[0].upper(), None, QUESTIONS[1], QUESTIONS[2])
     (one,) = generate(writer, [role()], 3, SAMPLING, judge=LengthJudge())
     assert [q.text for q in one.questions] == sorted(QUESTIONS, key=len, reverse=True)
     assert len({seed for _, _, seed in writer.calls}) == len(writer.calls) == 2
 
 
 def test_too_few_are_said_with_the_reasons_and_other_roles_are_not_written_again(role):
-    texts = [*QUESTIONS[:2], QUESTIONS[0], QUESTIONS[0], "Cut off", QUESTIONS[0], None, QUESTIONS[0]]
+    texts = [*QUESTIONS[:2], QUESTIONS[0], "Cut off", QUESTIONS[0], None]
     writer = Lists(*texts)
     good, short = generate(writer, [role(0), role(1)], 2, SAMPLING)
     assert (len(good.questions), good.shortfall) == (2, "")
     assert short.shortfall == (
-        "1 of 2; of 6 written, 3 repeat these; 1: cut off at the length limit; 1: timeout: no answer"
+        "1 of 2; of 4 written, 1 repeating others; 1 cut off at the length limit; 1 timeout: no answer"
     )
-    assert [count for count, _, _ in writer.calls] == [2, 1, 1]
+    assert [calls[:2] for calls in writer.calls] == [(2, 2), (1, 1), (1, 1)]
 
 
 def test_questions_with_half_of_their_wording_in_common_are_the_same(role):
@@ -162,7 +162,7 @@ def test_settings_are_those_of_training(tiny_writer_folder, tmp_path):
     from recruiter.generate import sampling_of
 
     assert sampling_of(LocalWriter(str(tiny_writer_folder))) == SamplingParams(256)
-    assert sampling_of(LocalWriter("exports/starter", name="starter")) == SamplingParams(64, temperature=0.5)
+    assert sampling_of(LocalWriter("exports/starter", name="starter")) == SamplingParams(128, temperature=0.5)
     (tmp_path / "export.json").write_text("{}")
     (tmp_path / "generation_config.json").write_text('{"temperature": 0.7, "top_p": 0.9, "do_sample": true}')
     assert sampling_of(LocalWriter(str(tmp_path))) == SamplingParams(256, temperature=0.7, top_p=0.9)
@@ -175,7 +175,7 @@ def test_settings_are_those_of_training(tiny_writer_folder, tmp_path):
 def sets(role):
     texts = ("How [would] you, | do it?", QUESTIONS[1], "unscored " + QUESTIONS[2])
     good = generate(Lists(*texts), [role()], 3, SAMPLING, judge=LengthJudge())
-    return good + generate(Lists(*[QUESTIONS[0]] * 6), [role(1)], 2, SAMPLING)
+    return good + generate(Lists(*[QUESTIONS[0]] * 4), [role(1)], 2, SAMPLING)
 
 
 def test_text_fits_the_width_and_says_everything(sets):
@@ -183,7 +183,7 @@ def test_text_fits_the_width_and_says_everything(sets):
     assert max(map(len, text.splitlines())) <= 60
     joined = " ".join(text.split())
     for part in ("(junior; Python, PostgreSQL)", "1. Two workers", "8.7 of 10 (relevance 8.7", "Its length.",
-                 "How [would] you, | do it?", "No score: no answer", "Only 1 of 2; of 6 written, 5 repeat these."):  # fmt: skip
+                 "How [would] you, | do it?", "No score: no answer", "Only 1 of 2; of 4 written, 3 repeating others."):  # fmt: skip
         assert part in joined
 
 
@@ -235,7 +235,7 @@ def test_command_writes_judges_and_says_what_it_assumed_and_what_comes_next(tmp_
 def test_command_reads_pasted_text_and_files_and_writes_files(tmp_path):
     roles, output = tmp_path / "roles.csv", tmp_path / "out.md"
     roles.write_text("Title,Stack\nEngineer A,Go\nEngineer B,Java; Spring\n")
-    with FakeJudge(Faults(["refusal"], share=1.0, times=None, after=5)) as server:
+    with FakeJudge(Faults(["refusal"], share=1.0, times=None, after=3)) as server:
         model = ("--model", server.openai_url, "-n", "1")
         done = run(*model, "--description", "-", "--format", "json", stdin="Senior Engineer\nWrites Rust and SQL.\n")
         assert done.returncode == 0, done.stderr
