@@ -183,7 +183,8 @@ def test_text_fits_the_width_and_says_everything(sets):
     assert max(map(len, text.splitlines())) <= 60
     joined = " ".join(text.split())
     for part in ("(junior; Python, PostgreSQL)", "1. Two workers", "8.7 of 10 (relevance 8.7", "Its length.",
-                 "How [would] you, | do it?", "No score: no answer", "Only 1 of 2; of 4 written, 3 repeating others."):  # fmt: skip
+                 "How [would] you, | do it?", "No score: no answer",
+                 "Only 1 of 2; of 4 written, 3 repeating others."):  # fmt: skip
         assert part in joined
 
 

@@ -135,7 +135,7 @@ class LocalModel:
         self.rollout_model.eval()
         refresh_rollout_layers(self.rollout_model)
         for part in self._portions(len(prompts), group_size, sampling.max_generate_length):
-            if done.issuperset(range(part.start, part.stop)):
+            if done >= set(range(part.start, part.stop)):
                 continue
             encoded = [self.encode(messages) for messages in prompts[part]]
             first, size = part.start / len(prompts), len(encoded) / len(prompts)
