@@ -1,7 +1,8 @@
 """One measurement in a process of its own: `python -m benchmarks.case '{"side": "ours", …}'` prints a JSON line.
 
 Keys: side (ours, trl, generate, rollouts), model, roles, group, tokens, steps, dtype, device; ours: judge_seconds,
-judge_concurrency; trl: vllm, liger, gradient_checkpointing, micro_batch; memory_gb caps the GPU's memory.
+judge_concurrency; trl: vllm, liger, gradient_checkpointing, micro_batch; memory_gb caps the GPU's memory; prompt makes
+prompts of about so many tokens; threads sets torch's number of them.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
     """Run one case and return its medians."""
     if case.get("random_weights"):
         random_model(Path(case["model"]), Path(case["random_weights"]))
+    if case.get("threads"):
+        torch.set_num_threads(case["threads"])
     if case.get("memory_gb"):
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(case["memory_gb"] * 1e9 / total)
-    roles = benchmark_roles(case["roles"])
+    roles = benchmark_roles(case["roles"], case.get("prompt"), Path(case["model"]))
     shape = (case["model"], roles, case["group"], case["tokens"])
     if case["side"] == "trl":
         from benchmarks.peers.trl_step import measure_trl
