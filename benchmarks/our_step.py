@@ -38,27 +38,26 @@ def measure_ours(
     config: Config,
     roles: Sequence[Role],
     steps: int,
-    judge: FixedTimeJudge | None = None,
-    policy: LocalPolicy | None = None,
+    judge: FixedTimeJudge,
+    policy: LocalPolicy,
 ) -> dict[str, Any]:
     """Time `steps` steps over the same roles after one that warms up.
 
     Returns:
         medians of `seconds`, `seconds_sampling`, `seconds_training` and `cpu_seconds` (of all cores together), all values
-        under `samples`, `start_seconds` until the end of the first step, `tokens_sampling` and `tokens_training`
+        under `samples`, `start_seconds` of the first step, compilation included, `tokens_sampling` and `tokens_training`
         computed in a step, padding included, and `peak_memory` in GB.
     """
     began = time.perf_counter()
-    policy = policy or LocalPolicy(config)
     policy.local.stop_ids = [-1]  # every answer as long as the peer's
     computed = _TokenCount(policy)
     config.trainer.max_training_steps = steps + 1
     config.trainer.epochs = steps + 1
     with (
         tempfile.TemporaryDirectory() as folder,
-        RunLog(Path(folder), config, judge or FixedTimeJudge(), steps + 1) as log,
+        RunLog(Path(folder), config, judge, steps + 1) as log,
     ):
-        trainer = Trainer(config, policy, judge or FixedTimeJudge(), list(roles), [], log)
+        trainer = Trainer(config, policy, judge, list(roles), [], log)
         start_seconds, rows = 0.0, []
         for step in range(1, steps + 2):
             if step == 2:
