@@ -41,7 +41,7 @@ def measure(case: dict[str, Any], policies: list[Any]) -> dict[str, Any]:
     config = make_config(
         case["model"], case["roles"], case["group"], case["tokens"], case["dtype"], case.get("device", "auto")
     )
-    config.trainer.gradient_checkpointing = case.get("gradient_checkpointing", False)
+    config.trainer.gradient_checkpointing = case.get("gradient_checkpointing")
     if case["side"] == "ours":
         judge = FixedTimeJudge(case.get("judge_seconds", 0.0), case.get("judge_concurrency", 256))
         policies[:] = policies or [LocalPolicy(config)]

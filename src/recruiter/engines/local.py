@@ -21,8 +21,9 @@ from recruiter.config import Config, SamplingParams
 from recruiter.engines import Sample, TokenSums, TrainGroup, UpdateResult
 from recruiter.engines.compiling import compile_layers
 from recruiter.engines.lora import join_adapters, refresh_adapters
-from recruiter.engines.model import MEAN_PROMPT, LocalModel, group_logprobs, quiet_peft
+from recruiter.engines.model import LocalModel, group_logprobs, quiet_peft
 from recruiter.engines.plain import plain_logprobs
+from recruiter.engines.rollouts import common_prefix
 from recruiter.errors import ModelError
 from recruiter.grpo import token_losses
 from recruiter.prompts import Message
@@ -54,8 +55,10 @@ class LocalPolicy:
         with quiet_peft():
             self.model: PeftModel = get_peft_model(causal_lm, settings)  # type: ignore[assignment]
         self.model.peft_config["default"].base_model_name_or_path = trainer.policy.model.path
-        if trainer.gradient_checkpointing:
-            causal_lm.gradient_checkpointing_enable()
+        wanted = trainer.gradient_checkpointing
+        self.checkpoints_layers = self.local.needs_checkpointing if wanted is None else wanted
+        if self.checkpoints_layers:
+            causal_lm.activation_checkpointing_enable()
             causal_lm.enable_input_require_grads()
         join_adapters(causal_lm)
         if self.local.compiles:
@@ -71,12 +74,14 @@ class LocalPolicy:
         )
         self.updates = 0
 
-    def groups_per_pass(self, group_size: int) -> int:
+    def groups_per_pass(self, prompts: Sequence[list[Message]], group_size: int) -> int:
         """How many groups one `forward_backward` takes: as configured, or what is fastest here and fits."""
         trainer, length = self.config.trainer, self.config.generator.sampling_params.max_generate_length
         if trainer.micro_train_batch_size_per_gpu is not None:
             return trainer.micro_train_batch_size_per_gpu // group_size
-        return max(1, self.local.tokens_per_pass(trainer.gradient_checkpointing) // (group_size * length + MEAN_PROMPT))
+        encoded = [self.local.encode(messages) for messages in prompts]
+        own = max(map(len, encoded)) - common_prefix(encoded)
+        return max(1, self.local.tokens_per_pass(self.checkpoints_layers) // (group_size * length + own))
 
     def sample(
         self, prompts: Sequence[list[Message]], group_size: int, sampling: SamplingParams, seed: int

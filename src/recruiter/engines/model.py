@@ -39,7 +39,7 @@ COMPILED_PARAMETERS = 1e9
 ACTIVATION_SHARE = 0.5  # of what the weights leave free on a GPU, for one training pass
 TOKENS_PER_PASS = {"cpu": 1024, "cuda": 16384}
 KEPT_STATES = {"checkpointed": 4, "compiled": 24, "eager": 36}  # tensors of hidden size kept for backward, a layer
-MEAN_PROMPT = 128  # tokens of prompt that one answer has to itself, with room
+FEW_TOKENS = 4096  # a pass of fewer costs more than it computes: layers are computed again instead of kept
 MIN_WINDOW = 4096  # a narrower sliding window could cut into a prompt and its answer
 AGREEMENT = {torch.float32: 1e-4, torch.bfloat16: 0.1}  # mean difference of log-probabilities that is rounding
 LARGE_MODEL_BYTES = 3e9  # weights on disk above which a machine without a GPU is refused unless asked for
@@ -116,18 +116,23 @@ class LocalModel:
         uniforms = torch.rand(len(prompts), group_size, sampling.max_generate_length, generator=generator)
         self.rollout_model.eval()
         refresh_rollout_layers(self.rollout_model)
-        for part in self._portions(len(prompts), group_size, sampling.max_generate_length):
-            encoded = [self.encode(messages) for messages in prompts[part]]
+        encoded = [self.encode(messages) for messages in prompts]
+        for part in self._portions(encoded, group_size, sampling.max_generate_length):
             if self.shares_prompts:
                 groups = self._generate(
-                    self.rollout_model, encoded, group_size, sampling, self.stop_ids, uniforms[part]
+                    self.rollout_model, encoded[part], group_size, sampling, self.stop_ids, uniforms[part]
                 )
             else:
                 groups = generate_plain(
-                    self.rollout_model, encoded, group_size, sampling, self.stop_ids, seed + part.start
+                    self.rollout_model, encoded[part], group_size, sampling, self.stop_ids, seed + part.start
                 )
             for group in groups:
                 yield [Sample(self._text(c.token_ids), c.token_ids, c.logprobs, c.finished) for c in group]
+
+    @cached_property
+    def needs_checkpointing(self) -> bool:
+        """Whether what layers keep for the backward pass leaves room for too few tokens."""
+        return self.device.type == "cuda" and self.tokens_per_pass(gradient_checkpointing=False) < FEW_TOKENS
 
     def tokens_per_pass(self, gradient_checkpointing: bool) -> int:
         """Tokens of one training pass: enough for fast matrix products, few enough for the memory of this device."""
@@ -139,18 +144,19 @@ class LocalModel:
         memory = device_memory(self.device) - self.causal_lm.get_memory_footprint()
         return min(TOKENS_PER_PASS["cuda"], int(ACTIVATION_SHARE * memory / bytes_a_token))
 
-    def _portions(self, prompts: int, group_size: int, length: int) -> Iterator[slice]:
+    def _portions(self, prompts: Sequence[list[int]], group_size: int, length: int) -> Iterator[slice]:
         """The prompts that are decoded together: as many rows as pay, and as their keys and values leave memory for."""
         rows = ROLLOUT_ROWS[self.device.type]
         if self.device.type == "cuda":
             config = self.causal_lm.config.get_text_config()
             heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
             size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-            bytes_a_row = 2 * config.num_hidden_layers * heads * size * self.dtype.itemsize * (length + MEAN_PROMPT)
+            seen = length + max(map(len, prompts), default=0) / group_size
+            bytes_a_row = 2 * config.num_hidden_layers * heads * size * self.dtype.itemsize * seen
             memory = device_memory(self.device)
             rows = min(rows, max(int(KV_SHARE * memory / bytes_a_row), group_size))
-        portions = -(-prompts // max(1, rows // group_size))
-        ends = [prompts * i // portions for i in range(portions + 1)]
+        portions = -(-len(prompts) // max(1, rows // group_size))
+        ends = [len(prompts) * i // portions for i in range(portions + 1)]
         yield from (slice(start, end) for start, end in pairwise(ends))
 
     def _text(self, token_ids: list[int]) -> str:
