@@ -67,7 +67,7 @@ def draw(points: dict[tuple[str, int, str], dict[str, Any]], seconds: str, title
                 ticks = sorted({at for name, at, _ in points if name == axis})
                 panel.set_xticks(ticks, [str(tick) for tick in ticks])
                 panel.minorticks_off()
-                if row is panels[-1]:
+                if figure == list(figures)[-1]:
                     panel.set_xlabel(label)
                 if axis == next(iter(AXIS_NAMES)):
                     panel.set_ylabel(figure)
