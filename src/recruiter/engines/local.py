@@ -21,7 +21,7 @@ from recruiter.config import Config, SamplingParams
 from recruiter.engines import Sample, TokenSums, TrainGroup, UpdateResult
 from recruiter.engines.compiling import compile_layers
 from recruiter.engines.lora import join_adapters, refresh_adapters
-from recruiter.engines.model import LocalModel, group_logprobs, quiet_peft
+from recruiter.engines.model import LocalModel, group_logprobs, quiet_peft, set_mode
 from recruiter.engines.plain import plain_logprobs
 from recruiter.engines.rollouts import common_prefix
 from recruiter.errors import ModelError
@@ -103,7 +103,7 @@ class LocalPolicy:
         if algorithm.use_kl_loss:
             with torch.no_grad(), self.model.disable_adapter():
                 reference_T = self._token_logprobs(groups)[0]
-        self.model.train()
+        set_mode(self.local.causal_lm, training=True)
         logprobs_T, entropies_T = self._token_logprobs(groups)
         old = [group.old_logprobs for group in groups]
         old_T = logprobs_T.detach() if old[0] is None else self._flat([row for rows in old for row in rows or []])
@@ -117,23 +117,27 @@ class LocalPolicy:
         losses.loss_T.sum().backward()
         rollout_T = self._flat([sample.logprobs for group in groups for sample in group.samples])
         mismatch_T = (old_T - rollout_T).exp()
+        columns = (losses.loss_T.detach(), losses.kl_T, entropies_T, losses.clipped_T, mismatch_T)
+        loss, kl, entropy, clipped, ratio, max_ratio = torch.stack(
+            [c.sum() for c in columns] + [mismatch_T.max()]
+        ).tolist()
         return TokenSums(
             tokens=sum(group.tokens for group in groups),
-            loss=losses.loss_T.sum().item(),
-            kl=losses.kl_T.sum().item(),
-            entropy=entropies_T.sum().item(),
-            clipped=losses.clipped_T.sum().item(),
-            ratio=mismatch_T.sum().item(),
-            max_ratio=mismatch_T.max().item(),
+            loss=loss,
+            kl=kl,
+            entropy=entropy,
+            clipped=clipped,
+            ratio=ratio,
+            max_ratio=max_ratio,
             has_kl=reference_T is not None,
         )
 
     def optim_step(self, tokens: int) -> UpdateResult:
         """Divide the accumulated gradient by `tokens`, clip it, update the adapter, and clear the gradient."""
         settings = self.config.trainer.policy.optimizer_config
-        for parameter in self.parameters:
-            if parameter.grad is not None:
-                parameter.grad /= max(tokens, 1)
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        if gradients:
+            torch._foreach_div_(gradients, max(tokens, 1))
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, settings.max_grad_norm).item()
         self.updates += 1
         warmup = min(1.0, self.updates / settings.num_warmup_steps) if settings.num_warmup_steps else 1.0

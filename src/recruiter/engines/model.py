@@ -33,6 +33,7 @@ from recruiter.engines.rollouts import common_prefix, generate_groups
 from recruiter.errors import ConfigError, ModelError
 from recruiter.prompts import Message
 
+REMEMBERED_PROMPTS = 4096
 ROLLOUT_ROWS = {"cpu": 64, "cuda": 512}  # answers decoded together
 KV_SHARE = 0.15  # of a GPU's memory, for the keys and values of rollouts
 COMPILED_PARAMETERS = 1e9
@@ -63,6 +64,7 @@ class LocalModel:
         self.dtype = pick_dtype(dtype, self.device)
         self.tokenizer, self.causal_lm = load_model(path, self.dtype, self.device)
         self.stop_ids = stop_token_ids(self.causal_lm, self.tokenizer)
+        self._encoded: dict[tuple[tuple[str, str], ...], list[int]] = {}
         self.shares_prompts = enable_group_attention(self.causal_lm)
         self._shared = self._share_weights()
         self._generate = generate_groups
@@ -100,13 +102,17 @@ class LocalModel:
         return self._shared
 
     def encode(self, messages: list[Message]) -> list[int]:
-        """Token ids of a chat prompt, ready for the answer."""
-        ids: list[int] = self.tokenizer.apply_chat_template(  # type: ignore[assignment]
-            [dict(message) for message in messages],  # type: ignore[arg-type]
-            add_generation_prompt=True,
-            return_dict=False,
-        )
-        return ids
+        """Token ids of a chat prompt, ready for the answer. Remembered: a step needs them thrice, an epoch again."""
+        key = tuple((message["role"], message["content"]) for message in messages)
+        if key not in self._encoded:
+            if len(self._encoded) >= REMEMBERED_PROMPTS:
+                self._encoded.clear()
+            self._encoded[key] = self.tokenizer.apply_chat_template(  # type: ignore[assignment]
+                [dict(message) for message in messages],  # type: ignore[arg-type]
+                add_generation_prompt=True,
+                return_dict=False,
+            )
+        return self._encoded[key]
 
     def sample(
         self, prompts: Sequence[list[Message]], group_size: int, sampling: SamplingParams, seed: int
@@ -114,7 +120,7 @@ class LocalModel:
         """Yield `group_size` samples for each prompt, in order. The same seed gives the same samples."""
         generator = torch.Generator().manual_seed(seed)
         uniforms = torch.rand(len(prompts), group_size, sampling.max_generate_length, generator=generator)
-        self.rollout_model.eval()
+        set_mode(self.rollout_model, training=False)
         refresh_rollout_layers(self.rollout_model)
         encoded = [self.encode(messages) for messages in prompts]
         for part in self._portions(encoded, group_size, sampling.max_generate_length):
@@ -161,6 +167,12 @@ class LocalModel:
 
     def _text(self, token_ids: list[int]) -> str:
         return str(self.tokenizer.decode(token_ids, skip_special_tokens=True)).strip()
+
+
+def set_mode(model: PreTrainedModel, training: bool) -> None:
+    """As `model.train(training)`, unless it is in that mode: visiting thousands of modules takes 40 ms."""
+    if model.training != training:
+        model.train(training)
 
 
 @contextmanager
