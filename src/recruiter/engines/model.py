@@ -6,9 +6,9 @@ import copy
 import json
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -118,22 +118,47 @@ class LocalModel:
         self, prompts: Sequence[list[Message]], group_size: int, sampling: SamplingParams, seed: int
     ) -> Iterator[list[Sample]]:
         """Yield `group_size` samples for each prompt, in order. The same seed gives the same samples."""
+        for _, groups in self.portions(prompts, group_size, sampling, seed):
+            yield from groups
+
+    def portions(
+        self,
+        prompts: Sequence[list[Message]],
+        group_size: int,
+        sampling: SamplingParams,
+        seed: int,
+        done: Set[int] = frozenset(),
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> Iterator[tuple[slice, list[list[Sample]]]]:
+        """As `sample`, by the prompts that are decoded together: which ones, and a group for each.
+
+        Args:
+            done: indices of prompts; portions that hold nothing else are left out, the others are as ever.
+            progress: is told the share of all tokens that may have been decoded; what it raises ends the decoding.
+        """
         generator = torch.Generator().manual_seed(seed)
         uniforms = torch.rand(len(prompts), group_size, sampling.max_generate_length, generator=generator)
         set_mode(self.rollout_model, training=False)
         refresh_rollout_layers(self.rollout_model)
         encoded = [self.encode(messages) for messages in prompts]
         for part in self._portions(encoded, group_size, sampling.max_generate_length):
+            if done >= set(range(part.start, part.stop)):
+                continue
+            first, size = part.start / len(prompts), (part.stop - part.start) / len(prompts)
+            advanced = partial(_advance, progress, first, size)
             if self.shares_prompts:
                 groups = self._generate(
-                    self.rollout_model, encoded[part], group_size, sampling, self.stop_ids, uniforms[part]
+                    self.rollout_model, encoded[part], group_size, sampling, self.stop_ids, uniforms[part], advanced
                 )
             else:
                 groups = generate_plain(
-                    self.rollout_model, encoded[part], group_size, sampling, self.stop_ids, seed + part.start
+                    self.rollout_model, encoded[part], group_size, sampling, self.stop_ids, seed + part.start, advanced
                 )
-            for group in groups:
-                yield [Sample(self._text(c.token_ids), c.token_ids, c.logprobs, c.finished) for c in group]
+            advanced(1.0)
+            yield (
+                part,
+                [[Sample(self._text(c.token_ids), c.token_ids, c.logprobs, c.finished) for c in g] for g in groups],
+            )
 
     @cached_property
     def needs_checkpointing(self) -> bool:
@@ -173,6 +198,10 @@ def set_mode(model: PreTrainedModel, training: bool) -> None:
     """As `model.train(training)`, unless it is in that mode: visiting thousands of modules takes 40 ms."""
     if model.training != training:
         model.train(training)
+
+
+def _advance(progress: Callable[[float], None], first: float, size: float, share: float) -> None:
+    progress(first + size * share)
 
 
 @contextmanager
@@ -309,6 +338,12 @@ def pick_device(wanted: str) -> str:
     return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 
+def _seconds(left: Tensor, right: Tensor) -> float:
+    start = time.perf_counter()
+    left @ right
+    return time.perf_counter() - start
+
+
 def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
     """`auto` is bfloat16 on a GPU; on a CPU, whichever of bfloat16 and float32 multiplies faster here."""
     if wanted != "auto":
@@ -319,7 +354,5 @@ def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
     for dtype in (torch.float32, torch.bfloat16):
         left, right = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
         left @ right
-        start = time.perf_counter()
-        left @ right
-        seconds[dtype] = time.perf_counter() - start
+        seconds[dtype] = min(_seconds(left, right) for _ in range(5))  # what else the machine does must not decide
     return torch.bfloat16 if seconds[torch.bfloat16] < 0.8 * seconds[torch.float32] else torch.float32
