@@ -120,4 +120,6 @@ def test_ctrl_c_ends_it_without_a_stack_trace_and_it_goes_on_afterwards(run, ser
     assert said.strip() == "Stopped; what was finished is stored."
     done, folder = run(*arguments, output=f"stopped-{stage}/eval.json")
     assert done.returncode == 0
-    assert load_results(folder / f"stopped-{stage}/eval.json").figures[f"openai_compatible/{stage}"][MODEL].unscored == 0
+    assert (
+        load_results(folder / f"stopped-{stage}/eval.json").figures[f"openai_compatible/{stage}"][MODEL].unscored == 0
+    )
