@@ -53,8 +53,7 @@ def main() -> None:
         options.model, options.checkpoint, options.base_url, options.skip_missing_keys
     )
     judges = find_judges(options.judge, options.base_url, options.cache)
-    prices = {model: (float(input_), float(output)) for model, input_, output in options.price}
-    limit_spending(contestants, judges, options.budget_usd, prices)
+    limit_spending(contestants, judges, options.budget_usd, options.price)
     plan = Plan(
         baseline=contestants[0].name,
         roles_from=shown(options.roles or HELD_OUT),
@@ -93,7 +92,9 @@ def main() -> None:
         console.print(
             f"Inspect logs: inspect view --log-dir {shown(options.inspect_log)}", highlight=False, soft_wrap=True
         )
-    console.print("Next: python scripts/analyze_results.py draws the plots")
+    console.print(
+        f"Next: python scripts/analyze_results.py --results {shown(options.output)}", highlight=False, soft_wrap=True
+    )
     for problem in evaluation.problems:
         print(problem, file=sys.stderr)
     if any(figures.unwritten or figures.unscored for each in results.figures.values() for figures in each.values()):
@@ -136,6 +137,14 @@ def parse_options() -> argparse.Namespace:
     for name, (is_right, wanted) in checks.items():
         if not is_right:
             parser.error(f"{name} {vars(options)[name[2:].replace('-', '_')]} cannot work; write a number {wanted}")
+    if options.output.suffix != ".json":
+        parser.error(f"--output {options.output} cannot work; name a .json file, the others get its name")
+    if options.base_url and not any(name.startswith(OWN_SERVER) for name in [*options.model, *(options.judge or [])]):
+        parser.error(f"--base-url is for models and judges named {OWN_SERVER}/…, and none is")
+    try:
+        options.price = {model: (float(dollars), float(more)) for model, dollars, more in options.price}
+    except ValueError:
+        parser.error("--price takes a model and two numbers, USD per million tokens in and out")
     return options
 
 
@@ -208,7 +217,7 @@ def print_questions(console: Console, results: Results, count: int) -> None:
             if sample.role_id == role.id and sample.sample == 0:
                 scores = sample.judgements[judge].scores if judge in sample.judgements else None
                 score = f"{scores['composite']:.1f}" if scores else "unscored"
-                text = sample.question or f"(nothing: {sample.failure})"
+                text = f"(nothing: {sample.failure})" if sample.question is None else sample.question
                 console.print(f"  {sample.model} ({score}): {text}", highlight=False, markup=False)
 
 

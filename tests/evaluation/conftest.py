@@ -55,6 +55,9 @@ class ListWriter:
     def prepare(self) -> None:
         """Nothing to do."""
 
+    def release(self) -> None:
+        """Nothing to do."""
+
     def write(
         self,
         roles: Sequence[Role],

@@ -1,5 +1,6 @@
 """`scripts/eval.py` as a person runs it, against a server that writes questions and judges them."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -123,3 +124,24 @@ def test_ctrl_c_ends_it_without_a_stack_trace_and_it_goes_on_afterwards(run, ser
     assert (
         load_results(folder / f"stopped-{stage}/eval.json").figures[f"openai_compatible/{stage}"][MODEL].unscored == 0
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--samples", "0"], "--samples 0 cannot work; write a number 1 or more"),
+        (["--trim", "0.5"], "--trim 0.5 cannot work; write a number between 0 and 0.5"),
+        (["--budget-usd", "-1"], "--budget-usd -1.0 cannot work; write a number above 0"),
+        (["--price", "writer", "one", "2"], "--price takes a model and two numbers"),
+        (["--output", "results.html"], "--output results.html cannot work; name a .json file"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(arguments, said, monkeypatch, capsys):
+    path = REPOSITORY / "scripts/eval.py"
+    script = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location("eval_script", path))
+    spec.loader.exec_module(script)
+    monkeypatch.setattr(sys, "argv", ["eval.py", "--model", "starter", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        script.main()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err

@@ -144,6 +144,7 @@ def test_a_model_that_breaks_down_keeps_what_it_wrote_and_the_others_go_on(evalu
         ("broken", None), ("broken", "Its weights are damaged."), ("sound", None), ("sound", None),
     ]  # fmt: skip
     assert evaluation.problems == ["broken: Its weights are damaged."]
+    assert results.flags == evaluation.problems
     assert results.figures["words"]["sound"].difference.roles == 1
 
 

@@ -30,9 +30,10 @@ def assemble(
     samples: list[SampleRecord],
     twice: dict[str, Consistency],
     compared: Mapping[str, Sequence[ComparisonRecord]],
+    problems: Sequence[str],
     seconds: float,
 ) -> Results:
-    """The results of an evaluation that took `seconds`."""
+    """The results of an evaluation that took `seconds` and met `problems`."""
     names = [contestant.name for contestant in setup.contestants]
     judges = {
         judge.name: JudgeRecord(version=judge.version, flags=judge_flags(judge, setup.contestants))
@@ -41,6 +42,7 @@ def assemble(
     flags = contestant_flags(setup.contestants, setup.roles, setup.sampling)
     flags += [f"Judge {judge}: {flag}." for judge, record in judges.items() for flag in record.flags]
     flags += [f"{name} was left out: {reason}" for name, reason in setup.left_out.items()]
+    flags += problems
     return Results(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(seconds, 1),

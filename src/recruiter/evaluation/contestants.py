@@ -57,8 +57,10 @@ class Contestant:
 
     @property
     def trained_with(self) -> SamplingParams | None:
-        """The sampling settings of that run."""
-        return SamplingParams(**self.training["config"]["generator"]["sampling_params"]) if self.training else None
+        """The sampling settings of that run, or those that its export kept."""
+        if self.training is None:
+            return self.writer.trained_with
+        return SamplingParams(**self.training["config"]["generator"]["sampling_params"])
 
     @property
     def endpoint(self) -> Endpoint | None:

@@ -30,6 +30,7 @@ from recruiter.evaluation.spending import probe
 from recruiter.evaluation.store import RecordStore
 from recruiter.judges import Judge, PaidJudge
 from recruiter.judges.llm import LLMJudge
+from recruiter.llm.store import cache_key
 from recruiter.prompts import COMPARISON_SYSTEM, PROMPT_HASH
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
@@ -67,7 +68,7 @@ class Evaluation:
         compared = (
             {judge.name: self.compare(judge, samples) for judge in self.setup.judges} if self.plan.pairwise else {}
         )
-        return assemble(self.setup, samples, twice, compared, time.perf_counter() - start)
+        return assemble(self.setup, samples, twice, compared, self.problems, time.perf_counter() - start)
 
     def probe_judges(self) -> Iterator[str]:
         """Call each judge once, so that a wrong key is noticed before any model writes, and say what it will be asked.
@@ -85,7 +86,7 @@ class Evaluation:
 
     def write(self, contestant: Contestant) -> list[SampleRecord]:
         """The questions of one model, those of earlier evaluations from the store."""
-        known, reason = self._known(contestant), "it was not written"
+        known, reason, made_by = self._known(contestant), "it was not written", self._made_by(contestant)
         asked = (self.setup.roles, self.plan.samples, self.setup.sampling, self.plan.seed)
 
         def progress(share: float) -> None:
@@ -98,10 +99,11 @@ class Evaluation:
                     known[slot] = written
                     if written.error is None:
                         value = {**asdict(written), "notes": contestant.writer.notes}
-                        self._store.put("question", self._made_by(contestant), *slot, value=value)
+                        self._store.put("question", made_by, *slot, value=value)
         except RecruiterError as error:
             reason = str(error)
             _add(self.problems, [f"{contestant.name}: {reason}"])
+        contestant.writer.release()
         progress(1.0)
         return [_sample(contestant.name, slot, known.get(slot), reason) for slot in self._slots]
 
@@ -110,10 +112,11 @@ class Evaluation:
         """Everything that a model is to write."""
         return [(role.id, index) for role in self.setup.roles for index in range(self.plan.samples)]
 
-    def _made_by(self, contestant: Contestant) -> tuple[Any, ...]:
-        """Everything that a model's questions depend on: all roles, for some are decoded together."""
+    def _made_by(self, contestant: Contestant) -> str:
+        """Hash of everything that a model's questions depend on: all roles, for some are decoded together."""
         roles = [role.model_dump(mode="json") for role in self.setup.roles]
-        return contestant.writer.fingerprint, PROMPT_HASH, self.plan.sampling, self.plan.seed, self.plan.samples, roles
+        plan = self.plan
+        return cache_key(contestant.writer.fingerprint, PROMPT_HASH, plan.sampling, plan.seed, plan.samples, roles)
 
     def _known(self, contestant: Contestant) -> dict[Slot, Written]:
         """The questions of earlier evaluations; what was noted with them is added to the writer's notes."""
@@ -157,15 +160,8 @@ class Evaluation:
             one, other = (questions[name, role.id, index] for name in (first, second))
             if one is None or other is None:
                 return Preference(None, failure="a question is missing")
-            asked = (
-                "comparison",
-                judge.name,
-                judge.version,
-                COMPARISON_SYSTEM,
-                role.model_dump(mode="json"),
-                one,
-                other,
-            )
+            seen = (COMPARISON_SYSTEM, role.model_dump(mode="json"), one, other)
+            asked = ("comparison", judge.name, judge.version, *seen)
             if stored := self._store.get(*asked):
                 return Preference(**stored)
             found = await comparer.compare(role, one, other)

@@ -26,7 +26,7 @@ class RecordStore:
         Raises:
             ApiError: that cannot be done.
         """
-        self._store = Store(path, _TABLE, "the folder of --output")
+        self._store = Store(path, _TABLE, "The store of the evaluation ")
 
     def get(self, *parts: Any) -> dict[str, Any] | None:
         """What is stored under `parts`, if anything."""
