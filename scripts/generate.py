@@ -204,7 +204,10 @@ def show(sets: list[QuestionSet], options: argparse.Namespace, made_with: dict[s
     except OSError as error:
         raise ConfigError(f"--output {options.output} cannot be written: {error.strerror}.") from None
     count = sum(len(one.questions) for one in sets)
-    messages.print(f"Wrote {count} questions for {len(sets)} roles to {shown(options.output)}.")
+    plural = ["s" if number != 1 else "" for number in (count, len(sets))]
+    messages.print(
+        f"Wrote {count} question{plural[0]} for {len(sets)} role{plural[1]} to {shown(options.output)}.", soft_wrap=True
+    )
 
 
 def finish(
