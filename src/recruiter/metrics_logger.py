@@ -52,7 +52,7 @@ class RunLog:
             "prompt_hash": PROMPT_HASH,
             "rubric_hash": RUBRIC_HASH,
             "version": __version__,
-            "revision": _git_revision(),
+            "revision": git_revision(),
         }
         if resumed_from:
             _check_same_run(folder, description)
@@ -197,7 +197,8 @@ def _flatten(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _git_revision() -> str | None:
+def git_revision() -> str | None:
+    """The revision of this code, with `-dirty` if it was changed; None outside a clone."""
     try:
         command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

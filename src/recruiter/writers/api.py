@@ -81,6 +81,9 @@ class ApiWriter:
     def prepare(self) -> None:
         """Nothing takes long."""
 
+    def release(self) -> None:
+        """Nothing is held."""
+
     def write(
         self,
         roles: Sequence[Role],
