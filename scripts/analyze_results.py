@@ -25,7 +25,7 @@ from recruiter.plots import (
     plot_training,
     plot_unscored,
     read_ratings,
-    read_run,
+    read_runs,
 )
 
 DEFAULT = REPOSITORY / "results/eval_results.json"
@@ -35,7 +35,7 @@ DEFAULT = REPOSITORY / "results/eval_results.json"
 def main() -> None:
     options = parse_options()
     files = options.results or ([DEFAULT] if DEFAULT.is_file() or not (options.run or options.ratings) else [])
-    runs = [read_run(folder) for folder in options.run]
+    runs = read_runs(options.run)
     results = [(path.stem, load_results(path)) for path in files]
     ratings = read_ratings(options.ratings, options.judged) if options.ratings else None
     drawn = []
