@@ -115,14 +115,19 @@ def evaluated(run: Run, results: Sequence[Results]) -> list[tuple[str, int, Any]
 def _step_of(model: ModelRecord, run: Run) -> int | None:
     """At which step of `run` a model is what it was; None if it is something else."""
     training = model.training or {}
-    if training.get("run") and (REPOSITORY / training["run"]).resolve() == run.folder.resolve():
+    if training.get("run") and _same(training["run"], str(run.folder.resolve())):
         step = training.get("step")
         return int(step) if step is not None else None
     path = run.folder / "run.json"
     if model.adapter is not None or not path.is_file():
         return None
     base = json.loads(path.read_text(encoding="utf-8"))["config"]["trainer"]["policy"]["model"]["path"]
-    return 0 if model.source == base else None
+    return 0 if _same(model.source, base) else None
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two names of a folder, or of a model on the Hub, mean the same."""
+    return one == other or (REPOSITORY / one).resolve() == (REPOSITORY / other).resolve()
 
 
 def _reward(axes: Axes, runs: Sequence[Run]) -> None:
