@@ -27,12 +27,13 @@ from recruiter.command import command, shown
 from recruiter.config import REPOSITORY
 from recruiter.dataset import read_raw
 from recruiter.errors import ConfigError
-from recruiter.evaluation.contestants import common_sampling, find_contestants
+from recruiter.evaluation.contestants import OWN_SERVER, Setup, common_sampling, find_contestants
 from recruiter.evaluation.results import Plan, Results
 from recruiter.evaluation.runner import Evaluation
+from recruiter.evaluation.spending import endpoints, limit_spending
 from recruiter.evaluation.store import RecordStore
 from recruiter.evaluation.tables import markdown, tables
-from recruiter.judges import Judge, PaidJudge, make_judge, named_judge
+from recruiter.judges import Judge, make_judge, named_judge
 from recruiter.prompts import PROMPT_HASH
 from recruiter.roles import load_roles
 from recruiter.rubric import RUBRIC_HASH
@@ -44,8 +45,12 @@ HELD_OUT = REPOSITORY / "data/raw/test.parquet"
 def main() -> None:
     options = parse_options()
     roles = load_roles(options.roles) if options.roles else read_raw(HELD_OUT)
-    contestants, left_out = find_contestants(options.model, options.checkpoint, options.skip_missing_keys)
+    contestants, left_out = find_contestants(
+        options.model, options.checkpoint, options.base_url, options.skip_missing_keys
+    )
     judges = find_judges(options.judge, options.base_url)
+    prices = {model: (float(input_), float(output)) for model, input_, output in options.price}
+    limit_spending(contestants, judges, options.budget_usd, prices)
     plan = Plan(
         baseline=contestants[0].name,
         roles_from=shown(options.roles or HELD_OUT),
@@ -62,14 +67,15 @@ def main() -> None:
     console = Console()
     store = RecordStore(options.output.parent / "eval_store.sqlite")
     with shown_progress(console) as progress:
-        evaluation = Evaluation(plan, roles, contestants, judges, store, progress)
-        results = evaluation.run(left_out)
+        evaluation = Evaluation(Setup(plan, roles, contestants, judges, left_out), store, progress)
+        for line in evaluation.probe_judges():
+            console.print(line, highlight=False, soft_wrap=True)
+        results = evaluation.run()
     results.save(options.output)
     options.output.with_suffix(".md").write_text(markdown(results), encoding="utf-8")
     print_results(console, results, options.show)
-    for judge in judges:
-        if isinstance(judge, PaidJudge):
-            console.print(f"Judge {judge.name}: {judge.usage.summary()}", highlight=False, soft_wrap=True)
+    for endpoint in endpoints(contestants, judges):
+        console.print(f"{endpoint.name}: {endpoint.usage.summary()}", highlight=False, soft_wrap=True)
     console.print(
         f"\nWrote {shown(options.output)} (everything), {shown(options.output.with_suffix('.md'))} (tables)",
         highlight=False, soft_wrap=True,
@@ -89,7 +95,7 @@ def parse_options() -> argparse.Namespace:
     add("--checkpoint", metavar="FOLDER", help="of `rl`: a checkpoint, a run, `latest` or `best`, or a merged model")
     add("--judge", nargs="+", metavar="NAME", help="rubric, a provider, or provider/model; several to compare them "
         "(default xai, as in training)")  # fmt: skip
-    add("--base-url", metavar="URL", help="address of the judges' server instead of their provider's")
+    add("--base-url", metavar="URL", help="address of the models and judges named openai_compatible/…")
     add("--roles", type=Path, metavar="FILE", help="roles as JSON instead of the held-out split")
     add("--samples", type=int, default=2, metavar="N", help="questions a role (default 2)")
     add("--seed", type=int, default=0, metavar="N")
@@ -100,6 +106,8 @@ def parse_options() -> argparse.Namespace:
     add("--trim", type=float, metavar="SHARE", help="also give figures without this share of the lowest and of the "
         "highest roles")  # fmt: skip
     add("--budget-usd", type=float, metavar="USD", help="stop calling models and judges before it costs more")
+    add("--price", nargs=3, action="append", default=[], metavar=("MODEL", "INPUT", "OUTPUT"), help="USD per million "
+        "tokens of a model whose price is not known")  # fmt: skip
     add("--skip-missing-keys", action="store_true", help="leave out models whose key is missing")
     add("--show", type=int, default=0, metavar="N", help="print the questions for N roles side by side")
     add("--output", type=Path, default=REPOSITORY / "results/eval_results.json", metavar="FILE")
@@ -127,7 +135,8 @@ def find_judges(names: list[str] | None, base_url: str | None) -> list[Judge]:
             "The default judge is Grok, and XAI_API_KEY is not set: set it in the environment or in .env, or name a judge, "
             "for example --judge rubric (offline) or --judge anthropic."
         )
-    judges = [make_judge(named_judge(name, base_url)) for name in names or ["xai"]]
+    named = [(name, base_url if name.partition("/")[0] == OWN_SERVER else None) for name in names or ["xai"]]
+    judges = [make_judge(named_judge(*each)) for each in named]
     found = [judge.name for judge in judges]
     if twice := next((name for name in found if found.count(name) > 1), None):
         raise ConfigError(f"--judge names {twice} twice.")

@@ -44,6 +44,8 @@ PRICES: dict[str, Any] = {
     "grok-4.3": {"input": 1.25, "cached_input": 0.2, "output": 2.5},
     "gpt-6-luna": {"input": 0.1, "cached_input": 0.01, "output": 0.5},
     "claude-haiku-5-5": {"input": 0.1, "cached_input": 0.01, "output": 0.5},
+    "claude-haiku-4-5-20251001": {"input": 1.0, "cached_input": 0.1, "output": 5.0},
+    "gpt-5-mini-2025-08-07": {"input": 0.25, "cached_input": 0.025, "output": 2.0},
 }
 
 

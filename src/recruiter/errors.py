@@ -9,6 +9,10 @@ class ConfigError(RecruiterError):
     """A setting is unknown, has the wrong type, or contradicts another one."""
 
 
+class MissingKeyError(ConfigError):
+    """A provider's key is not set."""
+
+
 class DataError(RecruiterError):
     """A role record, data file or prompt file is missing or invalid."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from recruiter.config import SamplingParams
-from recruiter.evaluation.contestants import Contestant
+from recruiter.evaluation.contestants import Contestant, Setup
 from recruiter.evaluation.results import JudgementRecord, Plan, Results, SampleRecord
 from recruiter.evaluation.runner import Evaluation
 from recruiter.evaluation.store import RecordStore
@@ -111,7 +111,7 @@ def evaluate(tmp_path: Path, role: Callable[..., Role]) -> Callable[..., tuple[R
         roles = roles or [role(i) for i in range(len(writers[0].questions) // planned.samples)]
         contestants = [Contestant(writer.name, writer) for writer in writers]
         store = RecordStore(tmp_path / "eval_store.sqlite")
-        evaluation = Evaluation(planned, roles, contestants, judges, store, lambda who, what, share: None)
-        return evaluation.run({}), evaluation
+        evaluation = Evaluation(Setup(planned, roles, contestants, judges), store, lambda who, what, share: None)
+        return evaluation.run(), evaluation
 
     return run

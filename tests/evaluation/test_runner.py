@@ -1,4 +1,7 @@
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -55,7 +58,10 @@ def without_times(results):
 
 
 def test_every_question_is_judged_and_compared_with_the_first_model(evaluate, role):
-    writers = [ListWriter("before", ["a b", "a b c d", "a"]), ListWriter("after", ["a b c", "a b c d", "please refuse"])]
+    writers = [
+        ListWriter("before", ["a b", "a b c d", "a"]),
+        ListWriter("after", ["a b c", "a b c d", "please refuse"]),
+    ]
     results, evaluation = evaluate(writers)
     after = [sample for sample in results.samples if sample.model == "after"]
     assert [sample.question for sample in after] == ["a b c", "a b c d", "please refuse"]
@@ -81,8 +87,14 @@ def test_results_come_back_as_they_were_stored_and_their_figures_can_be_computed
 
 
 def test_several_judges_show_their_agreement_and_their_consistency(evaluate, asked):
-    questions = ["How would you find the slow query behind a full queue?", "Why?", "What is an index design for, and when?"]
-    results, _ = evaluate([ListWriter("a", questions), ListWriter("b", questions[::-1])], [RubricJudge(), asked()], twice=4)
+    questions = [
+        "How would you find the slow query behind a full queue?",
+        "Why?",
+        "What is an index design for, and when?",
+    ]
+    results, _ = evaluate(
+        [ListWriter("a", questions), ListWriter("b", questions[::-1])], [RubricJudge(), asked()], twice=4
+    )
     (agreement,) = results.agreement
     assert agreement.judges == ("rubric", "openai_compatible/fake")
     assert (agreement.questions, agreement.spearman) == (6, pytest.approx(1.0))
@@ -139,7 +151,9 @@ def test_a_judge_that_cannot_go_on_leaves_its_questions_unscored_and_the_others_
     assert len(evaluation.problems) == 1
 
 
-def test_with_a_judge_that_fails_for_good_all_figures_are_those_of_the_pairs_that_are_left(evaluate, asked, server, honest):
+def test_with_a_judge_that_fails_for_good_all_figures_are_those_of_the_pairs_that_are_left(
+    evaluate, asked, server, honest
+):
     roles, (before, after, third) = honest
     writers = [ListWriter("a", before), ListWriter("b", after), ListWriter("c", third)]
     server.faults = Faults(("refusal", "malformed", "server_error"), share=0.1, times=None)
@@ -196,3 +210,37 @@ def test_notes_of_a_writer_are_remembered_with_its_questions(evaluate):
     results, _ = evaluate([ListWriter("a", ["a", "b"])])
     assert results.models["a"].notes == ["its provider takes no temperature"]
     assert "a: its provider takes no temperature" in results.flags
+
+
+def test_killed_at_any_moment_and_run_again_it_gives_the_same_results(tmp_path, server, pytestconfig):
+    server.latency = 0.02
+    server.faults = Faults(("refusal",), share=0.1, times=None)
+
+    def start(folder, kill_after=None):
+        """Run it in `folder`, killed after that many lines of progress; returns what it said."""
+        folder.mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "tests.evaluation.killed", str(folder), server.openai_url]
+        said = []
+        with subprocess.Popen(command, cwd=pytestconfig.rootpath, stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout:
+                said.append(line)
+                if len(said) == kill_after:
+                    process.kill()
+                    break
+        return said, process.returncode
+
+    whole, code = start(tmp_path / "whole")
+    assert code == 0
+    calls = len(server.requests)
+    for kill_after in (5, 20, 45):
+        _, code = start(tmp_path / "killed", kill_after)
+        assert code == -signal.SIGKILL
+        assert not (tmp_path / "killed/results.json").exists()
+    said, code = start(tmp_path / "killed")
+    assert code == 0
+    assert len(said) < len(whole)
+    results = [load_results(tmp_path / name / "results.json") for name in ("whole", "killed")]
+    assert without_times(results[0]) == without_times(results[1])
+    assert results[0].figures["openai_compatible/fake"]["other"].unscored > 0
+    again = len(server.requests) - calls
+    assert again <= calls + 3 * 2 + 3 * results[0].figures["openai_compatible/fake"]["one"].unscored * 10

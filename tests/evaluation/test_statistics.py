@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from recruiter.evaluation.statistics import (
-    estimate, holm, sign_flip_p_value, spearman, trimmed_means,
+    estimate,
+    holm,
+    sign_flip_p_value,
+    spearman,
+    trimmed_means,
 )  # fmt: skip
 
 

@@ -55,7 +55,9 @@ def test_a_model_that_wins_everything_stays_finite():
 
 
 def test_a_judge_that_likes_what_it_sees_first_is_seen_through():
-    comparisons = [c for i in range(10) for c in (compared(str(i), "a", "b", "first"), compared(str(i), "b", "a", "first"))]
+    comparisons = [
+        c for i in range(10) for c in (compared(str(i), "a", "b", "first"), compared(str(i), "b", "a", "first"))
+    ]
     found = pairwise_figures(["a", "b"], comparisons)
     assert (found.first_preferred, found.orders_agree) == (1.0, 0.0)
     assert found.strengths["b"].log_strength.mean == pytest.approx(0.0, abs=1e-6)

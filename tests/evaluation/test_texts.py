@@ -14,7 +14,9 @@ def by_id(*roles):
 def test_figures_by_hand(role):
     samples = [
         sample("m", "role-000", 5, question="one two three four", tokens=20, seconds=1.0, cost_usd=0.5),
-        sample("m", "role-001", 5, question="zero one two three", tokens=10, seconds=3.0, finished=False, cost_usd=0.25),
+        sample(
+            "m", "role-001", 5, question="zero one two three", tokens=10, seconds=3.0, finished=False, cost_usd=0.25
+        ),
         sample("m", "role-002", None, question=None, failure="busy", tokens=None, seconds=None, cost_usd=0.0),
     ]
     found = text_figures(samples, by_id(role(0), role(1), role(2)))
@@ -33,7 +35,12 @@ def test_no_questions_and_unknown_prices_give_no_numbers(role):
 
 def test_overlap_is_that_of_training(role):
     roles = [role(i) for i in range(4)]
-    texts = ["How do you keep a queue short?", "How do you keep a cache warm?", "Why?", "How do you keep a queue short?"]
+    texts = [
+        "How do you keep a queue short?",
+        "How do you keep a cache warm?",
+        "Why?",
+        "How do you keep a queue short?",
+    ]
     index = Questions.of(zip(roles, texts, strict=True))
     mine = [index.overlap(each, text) for each, text in zip(roles, texts, strict=True)]
     assert mine == overlaps_across_roles(roles, texts)
@@ -46,7 +53,10 @@ def test_the_same_question_for_several_roles_is_counted_whatever_its_case_and_sp
 
 
 def test_novelty_against_the_rollouts_of_training(tmp_path, role):
-    rows = [{"step": 1, "role_id": "role-009", "question": "one two three four"}, {"step": 1, "role_id": "gone", "question": "x"}]
+    rows = [
+        {"step": 1, "role_id": "role-009", "question": "one two three four"},
+        {"step": 1, "role_id": "gone", "question": "x"},
+    ]
     (tmp_path / "rollouts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     rollouts = read_rollouts(tmp_path, by_id(role(9)))
     samples = [

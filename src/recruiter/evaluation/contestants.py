@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence, Set
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,19 @@ from typing import Any
 from recruiter.command import shown
 from recruiter.config import REPOSITORY, SamplingParams, load_config
 from recruiter.dataset import read_raw
-from recruiter.errors import ConfigError, DataError
-from recruiter.evaluation.results import ModelRecord
+from recruiter.errors import ConfigError, DataError, MissingKeyError
+from recruiter.evaluation.results import ModelRecord, Plan
 from recruiter.evaluation.texts import Questions, read_rollouts
 from recruiter.judges import Judge
+from recruiter.llm.endpoint import Endpoint
 from recruiter.metrics_logger import read_jsonl
 from recruiter.roles import Role
 from recruiter.writers import Writer, find_writer
+from recruiter.writers.api import ApiWriter
 from recruiter.writers.local import LocalWriter
 
 BASELINE = "baseline"
+OWN_SERVER = "openai_compatible"
 
 
 @dataclass(frozen=True)
@@ -43,37 +46,66 @@ class Contestant:
         """What `run.json` says of that run."""
         return json.loads((self.run / "run.json").read_text(encoding="utf-8")) if self.run else None
 
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """What is called for its questions, if they do not come from this machine."""
+        return self.writer.endpoint if isinstance(self.writer, ApiWriter) else None
+
     def record(self, sampling: SamplingParams) -> ModelRecord:
         """What the results say of it. `notes` are complete once it has written."""
-        writer, adapter, training = self.writer, None, None
-        if isinstance(writer, LocalWriter):
-            adapter = shown(writer.adapter) if writer.adapter else None
+        adapter, source = None, self.endpoint.name if self.endpoint else self.writer.name
+        if isinstance(self.writer, LocalWriter):
+            adapter = shown(self.writer.adapter) if self.writer.adapter else None
+            source = shown(REPOSITORY / self.writer.path)
+        training = None
         if self.run and self.training and adapter:
             step = Path(adapter).parents[1].name.removeprefix("global_step_")
             training = {
-                "run": shown(self.run), "step": int(step) if step.isdigit() else None,
-                "judge": self.training["judge"], "config": self.training["config"],
-            }  # fmt: skip
+                "run": shown(self.run),
+                "step": int(step) if step.isdigit() else None,
+                "judge": self.training["judge"],
+                "config": self.training["config"],
+            }
         return ModelRecord(
-            kind="local" if isinstance(writer, LocalWriter) else "api",
-            source=shown(REPOSITORY / writer.path) if isinstance(writer, LocalWriter) else writer.name,
+            kind="local" if self.endpoint is None else "api" if self.endpoint.is_service else "endpoint",
+            source=source,
             adapter=adapter,
-            fingerprint=writer.fingerprint,
+            fingerprint=self.writer.fingerprint,
             sampling=asdict(sampling),
-            notes=list(writer.notes),
+            notes=list(self.writer.notes),
             training=training,
         )
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What takes part in an evaluation; the first contestant is the baseline.
+
+    Attributes:
+        left_out: models that cannot take part, with the reason.
+    """
+
+    plan: Plan
+    roles: Sequence[Role]
+    contestants: Sequence[Contestant]
+    judges: Sequence[Judge]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sampling(self) -> SamplingParams:
+        """The settings of every model."""
+        return SamplingParams(**self.plan.sampling)
+
+
 def find_contestants(
-    names: Sequence[str], checkpoint: str | None, skip_missing_keys: bool = False
+    names: Sequence[str], checkpoint: str | None, base_url: str | None = None, skip_missing_keys: bool = False
 ) -> tuple[list[Contestant], dict[str, str]]:
     """The models that are named, the baseline first, and those that are left out with the reason.
 
     The baseline is the model named `baseline` if it takes part, else the first one.
 
     Raises:
-        ConfigError: a name stands there twice, or a key is missing and `skip_missing_keys` is not set.
+        ConfigError: a name stands there twice, no model is left, or a key is missing that `skip_missing_keys` does not skip.
         ModelError: there is no such model.
     """
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -81,8 +113,9 @@ def find_contestants(
     contestants, left_out = [], {}
     for name in sorted(names, key=lambda name: name != BASELINE):
         try:
-            contestants.append(Contestant(name, find_writer(name, checkpoint)))
-        except ConfigError as error:
+            own = base_url if name.partition("/")[0] == OWN_SERVER else None
+            contestants.append(Contestant(name, find_writer(name, checkpoint, own)))
+        except MissingKeyError as error:
             if not skip_missing_keys:
                 raise
             left_out[name] = str(error)
@@ -119,7 +152,7 @@ def judge_flags(judge: Judge, contestants: Sequence[Contestant]) -> list[str]:
     flags += [
         f"it is the contestant {contestant.name}, and may favour its own questions"
         for contestant in contestants
-        if contestant.writer.name == judge.name
+        if contestant.endpoint and contestant.endpoint.name == judge.name
     ]
     return flags
 

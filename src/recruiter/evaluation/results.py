@@ -18,7 +18,7 @@ from recruiter.errors import DataError
 from recruiter.roles import Role
 from recruiter.rubric import CRITERION_NAMES, MAX_SCORE
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION: Literal[2] = 2
 METRICS = (*CRITERION_NAMES, "composite")  # keys of all `scores`
 TAIL = MAX_SCORE / 2  # a question below it needs rewriting
 

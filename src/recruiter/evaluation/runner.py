@@ -11,36 +11,29 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from itertools import combinations
 from typing import Any, TypeVar
 
-from recruiter.command import shown
-from recruiter.config import SamplingParams
 from recruiter.errors import RecruiterError
-from recruiter.evaluation.agreement import agreements, composite, consistency
+from recruiter.evaluation.agreement import composite, consistency
+from recruiter.evaluation.assembling import assemble
 from recruiter.evaluation.comparing import Preference, make_comparer
-from recruiter.evaluation.contestants import Contestant, contestant_flags, judge_flags, training_rollouts
-from recruiter.evaluation.figures import judge_figures
+from recruiter.evaluation.contestants import Contestant, Setup
 from recruiter.evaluation.results import (
     ComparisonRecord,
     Consistency,
     JudgementRecord,
-    JudgeRecord,
-    Plan,
     Results,
     SampleRecord,
-    TextFigures,
 )
+from recruiter.evaluation.spending import probe
 from recruiter.evaluation.store import RecordStore
-from recruiter.evaluation.strengths import pairwise_figures
-from recruiter.evaluation.texts import text_figures
-from recruiter.evaluation.versions import versions
 from recruiter.judges import Judge, PaidJudge
-from recruiter.prompts import COMPARISON_SYSTEM, JUDGE_SYSTEM, PROMPT_HASH, generator_messages
+from recruiter.judges.llm import LLMJudge
+from recruiter.prompts import COMPARISON_SYSTEM, PROMPT_HASH
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
-from recruiter.writers import Written
+from recruiter.writers import Slot, Written
 
 Progress = Callable[[str, str, float], None]  # who is at work, at what, and the share that is done
 NOT_JUDGED = "not judged: "
@@ -54,69 +47,82 @@ class Evaluation:
         problems: what went wrong for a whole model or judge, a sentence each.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        roles: Sequence[Role],
-        contestants: Sequence[Contestant],
-        judges: Sequence[Judge],
-        store: RecordStore,
-        progress: Progress,
-    ) -> None:
-        """Take what takes part; the first contestant is the baseline."""
-        self.plan, self.roles, self.contestants, self.judges = plan, list(roles), list(contestants), list(judges)
-        self.sampling = SamplingParams(**plan.sampling)
+    def __init__(self, setup: Setup, store: RecordStore, progress: Progress) -> None:
+        """Take what takes part, and where earlier evaluations left their questions."""
+        self.setup, self.plan, self.contestants = setup, setup.plan, setup.contestants
         self.problems: list[str] = []
         self._store, self._progress = store, progress
-        self._roles = {role.id: role for role in roles}
+        self._roles = {role.id: role for role in setup.roles}
 
-    def run(self, left_out: dict[str, str]) -> Results:
-        """Do everything that was planned, and return the results.
-
-        Args:
-            left_out: models that cannot take part, with the reason.
-        """
+    def run(self) -> Results:
+        """Do everything that was planned, and return the results."""
         start = time.perf_counter()
         samples: list[SampleRecord] = []
         for contestant in self.contestants:
             written = self.write(contestant)
-            for judge in self.judges:
+            for judge in self.setup.judges:
                 self.judge(judge, contestant.name, written)
             samples += written
-        twice = {judge.name: self.judge_twice(judge, samples) for judge in self.judges} if self.plan.twice else {}
-        compared = {judge.name: self.compare(judge, samples) for judge in self.judges} if self.plan.pairwise else {}
-        return self._results(samples, twice, compared, left_out, start)
+        twice = {judge.name: self.judge_twice(judge, samples) for judge in self.setup.judges} if self.plan.twice else {}
+        compared = (
+            {judge.name: self.compare(judge, samples) for judge in self.setup.judges} if self.plan.pairwise else {}
+        )
+        return assemble(self.setup, samples, twice, compared, time.perf_counter() - start)
+
+    def probe_judges(self) -> Iterator[str]:
+        """Call each judge once, so that a wrong key is noticed before any model writes, and say what it will be asked.
+
+        If all questions are there already, nothing is called.
+
+        Raises:
+            ApiError: a judge does not answer.
+        """
+        if all(len(self._known(contestant)) == len(self._slots) for contestant in self.contestants):
+            return
+        for judge in self.setup.judges:
+            if isinstance(judge, LLMJudge):
+                yield probe(judge, self.plan, len(self.setup.roles), len(self.contestants))
 
     def write(self, contestant: Contestant) -> list[SampleRecord]:
         """The questions of one model, those of earlier evaluations from the store."""
-        writer, plan = contestant.writer, self.plan
-        made_by = (
-            writer.fingerprint, PROMPT_HASH, plan.sampling, plan.seed, plan.samples,
-            [role.model_dump(mode="json") for role in self.roles],
-        )  # fmt: skip
-        slots = [(role.id, index) for role in self.roles for index in range(plan.samples)]
-        known = {}
-        for slot in slots:
-            if stored := self._store.get("question", made_by, *slot):
-                _add(writer.notes, stored.pop("notes"))
-                known[slot] = Written(**stored)
-        reason = "it was not written"
+        known, reason = self._known(contestant), "it was not written"
+        asked = (self.setup.roles, self.plan.samples, self.setup.sampling, self.plan.seed)
+
+        def progress(share: float) -> None:
+            self._progress(contestant.name, "writing", share)
+
         try:
-            if len(known) < len(slots):
-                for written in writer.write(
-                    self.roles, plan.samples, self.sampling, plan.seed, known.keys(),
-                    lambda share: self._progress(contestant.name, "writing", share),
-                ):  # fmt: skip
+            if len(known) < len(self._slots):
+                for written in contestant.writer.write(*asked, known.keys(), progress):
                     slot = (written.role_id, written.sample)
                     known[slot] = written
                     if written.error is None:
-                        value = {**asdict(written), "notes": writer.notes}
-                        self._store.put("question", made_by, *slot, value=value)
+                        value = {**asdict(written), "notes": contestant.writer.notes}
+                        self._store.put("question", self._made_by(contestant), *slot, value=value)
         except RecruiterError as error:
             reason = str(error)
             _add(self.problems, [f"{contestant.name}: {reason}"])
-        self._progress(contestant.name, "writing", 1.0)
-        return [_sample(contestant.name, slot, known.get(slot), reason) for slot in slots]
+        progress(1.0)
+        return [_sample(contestant.name, slot, known.get(slot), reason) for slot in self._slots]
+
+    @property
+    def _slots(self) -> list[Slot]:
+        """Everything that a model is to write."""
+        return [(role.id, index) for role in self.setup.roles for index in range(self.plan.samples)]
+
+    def _made_by(self, contestant: Contestant) -> tuple[Any, ...]:
+        """Everything that a model's questions depend on: all roles, for some are decoded together."""
+        roles = [role.model_dump(mode="json") for role in self.setup.roles]
+        return contestant.writer.fingerprint, PROMPT_HASH, self.plan.sampling, self.plan.seed, self.plan.samples, roles
+
+    def _known(self, contestant: Contestant) -> dict[Slot, Written]:
+        """The questions of earlier evaluations; what was noted with them is added to the writer's notes."""
+        made_by, known = self._made_by(contestant), {}
+        for slot in self._slots:
+            if stored := self._store.get("question", made_by, *slot):
+                _add(contestant.writer.notes, stored.pop("notes"))
+                known[slot] = Written(**stored)
+        return known
 
     def judge(self, judge: Judge, of: str, samples: Sequence[SampleRecord]) -> None:
         """Have a judge score all questions of a model, all roles at once, and add what it says to the samples."""
@@ -141,7 +147,7 @@ class Evaluation:
         comparer, names = make_comparer(judge), [contestant.name for contestant in self.contestants]
         places = [
             (role, index, *order)
-            for role in self.roles
+            for role in self.setup.roles
             for index in range(self.plan.samples)
             for one, other in combinations(names, 2)
             for order in ((one, other), (other, one))
@@ -218,63 +224,13 @@ class Evaluation:
 
         return asyncio.run(everything())
 
-    def _results(
-        self,
-        samples: list[SampleRecord],
-        twice: dict[str, Consistency],
-        compared: dict[str, list[ComparisonRecord]],
-        left_out: dict[str, str],
-        start: float,
-    ) -> Results:
-        names = [contestant.name for contestant in self.contestants]
-        judges = {
-            judge.name: JudgeRecord(version=judge.version, flags=judge_flags(judge, self.contestants))
-            for judge in self.judges
-        }
-        flags = contestant_flags(self.contestants, self.roles, self.sampling)
-        flags += [f"Judge {judge}: {flag}." for judge, record in judges.items() for flag in record.flags]
-        flags += [f"{name} was left out: {reason}" for name, reason in left_out.items()]
-        return Results(
-            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            seconds=round(time.perf_counter() - start, 1),
-            spent={judge.name: asdict(judge.usage.total) for judge in self.judges if isinstance(judge, PaidJudge)},
-            versions=versions(),
-            plan=self.plan,
-            flags=flags,
-            left_out=left_out,
-            roles=self.roles,
-            prompts={role.id: [{**message} for message in generator_messages(role)] for role in self.roles},
-            judge_system=JUDGE_SYSTEM,
-            models={contestant.name: contestant.record(self.sampling) for contestant in self.contestants},
-            judges=judges,
-            samples=samples,
-            figures={judge: judge_figures(judge, names, self.roles, samples, self.plan.trim) for judge in judges},
-            texts=self._texts(samples),
-            consistency=twice,
-            agreement=agreements(list(judges), samples),
-            pairwise={judge: pairwise_figures(names, comparisons) for judge, comparisons in compared.items()},
-        )
-
-    def _texts(self, samples: Sequence[SampleRecord]) -> dict[str, TextFigures]:
-        """Figures of all texts. A model that was not trained here is compared with the first training there is."""
-        runs = {
-            c.name: (shown(c.run), rollouts) for c in self.contestants if c.run and (rollouts := training_rollouts(c))
-        }
-        run_of_others = next(iter(runs.values()), (None, None))
-        figures = {}
-        for contestant in self.contestants:
-            folder, rollouts = runs.get(contestant.name, run_of_others)
-            mine = [sample for sample in samples if sample.model == contestant.name]
-            figures[contestant.name] = text_figures(mine, self._roles, rollouts, folder)
-        return figures
-
 
 def _add(known: list[str], new: Sequence[str]) -> None:
     """Add what is not there yet."""
     known += [text for text in new if text not in known]
 
 
-def _sample(model: str, slot: tuple[str, int], written: Written | None, reason: str) -> SampleRecord:
+def _sample(model: str, slot: Slot, written: Written | None, reason: str) -> SampleRecord:
     role_id, index = slot
     place: dict[str, Any] = {"model": model, "role_id": role_id, "sample": index}
     if written is None or written.error is not None:

@@ -101,5 +101,5 @@ def _weights(count: int) -> Values:
 @functools.lru_cache(maxsize=64)
 def _signs(count: int) -> Values:
     """Random signs (RESAMPLES, count)."""
-    signs: Values = np.random.default_rng(0).integers(0, 2, (RESAMPLES, count)) * 2.0 - 1.0
+    signs: Values = np.random.default_rng(0).choice(np.array([-1.0, 1.0]), (RESAMPLES, count))
     return signs

@@ -143,7 +143,9 @@ def find_writer(
 
         address = os.environ.get(ENDPOINT_VARIABLE, "") if wanted == "endpoint" else wanted
         if not address:
-            raise ConfigError(f"--model endpoint needs its address: set {ENDPOINT_VARIABLE} in the environment or in .env.")
+            raise ConfigError(
+                f"--model endpoint needs its address: set {ENDPOINT_VARIABLE} in the environment or in .env."
+            )
         return EndpointWriter(address, name)
     return _local_writer(name, wanted)
 
@@ -178,7 +180,8 @@ def _local_writer(name: str, wanted: str) -> LocalWriter:
     folder = _folder(RL_EXPORT if wanted == ALIASES["rl"] else wanted)
     if folder is not None and (folder / "config.json").is_file():
         return LocalWriter(str(folder), name=name)
-    if wanted in ("latest", "best") or (folder is not None and wanted != ALIASES["rl"]):
+    is_checkpoint = name == "rl" and wanted != ALIASES["rl"]
+    if wanted in ("latest", "best") or folder is not None or is_checkpoint:
         return LocalWriter.of_adapter(_adapter(wanted, folder), name)
     if wanted.count("/") != 1 or wanted.startswith(("exports/", "checkpoints/", ".", "/")):
         known = ", ".join([*ALIASES, "endpoint", "latest", "best"])
