@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from feedback.access import Shared, visitor
+from feedback.access import Shared, welcome
 from feedback.accounts import Rater
 from recruiter.roles import LEVELS
 from recruiter.rubric import CRITERIA, MAX_RATING, MIN_RATING, RATING_WORDS
@@ -34,7 +34,7 @@ class Visit:
     """Who looks at which page."""
 
     def __init__(
-        self, request: Request, response: Response, rater: Annotated[Rater | None, Depends(visitor)], context: Shared
+        self, request: Request, response: Response, rater: Annotated[Rater | None, Depends(welcome)], context: Shared
     ) -> None:
         self.request, self.response, self.rater, self.context = request, response, rater, context
 

@@ -63,8 +63,8 @@ const key = (names) => element("ul", { class: "legend" }, ...names.map((text, i)
 
 /** Columns, one stack of parts for each label. `stacks` is a list of lists of numbers. */
 export function columns(svg, width, height, labels, stacks, { format = String, high = null } = {}) {
-  const top = high ?? Math.max(1, ...stacks.map((stack) => stack.reduce((sum, part) => sum + part, 0)));
-  const y = axis(svg, width, height, 0, top, format);
+  const most = high ?? Math.max(1, ...stacks.map((stack) => stack.reduce((sum, part) => sum + part, 0)));
+  const y = axis(svg, width, height, 0, roundUp(most), format);
   const slot = (width - MARGIN.left - MARGIN.right) / labels.length;
   const thickness = Math.min(56, Math.max(2, slot * 0.7));
   stacks.forEach((stack, i) => {
@@ -79,7 +79,7 @@ export function columns(svg, width, height, labels, stacks, { format = String, h
       base += part;
     });
   });
-  ticks(svg, height, labels, slot, (i) => MARGIN.left + slot * (i + 0.5));
+  ticks(svg, width, height, labels, slot, (i) => MARGIN.left + slot * (i + 0.5));
 }
 
 /** Lines over the same labels. `series` is a list of lists of numbers (null: nothing there). */
@@ -97,7 +97,7 @@ export function lines(svg, width, height, labels, series, { low = 0, high = null
       svg.append(dot);
     }
   });
-  ticks(svg, height, labels, space / Math.max(1, labels.length - 1), x);
+  ticks(svg, width, height, labels, space / Math.max(1, labels.length - 1), x);
 }
 
 /** The scale at the left with its grid; returns where a value stands. */
@@ -115,20 +115,28 @@ function axis(svg, width, height, low, high, format) {
 
 /** Round values between two ends, at most five. */
 export function steps(low, high) {
-  const rough = (high - low) / 4;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough - 1e-12);
+  const step = stepSize(low, high);
   const found = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9; i++) found.push(Number((i * step).toPrecision(12)));
   return found;
 }
 
-/** Labels below, as many as there is room for. */
-function ticks(svg, height, labels, slot, x) {
-  const longest = Math.max(...labels.map((label) => String(label).length));
-  const every = Math.max(1, Math.ceil((longest * 7.5 + 10) / slot));
+const roundUp = (high) => Math.ceil(high / stepSize(0, high) - 1e-9) * stepSize(0, high);
+
+/** A round distance that fits about four times between two ends; counts have no halves. */
+function stepSize(low, high) {
+  const rough = (high - low) / 4;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough - 1e-12);
+  return Number.isInteger(high) && high >= 2 ? Math.max(1, Math.ceil(step)) : step;
+}
+
+/** Labels below, as many as there is room for, none beyond the edge. */
+function ticks(svg, width, height, labels, slot, x) {
+  const half = (Math.max(...labels.map((label) => String(label).length)) * 7.5) / 2;
+  const every = Math.max(1, Math.ceil((2 * half + 10) / slot));
   labels.forEach((label, i) => {
-    if (i % every) return;
+    if (i % every || x(i) + half > width + 4) return;
     svg.append(shape("text", { class: "tick", x: x(i), y: height - 8, "text-anchor": "middle" }, label));
   });
 }

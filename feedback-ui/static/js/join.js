@@ -8,7 +8,7 @@ async function join() {
   history.replaceState(null, "", location.pathname); // out of the address bar and the history
   if (!token) return setText("join-text", "This link is not complete: open it exactly as it was sent to you.");
   try {
-    await persistently(() => post("/api/join", { token }), () => setText("join-text", "The server does not answer; trying again …"));
+    await persistently(() => post("/api/session", { token }), () => setText("join-text", "The server does not answer; trying again …"));
     location.replace("/");
   } catch (error) {
     setText("join-text", error.message);

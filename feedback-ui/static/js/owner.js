@@ -5,7 +5,9 @@ import { table } from "./charts.js";
 import { announce, ask, byId, copy, element, setText, show, when } from "./dom.js";
 
 async function showRaters() {
-  const { raters } = await persistently(() => get("/api/owner/raters"));
+  const found = await attempt(() => persistently(() => get("/api/owner/raters")));
+  if (!found) return;
+  const { raters } = found;
   const rows = raters.map((rater) => [rater.name, rater.role, rater.groups_rated, when(rater.created_at), rater.last_seen_at ? when(rater.last_seen_at) : "never", action(rater)]);
   byId("raters").replaceChildren(
     rows.length ? table("Raters", ["Name", "Role", "Groups rated", "Since", "Last seen", ""], rows) : element("p", { class: "muted", text: "No links yet." }),
@@ -32,11 +34,11 @@ async function areYouSure(title, text, button) {
 }
 
 /** Do it and say that it is done, or why not. */
-async function attempt(action, done) {
-  show("notice", false);
+async function attempt(action, done = "") {
+  if (done) show("notice", false);
   try {
     const result = await action();
-    announce(done);
+    if (done) announce(done);
     return result ?? {};
   } catch (error) {
     setText("notice-text", error.message);

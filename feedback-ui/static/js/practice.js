@@ -2,6 +2,7 @@
 
 import { ApiError, get, pause, persistently, post } from "./api.js";
 import { byId, setText, show } from "./dom.js";
+import * as model from "./model_state.js";
 import { roleOf } from "./role_form.js";
 
 const LOOK_EVERY_SECONDS = 10;
@@ -44,16 +45,11 @@ export class Practice {
     show("empty", false);
   }
 
-  async #showModel() {
-    while (true) {
-      const model = await persistently(() => get("/api/model"));
-      const none = model.state === "none" || model.state === "failed";
-      setText("model-text", describe(model));
-      byId("model-text").classList.toggle("bad", model.state === "failed");
-      for (const button of byId("practice-offer").querySelectorAll("button")) button.disabled = none;
-      if (!this.#open || model.state !== "loading") return;
-      await pause(1);
-    }
+  #showModel() {
+    model.follow((text, usable) => {
+      setText("model-text", text);
+      for (const button of byId("practice-offer").querySelectorAll("button")) button.disabled = !usable;
+    });
   }
 
   async #write(wish) {
@@ -93,10 +89,4 @@ export class Practice {
   reset() {
     show("practice-job", false);
   }
-}
-
-function describe({ state, name, message }) {
-  if (state === "ready") return `${name} writes the questions, on this machine.`;
-  if (state === "loading") return `${name} is being loaded. ${message ?? ""}`;
-  return message;
 }

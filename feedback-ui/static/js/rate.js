@@ -21,6 +21,7 @@ const recent = new Recent(edit);
 async function next(prefer = drafts.latest()) {
   leave();
   const answer = await steadily(() => post("/api/rate/next", prefer ? { prefer } : {}));
+  show("loading", false);
   if (!answer) return;
   if (answer.lease) open(answer);
   else {
@@ -50,7 +51,6 @@ function display(group, answer) {
   showRole(group.role);
   form.open(group.candidates, answer);
   for (const id of ["rating", "actions"]) show(id);
-  show("loading", false);
   show("all-equal", form.canBeEqual);
   show("undo", !current.rating);
   byId("skip").firstChild.data = current.rating ? "Cancel " : "Skip ";
@@ -149,6 +149,7 @@ function setAllEqual(value) {
 }
 
 async function goOn(unused = false) {
+  show("undo-last");
   progress.refresh();
   recent.refresh();
   await next();
@@ -178,7 +179,6 @@ async function steadily(action) {
 }
 
 function refused(error) {
-  show("loading", false);
   if (!(error instanceof ApiError)) throw error;
   if (error.code === "lease_lost") return lost();
   notice(error.message, ...(current ? [] : [["Try again", () => next()]]));
@@ -236,6 +236,7 @@ keys.listen({
   help: () => byId("help-dialog").showModal(),
 });
 for (const [id, action] of Object.entries({ submit, skip, undo, "all-equal": equal })) byId(id).addEventListener("click", action);
+byId("undo-last").addEventListener("click", undo);
 byId("help").addEventListener("click", () => byId("help-dialog").showModal());
 if (matchMedia("(max-width: 56rem)").matches) byId("rubric").open = false;
 addEventListener("scroll", () => current?.lease?.touch(), { passive: true });

@@ -3,6 +3,7 @@
 import { get, pause, persistently, post } from "./api.js";
 import { announce, byId, capitalised, copy, element, plural, rounded, setText, show } from "./dom.js";
 import { KeptSet } from "./kept_set.js";
+import * as model from "./model_state.js";
 import { fillRole, roleOf } from "./role_form.js";
 
 const form = byId("role");
@@ -103,13 +104,7 @@ form.addEventListener("submit", (event) => {
 byId("stop").addEventListener("click", () => job && post(`/api/write/${encodeURIComponent(job)}/cancel`));
 byId("pick").addEventListener("click", async () => fillRole(form, await persistently(() => get("/api/roles/sample"))));
 
-async function showModel() {
-  while (true) {
-    const model = await persistently(() => get("/api/model"));
-    byId("write").disabled = ["none", "failed"].includes(model.state);
-    setText("model-text", model.state === "ready" ? `${model.name} writes, on this machine.` : model.message);
-    if (model.state !== "loading") return;
-    await pause(1);
-  }
-}
-showModel();
+model.follow((text, usable) => {
+  byId("write").disabled = !usable;
+  setText("model-text", text);
+});
