@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from feedback.access import Shared, welcome
 from feedback.accounts import Rater
+from feedback.errors import Refusal
 from recruiter.roles import LEVELS
 from recruiter.rubric import CRITERIA, MAX_RATING, MIN_RATING, RATING_WORDS
 
@@ -66,10 +67,10 @@ def render(template: str, **values: object) -> str:
     return templates.get_template(template).render({"pages": (), "here": "", "csrf_token": "", **values})
 
 
-def error_page(status: int, text: str) -> HTMLResponse:
+def error_page(refusal: Refusal) -> HTMLResponse:
     """What a browser gets that asked for a page and cannot have it."""
-    heading = "There is no such page" if status == 404 else "That did not work"
-    return HTMLResponse(render("error.html", heading=heading, text=text), status)
+    heading = "There is no such page" if refusal.status == 404 else "That did not work"
+    return HTMLResponse(render("error.html", heading=heading, text=refusal.message), refusal.status, refusal.headers)
 
 
 @router.get("/")

@@ -118,12 +118,14 @@ def test_undo_and_change_until_training_has_used_it(visit: Visit, server: Server
     press(page, "1 2 3 4 5 1 2 3 4 Enter")
     is_empty(page)
     page.keyboard.press("u")
+    ready(page)
     expect(page.locator("#rated-text")).to_have_text("9 of 9 ratings")
     press(page, "j 5 Control+Enter")
     is_empty(page)
     first = page.locator("#recent-list li").first
     page.get_by_text("My recent ratings").click()
     first.get_by_role("button", name="Change").click()
+    ready(page)
     press(page, "j 4 Enter")
     is_empty(page)
     assert sorted(values[0] for values in rated(server, group).values()) == [2, 4, 4]

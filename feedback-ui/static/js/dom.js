@@ -58,7 +58,14 @@ export const rounded = (value, digits = 2) => (value === null || value === undef
 export function ask(dialog) {
   dialog.returnValue = "";
   dialog.showModal();
-  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true }));
+  return new Promise((resolve) => {
+    const closed = () => {
+      if (dialog.open) return; // this event is of the time before, and the dialog has been opened again
+      dialog.removeEventListener("close", closed);
+      resolve(dialog.returnValue);
+    };
+    dialog.addEventListener("close", closed);
+  });
 }
 
 /** Put a text on the clipboard and say so; what to do instead where the browser does not let us. */

@@ -10,7 +10,7 @@ async function showRaters() {
   const { raters } = found;
   const rows = raters.map((rater) => [rater.name, rater.role, rater.groups_rated, when(rater.created_at), rater.last_seen_at ? when(rater.last_seen_at) : "never", action(rater)]);
   byId("raters").replaceChildren(
-    rows.length ? table("Raters", ["Name", "Role", "Groups rated", "Since", "Last seen", ""], rows) : element("p", { class: "muted", text: "No links yet." }),
+    rows.length ? table("Who may rate", ["Name", "Role", "Groups rated", "Since", "Last seen", "Link"], rows) : element("p", { class: "muted", text: "No links yet." }),
   );
 }
 
