@@ -1,6 +1,7 @@
 """Every point of a plot is a stored figure: what is drawn is read back from the figures before they are closed."""
 
 import json
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,6 +12,7 @@ from matplotlib import pyplot as plt
 
 from recruiter.checkpoints import write_json
 from recruiter.errors import DataError
+from recruiter.evaluation.results import Results
 from recruiter.plots import (
     Contest,
     plot_distributions,
@@ -22,6 +24,7 @@ from recruiter.plots import (
     read_ratings,
     read_runs,
 )
+from scripts import analyze_results
 from tests.report_data import make_results
 
 
@@ -218,3 +221,52 @@ def test_ratings_that_no_judge_has_seen_say_what_to_do(tmp_path):
     (tmp_path / "ratings.jsonl").write_text(json.dumps(rating("a", 3)))
     with pytest.raises(DataError, match=r"scripts/judge\.py"):
         plot_people(read_ratings(tmp_path / "ratings.jsonl", []), tmp_path / "people")
+
+
+# ---- the command -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def analyze(monkeypatch, capsys):
+    """Run the script with arguments; returns its exit status and what it printed on both streams."""
+
+    def run(*arguments: object) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["analyze_results.py", *map(str, arguments)])
+        try:
+            analyze_results.main()
+            status: object = 0
+        except SystemExit as end:
+            status = end.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_the_command_draws_what_there_is_and_says_so(tmp_path, analyze, results: Results):
+    run = write_run(tmp_path / "run", [step(1), step(2, unscored=1, unscored_reasons={"expired": 1})])
+    results.save(tmp_path / "results.json")
+    (tmp_path / "results.html").touch()
+    output = tmp_path / "out"
+    status, out, err = analyze("--run", run, "--results", tmp_path / "results.json", "--output", output)
+    assert (status, err) == (0, "")
+    names = ["training", "unscored", "scores", "distributions", "levels"]
+    assert out.splitlines() == [
+        f"Drew, as PNG and SVG in {output}: {', '.join(names)}",
+        f"Next: open {tmp_path / 'results.html'} to read the questions",
+    ]
+    assert {path.name for path in output.iterdir()} == {f"{name}.{end}" for name in names for end in ("png", "svg")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--results", "nowhere.json"], "There are no results at nowhere.json; make some with scripts/eval.py."),
+        (["--run", "nowhere"], "There are no metrics of scored steps at nowhere/metrics.jsonl"),
+        (["--ratings", "ratings.jsonl"], "--ratings and --judged need each other"),
+    ],
+)
+def test_the_command_refuses_in_one_sentence(tmp_path, analyze, arguments, told):
+    status, out, err = analyze(*arguments, "--output", tmp_path / "out")
+    assert (status, out, len(err.splitlines())) == (1, "", 1)
+    assert err.startswith(told)
+    assert not (tmp_path / "out").exists()

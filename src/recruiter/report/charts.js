@@ -91,7 +91,8 @@ function waterfall(model, judge) {
     el("rect", { class: difference < 0 ? "loss" : "gain", x: left + index * width, width: Math.max(width - (width > 3 ? 1 : 0), 0.5), y: Math.min(y(0), y(difference)), height: Math.max(Math.abs(y(difference) - y(0)), 0.5) },
       el("title", {}, `${role.title}: ${signed(difference)}`)),
   );
-  const ticks = [high, 0, low].map((tick) => [
+  const apart = (tick) => tick === 0 || Math.abs(y(tick) - y(0)) > 14;
+  const ticks = [high, 0, low].filter(apart).map((tick) => [
     el("line", { class: tick ? "grid" : "zero", x1: left, x2: WIDTH, y1: y(tick), y2: y(tick) }),
     el("text", { class: "tick", x: left - 6, y: y(tick) + 4, "text-anchor": "end" }, signed(tick)),
   ]);
