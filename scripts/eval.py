@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich import box
@@ -28,6 +28,7 @@ from recruiter.config import REPOSITORY
 from recruiter.dataset import read_raw
 from recruiter.errors import ConfigError
 from recruiter.evaluation.contestants import OWN_SERVER, Setup, common_sampling, find_contestants
+from recruiter.evaluation.inspect_log import require_inspect, write_inspect_logs
 from recruiter.evaluation.results import Plan, Results
 from recruiter.evaluation.runner import Evaluation
 from recruiter.evaluation.spending import endpoints, limit_spending
@@ -35,6 +36,7 @@ from recruiter.evaluation.store import RecordStore
 from recruiter.evaluation.tables import markdown, tables
 from recruiter.judges import Judge, make_judge, named_judge
 from recruiter.prompts import PROMPT_HASH
+from recruiter.report import write_report
 from recruiter.roles import load_roles
 from recruiter.rubric import RUBRIC_HASH
 
@@ -44,11 +46,13 @@ HELD_OUT = REPOSITORY / "data/raw/test.parquet"
 @command
 def main() -> None:
     options = parse_options()
+    if options.inspect_log:
+        require_inspect()
     roles = load_roles(options.roles) if options.roles else read_raw(HELD_OUT)
     contestants, left_out = find_contestants(
         options.model, options.checkpoint, options.base_url, options.skip_missing_keys
     )
-    judges = find_judges(options.judge, options.base_url)
+    judges = find_judges(options.judge, options.base_url, options.cache)
     prices = {model: (float(input_), float(output)) for model, input_, output in options.price}
     limit_spending(contestants, judges, options.budget_usd, prices)
     plan = Plan(
@@ -72,14 +76,23 @@ def main() -> None:
             console.print(line, highlight=False, soft_wrap=True)
         results = evaluation.run()
     results.save(options.output)
-    options.output.with_suffix(".md").write_text(markdown(results), encoding="utf-8")
+    tables_file, report = options.output.with_suffix(".md"), options.output.with_suffix(".html")
+    tables_file.write_text(markdown(results), encoding="utf-8")
+    write_report(options.output, report)
+    if options.inspect_log:
+        write_inspect_logs(results, options.inspect_log)
     print_results(console, results, options.show)
     for endpoint in endpoints(contestants, judges):
         console.print(f"{endpoint.name}: {endpoint.usage.summary()}", highlight=False, soft_wrap=True)
     console.print(
-        f"\nWrote {shown(options.output)} (everything), {shown(options.output.with_suffix('.md'))} (tables)",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+        f"\nWrote {shown(report)} (to read and filter), {shown(tables_file)} (tables), {shown(options.output)} (everything)",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if options.inspect_log:
+        console.print(
+            f"Inspect logs: inspect view --log-dir {shown(options.inspect_log)}", highlight=False, soft_wrap=True
+        )
     console.print("Next: python scripts/analyze_results.py draws the plots")
     for problem in evaluation.problems:
         print(problem, file=sys.stderr)
@@ -96,6 +109,7 @@ def parse_options() -> argparse.Namespace:
     add("--judge", nargs="+", metavar="NAME", help="rubric, a provider, or provider/model; several to compare them "
         "(default xai, as in training)")  # fmt: skip
     add("--base-url", metavar="URL", help="address of the models and judges named openai_compatible/…")
+    add("--cache", metavar="FILE", help="cache of judgements (default data/judge_cache.sqlite)")
     add("--roles", type=Path, metavar="FILE", help="roles as JSON instead of the held-out split")
     add("--samples", type=int, default=2, metavar="N", help="questions a role (default 2)")
     add("--seed", type=int, default=0, metavar="N")
@@ -109,6 +123,7 @@ def parse_options() -> argparse.Namespace:
     add("--price", nargs=3, action="append", default=[], metavar=("MODEL", "INPUT", "OUTPUT"), help="USD per million "
         "tokens of a model whose price is not known")  # fmt: skip
     add("--skip-missing-keys", action="store_true", help="leave out models whose key is missing")
+    add("--inspect-log", type=Path, metavar="FOLDER", help="also write logs for the viewer of Inspect AI, one a model")
     add("--show", type=int, default=0, metavar="N", help="print the questions for N roles side by side")
     add("--output", type=Path, default=REPOSITORY / "results/eval_results.json", metavar="FILE")
     options = parser.parse_args()
@@ -124,7 +139,7 @@ def parse_options() -> argparse.Namespace:
     return options
 
 
-def find_judges(names: list[str] | None, base_url: str | None) -> list[Judge]:
+def find_judges(names: list[str] | None, base_url: str | None, cache: str | None) -> list[Judge]:
     """The judges that are named; Grok if none is.
 
     Raises:
@@ -136,7 +151,8 @@ def find_judges(names: list[str] | None, base_url: str | None) -> list[Judge]:
             "for example --judge rubric (offline) or --judge anthropic."
         )
     named = [(name, base_url if name.partition("/")[0] == OWN_SERVER else None) for name in names or ["xai"]]
-    judges = [make_judge(named_judge(*each)) for each in named]
+    settings = [named_judge(*each) for each in named]
+    judges = [make_judge(replace(each, cache_path=cache) if cache else each) for each in settings]
     found = [judge.name for judge in judges]
     if twice := next((name for name in found if found.count(name) > 1), None):
         raise ConfigError(f"--judge names {twice} twice.")
@@ -145,15 +161,19 @@ def find_judges(names: list[str] | None, base_url: str | None) -> list[Judge]:
 
 @contextmanager
 def shown_progress(console: Console) -> Iterator:
-    """A bar for everything that somebody is at work on."""
+    """A bar for everything that somebody is at work on; where there is no terminal, a line when it is done."""
     columns = TextColumn("{task.description}"), BarColumn(bar_width=24), TaskProgressColumn(), TimeElapsedColumn()
-    bars = Progress(*columns, console=console)
-    tasks: dict[tuple[str, str], TaskID] = {}
+    bars = Progress(*columns, console=console, disable=not console.is_terminal)
+    tasks: dict[str, TaskID] = {}
 
     def progress(who: str, what: str, share: float) -> None:
-        if (who, what) not in tasks:
-            tasks[who, what] = bars.add_task(f"{who}: {what}", total=1.0)
-        bars.update(tasks[who, what], completed=share)
+        name = f"{who}: {what}"
+        if name not in tasks:
+            tasks[name] = bars.add_task(name, total=1.0)
+        was_done = bars.tasks[tasks[name]].finished
+        bars.update(tasks[name], completed=share)
+        if bars.disable and share >= 1.0 and not was_done:
+            console.print(f"{name}: done", highlight=False)
 
     with bars:
         yield progress
@@ -169,7 +189,7 @@ def print_results(console: Console, results: Results, show: int) -> None:
             title=each.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
         )
         for index, column in enumerate(each.columns):
-            table.add_column(column, justify="right" if index else "left", no_wrap=index > 0)
+            table.add_column(column, justify="right" if index else "left", no_wrap=index > 0, overflow="fold")
         for row in each.rows:
             table.add_row(*row)
         console.print(table)

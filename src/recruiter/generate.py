@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recruiter.config import SamplingParams, load_config
@@ -20,6 +20,7 @@ from recruiter.roles import Role
 from recruiter.rubric import Judgement
 from recruiter.writers import Writer, Written, default_writer, find_writer
 
+LEAST_ROOM = 128  # tokens of a question
 ROUNDS = 3  # times that questions are written anew for roles that have too few
 SAME_FROM = 0.5  # share of the shorter question's masked trigrams from which two questions are the same
 
@@ -87,7 +88,8 @@ def generate(
         short = [index for index, one in enumerate(sets) if len(one.questions) < n]
         if not short:
             break
-        written = _write(writer, [roles[i] for i in short], n * best_of, sampling, sampling_seed(seed, attempt), report)
+        samples = best_of * max(n - len(sets[i].questions) for i in short)
+        written = _write(writer, [roles[i] for i in short], samples, sampling, sampling_seed(seed, attempt), report)
         usable = [(i, w) for i, group in zip(short, written, strict=True) for w in group if w.finished and not w.error]
         for i, group in zip(short, written, strict=True):
             sets[i].drawn += len(group)
@@ -100,8 +102,8 @@ def generate(
     for one, questions, reasons in zip(sets, drawn, failed, strict=True):
         if len(one.questions) < n:
             repeated = len(questions) - len(one.questions)
-            parts = [f"{repeated} repeat these"] if repeated else []
-            parts += [f"{reasons.count(reason)}: {reason}" for reason in dict.fromkeys(reasons)]
+            parts = [f"{repeated} repeating others"] if repeated else []
+            parts += [f"{reasons.count(reason)} {reason}" for reason in dict.fromkeys(reasons)]
             one.shortfall = f"{len(one.questions)} of {n}; of {one.drawn} written, {'; '.join(parts)}"
     return sets
 
@@ -126,9 +128,13 @@ def is_same(role: Role, one: str, other: str) -> bool:
 
 
 def sampling_of(writer: Writer) -> SamplingParams:
-    """The settings a writer was trained with; for others, those this project trains such a model with."""
+    """The settings a writer was trained with; for others, those this project trains such a model with.
+
+    Where training cut answers off early, there is more room: that changes nothing in those that end before.
+    """
     mode = "quickstart_config" if writer.name == "starter" else "train_config"
-    return writer.trained_with or load_config(mode).generator.sampling_params
+    trained = writer.trained_with or load_config(mode).generator.sampling_params
+    return replace(trained, max_generate_length=max(trained.max_generate_length, LEAST_ROOM))
 
 
 class QuestionWriter:

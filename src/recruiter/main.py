@@ -61,7 +61,7 @@ def run(config: Config) -> None:
     steps = total_steps(config, len(roles))
     resumed_step = logged_step(start) if start else 0
     if resumed_step >= steps:
-        print(f"{shown(folder)} already holds all {steps} steps of this run.\n{_next_command(folder)}")
+        print(f"{shown(folder)} already holds all {steps} steps of this run.\n{_next_command(config, folder)}")
         return
 
     if isinstance(judge, PaidJudge):
@@ -88,7 +88,7 @@ def run(config: Config) -> None:
             if isinstance(judge, PaidJudge):
                 log.say(f"judge {judge.name}: {judge.usage.summary()}")
     print(f"Trained {trainer.step} steps; checkpoints, metrics.jsonl and rollouts.jsonl are in {shown(folder)}.")
-    print(_next_command(folder))
+    print(_next_command(config, folder))
 
 
 def _start_from(config: Config, folder: Path) -> Path | None:
@@ -111,8 +111,9 @@ def _start_from(config: Config, folder: Path) -> Path | None:
     return checkpoint_folder(folder, steps[-1])
 
 
-def _next_command(folder: Path) -> str:
-    return f"Next: python scripts/eval.py --model starter rl --checkpoint {shown(folder)}"
+def _next_command(config: Config, folder: Path) -> str:
+    offline = " --judge rubric" if config.judge.provider == "rubric" else ""
+    return f"Next: python scripts/eval.py --model starter rl --checkpoint {shown(folder)}{offline}"
 
 
 def _stop_on_interrupt() -> Callable[[], bool]:

@@ -116,6 +116,12 @@ def test_pairwise_sees_both_orders_and_is_not_paid_twice(evaluate, asked, server
     assert without_times(again) == without_times(results)
 
 
+def test_a_judge_is_asked_about_all_roles_at_once(evaluate, asked, server):
+    server.latency = 0.1
+    evaluate([ListWriter("a", [f"Why is {i} slow?" for i in range(8)])], [asked()])
+    assert server.most_running == 8
+
+
 # ---- what fails costs only itself ------------------------------------------------------------------------------------
 
 
@@ -232,7 +238,7 @@ def test_killed_at_any_moment_and_run_again_it_gives_the_same_results(tmp_path, 
     whole, code = start(tmp_path / "whole")
     assert code == 0
     calls = len(server.requests)
-    for kill_after in (5, 20, 45):
+    for kill_after in (8, 35):
         _, code = start(tmp_path / "killed", kill_after)
         assert code == -signal.SIGKILL
         assert not (tmp_path / "killed/results.json").exists()
@@ -242,5 +248,6 @@ def test_killed_at_any_moment_and_run_again_it_gives_the_same_results(tmp_path, 
     results = [load_results(tmp_path / name / "results.json") for name in ("whole", "killed")]
     assert without_times(results[0]) == without_times(results[1])
     assert results[0].figures["openai_compatible/fake"]["other"].unscored > 0
-    again = len(server.requests) - calls
-    assert again <= calls + 3 * 2 + 3 * results[0].figures["openai_compatible/fake"]["one"].unscored * 10
+    refused = sum(request.fault == "refusal" for request in server.requests[:calls])
+    under_way = 2  # calls at a time, which a kill loses
+    assert len(server.requests) - calls <= calls + 2 * (refused + under_way)

@@ -2,8 +2,7 @@ import json
 
 import pytest
 
-from recruiter.evaluation.texts import Questions, distinct, read_rollouts, text_figures
-from recruiter.reward import overlaps_across_roles
+from recruiter.evaluation.texts import distinct, read_rollouts, text_figures
 from tests.evaluation.conftest import sample
 
 
@@ -33,17 +32,16 @@ def test_no_questions_and_unknown_prices_give_no_numbers(role):
     assert found.distinct == {"1": None, "2": None, "3": None}
 
 
-def test_overlap_is_that_of_training(role):
-    roles = [role(i) for i in range(4)]
-    texts = [
-        "How do you keep a queue short?",
-        "How do you keep a cache warm?",
-        "Why?",
-        "How do you keep a queue short?",
-    ]
-    index = Questions.of(zip(roles, texts, strict=True))
-    mine = [index.overlap(each, text) for each, text in zip(roles, texts, strict=True)]
-    assert mine == overlaps_across_roles(roles, texts)
+def test_overlap_is_with_the_questions_of_other_roles_and_the_same_number(role):
+    texts = {
+        0: "How do you keep a queue short?",
+        1: "How do you keep a cache warm?",
+        2: "How do you keep a queue short?",
+    }
+    alone = [sample("m", "role-000", 5, i, question=text) for i, text in texts.items()]
+    assert text_figures(alone, by_id(role(0))).overlap.mean == 0.0
+    others = [*alone, sample("m", "role-001", 5, 2, question=texts[0])]
+    assert text_figures(others, by_id(role(0), role(1))).overlap.mean == pytest.approx((0 + 0 + 1) / 3 / 2 + 1 / 2)
 
 
 def test_the_same_question_for_several_roles_is_counted_whatever_its_case_and_spaces(role):

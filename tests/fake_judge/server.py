@@ -168,7 +168,6 @@ class FakeJudge:
             self.starting -= 1
             return self.starting < 0
 
-
     def preference(self, role: Role, first: str, second: str) -> str:
         """What the model writes when it is asked to compare."""
         one, other = (self._judge.judge(role, question).scores for question in (first, second))
@@ -233,8 +232,14 @@ class _Handler(BaseHTTPRequestHandler):
         elif fake.model is not None and request.body["model"] != fake.model:
             fault = "unknown_model"
         if refused := sorted(fake.refuses & request.body.keys()):
-            said = {"error": {"message": f"Unsupported parameter: '{refused[0]}' is not supported with this model."}}
-            self._send(400, json.dumps(said).encode())
+            text = f"Unsupported parameter: '{refused[0]}' is not supported with this model."
+            said = {
+                "message": text,
+                "type": "invalid_request_error",
+                "param": refused[0],
+                "code": "unsupported_parameter",
+            }
+            self._send(400, json.dumps({"type": "error", "error": said}).encode())
         elif fault == "silence":
             fake.stopping.wait()
         elif fault == "cut":

@@ -6,6 +6,7 @@ import json
 import threading
 
 import pytest
+import torch
 from peft import LoraConfig, get_peft_model
 
 from recruiter import writers
@@ -32,9 +33,9 @@ def checkpoint(tmp_path, tiny_writer_folder):
     run = tmp_path / "checkpoints/run"
     for step in (1, 2):
         adapter = run / f"global_step_{step}/policy/lora_adapter"
-        tuned = get_peft_model(
-            tiny_model("llama"), LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
-        )
+        base = tiny_model("llama")
+        torch.manual_seed(step)
+        tuned = get_peft_model(base, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))
         tuned.peft_config["default"].base_model_name_or_path = str(tiny_writer_folder)
         tuned.save_pretrained(adapter)
     settings = Config()

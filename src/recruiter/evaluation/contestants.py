@@ -35,10 +35,19 @@ class Contestant:
     writer: Writer
 
     @cached_property
+    def adapter(self) -> Path | None:
+        """Folder of the adapter that it is, or that was merged into it by an export."""
+        if not isinstance(self.writer, LocalWriter):
+            return None
+        exported = REPOSITORY / self.writer.path / "export.json"
+        if self.writer.adapter is None and exported.is_file():
+            return REPOSITORY / str(json.loads(exported.read_text(encoding="utf-8"))["checkpoint"])
+        return self.writer.adapter
+
+    @cached_property
     def run(self) -> Path | None:
-        """Folder of the training run that its adapter comes from."""
-        adapter = self.writer.adapter if isinstance(self.writer, LocalWriter) else None
-        folder = adapter.parents[2] if adapter else None
+        """Folder of the training run that its adapter comes from, if it is there."""
+        folder = self.adapter.parents[2] if self.adapter else None
         return folder if folder and (folder / "run.json").is_file() else None
 
     @cached_property
@@ -47,19 +56,25 @@ class Contestant:
         return json.loads((self.run / "run.json").read_text(encoding="utf-8")) if self.run else None
 
     @property
+    def trained_with(self) -> SamplingParams | None:
+        """The sampling settings of that run."""
+        return SamplingParams(**self.training["config"]["generator"]["sampling_params"]) if self.training else None
+
+    @property
     def endpoint(self) -> Endpoint | None:
         """What is called for its questions, if they do not come from this machine."""
         return self.writer.endpoint if isinstance(self.writer, ApiWriter) else None
 
     def record(self, sampling: SamplingParams) -> ModelRecord:
         """What the results say of it. `notes` are complete once it has written."""
-        adapter, source = None, self.endpoint.name if self.endpoint else self.writer.name
+        adapter, training = None, None
         if isinstance(self.writer, LocalWriter):
-            adapter = shown(self.writer.adapter) if self.writer.adapter else None
             source = shown(REPOSITORY / self.writer.path)
-        training = None
-        if self.run and self.training and adapter:
-            step = Path(adapter).parents[1].name.removeprefix("global_step_")
+            adapter = shown(self.writer.adapter) if self.writer.adapter else None
+        else:
+            source = self.endpoint.name if self.endpoint else self.writer.name
+        if self.run and self.training and self.adapter:
+            step = self.adapter.parents[1].name.removeprefix("global_step_")
             training = {
                 "run": shown(self.run),
                 "step": int(step) if step.isdigit() else None,
@@ -126,7 +141,7 @@ def find_contestants(
 
 def common_sampling(contestants: Sequence[Contestant]) -> SamplingParams:
     """The settings that all models are sampled with: those of the first one's training that was trained here."""
-    trained = [found for contestant in contestants if (found := contestant.writer.trained_with)]
+    trained = [found for contestant in contestants if (found := contestant.trained_with)]
     return trained[0] if trained else load_config("train_config").generator.sampling_params
 
 
@@ -164,7 +179,7 @@ def contestant_flags(contestants: Sequence[Contestant], roles: Sequence[Role], s
         seen = _trained_roles(contestant.run) & {role.id for role in roles}
         if seen:
             flags.append(f"{contestant.name} was trained on {len(seen)} of these {len(roles)} roles.")
-        if (own := contestant.writer.trained_with) and own != sampling:
+        if (own := contestant.trained_with) and own != sampling:
             flags.append(f"{contestant.name} was trained with other sampling settings ({_spelled(own)}).")
         flags += [f"{contestant.name}: {note}" for note in contestant.writer.notes]
     return flags

@@ -70,10 +70,18 @@ def markdown(results: Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def short_names(results: Results) -> dict[str, str]:
+    """Names of models and judges for narrow columns: what stands after the last slash, where that is no other's name."""
+    names = [*results.models, *results.judges]
+    ends = [name.rstrip("/").rsplit("/", 1)[-1] for name in names]
+    return {name: end if ends.count(end) == 1 else name for name, end in zip(names, ends, strict=True)}
+
+
 def _scores(results: Results, judge: str) -> Table:
+    short = short_names(results)
     rows = [
         [
-            model,
+            short[model],
             *(_mean(figures.scores[name]) for name in CRITERION_NAMES),
             _interval(figures.scores["composite"]),
             _share(figures.below_5),
@@ -86,14 +94,16 @@ def _scores(results: Results, judge: str) -> Table:
 
 
 def _differences(results: Results, judge: str) -> Table:
-    rows = []
+    rows, short = [], short_names(results)
     for model, difference in _each_difference(results, judge):
         if difference is None:
-            rows.append([model, NOTHING, NOTHING, NOTHING, "0"])
+            rows.append([short[model], NOTHING, NOTHING, NOTHING, "0"])
             continue
         record = f"{difference.wins}/{difference.ties}/{difference.losses}"
         p_value = _p_value(difference.p_corrected)
-        rows.append([model, _interval(difference.scores["composite"], "+"), p_value, record, str(difference.roles)])
+        rows.append(
+            [short[model], _interval(difference.scores["composite"], "+"), p_value, record, str(difference.roles)]
+        )
     several = len(results.models) > 2
     columns = ["model", "composite (95%)", "p, Holm" if several else "p", "win/tie/loss", "roles"]
     return Table(f"Difference to {results.plan.baseline} by {judge}", columns, rows)
@@ -108,24 +118,26 @@ def _by_group(results: Results, judge: str, noun: Literal["level", "focus"]) -> 
     groups = [group for group in order if any(getattr(role, noun) == group for role in results.roles)]
     rows = [[group, *(_interval(estimates.get(group), "+") for estimates in found.values())] for group in groups]
     title = f"Difference to {results.plan.baseline} by {judge} and {noun}"
-    return Table(title, [noun, *found], rows, is_long=noun == "focus")
+    short = short_names(results)
+    return Table(title, [noun, *(short[model] for model in found)], rows, is_long=noun == "focus")
 
 
 def _trimmed(results: Results, judge: str) -> Table:
+    short = short_names(results)
     rows = [
-        [model, _interval(trimmed.scores["composite"]), _interval(trimmed.difference, "+")]
+        [short[model], _interval(trimmed.scores["composite"]), _interval(trimmed.difference, "+")]
         for model, figures in results.figures[judge].items()
         if (trimmed := figures.trimmed)
     ]
     title = f"Without the {results.plan.trim:.0%} lowest and the {results.plan.trim:.0%} highest roles, by {judge}"
-    return Table(title, ["model", "composite (95%)", f"difference to {results.plan.baseline}"], rows)
+    return Table(title, ["model", "composite (95%)", "difference"], rows)
 
 
 def _strengths(results: Results, judge: str) -> Table:
-    found = results.pairwise[judge]
+    found, short = results.pairwise[judge], short_names(results)
     rows = [
         [
-            model,
+            short[model],
             _interval(strength.log_strength, "+") if model != results.plan.baseline else "0",
             _share(strength.beats_baseline, with_interval=True),
             f"{strength.wins}/{strength.ties}/{strength.losses}",
@@ -136,14 +148,15 @@ def _strengths(results: Results, judge: str) -> Table:
         f"Compared by {judge}: both orders agree in {_percent(found.orders_agree)} of the pairs, the first one wins "
         f"{_percent(found.first_preferred)}, {found.unanswered} of {len(found.comparisons)} unanswered"
     )
-    columns = ["model", "log strength (95%)", f"preferred to {results.plan.baseline}", "win/tie/loss"]
+    columns = ["model", "log strength (95%)", "preferred to baseline", "win/tie/loss"]
     return Table(title, columns, rows)
 
 
 def _texts(results: Results) -> Table:
+    short = short_names(results)
     rows = [
         [
-            model,
+            short[model],
             _mean(texts.tokens, 0),
             _mean(texts.words, 0),
             str(texts.cut_off),
@@ -158,9 +171,10 @@ def _texts(results: Results) -> Table:
 
 
 def _texts_against_others(results: Results) -> Table:
+    short = short_names(results)
     rows = [
         [
-            model,
+            short[model],
             *(_number(value, 2) for value in texts.distinct.values()),
             _mean(texts.overlap),
             str(texts.identical),
@@ -175,9 +189,10 @@ def _texts_against_others(results: Results) -> Table:
 
 
 def _consistency(results: Results) -> Table:
+    short = short_names(results)
     rows = [
         [
-            judge, str(found.questions), _percent(found.within_half), _number(found.mean_absolute_difference, 2),
+            short[judge], str(found.questions), _percent(found.within_half), _number(found.mean_absolute_difference, 2),
             _number(found.spearman, 2),
         ]
         for judge, found in results.consistency.items()
@@ -187,9 +202,10 @@ def _consistency(results: Results) -> Table:
 
 
 def _agreement(results: Results) -> Table:
+    short = short_names(results)
     rows = [
         [
-            " – ".join(found.judges), str(found.questions), _number(found.spearman, 2),
+            " – ".join(short[judge] for judge in found.judges), str(found.questions), _number(found.spearman, 2),
             _number(found.mean_difference, 2, "+"), f"{_percent(found.same_preference)} of {found.preferences}",
         ]
         for found in results.agreement

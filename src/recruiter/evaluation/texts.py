@@ -17,7 +17,7 @@ import numpy as np
 from recruiter.evaluation.results import Estimate, SampleRecord, TextFigures
 from recruiter.evaluation.statistics import estimate
 from recruiter.metrics_logger import read_jsonl
-from recruiter.reward import Trigram, masked_trigrams
+from recruiter.reward import OverlapWindow
 from recruiter.roles import Role
 
 NGRAMS = (1, 2, 3)
@@ -26,29 +26,18 @@ _WORD = re.compile(r"[\w'+#-]+")
 
 @dataclass(frozen=True)
 class Questions:
-    """Questions with their roles, searchable for the one most similar to another question."""
+    """Questions that others are compared with: searchable for the most similar one, and `texts` for those that are equal."""
 
-    role_ids: list[str]
+    window: OverlapWindow
     texts: frozenset[str]
-    _postings: dict[Trigram, list[int]]
 
     @classmethod
-    def of(cls, pairs: Iterable[tuple[Role, str]]) -> Questions:
-        """Index questions."""
-        role_ids, texts, postings = [], set(), defaultdict(list)
-        for number, (role, text) in enumerate(pairs):
-            role_ids.append(role.id)
-            texts.add(_plain(text))
-            for trigram in masked_trigrams(role, text):
-                postings[trigram].append(number)
-        return cls(role_ids, frozenset(texts), dict(postings))
-
-    def overlap(self, role: Role, text: str) -> float:
-        """Largest share of the question's masked trigrams in one question of another role."""
-        trigrams = masked_trigrams(role, text)
-        shared = Counter(number for trigram in trigrams for number in self._postings.get(trigram, ()))
-        others = (count for number, count in shared.items() if self.role_ids[number] != role.id)
-        return max(others, default=0) / len(trigrams) if trigrams else 0.0
+    def of(cls, pairs: Sequence[tuple[Role, str]]) -> Questions:
+        """Remember questions with their roles."""
+        window = OverlapWindow(len(pairs))
+        for role, text in pairs:
+            window.remember(role, [text])
+        return cls(window, frozenset(_plain(text) for _, text in pairs))
 
 
 def read_rollouts(run: Path, roles: Mapping[str, Role]) -> Questions | None:
@@ -56,9 +45,8 @@ def read_rollouts(run: Path, roles: Mapping[str, Role]) -> Questions | None:
     path = run / "rollouts.jsonl"
     if not path.is_file():
         return None
-    rows = read_jsonl(path)
-    found = Questions.of((roles[row["role_id"]], row["question"]) for row in rows if row["role_id"] in roles)
-    return found if found.role_ids else None
+    pairs = [(roles[row["role_id"]], row["question"]) for row in read_jsonl(path) if row["role_id"] in roles]
+    return Questions.of(pairs) if pairs else None
 
 
 def text_figures(
@@ -79,16 +67,16 @@ def text_figures(
     costs = [sample.cost_usd for sample in samples]
     per_role: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     among = [
-        Questions.of(pair for pair, (sample, _) in zip(pairs, written, strict=True) if sample.sample == index)
+        Questions.of([pair for pair, (sample, _) in zip(pairs, written, strict=True) if sample.sample == index])
         for index in range(1 + max((sample.sample for sample, _ in written), default=-1))
     ]
     for (sample, text), (role, _) in zip(written, pairs, strict=True):
         per_role["words"][role.id].append(len(text.split()))
         if sample.tokens is not None:
             per_role["tokens"][role.id].append(sample.tokens)
-        per_role["overlap"][role.id].append(among[sample.sample].overlap(role, text))
+        per_role["overlap"][role.id].append(among[sample.sample].window.overlap(role, text))
         if rollouts is not None:
-            per_role["novelty"][role.id].append(1.0 - rollouts.overlap(role, text))
+            per_role["novelty"][role.id].append(1.0 - rollouts.window.overlap(role, text))
     plain_texts: dict[str, set[str]] = defaultdict(set)
     for role, text in pairs:
         plain_texts[_plain(text)].add(role.id)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -174,7 +175,8 @@ class ApiWriter:
         for name in self.endpoint.lacks:
             if name not in self._refused and getattr(wanted, name) is not None:
                 self._leave_out(name, getattr(wanted, name))
-        return replace(wanted, **dict.fromkeys(self._refused))
+        left_out: dict[str, Any] = dict.fromkeys(self._refused)
+        return replace(wanted, **left_out)
 
     def _leave_out(self, name: str, value: float) -> None:
         self._refused.add(name)
