@@ -17,6 +17,18 @@ class ModelError(RecruiterError):
     """A model folder or checkpoint is missing, damaged, or of the wrong kind."""
 
 
+class ExportError(RecruiterError):
+    """A checkpoint cannot be made into a model folder, or the folder is not what it should be."""
+
+
+class HubError(RecruiterError):
+    """The Hub refused, or could not be reached."""
+
+
+class EndpointError(RecruiterError):
+    """An inference endpoint cannot be made, reached or used."""
+
+
 class JudgeError(RecruiterError):
     """A judge cannot be used at all. A single failed judgement is an unscored `Judgement` instead."""
 
