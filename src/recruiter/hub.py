@@ -6,6 +6,7 @@ fetched twice. A download is compared with the Hub's checksums before it gets it
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -34,6 +35,7 @@ TOKEN_PAGE = "https://huggingface.co/settings/tokens"  # noqa: S105 (an address)
 RACES = (404, 409, 412, 423, 429, 500, 502, 503, 504)  # 404: a repository that was made a moment ago
 RETRY_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+LOCAL_FILES = ("export.json", ".*")  # names paths of this machine
 SPARE_BYTES = 200_000_000
 
 Result = TypeVar("Result")
@@ -62,20 +64,41 @@ def publish(folder: Path, repo: str, private: bool, say: Callable[[str], None]) 
         _retry(lambda: api.create_repo(repo, private=private or None, exist_ok=True), say)
         if private and not _retry(lambda: api.repo_info(repo), say).private:
             raise HubError(f"{repo} exists and is public: make it private on the Hub first, or leave --private out.")
-        message = "Upload the exported model"
-        _retry(
-            lambda: api.upload_folder(
-                repo_id=repo, folder_path=folder, commit_message=message, delete_patterns=list(WEIGHTS)
-            ),
-            say,
-        )
+        _retry(lambda: _upload(api, repo, folder), say)
     return f"{api.endpoint}/{repo}"
+
+
+def _upload(api: HfApi, repo: str, folder: Path) -> None:
+    api.upload_folder(
+        repo_id=repo,
+        folder_path=folder,
+        commit_message="Upload the exported model",
+        ignore_patterns=list(LOCAL_FILES),
+        delete_patterns=list(WEIGHTS),
+    )
 
 
 def fetch_snapshot(repo: str, patterns: Sequence[str]) -> Path:
     """A model's files in the Hub's cache on this machine, fetched where they are not there yet."""
     with explained(repo):
         return Path(HfApi().snapshot_download(repo, allow_patterns=list(patterns)))
+
+
+def model_size(repo: str) -> tuple[int, int]:
+    """Bytes of weights and context length of a published model.
+
+    Raises:
+        HubError: it is not there, or is no model with a context length.
+    """
+    api = HfApi()
+    with explained(repo):
+        info = api.model_info(repo, files_metadata=True)
+        config = json.loads(Path(api.hf_hub_download(repo, "config.json")).read_text(encoding="utf-8"))
+    text = config.get("text_config", config)
+    if "max_position_embeddings" not in text:
+        raise HubError(f"{repo} has no max_position_embeddings in its config.json: it is no exported model.")
+    sizes = [file.size or 0 for file in info.siblings or [] if file.rfilename.endswith(".safetensors")]
+    return sum(sizes), int(text["max_position_embeddings"])
 
 
 def download(repo: str, revision: str | None, folder: Path, say: Callable[[str], None]) -> bool:
@@ -109,7 +132,7 @@ def download(repo: str, revision: str | None, folder: Path, say: Callable[[str],
             for name in damaged:
                 (beside / name).unlink(missing_ok=True)
             if attempt:
-                raise HubError(f"{damaged[0]} of {repo} does not match the Hub's checksum after two downloads: try again later.")
+                raise HubError(f"{damaged[0]} of {repo} does not match the Hub's checksum, twice: try again later.")
             say(f"{', '.join(damaged)} did not match and is fetched again.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     if folder.exists():
@@ -160,7 +183,9 @@ def explained(what: str) -> Iterator[None]:
     except HFValidationError:
         raise HubError(f"{what} is no name of a repository; write user/name.") from None
     except GatedRepoError:
-        raise HubError(f"{what} is gated: ask for access on its page, and set HF_TOKEN to a token of that account.") from None
+        raise HubError(
+            f"{what} is gated: ask for access on its page, and set HF_TOKEN to a token of that account."
+        ) from None
     except RevisionNotFoundError:
         raise HubError(f"There is no such revision: {what}.") from None
     except RepositoryNotFoundError as error:

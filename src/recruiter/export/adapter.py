@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft.utils import get_pattern_key
+from peft.utils.other import get_pattern_key
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -133,7 +133,9 @@ def _sort_tensors(
     deltas = {}
     for module, pair in factors.items():
         if set(pair) != {"A", "B"} or pair["A"].ndim != 2 or pair["B"].ndim != 2:
-            raise ExportError(f"The adapter at {folder} is damaged: lora_A and lora_B of {module} are no pair of matrices.")
+            raise ExportError(
+                f"The adapter at {folder} is damaged: lora_A and lora_B of {module} are no pair of matrices."
+            )
         deltas[f"{module}.weight"] = _delta(folder, config, module, pair["A"], pair["B"], module in embeddings)
     return deltas, replaced
 

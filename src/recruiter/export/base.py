@@ -80,7 +80,9 @@ def open_base(name: str) -> BaseModel:
     except (OSError, ValueError):
         raise ExportError(f"{folder} is no model folder: its config.json is missing or damaged.") from None
     if config.get("quantization_config"):
-        raise ExportError(f"{name} is quantised, and an adapter cannot be merged into it: name the full model with --base.")
+        raise ExportError(
+            f"{name} is quantised, and an adapter cannot be merged into it: name the full model with --base."
+        )
     skeleton = _skeleton(folder, name)
     tensors = _tensors(folder)
     input_name, output_name = (

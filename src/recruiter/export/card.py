@@ -8,11 +8,11 @@ from typing import Any
 from huggingface_hub import ModelCardData, metadata_load
 
 from recruiter.errors import DataError
+from recruiter.export.config_files import PROBE
 from recruiter.export.evidence import EvaluationTable, TrainingRun
 from recruiter.export.manifest import Manifest
 from recruiter.plots import plot_training
 from recruiter.prompts import generator_messages
-from recruiter.export.config_files import PROBE
 from recruiter.rubric import CRITERIA, CRITERION_NAMES
 
 PLOT = "training.png"
@@ -138,7 +138,9 @@ def _estimate(estimate: dict[str, Any] | None) -> str:
 
 def _limits(manifest: Manifest, evaluations: list[EvaluationTable]) -> str:
     points = [
-        "Scores are a judge's opinion by a rubric (" + ", ".join(CRITERION_NAMES) + "), not what candidates or interviewers "
+        "Scores are a judge's opinion by a rubric ("
+        + ", ".join(CRITERION_NAMES)
+        + "), not what candidates or interviewers "
         "experienced. Red flags that the rubric takes points for: "
         + "; ".join(flag.text for criterion in CRITERIA for flag in criterion.red_flags)
         + ".",

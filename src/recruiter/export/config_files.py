@@ -35,7 +35,7 @@ _TOKENIZER_FILES = (
 _NOT_FOR_READERS = ("backend", "is_local", "local_files_only", "name_or_path")
 PROBE = Role(
     id="probe", title="Backend Engineer", level="senior", focus="queues", stack=("Python", "PostgreSQL"),
-    description="Keep the queue short, même à minuit — 20% of it is retries.", key_skills=("backpressure",),
+    description="Own the job queue of a café booking service — 20% of its load is retries.", key_skills=("backpressure",),
 )  # fmt: skip
 
 
@@ -148,11 +148,19 @@ def _generation_config(base: BaseModel, eos: int | None, sampling: dict[str, Any
     stops = config.get("eos_token_id")
     stops = stops if isinstance(stops, list) else [stops]
     config["eos_token_id"] = sorted({stop for stop in (*stops, eos) if stop is not None})
-    for key in ("_from_model_config", "transformers_version", "max_length", "output_attentions", "output_hidden_states"):
+    for key in (
+        "_from_model_config",
+        "transformers_version",
+        "max_length",
+        "output_attentions",
+        "output_hidden_states",
+    ):
         config.pop(key, None)
     if sampling:
         draws = {"do_sample": True, "temperature": sampling["temperature"], "top_p": sampling["top_p"]}
-        every = text.get("vocab_size")  # "all tokens" is spelled -1, 0 or null, depending on the reader; this they all read
+        every = text.get(
+            "vocab_size"
+        )  # "all tokens" is spelled -1, 0 or null, depending on the reader; this they all read
         draws["top_k"] = sampling["top_k"] if sampling["top_k"] > 0 else every
         config.update({key: value for key, value in draws.items() if value is not None})
     return config
@@ -169,7 +177,9 @@ def _tokenizer_config(base: BaseModel, template: str | dict[str, str], length: i
         extra = config.pop("extra_special_tokens")
         config["additional_special_tokens"] = [*config.get("additional_special_tokens", []), *extra]
     config["model_max_length"] = length
-    named = [{"name": name, "template": text} for name, text in template.items()] if isinstance(template, dict) else None
+    named = (
+        [{"name": name, "template": text} for name, text in template.items()] if isinstance(template, dict) else None
+    )
     config["chat_template"] = named or template
     return config
 

@@ -150,6 +150,7 @@ def write_weights(plan: MergePlan, folder: Path, progress: Callable[[int], None]
             merged.bytes += tensor.nbytes
             progress(merged.bytes)
         save_file(tensors, str(folder / name), metadata={"format": "pt"})
+        (folder / name).chmod(0o644)  # safetensors makes files that only their owner reads; servers are other users
         _flush(folder / name)
     if len(shards) > 1:
         metadata = {"total_size": merged.bytes, "total_parameters": merged.parameters}

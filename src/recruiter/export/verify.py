@@ -54,8 +54,8 @@ class Verification:
         """
         if dtype == "float32" and not self.max_difference < MAX_DIFFERENCE:
             raise ExportError(
-                f"The export is not base + adapter: a probability differs by {self.max_difference:.2g}, where {MAX_DIFFERENCE:g} "
-                f"would be rounding."
+                f"The export is not base + adapter: a probability differs by {self.max_difference:.2g}, where "
+                f"{MAX_DIFFERENCE:g} would be rounding."
             )
         if not self.kl_lost < self.kl_adapter:
             raise ExportError(
