@@ -102,9 +102,10 @@ def check_config(config: Config) -> None:
 
 def _check_instances(endpoint: EndpointConfig) -> None:
     for name, facts in endpoint.instances.items():
-        numbers = isinstance(facts, dict) and [facts.get(key) for key in ("usd_per_hour", "memory_gb")]
-        known = numbers and set(facts) == {"usd_per_hour", "memory_gb", "dtype"} and facts["dtype"] in _DTYPES
-        if not known or not all(type(number) in (int, float) and 0 < number < math.inf for number in numbers or []):
+        facts = facts if isinstance(facts, dict) else {}
+        numbers: list[Any] = [facts.get(key) for key in ("usd_per_hour", "memory_gb")]
+        known = set(facts) == {"usd_per_hour", "memory_gb", "dtype"} and facts["dtype"] in _DTYPES
+        if not known or not all(type(number) in (int, float) and 0 < number < math.inf for number in numbers):
             raise ConfigError(
                 f"endpoint.instances of {name}={facts} cannot work; write {{usd_per_hour: 0.5, memory_gb: 16, dtype: "
                 f"float16}}, dtype one of {', '.join(_DTYPES)}."

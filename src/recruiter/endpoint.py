@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from huggingface_hub import HfApi, InferenceEndpoint
-from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
 from recruiter.config import EndpointConfig
 from recruiter.errors import EndpointError
-from recruiter.hub import TOKEN_PAGE
+from recruiter.hub import TOKEN_PAGE, NetworkError
 
 MODEL_NAME = "question-writer"  # what the server calls the model, whatever repository it comes from
 PAGE = "https://endpoints.huggingface.co"
@@ -204,5 +204,5 @@ def _refusals(name: str, repo: str) -> Iterator[None]:
         }
         fallback = f"The endpoint service refused {name} ({status}): {reason}."
         raise EndpointError(sentences.get(status or 0, fallback)) from None
-    except HTTPError as error:
+    except NetworkError as error:
         raise EndpointError(f"The endpoint service cannot be reached ({type(error).__name__}): try again.") from None

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from huggingface_hub.errors import HTTPError
-from huggingface_hub.utils import get_session
+from huggingface_hub import get_session
 
 from recruiter.errors import EndpointError
+from recruiter.hub import NetworkError
 from recruiter.prompts import Message
 
 STARTING = (502, 503, 504)
@@ -80,7 +80,7 @@ class EndpointClient:
                 reply = get_session().request(
                     method, self.url + path, headers=self._headers, timeout=CALL_SECONDS, **arguments
                 )
-            except HTTPError as error:
+            except NetworkError as error:
                 reason, starting = f"it cannot be reached ({type(error).__name__})", True
             else:
                 if reply.status_code == 200:

@@ -1,7 +1,7 @@
 """The Hugging Face Hub: publishing an exported model, downloading one. All traffic goes through huggingface_hub.
 
-What is interrupted goes on when the same command is given again: files that are there already are neither sent nor
-fetched twice. A download is compared with the Hub's checksums before it gets its final name.
+A lost connection is taken up again in the middle of a file. A command that was stopped goes on when it is given again:
+files that are there already are neither sent nor fetched twice. A download is compared with the Hub's checksums before it gets its final name.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, errors
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
-    HTTPError,
     LocalEntryNotFoundError,
     LocalTokenNotFoundError,
     RepositoryNotFoundError,
@@ -39,6 +38,7 @@ LOCAL_FILES = ("export.json", ".*")  # names paths of this machine
 SPARE_BYTES = 200_000_000
 
 Result = TypeVar("Result")
+NetworkError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # of the client that huggingface_hub uses
 
 
 def user_name() -> str:
@@ -69,13 +69,16 @@ def publish(folder: Path, repo: str, private: bool, say: Callable[[str], None]) 
 
 
 def _upload(api: HfApi, repo: str, folder: Path) -> None:
-    api.upload_folder(
-        repo_id=repo,
-        folder_path=folder,
-        commit_message="Upload the exported model",
-        ignore_patterns=list(LOCAL_FILES),
-        delete_patterns=list(WEIGHTS),
-    )
+    try:
+        api.upload_folder(
+            repo_id=repo,
+            folder_path=folder,
+            commit_message="Upload the exported model",
+            ignore_patterns=list(LOCAL_FILES),
+            delete_patterns=list(WEIGHTS),
+        )
+    except RuntimeError as error:  # how a failed transfer of one file is wrapped
+        raise error.__cause__ if isinstance(error.__cause__, NetworkError) else error from None
 
 
 def fetch_snapshot(repo: str, patterns: Sequence[str]) -> Path:
@@ -119,6 +122,8 @@ def download(repo: str, revision: str | None, folder: Path, say: Callable[[str],
                 return False
             shutil.rmtree(beside, ignore_errors=True)
             folder.rename(beside)
+        for torn in beside.rglob("*.incomplete"):  # of a killed run; huggingface_hub begins such a file again
+            torn.unlink()
         size = sum(file.size or 0 for file in info.siblings or [])
         present = sum(file.stat().st_size for file in beside.rglob("*") if file.is_file())
         _check_disk(beside, size - present)
@@ -167,7 +172,7 @@ def _retry(call: Callable[[], Result], say: Callable[[str], None]) -> Result:
             if status not in RACES or isinstance(error, GatedRepoError):
                 raise
             say(f"The Hub answers {status}; trying again in {pause:.0f} s …")
-        except HTTPError as error:
+        except NetworkError as error:
             say(f"The connection failed ({type(error).__name__}); trying again in {pause:.0f} s …")
         time.sleep(pause)
     return call()
@@ -196,7 +201,7 @@ def explained(what: str) -> Iterator[None]:
         raise HubError(_http_sentence(what, error)) from None
     except LocalEntryNotFoundError:
         raise HubError(f"{what} could not be fetched: the Hub cannot be reached, or HF_HUB_OFFLINE is set.") from None
-    except HTTPError as error:
+    except NetworkError as error:
         raise HubError(f"The Hub cannot be reached for {what} ({type(error).__name__}): run again to go on.") from None
 
 

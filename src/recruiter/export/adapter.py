@@ -141,9 +141,8 @@ def _sort_tensors(
 
 
 def _delta(folder: Path, config: dict[str, Any], module: str, a: Tensor, b: Tensor, is_embedding: bool) -> LoraDelta:
-    ranks, alphas = config.get("rank_pattern") or {}, config.get("alpha_pattern") or {}
-    rank = ranks.get(get_pattern_key(ranks, module), config["r"])
-    alpha = alphas.get(get_pattern_key(alphas, module), config["lora_alpha"])
+    rank: int = _setting(config.get("rank_pattern") or {}, module, config["r"])
+    alpha: float = _setting(config.get("alpha_pattern") or {}, module, config["lora_alpha"])
     if a.shape[0] != rank or b.shape[1] != rank:
         raise ExportError(
             f"The adapter at {folder} is damaged: {module} has rank {a.shape[0]} and {b.shape[1]} in its weights, {rank} in "
@@ -151,3 +150,8 @@ def _delta(folder: Path, config: dict[str, Any], module: str, a: Tensor, b: Tens
         )
     scaling = alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
     return LoraDelta(a, b, scaling, is_embedding, bool(config.get("fan_in_fan_out")))
+
+
+def _setting(pattern: dict[str, Any], module: str, default: Any) -> Any:
+    """What a pattern says of a module, else the default."""
+    return pattern.get(get_pattern_key(list(pattern), module), default)

@@ -186,7 +186,7 @@ def _tokenizer_config(base: BaseModel, template: str | dict[str, str], length: i
 
 def _check_tokenizer(folder: Path, original: Any) -> None:
     written = AutoTokenizer.from_pretrained(str(folder))
-    messages = [dict(message) for message in generator_messages(PROBE)]
+    messages: Any = generator_messages(PROBE)
     mine, theirs = (
         tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
         for tokenizer in (written, original)
