@@ -46,7 +46,9 @@ class _Handler(BaseHTTPRequestHandler):
         message = {"role": "assistant", "content": QUESTION}
         answer = {"choices": [{"message": message}], "usage": {"completion_tokens": 12}}
         broken = {"generated_text": QUESTION}
-        self._answer((broken if self.fake.state == "broken" else answer) if self.path == "/v1/chat/completions" else None)
+        self._answer(
+            (broken if self.fake.state == "broken" else answer) if self.path == "/v1/chat/completions" else None
+        )
 
     def _answer(self, data: Any) -> None:
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":

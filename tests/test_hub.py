@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import huggingface_hub
@@ -13,23 +12,21 @@ import pytest
 from recruiter import hub
 from recruiter.errors import HubError
 from recruiter.hub import download, fetch_snapshot, model_size, publish, user_name
-from tests.fake_hub import TOKEN, FakeHub
+from tests.fake_hub import FakeHub
 
 REPO = "user/writer"
-FILES = {"config.json": b'{"max_position_embeddings": 4096}', "model.safetensors": os.urandom(300_000), "README.md": b"# hi\n"}
+FILES = {
+    "config.json": b'{"max_position_embeddings": 4096}',
+    "model.safetensors": os.urandom(300_000),
+    "README.md": b"# hi\n",
+}
 
 
 @pytest.fixture
 def fake(monkeypatch, tmp_path):
     """A Hub of its own for each test, Xet off, no waiting between attempts."""
     server = FakeHub()
-    constants = huggingface_hub.constants
-    monkeypatch.setattr(constants, "ENDPOINT", server.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+    server.connect(monkeypatch, tmp_path / "cache")
     yield server
     server.close()
 
@@ -118,7 +115,9 @@ def test_whoami_and_tokens(fake, monkeypatch):
 
 
 def test_other_refusals_are_one_sentence(fake, folder, monkeypatch):
-    with pytest.raises(HubError, match=r"may not write to other/writer: it needs write access, and other must be yours"):
+    with pytest.raises(
+        HubError, match=r"may not write to other/writer: it needs write access, and other must be yours"
+    ):
         publish(folder, "other/writer", False, say)
     with pytest.raises(HubError, match="write user/name"):
         publish(folder, "a/b/c", False, say)
@@ -144,7 +143,8 @@ def test_download_is_whole_verified_and_not_repeated(fake, tmp_path):
     assert fake.bytes_sent == sent
 
 
-def test_a_lost_connection_is_resumed_in_the_middle_of_the_file(fake, tmp_path):
+def test_a_lost_connection_is_resumed_in_the_middle_of_the_file(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 50_000)
     fake.add(REPO, FILES)
     fake.cut = 200_000
     assert download(REPO, None, tmp_path / "writer", say)
@@ -160,7 +160,8 @@ def test_a_killed_download_leaves_nothing_under_its_name_and_goes_on(fake, tmp_p
     environment = {**os.environ, "HF_ENDPOINT": fake.url, "HF_HUB_DISABLE_XET": "1"}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL) as process:
         assert fake.stalled.wait(30)
-        assert wait_until(lambda: fake.bytes_sent >= 200_000 + len(FILES["config.json"]) + len(FILES["README.md"]))
+        notes = tmp_path / ".writer.part/.cache/huggingface/download"
+        assert wait_until(lambda: all((notes / f"{name}.metadata").is_file() for name in ("config.json", "README.md")))
         process.send_signal(signal.SIGKILL)
     assert not target.exists()
     fake.stall_after = None

@@ -1,7 +1,8 @@
 """The Hugging Face Hub: publishing an exported model, downloading one. All traffic goes through huggingface_hub.
 
 A lost connection is taken up again in the middle of a file. A command that was stopped goes on when it is given again:
-files that are there already are neither sent nor fetched twice. A download is compared with the Hub's checksums before it gets its final name.
+files that are there already are neither sent nor fetched twice. A download is compared with the Hub's checksums before it
+gets its final name.
 """
 
 from __future__ import annotations

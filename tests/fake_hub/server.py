@@ -11,10 +11,15 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import huggingface_hub
+import pytest
 
 TOKEN = "hf_good"
 LFS_SUFFIXES = (".safetensors", ".png")
@@ -40,8 +45,22 @@ class FakeHub:
             fake = hub
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that are killed
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def connect(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+        """Let huggingface_hub in this process speak to this server: Xet off, no waiting between attempts."""
+        constants = huggingface_hub.constants
+        monkeypatch.setattr(constants, "ENDPOINT", self.url)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", self.url + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(constants, "INFERENCE_ENDPOINTS_ENDPOINT", self.url + "/v2")
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        monkeypatch.setattr(time, "sleep", lambda _: None)
 
     def close(self) -> None:
         self._server.shutdown()
@@ -150,7 +169,9 @@ class _Handler(BaseHTTPRequestHandler):
             there = entry["files"].get(file["path"])
             large = file["path"].endswith(LFS_SUFFIXES)
             oid = None if there is None else (hashlib.sha256(there).hexdigest() if large else _git_hash(there))
-            files.append({"path": file["path"], "uploadMode": "lfs" if large else "regular", "shouldIgnore": False, "oid": oid})
+            files.append(
+                {"path": file["path"], "uploadMode": "lfs" if large else "regular", "shouldIgnore": False, "oid": oid}
+            )
         self._reply(200, {"files": files})
 
     def batch(self, _match: Any, _query: Any, body: bytes) -> None:
@@ -189,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
     def resolve(self, match: re.Match[str], _query: Any, _body: bytes) -> None:
         entry = self._repo(match)
         if entry is None:
-            return
+            return None
         content = entry["files"].get(match["file"])
         if content is None:
             return self._error(404, "Entry not found", "EntryNotFound")
@@ -240,7 +261,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _endpoint(self, key: str) -> None:
         entry = self.fake.endpoints.get(key)
         if entry is None:
-            return self._error(404, "Endpoint not found")
+            self._error(404, "Endpoint not found")
+            return
         state = entry["states"].pop(0) if len(entry["states"]) > 1 else entry["states"][0]
         asked, url = entry["asked"], {"url": self.fake.url} if state == "running" else {}
         times = {"createdAt": "2026-11-26T12:00:00.000Z", "updatedAt": "2026-11-26T12:00:00.000Z"}
@@ -265,12 +287,18 @@ class _Handler(BaseHTTPRequestHandler):
         return entry
 
     def _error(self, status: int, message: str, code: str | None = None) -> None:
-        self._reply(status, {"error": message}, {"X-Error-Message": message, **({"X-Error-Code": code} if code else {})})
+        self._reply(
+            status, {"error": message}, {"X-Error-Message": message, **({"X-Error-Code": code} if code else {})}
+        )
 
     def _reply(self, status: int, data: Any, headers: dict[str, str] | None = None) -> None:
         content = json.dumps(data).encode()
         self.send_response(status)
-        for key, value in {"Content-Type": "application/json", "Content-Length": str(len(content)), **(headers or {})}.items():
+        for key, value in {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(content)),
+            **(headers or {}),
+        }.items():
             self.send_header(key, value)
         self.end_headers()
         if self.command != "HEAD":
