@@ -76,7 +76,7 @@ def test_wrong_and_missing_token(start):
 def test_other_servers_and_addresses(start, role):
     with pytest.raises(EndpointError, match="answers, but not as a chat model"):
         client(start(state="broken")).ask("m", generator_messages(role()), 8)
-    with pytest.raises(EndpointError, match="HF_ENDPOINT_URL=example.com is no address"):
+    with pytest.raises(EndpointError, match=r"HF_ENDPOINT_URL=example\.com is no address"):
         EndpointClient("example.com", None, 1, lambda *_: None)
     wrong = start()
     wrong.url += "/elsewhere"
