@@ -76,7 +76,7 @@ def test_bases_that_cannot_be_used(train, edit_json):
     edit_json(trained.base / "config.json", quantization_config={"bits": 4})
     with pytest.raises(ExportError, match="is quantised"):
         plan(trained)
-    edit_json(trained.base / "config.json", quantization_config=None, model_type="bert")
+    edit_json(trained.base / "config.json", quantization_config=None, model_type="vit")
     with pytest.raises(ExportError, match="cannot be read as a causal language model"):
         plan(trained)
     (trained.base / "config.json").unlink()

@@ -119,6 +119,8 @@ def test_sums_in_float32_and_rounds_once(train, dtype):
 
 def test_what_rounding_takes_is_measured(train):
     trained = train()
+    base = trained.base / "model.safetensors"
+    save_file({name: tensor.bfloat16() for name, tensor in load_file(base).items()}, base, {"format": "pt"})
     path = trained.adapter / "adapter_model.safetensors"
     save_file({name: tensor * (0.002 if "lora_B" in name else 1) for name, tensor in load_file(path).items()}, path)
     kept = {dtype: export(trained, dtype, overwrite=True).write(lambda _: None).kept for dtype in merge.DTYPES}
