@@ -173,6 +173,28 @@ class GeneratorConfig:
     sampling_params: SamplingParams = field(default_factory=SamplingParams)
 
 
+# Nvidia GPUs of Hugging Face Inference Endpoints, one of each: USD an hour and GB of memory, as listed in November 2026.
+# A T4 has no bfloat16.
+INSTANCES: dict[str, Any] = {
+    "nvidia-t4": {"usd_per_hour": 0.5, "memory_gb": 16, "dtype": "float16"},
+    "nvidia-l4": {"usd_per_hour": 0.8, "memory_gb": 24, "dtype": "bfloat16"},
+    "nvidia-a10g": {"usd_per_hour": 1.0, "memory_gb": 24, "dtype": "bfloat16"},
+    "nvidia-l40s": {"usd_per_hour": 1.8, "memory_gb": 48, "dtype": "bfloat16"},
+    "nvidia-a100": {"usd_per_hour": 2.5, "memory_gb": 80, "dtype": "bfloat16"},
+}
+
+
+@dataclass
+class EndpointConfig:
+    image: str = "vllm/vllm-openai:v0.8.5"
+    instance_type: str = "nvidia-t4"
+    vendor: str = "aws"
+    region: str = "us-east-1"
+    scale_to_zero_minutes: int = 60
+    wait_minutes: int = 30  # for a new endpoint to answer
+    instances: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(INSTANCES))
+
+
 @dataclass
 class Config:
     data: DataConfig = field(default_factory=DataConfig)
@@ -180,6 +202,7 @@ class Config:
     reward: RewardConfig = field(default_factory=RewardConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    endpoint: EndpointConfig = field(default_factory=EndpointConfig)
 
 
 def load_config(name: str, overrides: Sequence[str] = (), folder: Path = CONFIG_FOLDER) -> Config:

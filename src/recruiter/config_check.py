@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from recruiter.errors import ConfigError
 
 if TYPE_CHECKING:
-    from recruiter.config import Config, JudgeConfig, TrainerConfig
+    from recruiter.config import Config, EndpointConfig, JudgeConfig, TrainerConfig
 
 # Numbers: key, lowest, highest, and whether the lowest itself is allowed.
 _RANGES: tuple[tuple[str, float, float, bool], ...] = (
@@ -44,10 +44,13 @@ _RANGES: tuple[tuple[str, float, float, bool], ...] = (
     ("trainer.eval_interval", 0, math.inf, True),
     ("trainer.early_stop_patience", 1, math.inf, True),
     ("trainer.ckpt_interval", 1, math.inf, True),
+    ("endpoint.scale_to_zero_minutes", 15, math.inf, True),
+    ("endpoint.wait_minutes", 1, math.inf, True),
     ("generator.sampling_params.max_generate_length", 1, math.inf, True),
     ("generator.sampling_params.temperature", 0, 10, False),
     ("generator.sampling_params.top_p", 0, 1, False),
 )
+_DTYPES = ("float16", "bfloat16", "float32")
 _CHOICES = {
     "trainer.resume_mode": ("none", "latest", "from_path"),
     "trainer.device": ("auto", "cpu", "cuda"),
@@ -94,6 +97,23 @@ def check_config(config: Config) -> None:
         )
     _check_batches(trainer, samples)
     _check_judge(config.judge)
+    _check_instances(config.endpoint)
+
+
+def _check_instances(endpoint: EndpointConfig) -> None:
+    for name, facts in endpoint.instances.items():
+        facts = facts if isinstance(facts, dict) else {}
+        numbers: list[Any] = [facts.get(key) for key in ("usd_per_hour", "memory_gb")]
+        known = set(facts) == {"usd_per_hour", "memory_gb", "dtype"} and facts["dtype"] in _DTYPES
+        if not known or not all(type(number) in (int, float) and 0 < number < math.inf for number in numbers):
+            raise ConfigError(
+                f"endpoint.instances of {name}={facts} cannot work; write {{usd_per_hour: 0.5, memory_gb: 16, dtype: "
+                f"float16}}, dtype one of {', '.join(_DTYPES)}."
+            )
+    if endpoint.instance_type not in endpoint.instances:
+        raise ConfigError(
+            f"endpoint.instance_type={endpoint.instance_type} cannot work; write one of {', '.join(endpoint.instances)}."
+        )
 
 
 def _check_judge(judge: JudgeConfig) -> None:

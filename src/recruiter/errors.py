@@ -26,6 +26,18 @@ class ApiError(RecruiterError):
     judgement or an unwritten question instead."""
 
 
+class ExportError(RecruiterError):
+    """A checkpoint cannot be made into a model folder, or the folder is not what it should be."""
+
+
+class HubError(RecruiterError):
+    """The Hub refused, or could not be reached."""
+
+
+class EndpointError(RecruiterError):
+    """An inference endpoint cannot be made, reached or used."""
+
+
 class BudgetError(ApiError):
     """Calls have cost what the budget allows."""
 
