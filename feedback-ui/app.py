@@ -22,7 +22,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
-from recruiter.errors import RecruiterError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,10 +29,11 @@ from database import Database
 from feedback.access import Changes, Context, Shared
 from feedback.accounts import load_keys
 from feedback.errors import Refusal
-from feedback.models import Health
+from feedback.models.owner import Health
 from feedback.routes import owner, queue, rating, training
 from feedback.safety import Guard, refused
 from feedback.settings import FOLDER, Settings
+from recruiter.errors import RecruiterError
 
 VERSION = version("recruiter")
 

@@ -8,14 +8,15 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query
-from recruiter.config import REPOSITORY
-from recruiter.roles import Role, load_roles
 
 import database as db
 from feedback import groups, views
 from feedback.access import Shared, training
 from feedback.errors import errors, not_found
-from feedback.models import QueueIn, QueueItem, QueueList, QueueResult, RequestId
+from feedback.models.common import RequestId
+from feedback.models.training import QueueIn, QueueItem, QueueList, QueueResult
+from recruiter.config import REPOSITORY
+from recruiter.roles import Role, load_roles
 
 RUN = "queue"
 

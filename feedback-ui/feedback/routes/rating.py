@@ -26,7 +26,9 @@ from feedback.access import (
 )  # fmt: skip
 from feedback.accounts import Rater
 from feedback.errors import Refusal, errors, not_found
-from feedback.models import (
+from feedback.models.common import Name
+from feedback.models.owner import Ok
+from feedback.models.rating import (
     AnswerIn,
     Done,
     Draft,
@@ -35,19 +37,16 @@ from feedback.models import (
     Left,
     MyRating,
     MyRatings,
-    Name,
     NextIn,
     NextView,
-    Ok,
     Progress,
     RatedGroup,
     Revised,
-    RunList,
-    RunView,
     Session,
     SkipIn,
     Submitted,
-)  # fmt: skip
+)
+from feedback.models.training import RunList, RunView
 
 HEARTBEATS = 4  # signs of life that fit into a lease
 
