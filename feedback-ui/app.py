@@ -30,9 +30,10 @@ from feedback.access import Changes, Context, Shared
 from feedback.accounts import load_keys
 from feedback.errors import Refusal
 from feedback.models.owner import Health
-from feedback.routes import owner, queue, rating, training
+from feedback.routes import owner, practice, queue, rating, training
 from feedback.safety import Guard, refused
 from feedback.settings import FOLDER, Settings
+from generator import QuestionGenerator
 from recruiter.errors import RecruiterError
 
 VERSION = version("recruiter")
@@ -47,11 +48,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         database = Database(chosen.database_url)
         try:
             database.upgrade()
-            context = Context(chosen, database, load_keys(database, chosen), Changes(), asyncio.Event())
+            keys, generator = load_keys(database, chosen), QuestionGenerator(chosen.model)
+            context = Context(chosen, database, keys, Changes(), asyncio.Event(), generator)
             database.listeners.append(context.changes.notify)
             app.state.context = context
             _end_long_polls_on_stop(context)
             yield
+            generator.close()
         finally:
             database.close()
 
@@ -62,7 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for module in (training, queue, rating, owner):
+    for module in (training, queue, rating, practice, owner):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=FOLDER / "static", check_dir=False))
     app.add_api_route("/api/health", health, tags=["health"])
