@@ -72,7 +72,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(Refusal, _explain)
     app.add_exception_handler(HTTPException, _explain)
     app.add_exception_handler(RequestValidationError, _explain)
-    app.add_exception_handler(Exception, _explain)
     app.add_middleware(Guard)
     app.add_middleware(StartInOneSentence)
     return app
@@ -124,7 +123,7 @@ def _explain(_: Request, error: Exception) -> JSONResponse:
         what = {404: "There is nothing at this address.", 405: "This address does not take this method."}
         message = what.get(error.status_code, str(error.detail))
         return refused(Refusal(error.status_code, "http", message, dict(error.headers or {})))
-    return refused(Refusal(500, "internal", "The server made a mistake; its log says which. Nothing was stored."))
+    raise error
 
 
 def _first_fault(error: RequestValidationError) -> str:
