@@ -22,7 +22,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
-from recruiter.errors import RecruiterError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -31,10 +30,12 @@ from feedback import pages
 from feedback.access import Changes, Context, Shared
 from feedback.accounts import load_keys
 from feedback.errors import Refusal
-from feedback.models import Health
-from feedback.routes import owner, queue, rating, training
+from feedback.models.owner import Health
+from feedback.routes import owner, practice, queue, rating, training, writing
 from feedback.safety import Guard, refused
 from feedback.settings import FOLDER, Settings
+from generator import QuestionGenerator
+from recruiter.errors import RecruiterError
 
 VERSION = version("recruiter")
 
@@ -48,11 +49,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         database = Database(chosen.database_url)
         try:
             database.upgrade()
-            context = Context(chosen, database, load_keys(database, chosen), Changes(), asyncio.Event())
+            keys, generator = load_keys(database, chosen), QuestionGenerator(chosen.model)
+            context = Context(chosen, database, keys, Changes(), asyncio.Event(), generator)
             database.listeners.append(context.changes.notify)
             app.state.context = context
             _end_long_polls_on_stop(context)
             yield
+            generator.close()
         finally:
             database.close()
 
@@ -63,7 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for module in (pages, training, queue, rating, owner):
+    for module in (pages, training, queue, rating, practice, writing, owner):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=FOLDER / "static", check_dir=False))
     app.add_api_route("/api/health", health, tags=["health"])

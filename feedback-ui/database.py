@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+
 from recruiter.errors import DataError
 from recruiter.rubric import CRITERION_NAMES, MAX_RATING, MIN_RATING
 

@@ -16,6 +16,7 @@ from feedback import accounts, runs, safety
 from feedback.accounts import COOKIE, LOCAL, Keys, Rater
 from feedback.errors import Refusal
 from feedback.settings import Settings
+from generator import QuestionGenerator
 
 SOMEBODY = Rater(0, "owner", LOCAL)  # on this machine, without a cookie: may look, and becomes a rater to rate
 TEAM_SECONDS = 1.0  # how old the team's figures may be
@@ -52,6 +53,7 @@ class Context:
     keys: Keys
     changes: Changes
     stopping: asyncio.Event
+    generator: QuestionGenerator
     rater_limit: safety.RateLimit = field(default_factory=lambda: safety.RateLimit(rate=20, burst=100))
     sign_in_limit: safety.RateLimit = field(default_factory=lambda: safety.RateLimit(rate=0.2, burst=10))
     _team: tuple[float, dict[str, Any]] | None = None

@@ -21,11 +21,11 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
-from recruiter.command import command
-from recruiter.errors import ConfigError
 
 import database as db
 from feedback.settings import Settings
+from recruiter.command import command
+from recruiter.errors import ConfigError
 
 AccountRole = Literal["rater", "owner"]
 COOKIE = "feedback_session"

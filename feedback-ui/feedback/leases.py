@@ -121,7 +121,7 @@ def release(c: sa.Connection, lease: sa.RowMapping, now: float) -> None:
         groups.refresh(c, lease["group_id"], now)
 
 
-def hold(c: sa.Connection, lease_id: str, rater: int, now: float) -> tuple[sa.RowMapping, sa.RowMapping]:
+def hold(c: sa.Connection, lease_id: str, rater: int) -> tuple[sa.RowMapping, sa.RowMapping]:
     """A lease and its group, locked, for something that ends the lease.
 
     A lease that is over is as good as open while its group waits for a rater and nobody else has it.

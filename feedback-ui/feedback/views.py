@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from recruiter.rubric import CRITERION_NAMES, MAX_RATING, MIN_RATING, Scores, rating_to_score
 
 import database as db
 from feedback import groups
+from recruiter.rubric import CRITERION_NAMES, MAX_RATING, MIN_RATING, Scores, rating_to_score
 
 Leniency = dict[int, dict[str, float]]  # rater -> criterion -> rating points above the others
 UNRATED = {"open": "pending"}  # status of a question whose group has no ratings, where it differs from the group's

@@ -8,14 +8,15 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query
-from recruiter.config import REPOSITORY
-from recruiter.roles import Role, load_roles
 
 import database as db
 from feedback import groups, views
 from feedback.access import Shared, training
 from feedback.errors import errors, not_found
-from feedback.models import QueueIn, QueueItem, QueueList, QueueResult, RequestId
+from feedback.models.common import RequestId
+from feedback.models.training import QueueIn, QueueItem, QueueList, QueueResult
+from feedback.practice import all_roles
+from recruiter.roles import Role
 
 RUN = "queue"
 
@@ -85,5 +86,5 @@ def role_shown(role_id: str | None, context: str | dict[str, Any] | None) -> dic
 
 @cache
 def known_roles() -> dict[str, Role]:
-    """The roles that come with the project."""
-    return {role.id: role for role in load_roles(REPOSITORY / "data/backend_roles.json")}
+    """The roles that come with the project, by id."""
+    return {role.id: role for role in all_roles()}

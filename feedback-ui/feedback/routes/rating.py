@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
 from anyio import to_thread
@@ -26,7 +27,9 @@ from feedback.access import (
 )  # fmt: skip
 from feedback.accounts import Rater
 from feedback.errors import Refusal, errors, not_found
-from feedback.models import (
+from feedback.models.common import Name
+from feedback.models.owner import Ok
+from feedback.models.rating import (
     AnswerIn,
     Done,
     Draft,
@@ -35,19 +38,16 @@ from feedback.models import (
     Left,
     MyRating,
     MyRatings,
-    Name,
     NextIn,
     NextView,
-    Ok,
     Progress,
     RatedGroup,
     Revised,
-    RunList,
-    RunView,
     Session,
     SkipIn,
     Submitted,
-)  # fmt: skip
+)
+from feedback.models.training import RunList, RunView
 
 HEARTBEATS = 4  # signs of life that fit into a lease
 
@@ -117,7 +117,7 @@ def skip(lease_id: LeaseId, body: SkipIn, rater: Rating, context: Shared) -> Don
 async def release(
     lease_id: LeaseId, request: Request, rater: Annotated[Rater, Depends(signed_in)], context: Shared
 ) -> Ok:
-    """Give the group back; the tab closes. A beacon has no headers: `csrf_token` may stand in its JSON body."""
+    """Give the group back; the tab closes. A beacon has no headers: `csrf_token` may stand in its body (form or JSON)."""
     token = request.headers.get("x-csrf-token") or _beacon_token(await request.body())
     check_csrf(request, rater, token)
     await to_thread.run_sync(_release, context, lease_id, rater.id)
@@ -231,8 +231,10 @@ def _release(context: Context, lease_id: str, rater: int) -> None:
 
 
 def _beacon_token(body: bytes) -> str:
+    """The token in a body, a form's or JSON."""
+    text = body.decode("utf-8", "replace")
     try:
-        found = json.loads(body or b"{}")
+        found = json.loads(text)
     except (ValueError, RecursionError):
-        return ""
+        found = dict(parse_qsl(text))
     return str(found.get("csrf_token", "")) if isinstance(found, dict) else ""
