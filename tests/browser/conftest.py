@@ -25,7 +25,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-LEASE_SECONDS = 6.0  # short, so that a test can see one run out
+LEASE_SECONDS = 5.0  # short, so that a test can see one run out
 DESKTOP = {"viewport": {"width": 1280, "height": 850}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 

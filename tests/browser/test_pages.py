@@ -39,7 +39,7 @@ def test_statistics_draw_what_was_rated(visit: Visit, server: Server) -> None:
     page.get_by_role("button", name="Search").click()
     expect(page.locator("#ratings-range")).to_have_text("1 to 2 of 2")
     page.locator("#ratings summary").first.click()
-    expect(page.locator("#ratings li li")).to_have_count(2)
+    expect(page.locator("#ratings details[open] li")).to_have_count(2)
     page.get_by_label("Search roles and questions").fill("no such words")
     page.get_by_role("button", name="Search").click()
     expect(page.locator("#ratings-range")).to_have_text("Nothing matches.")
@@ -84,10 +84,10 @@ def test_the_owner_makes_and_revokes_links_exports_and_deletes(visit: Visit, ser
         page.get_by_role("link", name="CSV").click()
     rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
     assert group in {row["group_id"] for row in rows}
-    page.get_by_label("Group").fill(group)
+    page.get_by_role("textbox", name="Group").fill(group)
     page.get_by_role("button", name="Delete …").click()
     page.locator("#sure-yes").click()
-    expect(page.get_by_label("Group")).to_have_value("")
+    expect(page.get_by_role("textbox", name="Group")).to_have_value("")
     assert server.client.get(f"/api/groups/{group}").status_code == 404
 
 

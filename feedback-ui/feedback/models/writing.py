@@ -35,11 +35,3 @@ class WriteView(BaseModel):
     progress: float
     message: str
     questions: list[JudgedQuestion]
-
-
-class RoleName(BaseModel):
-    """A role of the project's own, to pick as an example."""
-
-    id: str
-    title: str
-    focus: str

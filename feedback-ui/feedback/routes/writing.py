@@ -12,7 +12,7 @@ from feedback.access import Context, Rating, Shared, SignedIn
 from feedback.errors import errors, not_found
 from feedback.models.owner import Ok
 from feedback.models.practice import Job
-from feedback.models.writing import JudgedQuestion, RoleName, WriteIn, WriteView
+from feedback.models.writing import JudgedQuestion, WriteIn, WriteView
 from feedback.routes.practice import take_on
 from feedback.writing import Judged, Writing, Written
 from generator import Job as GeneratorJob
@@ -45,15 +45,9 @@ def cancel(job_id: JobId, _: Rating, context: Shared) -> Ok:
     return Ok()
 
 
-@router.get("/roles")
-def list_roles(_: SignedIn) -> list[RoleName]:
-    """The roles that come with the project, as examples."""
-    return [RoleName(id=role.id, title=role.title, focus=role.focus) for role in practice.all_roles()]
-
-
 @router.get("/roles/{role_id}", responses=errors(404))
 def one_role(role_id: Annotated[str, Path(max_length=120)], _: SignedIn) -> Role:
-    """One of them, whole."""
+    """One of the roles that come with the project."""
     for role in practice.all_roles():
         if role.id == role_id:
             return role

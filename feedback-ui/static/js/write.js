@@ -7,6 +7,7 @@ import * as model from "./model_state.js";
 import { fillRole, roleOf } from "./role_form.js";
 
 const form = byId("role");
+const MAX_SCORE = Number(form.dataset.maxScore);
 const kept = new KeptSet(() => roleOf(form), (set) => fillRole(form, set.role), markKept);
 let job = null; // id of what is being written
 
@@ -75,7 +76,7 @@ function scores(question) {
   const list = element("dl");
   const named = { overall: question.composite, ...question.scores };
   for (const [name, value] of Object.entries(named)) {
-    const meter = element("meter", { min: 0, max: question.max_score, value, "aria-label": capitalised(name) });
+    const meter = element("meter", { min: 0, max: MAX_SCORE, value, "aria-label": capitalised(name) });
     list.append(element("div", {}, element("dt", { text: capitalised(name) }), element("dd", {}, rounded(value, 1), meter)));
   }
   return list;
@@ -102,7 +103,9 @@ form.addEventListener("submit", (event) => {
   write(Number(new FormData(form).get("count")), (question) => byId("questions").append(card(question)));
 });
 byId("stop").addEventListener("click", () => job && post(`/api/write/${encodeURIComponent(job)}/cancel`));
-byId("pick").addEventListener("click", async () => fillRole(form, await persistently(() => get("/api/roles/sample"))));
+byId("example").addEventListener("change", async ({ target }) => {
+  if (target.value) fillRole(form, await persistently(() => get(`/api/roles/${encodeURIComponent(target.value)}`), away));
+});
 
 model.follow((text, usable) => {
   byId("write").disabled = !usable;
