@@ -201,7 +201,7 @@ def skips(c: sa.Connection, choice: Choice) -> dict[str, int]:
     conditions += [table.c.created_at < choice.until] if choice.until is not None else []
     conditions += [db.groups.c.run == choice.run] if choice.run is not None else []
     conditions += [table.c.rater_id == choice.rater] if choice.rater is not None else []
-    return dict(c.execute(query.where(*conditions).group_by(table.c.reason).order_by(table.c.reason)).tuples().all())
+    return dict(c.execute(query.where(*conditions).group_by(table.c.reason).order_by(table.c.reason)).all())
 
 
 def _coincidences(c: sa.Connection, shared: sa.CTE, name: str) -> list[list[float]]:
