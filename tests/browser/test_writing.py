@@ -71,12 +71,12 @@ def test_questions_for_a_role_are_judged_kept_saved_and_printed(visit: Callable[
     cards.first.get_by_role("button", name="Copy").click()
     assert page.evaluate("navigator.clipboard.readText()") == text
     cards.first.get_by_role("button", name="Keep").click()
-    page.get_by_label("Question 1").fill("How would you cap an advert at five views?")
+    page.get_by_role("textbox", name="Question 1").fill("How would you cap an advert at five views?")
     page.get_by_label("Name of the set").fill("Round one")
     page.get_by_role("button", name="Save").click()
     page.reload()
     page.get_by_label("Saved sets").select_option("Round one")
-    expect(page.get_by_label("Question 1")).to_have_value("How would you cap an advert at five views?")
+    expect(page.get_by_role("textbox", name="Question 1")).to_have_value("How would you cap an advert at five views?")
     expect(page.get_by_label("Title")).to_have_value("Backend Engineer, Frequency Capping")
 
     page.evaluate("window.print = () => {}")

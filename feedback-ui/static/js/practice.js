@@ -1,7 +1,7 @@
 // The empty queue: what is going on, and questions to practise with, written by the model on this machine.
 
 import { ApiError, get, pause, persistently, post } from "./api.js";
-import { byId, setText, show } from "./dom.js";
+import { byId, setProgress, setText, show } from "./dom.js";
 import * as model from "./model_state.js";
 import { roleOf } from "./role_form.js";
 
@@ -72,8 +72,8 @@ export class Practice {
     while (true) {
       const job = await persistently(() => get(`/api/practice/${encodeURIComponent(id)}`), (error) => this.#showJob(`${error.message} Trying again …`));
       if (job.state === "done" || job.state === "failed") return job;
-      this.#showJob(job.message || (job.state === "loading_model" ? "Loading the model …" : "Writing questions …"));
-      byId("practice-progress").value = job.progress ?? 0;
+      this.#showJob(job.message);
+      setProgress("practice-progress", job.state === "writing" ? job.progress : null);
       await pause(0.5);
     }
   }
