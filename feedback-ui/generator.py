@@ -22,7 +22,7 @@ from recruiter.roles import Role
 from recruiter.writers import RL_EXPORT, Progress, Writer, find_writer
 
 STARTER = "exports/starter"
-GET_ONE = "There is no model here yet. To get one: python scripts/download_model.py --starter"
+GET_ONE = "There is no model here yet; get one with `python scripts/download_model.py --starter`."
 JOBS_WAITING, JOBS_KEPT = 20, 500
 Work = Callable[["QuestionGenerator", Progress], Any]
 

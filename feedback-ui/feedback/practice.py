@@ -70,7 +70,7 @@ def known_terms() -> list[str]:
 
 def group_for(database: db.Database, generator: QuestionGenerator, role: Role, count: int, progress: Progress) -> str:
     """Have questions written for a role and put them into the queue; return the group's id."""
-    questions = generator.write(role, count, progress)
+    questions = [text.replace("\0", "") for text in generator.write(role, count, progress)]
     shown = role.model_dump(mode="json")
     shown |= {name: [] for name in ("stack", "key_skills") if shown[name] == [UNKNOWN]}
     if role.description == UNKNOWN:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
@@ -31,7 +30,10 @@ def test_every_route_is_described():
             assert path == "/api/health" or {"401", "422"} <= set(operation["responses"]), (method, path)
             for status, answer in operation["responses"].items():
                 if status[0] in "45":
-                    assert answer["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorBody"), (path, status)
+                    assert answer["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorBody"), (
+                        path,
+                        status,
+                    )
 
 
 def test_generated_calls_find_no_server_error(database_url, tmp_path):

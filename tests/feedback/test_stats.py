@@ -116,7 +116,7 @@ def test_statistics_are_what_was_rated(rated):
     taus = []
     for name in {name for name, *_ in given}:
         by_rater = {}
-        for (n, rater, text), (scores, _) in sorted(given.items()):
+        for (n, rater, _), (scores, _) in sorted(given.items()):
             if n == name:
                 by_rater.setdefault(rater, []).append(sum(scores.values()))
         taus += [t for a, b in combinations(by_rater.values(), 2) if (t := tau_b(a, b)) is not None]
