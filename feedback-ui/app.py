@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 import sqlalchemy as sa
+from dotenv import load_dotenv
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
@@ -35,6 +36,7 @@ from feedback.routes import owner, practice, queue, rating, stats, training, wri
 from feedback.safety import Guard, refused
 from feedback.settings import FOLDER, Settings
 from generator import QuestionGenerator
+from recruiter.config import REPOSITORY
 from recruiter.errors import RecruiterError
 
 VERSION = version("recruiter")
@@ -45,6 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        load_dotenv(REPOSITORY / ".env")
         chosen = settings or Settings.from_environment()
         database = Database(chosen.database_url)
         try:
