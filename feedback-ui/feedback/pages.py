@@ -53,7 +53,9 @@ class Visit:
             text = "Open the link that you were given for this server; it lets this browser in."
             return self._refuse(401, "You need a link to rate here", text)
         if owners_only and not self.rater.is_owner:
-            return self._refuse(403, "This page is the owner's", "Your link lets you rate; it does not let you in here.")
+            return self._refuse(
+                403, "This page is the owner's", "Your link lets you rate; it does not let you in here."
+            )
         return render(
             template,
             here=self.request.url.path,

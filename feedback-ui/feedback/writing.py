@@ -60,7 +60,9 @@ class Writing:
         go_on(WRITING_SHARE)
         judged = list(zip(drafts, judge_all(judge, [(self.role, draft) for draft in drafts]), strict=True))
         kept = best_different(self.role, judged, self.count)
-        return Written(kept, f"{generator.name} wrote {_drafts(len(drafts))}; these {len(kept)} are the best by {judge.name}.")
+        return Written(
+            kept, f"{generator.name} wrote {_drafts(len(drafts))}; these {len(kept)} are the best by {judge.name}."
+        )
 
 
 def best_different(role: Role, judged: list[Judged], count: int) -> list[Judged]:
