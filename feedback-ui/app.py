@@ -73,7 +73,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(Refusal, _explain)
     app.add_exception_handler(HTTPException, _explain)
     app.add_exception_handler(RequestValidationError, _explain)
-    app.add_exception_handler(Exception, _explain)
     app.add_middleware(Guard)
     app.add_middleware(StartInOneSentence)
     return app
@@ -132,7 +131,7 @@ def _refusal(error: Exception) -> Refusal:
         what = {404: "There is nothing at this address.", 405: "This address does not take this method."}
         message = what.get(error.status_code, str(error.detail))
         return Refusal(error.status_code, "http", message, dict(error.headers or {}))
-    return Refusal(500, "internal", "The server made a mistake; its log says which. Nothing was stored.")
+    raise error
 
 
 def _first_fault(error: RequestValidationError) -> str:

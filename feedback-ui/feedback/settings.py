@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from recruiter.errors import ConfigError
@@ -28,8 +28,8 @@ class Settings:
         sessions_last: seconds after which a rater's cookie has to be renewed by the link.
     """
 
-    database_url: str = f"sqlite:///{FOLDER / 'feedback.db'}"
-    api_key: str | None = None
+    database_url: str = field(default=f"sqlite:///{FOLDER / 'feedback.db'}", repr=False)
+    api_key: str | None = field(default=None, repr=False)
     trusted_proxies: tuple[Network, ...] = ()
     lease_seconds: float = 300.0
     model: str | None = None
