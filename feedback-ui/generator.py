@@ -12,12 +12,14 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from recruiter.checkpoints import checkpoint_steps
+from recruiter.checkpoints import resolve_checkpoint
+from recruiter.command import shown
 from recruiter.config import REPOSITORY, SamplingParams
-from recruiter.errors import RecruiterError
+from recruiter.errors import ModelError, RecruiterError
 from recruiter.roles import Role
 from recruiter.writers import RL_EXPORT, Progress, Writer, find_writer
 
@@ -46,11 +48,11 @@ class Job:
 
 
 def best_model() -> str | None:
-    """What `find_writer` calls the best model here: the exported one, the newest checkpoint, the starter model."""
+    """The best model here, by a name that `find_writer` takes: the exported one, the newest checkpoint, the starter."""
     if (REPOSITORY / RL_EXPORT / "config.json").is_file():
         return RL_EXPORT
-    if any(checkpoint_steps(folder.parent) for folder in (REPOSITORY / "checkpoints").rglob("global_step_*")):
-        return "latest"
+    with suppress(ModelError):
+        return shown(resolve_checkpoint("latest", REPOSITORY / "checkpoints"))
     return STARTER if (REPOSITORY / STARTER / "config.json").is_file() else None
 
 

@@ -61,7 +61,8 @@ class Writing:
         judged = list(zip(drafts, judge_all(judge, [(self.role, draft) for draft in drafts]), strict=True))
         kept = best_different(self.role, judged, self.count)
         return Written(
-            kept, f"{generator.name} wrote {_drafts(len(drafts))}; these {len(kept)} are the best by {judge.name}."
+            kept,
+            f"{generator.name} wrote {_drafts(len(drafts))}; the {judge.name} judge scores {_these(len(kept))} highest.",
         )
 
 
@@ -92,3 +93,7 @@ def judge_named(name: str) -> Judge:
 
 def _drafts(number: int) -> str:
     return "1 draft" if number == 1 else f"{number} drafts"
+
+
+def _these(number: int) -> str:
+    return "this one" if number == 1 else f"these {number}"

@@ -66,7 +66,7 @@ def test_questions_are_written_judged_and_sorted(person: Person) -> None:
     wish = {"role": {"title": "Backend Engineer", "stack": ["Go", "Kafka"]}, "count": 2, "best_of": 2}
     view = finished(person, person.ok("POST", "/api/write", wish)["job_id"])
     assert view["state"] == "done", view["message"]
-    assert "the best by rubric" in view["message"]
+    assert "the rubric judge scores these 2 highest" in view["message"]
     assert len(view["questions"]) == 2
     composites = [question["composite"] for question in view["questions"]]
     assert composites == sorted(composites, reverse=True)
