@@ -10,21 +10,13 @@ import pytest
 
 from app import create_app
 from feedback.settings import Settings
-from feedback.writing import Writing, best_different
+from feedback.writing import Writing
 from generator import QuestionGenerator
+from recruiter.drafts import Draft
 from recruiter.errors import RecruiterError
 from recruiter.roles import Role
-from recruiter.rubric import Judgement, Scores
 from tests.engines.conftest import tiny_model, tiny_tokenizer
 from tests.feedback.conftest import Person
-
-BEST = "How would you keep the queue of service three short when its consumers restart every few minutes?"
-REPEAT = "How would you keep the queue of service three short when its consumers restart every few hours?"
-OTHER = "A replica lags two minutes behind after a backup. What do you measure first, and why?"
-
-
-def judged(text: str, score: float | None) -> tuple[str, Judgement]:
-    return text, Judgement.unscored("timeout") if score is None else Judgement(Scores(score, score, score))
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +44,12 @@ def finished(person: Person, job: str) -> dict:
     return view
 
 
-def test_the_best_are_kept_and_repeats_left_out(role: Callable[..., Role]) -> None:
-    drafts = [judged(REPEAT, 7.0), judged(OTHER, 5.0), judged(BEST, 8.0), judged("Why?", None)]
-    assert [text for text, _ in best_different(role(3), drafts, 2)] == [BEST, OTHER]
-
-
-def test_unscored_questions_come_last_and_repeats_only_when_nothing_else_is_left(role: Callable[..., Role]) -> None:
-    drafts = [judged("Why is it slow?", None), judged(REPEAT, 7.0), judged(BEST, 8.0)]
-    assert [text for text, _ in best_different(role(3), drafts, 3)] == [BEST, "Why is it slow?", REPEAT]
-
-
 def test_questions_are_written_judged_and_sorted(person: Person) -> None:
     wish = {"role": {"title": "Backend Engineer", "stack": ["Go", "Kafka"]}, "count": 2, "best_of": 2}
     view = finished(person, person.ok("POST", "/api/write", wish)["job_id"])
     assert view["state"] == "done", view["message"]
     assert "the rubric judge scores these 2 highest" in view["message"]
+    assert "Assumed: " in view["message"]
     assert len(view["questions"]) == 2
     composites = [question["composite"] for question in view["questions"]]
     assert composites == sorted(composites, reverse=True)
@@ -76,7 +59,7 @@ def test_questions_are_written_judged_and_sorted(person: Person) -> None:
 
 def test_a_stopped_job_ends(role: Callable[..., Role], model: Path) -> None:
     generator = QuestionGenerator(str(model))
-    work = Writing(role(1), 2, 1, "rubric")
+    work = Writing(Draft(role(1), ()), 2, 1, "rubric")
     work.cancel()
     with pytest.raises(RecruiterError, match="Stopped"):
         work(generator, lambda share: None)
@@ -86,7 +69,7 @@ def test_a_stopped_job_ends(role: Callable[..., Role], model: Path) -> None:
 def test_a_judge_that_cannot_be_had_fails_the_job_with_its_reason(role: Callable[..., Role], model: Path) -> None:
     generator = QuestionGenerator(str(model))
     with pytest.raises(RecruiterError, match="nowhere"):
-        Writing(role(1), 1, 1, "nowhere/model")(generator, lambda share: None)
+        Writing(Draft(role(1), ()), 1, 1, "nowhere/model")(generator, lambda share: None)
     generator.close()
 
 
@@ -98,3 +81,4 @@ def test_other_jobs_and_unknown_roles_are_not_found(person: Person) -> None:
     assert person.refused("GET", "/api/roles/no-such-role") == (404, "not_found")
     assert person.ok("GET", "/api/roles/ad-serving-03")["title"] == "Backend Engineer, Frequency Capping"
     assert person.refused("POST", "/api/write", {"role": {"title": " "}}) == (422, "invalid")
+    assert person.refused("POST", "/api/write", {"role": {"title": "Engineer"}}) == (422, "incomplete_role")
