@@ -127,6 +127,8 @@ def _refusal(error: Exception) -> Refusal:
         return error
     if isinstance(error, RequestValidationError):
         return Refusal(422, "invalid", _first_fault(error))
+    if isinstance(error, HTTPException) and error.status_code == 400:
+        return Refusal(422, "invalid", "The body is not JSON in UTF-8.")
     if isinstance(error, HTTPException):
         what = {404: "There is nothing at this address.", 405: "This address does not take this method."}
         message = what.get(error.status_code, str(error.detail))

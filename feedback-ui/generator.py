@@ -21,7 +21,7 @@ from recruiter.judges import Judge
 from recruiter.roles import Role
 from recruiter.writers import Writer, default_writer, find_writer
 
-GET_ONE = "There is no model here yet. To get one: python scripts/download_model.py --starter"
+GET_ONE = "There is no model here yet; get one with `python scripts/download_model.py --starter`."
 JOBS_WAITING, JOBS_KEPT = 20, 500
 Work = Callable[["QuestionGenerator", Report], Any]
 

@@ -9,7 +9,7 @@ import pytest
 
 from feedback.views import reward_of
 
-from .conftest import group
+from .conftest import ROLE, group
 
 
 def view(server, group_id):
@@ -39,6 +39,7 @@ def test_same_id_and_content_is_the_same_group(server):
         {"policy_step": 2**40},
         {"run": "nul\x00"},
         {"role": {"title": "Engineer"}},
+        {"role": {**ROLE, "title": "nul\x00"}},
         {"colour": "red"},
     ],
 )
@@ -202,6 +203,9 @@ def test_runs_report_and_are_shown(server):
     server.training.ok("PUT", "/api/runs/mine", {**report, "state": "training"})
     assert rater.ok("GET", "/api/runs/mine")["since_seconds"] is None
     assert rater.refused("GET", "/api/runs/other") == (404, "not_found")
+    nan = '{"step": 1, "total_steps": 2, "state": "training", "reward_mean": NaN}'
+    headers = {"Content-Type": "application/json"}
+    assert server.training.http.put("/api/runs/mine", content=nan, headers=headers).status_code == 422
 
 
 def test_single_questions_go_through_the_same_queue(server):

@@ -52,7 +52,7 @@ from feedback.models.training import RunList, RunView
 HEARTBEATS = 4  # signs of life that fit into a lease
 
 router = APIRouter(prefix="/api", tags=["rating"], responses=errors(401, 403))
-LeaseId = Annotated[str, Path(max_length=64)]
+LeaseId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 @router.get("/session")

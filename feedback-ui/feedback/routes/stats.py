@@ -13,6 +13,7 @@ from feedback import export, recent, stats
 from feedback.access import Owner, Shared, SignedIn
 from feedback.counted import Choice
 from feedback.errors import Refusal, errors
+from feedback.models.common import CLEAN
 from feedback.models.stats import RecentRatings, Statistics
 
 DAY = 86400.0
@@ -23,7 +24,7 @@ router = APIRouter(prefix="/api", tags=["statistics"], responses=errors(401))
 def chosen(
     since: Annotated[date | None, Query(alias="from", description="first day, such as 2026-11-26")] = None,
     until: Annotated[date | None, Query(alias="to", description="last day")] = None,
-    run: Annotated[str | None, Query(max_length=120, pattern=r"^[^\x00]*$")] = None,
+    run: Annotated[str | None, Query(max_length=120, pattern=CLEAN)] = None,
     rater: Annotated[str | None, Query(description="a pseudonym", pattern=r"^(rater-[0-9]{1,9})?$")] = None,
 ) -> Choice:
     """Which ratings are meant."""
@@ -54,7 +55,7 @@ def list_ratings(
     choice: Chosen,
     _: SignedIn,
     context: Shared,
-    query: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
+    query: Annotated[str, Query(max_length=200, pattern=CLEAN)] = "",
     page: Annotated[int, Query(ge=1, le=10_000_000)] = 1,
     size: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> RecentRatings:
