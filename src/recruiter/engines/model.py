@@ -320,6 +320,12 @@ def pick_device(wanted: str) -> str:
     return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 
+def _seconds(left: Tensor, right: Tensor) -> float:
+    start = time.perf_counter()
+    left @ right
+    return time.perf_counter() - start
+
+
 def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
     """`auto` is bfloat16 on a GPU; on a CPU, whichever of bfloat16 and float32 multiplies faster here."""
     if wanted != "auto":
@@ -330,7 +336,5 @@ def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
     for dtype in (torch.float32, torch.bfloat16):
         left, right = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
         left @ right
-        start = time.perf_counter()
-        left @ right
-        seconds[dtype] = time.perf_counter() - start
+        seconds[dtype] = min(_seconds(left, right) for _ in range(5))  # what else the machine does must not decide
     return torch.bfloat16 if seconds[torch.bfloat16] < 0.8 * seconds[torch.float32] else torch.float32

@@ -40,7 +40,7 @@ class Store:
 
         Args:
             table: made by `reply_table`.
-            option: how the user names another file, for errors.
+            option: what stands before the path in errors, such as the setting that names it.
 
         Raises:
             ApiError: that cannot be done.
@@ -84,7 +84,7 @@ class Store:
         except (OSError, sa.exc.SQLAlchemyError) as error:
             cause = getattr(error, "orig", None) or getattr(error, "strerror", None) or error
             raise ApiError(
-                f"{self._option}={self.path} cannot be used ({cause}): mend that, or name another file."
+                f"{self._option}{self.path} cannot be used ({cause}): mend that, or name another file."
             ) from None
 
 
