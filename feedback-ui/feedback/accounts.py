@@ -21,11 +21,11 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
-from recruiter.command import command
-from recruiter.errors import ConfigError
 
 import database as db
 from feedback.settings import Settings
+from recruiter.command import command
+from recruiter.errors import ConfigError
 
 AccountRole = Literal["rater", "owner"]
 COOKIE = "feedback_session"
@@ -72,7 +72,7 @@ class Keys:
     def read_session(self, cookie: str) -> tuple[int, str | None] | None:
         """Rater and link of a cookie, if it was signed here and is not too old."""
         try:
-            rater, link = self._sessions.loads(cookie, max_age=self._last)
+            rater, link = self._sessions.loads(cookie, max_age=int(self._last))
         except (BadSignature, ValueError, TypeError):
             return None
         return int(rater), link

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from recruiter.rubric import CRITERION_NAMES
 
 import database as db
 from feedback.errors import Refusal, not_found
+from recruiter.rubric import CRITERION_NAMES
 
 
 def attach(c: sa.Connection, group_id: str, judge: str, scores: list[dict[str, float] | None]) -> None:

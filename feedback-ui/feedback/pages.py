@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +11,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from feedback import practice
 from feedback.access import Shared, welcome
 from feedback.accounts import Rater
 from feedback.errors import Refusal
-from recruiter.roles import LEVELS
-from recruiter.rubric import CRITERIA, MAX_RATING, MIN_RATING, RATING_WORDS
+from recruiter.roles import LEVELS, Role
+from recruiter.rubric import CRITERIA, MAX_RATING, MAX_SCORE, MIN_RATING, RATING_WORDS
 
 PAGES = (("/", "Rate"), ("/write", "Write"), ("/stats", "Statistics"), ("/runs", "Runs"))
 OWNER_PAGES = (("/owner", "Owner"),)
@@ -27,7 +30,12 @@ templates = Environment(
     lstrip_blocks=True,
 )
 templates.globals.update(
-    criteria=CRITERIA, levels=LEVELS, min_rating=MIN_RATING, max_rating=MAX_RATING, rating_words=RATING_WORDS
+    criteria=CRITERIA,
+    levels=LEVELS,
+    min_rating=MIN_RATING,
+    max_rating=MAX_RATING,
+    max_score=MAX_SCORE,
+    rating_words=RATING_WORDS,
 )
 
 
@@ -39,19 +47,21 @@ class Visit:
     ) -> None:
         self.request, self.response, self.rater, self.context = request, response, rater, context
 
-    def page(self, template: str, *, owners_only: bool = False) -> str:
+    def page(self, template: str, *, owners_only: bool = False, **values: object) -> str:
         """The page, or instead of it the one that says what is missing."""
         if self.rater is None:
             text = "Open the link that you were given for this server; it lets this browser in."
             return self._refuse(401, "You need a link to rate here", text)
         if owners_only and not self.rater.is_owner:
-            return self._refuse(403, "This page is the owner's", "Your link lets you rate; it does not let you in here.")
+            return self._refuse(
+                403, "This page is the owner's", "Your link lets you rate; it does not let you in here."
+            )
         return render(
             template,
             here=self.request.url.path,
             pages=PAGES + OWNER_PAGES if self.rater.is_owner else PAGES,
             csrf_token=self.context.keys.csrf_token(self.rater.id),
-            origin=str(self.request.base_url).rstrip("/"),
+            **values,
         )
 
     def _refuse(self, status: int, heading: str, text: str) -> str:
@@ -82,7 +92,14 @@ def rate(visit: Visiting) -> str:
 @router.get("/write")
 def write(visit: Visiting) -> str:
     """Write questions for a role."""
-    return visit.page("write.html")
+    return visit.page("write.html", judge=visit.context.settings.judge, examples=roles_by_focus())
+
+
+@cache
+def roles_by_focus() -> list[tuple[str, list[Role]]]:
+    """The roles that come with the project, as examples."""
+    roles = sorted(practice.all_roles(), key=lambda role: (role.focus, role.title))
+    return [(focus, list(of_focus)) for focus, of_focus in groupby(roles, key=lambda role: role.focus)]
 
 
 @router.get("/stats")
@@ -94,7 +111,7 @@ def stats(visit: Visiting) -> str:
 @router.get("/runs")
 def runs(visit: Visiting) -> str:
     """Training in progress."""
-    return visit.page("runs.html")
+    return visit.page("runs.html", origin=str(visit.request.base_url).rstrip("/"))
 
 
 @router.get("/owner")

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from recruiter.rubric import CRITERION_NAMES
 
 import database as db
 from feedback import groups, leases
 from feedback.errors import Refusal, not_found
+from recruiter.rubric import CRITERION_NAMES
 
 CandidateScores = dict[str, int]  # criterion -> 1 to 5
 
@@ -55,7 +55,7 @@ def submit(c: sa.Connection, lease_id: str, rater: int, answer: Answer, now: flo
     Raises:
         Refusal: 404, 409 or 422.
     """
-    lease, group = leases.hold(c, lease_id, rater, now)
+    lease, group = leases.hold(c, lease_id, rater)
     if lease["outcome"] == "submitted":
         return _submitted(c, lease)
     cells = answer.by_candidate(lease["shown"])
@@ -89,7 +89,7 @@ def skip(c: sa.Connection, lease_id: str, rater: int, reason: str, note: str, no
     """
     if leases.find(c, lease_id, rater)["outcome"] == "skipped":
         return
-    lease, group = leases.hold(c, lease_id, rater, now)
+    lease, group = leases.hold(c, lease_id, rater)
     leases.refuse_unless_open(lease)
     leases.end(c, lease_id, "skipped", now)
     if lease["rating_id"] is None:
@@ -114,16 +114,15 @@ def undo(c: sa.Connection, rater: int, now: float, lease_seconds: float) -> sa.R
     rating = c.execute(rated.order_by(db.ratings.c.updated_at.desc()).limit(1)).mappings().first()
     skipped = sa.select(db.skips.c.group_id, db.skips.c.created_at.label("at")).where(db.skips.c.rater_id == rater)
     skip_row = c.execute(skipped.order_by(db.skips.c.created_at.desc()).limit(1)).mappings().first()
-    if rating is None and skip_row is None:
-        raise not_found("rating or skip of yours to undo")
     current = leases.open_lease(c, rater)
     if rating is not None and (skip_row is None or rating["at"] >= skip_row["at"]):
         if current is not None and current["rating_id"] == rating["id"]:
             return current
         lease = _reopen(c, current, rating["group_id"], rater, now, lease_seconds, rating["id"])
-    else:
-        assert skip_row is not None
+    elif skip_row is not None:
         lease = _reopen(c, current, skip_row["group_id"], rater, now, lease_seconds, None)
+    else:
+        raise not_found("rating or skip of yours to undo")
     leases.touch(c, rater, now)
     return lease
 

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from recruiter.rubric import CRITERION_NAMES, MAX_RATING, MIN_RATING, Scores, rating_to_score
 
 import database as db
 from feedback import groups
+from recruiter.rubric import CRITERION_NAMES, MAX_RATING, MIN_RATING, Scores, rating_to_score
 
 Leniency = dict[int, dict[str, float]]  # rater -> criterion -> rating points above the others
 UNRATED = {"open": "pending"}  # status of a question whose group has no ratings, where it differs from the group's
@@ -131,7 +131,7 @@ def _result(
     results = []
     for index, candidate in enumerate(candidates):
         mean = means[candidate]
-        status = "rated" if mean and group["status"] in ("rated", "cancelled") else unrated
+        status = "rated" if mean and group["status"] == "rated" else unrated
         scores = dict.fromkeys(CRITERION_NAMES) if status != "rated" else mean
         results.append({"question_index": index, "status": status, **scores, "reward": reward_of(scores)})
     return {"results": results, "all_equal": bool(given) and all(row["all_equal"] for row in given)}

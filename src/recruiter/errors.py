@@ -26,6 +26,14 @@ class ApiError(RecruiterError):
     judgement or an unwritten question instead."""
 
 
+class BudgetError(ApiError):
+    """Calls have cost what the budget allows."""
+
+
+class JudgeError(ApiError):
+    """A judge cannot be used at all."""
+
+
 class ExportError(RecruiterError):
     """A checkpoint cannot be made into a model folder, or the folder is not what it should be."""
 
@@ -36,14 +44,6 @@ class HubError(RecruiterError):
 
 class EndpointError(RecruiterError):
     """An inference endpoint cannot be made, reached or used."""
-
-
-class BudgetError(ApiError):
-    """Calls have cost what the budget allows."""
-
-
-class JudgeError(ApiError):
-    """A judge cannot be used at all."""
 
 
 class UnscoredError(RecruiterError):

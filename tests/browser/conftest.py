@@ -23,9 +23,9 @@ from recruiter.roles import Role
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP elsewhere.test 127.0.0.1",
 ]  # fmt: skip
-LEASE_SECONDS = 6.0  # short, so that a test can see one run out
+LEASE_SECONDS = 5.0  # short, so that a test can see one run out
 DESKTOP = {"viewport": {"width": 1280, "height": 850}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 

@@ -39,14 +39,17 @@ def test_statistics_draw_what_was_rated(visit: Visit, server: Server) -> None:
     page.get_by_role("button", name="Search").click()
     expect(page.locator("#ratings-range")).to_have_text("1 to 2 of 2")
     page.locator("#ratings summary").first.click()
-    expect(page.locator("#ratings li li")).to_have_count(2)
+    expect(page.locator("#ratings details[open] li")).to_have_count(2)
     page.get_by_label("Search roles and questions").fill("no such words")
     page.get_by_role("button", name="Search").click()
     expect(page.locator("#ratings-range")).to_have_text("Nothing matches.")
 
 
 def test_a_run_in_progress_is_drawn_and_followed(visit: Visit, server: Server) -> None:
-    steps = [{"step": 1, "reward": 0.25, "rated": 12, "unscored": 4}, {"step": 2, "reward": 0.5, "rated": 16, "unscored": 0}]
+    steps = [
+        {"step": 1, "reward": 0.25, "rated": 12, "unscored": 4},
+        {"step": 2, "reward": 0.5, "rated": 16, "unscored": 0},
+    ]
     report = {"step": 3, "total_steps": 10, "state": "waiting", "reward_mean": 0.5, "waiting_groups": ["g1", "g2"],
               "recent": steps, "message": "Waiting for people."}  # fmt: skip
     server.client.put("/api/runs/drawn", json=report).raise_for_status()
@@ -84,11 +87,36 @@ def test_the_owner_makes_and_revokes_links_exports_and_deletes(visit: Visit, ser
         page.get_by_role("link", name="CSV").click()
     rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
     assert group in {row["group_id"] for row in rows}
-    page.get_by_label("Group").fill(group)
+    page.get_by_role("textbox", name="Group").fill(group)
     page.get_by_role("button", name="Delete …").click()
     page.locator("#sure-yes").click()
-    expect(page.get_by_label("Group")).to_have_value("")
+    expect(page.get_by_role("textbox", name="Group")).to_have_value("")
     assert server.client.get(f"/api/groups/{group}").status_code == 404
+
+
+def test_from_elsewhere_a_link_is_needed_and_enough(visit: Visit, server: Server) -> None:
+    owner = visit("/owner")
+    owner.get_by_label("Name").fill("Grace")
+    owner.get_by_role("button", name="Create a link").click()
+    expect(owner.locator("#link")).not_to_have_value("")
+    path = owner.locator("#link").input_value().removeprefix(server.url)
+    page = visit()
+    away = server.url.replace("127.0.0.1", "elsewhere.test")
+    assert page.goto(away).status == 401
+    expect(page.get_by_role("heading", name="You need a link to rate here")).to_be_visible()
+    page.goto(away + path)
+    expect(page.get_by_role("heading", name="Nothing waits for you")).to_be_visible()
+    server.add()
+    page.reload()
+    rate(page, "1 2 3 4 5 1 2 3 4 Enter")
+    page.goto(away + "/write")
+    page.evaluate(
+        "localStorage.setItem('sets', JSON.stringify([{name: 'One', role: {title: 'T', level: 'mid'}, questions: ['Why?']}]))"
+    )
+    page.reload()
+    page.get_by_label("Saved sets").select_option("One")
+    page.get_by_role("button", name="Copy all").click()  # browsers let pages copy only in a secure context
+    expect(page.get_by_role("alert")).to_contain_text("select the text instead")
 
 
 def test_a_link_that_is_not_genuine_is_refused_with_a_sentence(visit: Visit, server: Server) -> None:

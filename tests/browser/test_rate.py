@@ -252,3 +252,14 @@ def test_without_a_model_the_page_says_how_to_get_one(visit: Visit) -> None:
     is_empty(page)
     expect(page.locator("#model-text")).to_contain_text("model")
     expect(page.get_by_role("button", name="Questions for a random role")).to_be_disabled()
+
+
+def test_a_question_handed_in_alone_is_a_group_of_one(visit: Visit, server: Server) -> None:
+    server.post("/api/queue/submit", request_id="alone", question="Why?", role_context="A role in three words.")
+    page = visit()
+    ready(page)
+    expect(page.locator(".candidate:visible")).to_have_count(1)
+    press(page, "5 4 3 Enter")
+    is_empty(page)
+    result = server.client.get("/api/queue/result/alone").json()
+    assert (result["status"], result["relevance"], result["clarity"], result["discriminative"]) == ("rated", 5, 4, 3)

@@ -12,7 +12,8 @@ import database as db
 from feedback import accounts, groups
 from feedback.access import Owner, Shared
 from feedback.errors import errors, not_found
-from feedback.models import Identifier, NewLink, Ok, RaterIn, RaterList, RaterView
+from feedback.models.common import Identifier
+from feedback.models.owner import NewLink, Ok, RaterIn, RaterList, RaterView
 
 router = APIRouter(prefix="/api/owner", tags=["owner"], responses=errors(401, 403))
 

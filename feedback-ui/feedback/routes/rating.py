@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
 from anyio import to_thread
@@ -26,8 +27,11 @@ from feedback.access import (
 )  # fmt: skip
 from feedback.accounts import Rater
 from feedback.errors import Refusal, errors, not_found
-from feedback.models import (
+from feedback.models.common import Name
+from feedback.models.owner import Ok
+from feedback.models.rating import (
     AnswerIn,
+    Candidate,
     Done,
     Draft,
     JoinIn,
@@ -35,24 +39,21 @@ from feedback.models import (
     Left,
     MyRating,
     MyRatings,
-    Name,
     NextIn,
     NextView,
-    Ok,
     Progress,
     RatedGroup,
     Revised,
-    RunList,
-    RunView,
     Session,
     SkipIn,
     Submitted,
-)  # fmt: skip
+)
+from feedback.models.training import RunList, RunView
 
 HEARTBEATS = 4  # signs of life that fit into a lease
 
 router = APIRouter(prefix="/api", tags=["rating"], responses=errors(401, 403))
-LeaseId = Annotated[str, Path(max_length=64)]
+LeaseId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 @router.get("/session")
@@ -117,7 +118,7 @@ def skip(lease_id: LeaseId, body: SkipIn, rater: Rating, context: Shared) -> Don
 async def release(
     lease_id: LeaseId, request: Request, rater: Annotated[Rater, Depends(signed_in)], context: Shared
 ) -> Ok:
-    """Give the group back; the tab closes. A beacon has no headers: `csrf_token` may stand in its JSON body."""
+    """Give the group back; the tab closes. A beacon has no headers: `csrf_token` may stand in its body (form or JSON)."""
     token = request.headers.get("x-csrf-token") or _beacon_token(await request.body())
     check_csrf(request, rater, token)
     await to_thread.run_sync(_release, context, lease_id, rater.id)
@@ -213,7 +214,7 @@ def _shown(c: sa.Connection, context: Context, lease: sa.RowMapping, now: float)
 def _group(c: sa.Connection, key: int, shown: list[int]) -> RatedGroup:
     columns = (db.groups.c.group_id, db.groups.c.run, db.groups.c.policy_step, db.groups.c.role)
     row: Any = c.execute(sa.select(*columns).where(db.groups.c.id == key)).mappings().one()
-    return RatedGroup(**row, candidates=leases.candidates(c, key, shown))
+    return RatedGroup(**row, candidates=[Candidate(**one) for one in leases.candidates(c, key, shown)])
 
 
 def _answer(body: AnswerIn) -> ratings.Answer:
@@ -231,8 +232,10 @@ def _release(context: Context, lease_id: str, rater: int) -> None:
 
 
 def _beacon_token(body: bytes) -> str:
+    """The token in a body, a form's or JSON."""
+    text = body.decode("utf-8", "replace")
     try:
-        found = json.loads(body or b"{}")
+        found = json.loads(text)
     except (ValueError, RecursionError):
-        return ""
+        found = dict(parse_qsl(text))
     return str(found.get("csrf_token", "")) if isinstance(found, dict) else ""

@@ -10,21 +10,20 @@ from fastapi import APIRouter, Depends, Response
 from feedback import groups, judges, runs, views
 from feedback.access import Context, Shared, training
 from feedback.errors import Refusal, errors, not_found
-from feedback.models import (
+from feedback.models.common import Identifier, Name
+from feedback.models.owner import Ok
+from feedback.models.training import (
     CancelIn,
     Cancelled,
     ConsumeIn,
     GroupIn,
     GroupList,
     GroupView,
-    Identifier,
     Ids,
     JudgeIn,
-    Name,
-    Ok,
     RunIn,
     WaitIn,
-)  # fmt: skip
+)
 
 LOOK_AGAIN = 2.0  # seconds; a change made by another process of this server wakes nobody here
 

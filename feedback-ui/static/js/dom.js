@@ -30,6 +30,12 @@ export function announce(text) {
   setTimeout(() => (live.textContent = text), 50);
 }
 
+/** Let a progress bar show a share, or, with null, that something goes on. */
+export function setProgress(id, share) {
+  if (share === null) byId(id).removeAttribute("value");
+  else byId(id).value = share;
+}
+
 export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 
 export const capitalised = (text) => text.charAt(0).toUpperCase() + text.slice(1).replaceAll("_", " ");

@@ -1,6 +1,6 @@
 // "My set" on the writing page: the questions that are kept, edited, saved, copied and printed.
 
-import { announce, byId, copy, element, setText, show } from "./dom.js";
+import { announce, byId, capitalised, copy, element, setText, show } from "./dom.js";
 import * as sets from "./sets.js";
 
 export class KeptSet {
@@ -107,7 +107,7 @@ export class KeptSet {
   #print() {
     const { name, role, questions } = this.#set;
     setText("printed-title", name);
-    setText("printed-role", [role.title, role.level, (role.stack ?? []).join(", ")].filter(Boolean).join(" · "));
+    setText("printed-role", [role.title === name ? null : role.title, capitalised(role.level ?? ""), (role.stack ?? []).join(", ")].filter(Boolean).join(" · "));
     byId("printed-list").replaceChildren(
       ...questions.map((text) => element("li", {}, element("div", { text }), element("div", { class: "lines" }))),
     );

@@ -47,7 +47,7 @@ function distributions({ criteria }) {
 function overTime({ over_time, criteria }) {
   if (!over_time.length) return null;
   const names = Object.keys(criteria);
-  const labels = over_time.map(({ time }) => time);
+  const labels = over_time.map(({ time }) => shortTime(time));
   return section(
     "Over time",
     null,
@@ -71,6 +71,14 @@ function overTime({ over_time, criteria }) {
       }),
     ),
   );
+}
+
+const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
+
+/** A day or an hour as the server names it, as short as a chart needs it. */
+function shortTime(time) {
+  const [day, hour] = time.split(" ");
+  return hour ?? DAY.format(new Date(`${day}T00:00Z`));
 }
 
 const round2 = (value) => (value === null || value === undefined ? null : Number(value.toFixed(2)));

@@ -1,33 +1,36 @@
 // The writing page: a role goes in, judged questions come out, the good ones go into a set.
 
 import { get, pause, persistently, post } from "./api.js";
-import { announce, byId, capitalised, copy, element, plural, rounded, setText, show } from "./dom.js";
+import { announce, byId, capitalised, copy, element, plural, rounded, setProgress, setText, show } from "./dom.js";
 import { KeptSet } from "./kept_set.js";
 import * as model from "./model_state.js";
 import { fillRole, roleOf } from "./role_form.js";
 
 const form = byId("role");
+const MAX_SCORE = Number(form.dataset.maxScore);
 const kept = new KeptSet(() => roleOf(form), (set) => fillRole(form, set.role), markKept);
 let job = null; // id of what is being written
 
 // ---- writing
 
-/** Have questions written for the role in the form; `place(question)` puts each on the page. */
+/** Have questions written for the role in the form; `place(cards)` puts them on the page. */
 async function write(count, place) {
   if (job || !form.reportValidity()) return;
   show("notice", false);
   show("job");
-  byId("job-progress").removeAttribute("value");
+  setProgress("job-progress", null);
   setText("job-text", "Starting …");
+  byId("job").scrollIntoView({ block: "nearest" });
   setBusy(true);
   try {
     const best_of = Number(new FormData(form).get("best_of"));
     job = (await persistently(() => post("/api/write", { role: roleOf(form), count, best_of }), away)).job_id;
     const result = await finished();
     if (result.state === "failed") throw new Error(result.message);
-    if (result.state === "cancelled") return;
     show("questions-empty", false);
-    result.questions.forEach(place);
+    place(result.questions.map(card));
+    show("job", false);
+    if (count > 1) byId("questions").scrollIntoView({ block: "nearest" });
     announce(`${plural(result.questions.length, "question")} written. ${result.message}`);
     setText("model-text", result.message);
   } catch (error) {
@@ -43,9 +46,9 @@ async function write(count, place) {
 async function finished() {
   while (true) {
     const state = await persistently(() => get(`/api/write/${encodeURIComponent(job)}`), away);
-    if (["done", "failed", "cancelled"].includes(state.state)) return state;
+    if (["done", "failed"].includes(state.state)) return state;
     setText("job-text", state.message);
-    byId("job-progress").value = state.progress;
+    setProgress("job-progress", state.state === "writing" ? state.progress : null);
     await pause(0.5);
   }
 }
@@ -65,7 +68,7 @@ function card(question) {
   made.querySelector(".question-scores").append(scores(question));
   made.querySelector(".keep").addEventListener("click", () => kept.toggle(question.text));
   made.querySelector(".copy").addEventListener("click", () => copy(question.text));
-  made.querySelector(".again").addEventListener("click", () => write(1, (other) => made.replaceWith(card(other))));
+  made.querySelector(".again").addEventListener("click", () => write(1, ([other]) => made.replaceWith(other)));
   mark(made);
   return made;
 }
@@ -75,7 +78,7 @@ function scores(question) {
   const list = element("dl");
   const named = { overall: question.composite, ...question.scores };
   for (const [name, value] of Object.entries(named)) {
-    const meter = element("meter", { min: 0, max: question.max_score, value, "aria-label": capitalised(name) });
+    const meter = element("meter", { min: 0, max: MAX_SCORE, value, "aria-label": capitalised(name) });
     list.append(element("div", {}, element("dt", { text: capitalised(name) }), element("dd", {}, rounded(value, 1), meter)));
   }
   return list;
@@ -97,12 +100,15 @@ function markKept() {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  byId("questions").querySelectorAll(".question").forEach((old) => old.remove());
-  show("questions-empty");
-  write(Number(new FormData(form).get("count")), (question) => byId("questions").append(card(question)));
+  write(Number(new FormData(form).get("count")), (cards) => {
+    byId("questions").querySelectorAll(".question").forEach((old) => old.remove());
+    byId("questions").append(...cards);
+  });
 });
 byId("stop").addEventListener("click", () => job && post(`/api/write/${encodeURIComponent(job)}/cancel`));
-byId("pick").addEventListener("click", async () => fillRole(form, await persistently(() => get("/api/roles/sample"))));
+byId("example").addEventListener("change", async ({ target }) => {
+  if (target.value) fillRole(form, await persistently(() => get(`/api/roles/${encodeURIComponent(target.value)}`), away));
+});
 
 model.follow((text, usable) => {
   byId("write").disabled = !usable;
