@@ -34,7 +34,7 @@ class FeedbackClient:
     """
 
     def __init__(self, settings: HumanFeedbackConfig) -> None:
-        self.url, self._patience = settings.api_url.rstrip("/"), settings.timeout
+        self.url, self._settings = settings.api_url.rstrip("/"), settings
         key = os.environ.get(KEY_VARIABLE, "").strip()
         self._options: dict[str, Any] = {
             "base_url": self.url,
@@ -51,7 +51,7 @@ class FeedbackClient:
             JudgeError: it is not, or it does not.
         """
         try:
-            self._answer(asyncio.run(self._attempt("GET", "/api/runs", None, 0.0)))
+            self._answer(asyncio.run(self._attempt("POST", "/api/groups/wait", {"ids": ["none"], "timeout": 0}, 0.0)))
         except httpx2.RequestError as error:
             raise JudgeError(
                 f"There is no feedback server at human_feedback.api_url={self.url} ({_reason(error)}): start it with "
@@ -74,14 +74,14 @@ class FeedbackClient:
                 reason = f"HTTP {response.status_code}"
             except httpx2.RequestError as error:
                 reason = _reason(error)
-            since = self.away[0] if self.away else time.monotonic()
+            since, patience = self.away[0] if self.away else time.monotonic(), self._settings.timeout
             self.away = (since, reason)
-            if time.monotonic() - since > self._patience:
+            if time.monotonic() - since > patience:
                 raise JudgeError(
-                    f"The feedback server at {self.url} has not answered for {spoken(self._patience)} ({reason}); "
+                    f"The feedback server at {self.url} has not answered for {spoken(patience)} ({reason}); "
                     f"everything up to the last step is saved: start it and run the same command again."
                 )
-            await asyncio.sleep(min(pause, self._patience))
+            await asyncio.sleep(min(pause, patience))
             pause = min(LONGEST_PAUSE, 2 * pause)
 
     async def tell(self, method: str, path: str, body: Any) -> None:

@@ -139,17 +139,18 @@ class HumanJudge:
             UnscoredError: nothing at all was rated by then; nothing expires.
             JudgeError: the server cannot be used.
         """
-        clock, patience = time.monotonic, self.settings.timeout
-        until = clock() + patience
+        start = time.monotonic()
         views = {group.id: await self._submit(group) for group in groups}
         while waiting := [group for group in groups if views[group.id].is_open]:
             online = max(views[group.id].raters_online for group in waiting)
             self.waiting = Waiting(tuple(group.id for group in waiting), len(groups), online)
-            if (left := until - clock()) <= 0:
+            left = start + self.settings.timeout - time.monotonic()
+            if left <= 0:
                 break
             views |= await self._news(waiting, views, min(left, self.settings.poll_interval))
         self.waiting = None
         if waiting and not any(view.is_rated for view in views.values()):
+            patience = self.settings.timeout
             raise UnscoredError(
                 f"Nobody rated any of the {len(groups)} groups of step {groups[0].step} within {spoken(patience)} "
                 f"(human_feedback.timeout={patience:g}). They stay in the queue and everything before is saved: have "

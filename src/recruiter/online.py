@@ -59,6 +59,8 @@ class OnlineTrainer(Trainer):
             if self.step + 1 in self.pending.steps:
                 self.log.say(f"The questions of step {self.step + 1} stay in the queue and can be rated meanwhile.")
             raise
+        if self.step == self._total:
+            self.pending.forget_until(self._total)
 
     # ---- one step -------------------------------------------------------------------------------------------------
 
