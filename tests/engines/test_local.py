@@ -139,6 +139,7 @@ def test_stale_and_fresh_groups_share_a_pass(tiny_folder: Path) -> None:
     policy = policy_for(tiny_folder)
     random_adapter(policy)
     fresh, stale = sampled_group(policy, 1), sampled_group(policy, 2)
+    fresh.advantages, stale.advantages = [1.0, 0.5, 0.2], [0.3, -0.5, 1.0]
     stale.old_logprobs = [[value - 0.1 for value in row] for row in policy.logprobs(stale)]
     apart = [policy.forward_backward([group]) for group in (fresh, stale)]
     expected = gradients(policy)
