@@ -87,7 +87,7 @@ def judge_all(judge: Judge, entries: Sequence[Entry], progress: Callable[[], Non
     """A judgement for every entry, in order; `progress` is called after each.
 
     Raises:
-        JudgeError: the judge cannot be used any more; what arrived is in its cache.
+        ApiError: the judge cannot be used any more; what arrived is in its cache.
     """
 
     async def run() -> list[Judgement]:

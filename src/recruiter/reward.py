@@ -143,7 +143,9 @@ class BackgroundJudge:
 
     def take_metrics(self) -> dict[str, Any]:
         """What judging took since the last time this was asked, if it takes anything that is worth counting."""
-        return self.judge.usage.take_step() if isinstance(self.judge, PaidJudge) else {}
+        if not isinstance(self.judge, PaidJudge):
+            return {}
+        return {f"judge_{name}": value for name, value in self.judge.usage.take_step().items()}
 
     def store_usage(self, path: Path) -> None:
         """Write down what judging has taken in all."""

@@ -6,9 +6,9 @@ import copy
 import json
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -112,22 +112,47 @@ class LocalModel:
         self, prompts: Sequence[list[Message]], group_size: int, sampling: SamplingParams, seed: int
     ) -> Iterator[list[Sample]]:
         """Yield `group_size` samples for each prompt, in order. The same seed gives the same samples."""
+        for _, groups in self.portions(prompts, group_size, sampling, seed):
+            yield from groups
+
+    def portions(
+        self,
+        prompts: Sequence[list[Message]],
+        group_size: int,
+        sampling: SamplingParams,
+        seed: int,
+        done: Set[int] = frozenset(),
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> Iterator[tuple[slice, list[list[Sample]]]]:
+        """As `sample`, by the prompts that are decoded together: which ones, and a group for each.
+
+        Args:
+            done: indices of prompts; portions that hold nothing else are left out, the others are as ever.
+            progress: is told the share of all tokens that may have been decoded; what it raises ends the decoding.
+        """
         generator = torch.Generator().manual_seed(seed)
         uniforms = torch.rand(len(prompts), group_size, sampling.max_generate_length, generator=generator)
         self.rollout_model.eval()
         refresh_rollout_layers(self.rollout_model)
         for part in self._portions(len(prompts), group_size, sampling.max_generate_length):
+            if done.issuperset(range(part.start, part.stop)):
+                continue
             encoded = [self.encode(messages) for messages in prompts[part]]
+            first, size = part.start / len(prompts), len(encoded) / len(prompts)
+            advanced = partial(_advance, progress, first, size)
             if self.shares_prompts:
                 groups = self._generate(
-                    self.rollout_model, encoded, group_size, sampling, self.stop_ids, uniforms[part]
+                    self.rollout_model, encoded, group_size, sampling, self.stop_ids, uniforms[part], advanced
                 )
             else:
                 groups = generate_plain(
-                    self.rollout_model, encoded, group_size, sampling, self.stop_ids, seed + part.start
+                    self.rollout_model, encoded, group_size, sampling, self.stop_ids, seed + part.start, advanced
                 )
-            for group in groups:
-                yield [Sample(self._text(c.token_ids), c.token_ids, c.logprobs, c.finished) for c in group]
+            advanced(1.0)
+            yield (
+                part,
+                [[Sample(self._text(c.token_ids), c.token_ids, c.logprobs, c.finished) for c in g] for g in groups],
+            )
 
     def tokens_per_pass(self, gradient_checkpointing: bool) -> int:
         """Tokens of one training pass: enough for fast matrix products, few enough for the memory of this device."""
@@ -155,6 +180,10 @@ class LocalModel:
 
     def _text(self, token_ids: list[int]) -> str:
         return str(self.tokenizer.decode(token_ids, skip_special_tokens=True)).strip()
+
+
+def _advance(progress: Callable[[float], None], first: float, size: float, share: float) -> None:
+    progress(first + size * share)
 
 
 @contextmanager
