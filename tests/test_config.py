@@ -107,8 +107,9 @@ def test_online_mode_asks_people_about_four_groups_of_four():
 
 def test_people_are_not_shown_more_questions_than_fit_a_page(config):
     config.judge.provider = "human"
-    message = value_refusal(config, "generator.n_samples_per_prompt=65")
-    assert "write 64 or less" in message
+    assert "write 64 or less" in value_refusal(config, "generator.n_samples_per_prompt=65")
+    config.generator.n_samples_per_prompt = 4
+    assert "write 256 or less" in value_refusal(config, "trainer.train_batch_size=257")
 
 
 def test_price_of_another_model_is_added_to_the_table():

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from recruiter.config import HumanFeedbackConfig
+from recruiter.config_check import MAX_GROUPS_A_CALL
 from recruiter.errors import JudgeError, UnscoredError
 from recruiter.feedback_client import FeedbackClient, Refused, spoken
 from recruiter.roles import Role
@@ -202,11 +203,12 @@ class HumanJudge:
         return {group.id: news.get(group.id) or await self._submit(group) for group in groups}
 
     async def _views(self, path: str, ids: Sequence[str], waits: float = 0.0, **body: Any) -> dict[str, GroupView]:
-        if not ids:
-            return {}
-        answer = await self.client.call("POST", path, {"ids": list(ids), **body}, waits)
-        views = [self._view(record) for record in answer.get("groups", ())]
-        return {view.id: view for view in views}
+        views = {}
+        for first in range(0, len(ids), MAX_GROUPS_A_CALL):
+            some = list(ids[first : first + MAX_GROUPS_A_CALL])
+            answer = await self.client.call("POST", path, {"ids": some, **body}, waits)
+            views |= {view.id: view for view in map(self._view, answer.get("groups", ()))}
+        return views
 
     def _view(self, record: Any) -> GroupView:
         try:
