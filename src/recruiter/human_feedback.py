@@ -203,7 +203,7 @@ class HumanJudge:
         return {group.id: news.get(group.id) or await self._submit(group) for group in groups}
 
     async def _views(self, path: str, ids: Sequence[str], waits: float = 0.0, **body: Any) -> dict[str, GroupView]:
-        views = {}
+        views: dict[str, GroupView] = {}
         for first in range(0, len(ids), MAX_GROUPS_A_CALL):
             some = list(ids[first : first + MAX_GROUPS_A_CALL])
             answer = await self.client.call("POST", path, {"ids": some, **body}, waits)
