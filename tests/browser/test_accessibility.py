@@ -20,7 +20,9 @@ def check(page: Page) -> None:
     """No violation at all, of the rules for WCAG 2.2 A and AA and of good practice; and nothing to scroll sideways."""
     page.wait_for_timeout(250)  # colours fade in
     found = AXE.run(page).response["violations"]
-    told = [f"{v['id']} ({v['impact']}): {v['nodes'][0]['html'][:200]} {v['nodes'][0]['failureSummary']}" for v in found]
+    told = [
+        f"{v['id']} ({v['impact']}): {v['nodes'][0]['html'][:200]} {v['nodes'][0]['failureSummary']}" for v in found
+    ]
     assert not told, "\n".join(told)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 

@@ -46,7 +46,10 @@ def test_statistics_draw_what_was_rated(visit: Visit, server: Server) -> None:
 
 
 def test_a_run_in_progress_is_drawn_and_followed(visit: Visit, server: Server) -> None:
-    steps = [{"step": 1, "reward": 0.25, "rated": 12, "unscored": 4}, {"step": 2, "reward": 0.5, "rated": 16, "unscored": 0}]
+    steps = [
+        {"step": 1, "reward": 0.25, "rated": 12, "unscored": 4},
+        {"step": 2, "reward": 0.5, "rated": 16, "unscored": 0},
+    ]
     report = {"step": 3, "total_steps": 10, "state": "waiting", "reward_mean": 0.5, "waiting_groups": ["g1", "g2"],
               "recent": steps, "message": "Waiting for people."}  # fmt: skip
     server.client.put("/api/runs/drawn", json=report).raise_for_status()

@@ -15,9 +15,9 @@ from recruiter.errors import DataError, JudgeError, UnscoredError
 from recruiter.grpo import Interrupted
 from recruiter.metrics_logger import read_jsonl
 from recruiter.rubric import Judgement
+from tests.fake_policy import FakePolicy
 from tests.online.conftest import PATIENCE
 from tests.online.people import Crowd, Person, judged, stars_of
-from tests.test_grpo import FakePolicy
 
 SAME = ("step", "reward_mean", "reward_std", "composite", "unscored", "groups_without_spread", "trained_tokens", "loss")
 
