@@ -17,7 +17,7 @@ class FakePolicy:
         self.weight, self.gradient, self.calls = 0.0, 0.0, []
         self.sampling = False
 
-    def groups_per_pass(self, group_size):
+    def groups_per_pass(self, prompts, group_size):
         return 1
 
     def sample(self, prompts, group_size, sampling, seed):

@@ -152,7 +152,7 @@ class TrainerConfig:
     policy_mini_batch_size: int | None = None  # roles an optimizer update; None: the whole step
     micro_train_batch_size_per_gpu: int | None = None  # samples a forward pass; None: what is fast and fits
     update_epochs_per_batch: int = 1
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool | None = None  # None: on a GPU with too little memory for passes of a good size
     eval_interval: int = 10  # steps; 0 switches validation off
     eval_before_train: bool = True
     early_stop_patience: int | None = None  # validations without a new best

@@ -212,3 +212,26 @@ def test_sampling_is_repeatable_and_text_has_no_special_tokens(tiny_folder: Path
     first, again = sampled_group(policy, 7).samples, sampled_group(policy, 7).samples
     assert first == again
     assert all(isinstance(sample, Sample) and "<|end|>" not in sample.text for sample in first)
+
+
+def test_recomputed_layers_give_the_same_gradients(tiny_folder: Path) -> None:
+    def gradients_with(checkpointing: bool) -> dict[str, torch.Tensor]:
+        config = policy_for(tiny_folder).config
+        config.trainer.gradient_checkpointing = checkpointing
+        policy = LocalPolicy(config)
+        random_adapter(policy)
+        policy.forward_backward([sampled_group(policy)])
+        return gradients(policy)
+
+    kept, recomputed = gradients_with(False), gradients_with(True)
+    assert kept.keys() == recomputed.keys()
+    assert all(torch.allclose(kept[name], recomputed[name], rtol=1e-5, atol=1e-7) for name in kept)
+
+
+def test_longer_prompts_make_passes_of_fewer_groups(tiny_folder: Path) -> None:
+    policy = policy_for(tiny_folder)
+    prompts = [[Message(role="user", content=f"{i} " + "x" * length)] for length in (100, 900) for i in range(4)]
+    room = policy.local.tokens_per_pass(gradient_checkpointing=False)
+    short, long = (policy.groups_per_pass(part, 3) for part in (prompts[:4], prompts[4:]))
+    assert 1 <= long < short
+    assert short * (3 * 12 + 100) <= room

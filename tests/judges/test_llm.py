@@ -447,8 +447,8 @@ def test_usage_survives_a_restart(judge, role):
     assert later.usage.total.input_tokens > made.usage.total.input_tokens
     metrics = later.usage.take_step()
     assert metrics["calls"] == len(QUESTIONS) + 1
-    assert later.usage.take_step()["judge_calls"] == 0
-    assert metrics["judge_cost_usd_total"] == later.usage.take_step()["judge_cost_usd_total"] > 0
+    assert later.usage.take_step()["calls"] == 0
+    assert metrics["cost_usd_total"] == later.usage.take_step()["cost_usd_total"] > 0
 
 
 # ---- settings --------------------------------------------------------------------------------------------------------
@@ -507,7 +507,7 @@ def test_canary_takes_away_what_manipulation_gained(judge, role, server):
     honest, attacked = score(made, role(), [GOOD, ATTACK])
     assert attacked.scores == honest.scores
     assert "text that addresses the judge" in attacked.reasoning
-    assert made.usage.take_step()["judge_flagged"] == 1
+    assert made.usage.take_step()["flagged"] == 1
     assert [request.message for request in server.requests].count(judge_messages(role(), GOOD)[1]["content"]) == 1
 
 

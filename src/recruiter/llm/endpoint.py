@@ -56,6 +56,20 @@ class Endpoint:
         self._ended: ApiError | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    def use_model(self, model: str) -> None:
+        """From now on, ask this model of the same server."""
+        self.model, self.name = model, f"{self._settings.provider}/{model}"
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """Settings of sampling that the provider has no name for."""
+        return self._provider.lacks
+
+    @property
+    def is_service(self) -> bool:
+        """Whether its models are what their names say for everybody, unlike those of a server of one's own."""
+        return self._provider.base_url is not None
+
     @property
     def has_schema(self) -> bool:
         """Whether replies can be held to a JSON schema."""
@@ -87,6 +101,18 @@ class Endpoint:
                 raise
             self._ended = self._ended or ApiError(self._explain(failure))
             raise self._ended from None
+
+    async def models(self) -> list[str]:
+        """The models that the server has; waits for one that is starting.
+
+        Raises:
+            ApiError: it does not answer, or does not say.
+        """
+        client, limiter = self._open()
+        try:
+            return await self._retries.run(client.models, limiter, lambda failure: self.usage.failed(failure.kind))
+        except CallFailed as failure:
+            raise ApiError(f"{self.address} does not say which models it has: {failure}.") from None
 
     async def close(self) -> None:
         """Close the connections of the present event loop."""

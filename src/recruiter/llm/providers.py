@@ -24,6 +24,7 @@ class Provider:
         has_schema: whether replies can be held to a JSON schema.
         temperature: a judge's when none is set; None: its models take none.
         limit_name: what the wire calls the limit of a reply's tokens.
+        lacks: settings of sampling that it has no name for.
     """
 
     wire: Literal["openai", "anthropic"]
@@ -34,6 +35,7 @@ class Provider:
     has_schema: bool = True
     temperature: float | None = None
     limit_name: str = "max_completion_tokens"
+    lacks: tuple[str, ...] = ("top_k", "seed")
 
 
 PROVIDERS: dict[str, Provider] = {
@@ -42,7 +44,11 @@ PROVIDERS: dict[str, Provider] = {
     ),
     "openai": Provider("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", default_model="gpt-6-luna"),
     "anthropic": Provider(
-        "anthropic", "https://api.anthropic.com", "ANTHROPIC_API_KEY", default_model="claude-haiku-5-5"
+        "anthropic",
+        "https://api.anthropic.com",
+        "ANTHROPIC_API_KEY",
+        default_model="claude-haiku-5-5",
+        lacks=("seed",),
     ),
     "openai_compatible": Provider(
         "openai",
@@ -52,6 +58,10 @@ PROVIDERS: dict[str, Provider] = {
         has_schema=False,
         temperature=0.0,
         limit_name="max_tokens",
+        lacks=(),
+    ),
+    "huggingface": Provider(
+        "openai", None, "HF_TOKEN", has_schema=False, temperature=0.0, limit_name="max_tokens", lacks=()
     ),
 }
 _LOOKS_LIKE_A_KEY = re.compile(r"\b(?:sk|xai|key)-[\w*.-]{6,}|(?<=bearer )\S+", re.IGNORECASE)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from recruiter.engines.model import LocalModel
 
 WHOLE_HASH_BYTES = 1024**3
+EXPORT_MANIFEST = "export.json"
 
 
 class LocalWriter:
@@ -67,9 +68,14 @@ class LocalWriter:
 
     @property
     def trained_with(self) -> SamplingParams | None:
-        """The sampling settings of that run."""
-        run = self.training_run
-        return SamplingParams(**run["config"]["generator"]["sampling_params"]) if run else None
+        """The sampling settings of that run; of an export of this project, those in its generation config."""
+        if run := self.training_run:
+            return SamplingParams(**run["config"]["generator"]["sampling_params"])
+        folder = REPOSITORY / self.path
+        if not (folder / EXPORT_MANIFEST).is_file():
+            return None
+        stored = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+        return SamplingParams(temperature=stored.get("temperature", 1.0), top_p=stored.get("top_p", 1.0))
 
     def prepare(self) -> None:
         """Load the model; see `model`."""

@@ -30,7 +30,7 @@ class JudgementCache:
             ApiError: that cannot be done.
         """
         self.path = path
-        self._store = Store(path, _TABLE, "judge.cache_path")
+        self._store = Store(path, _TABLE, "judge.cache_path=")
 
     def get(self, key: str) -> Judgement | None:
         """The judgement stored under `key`, if there is one.
