@@ -149,7 +149,7 @@ def test_stale_and_fresh_groups_share_a_pass(tiny_folder: Path) -> None:
     assert together.loss == pytest.approx(sum(sums.loss for sums in apart), rel=1e-4)
     assert together.loss != pytest.approx(0.0, abs=1e-3)
     for name, gradient in gradients(policy).items():
-        assert torch.allclose(gradient, expected[name], atol=1e-5), name
+        assert (gradient - expected[name]).abs().max() <= 1e-4 * expected[name].abs().max(), name
 
 
 def test_old_logprobs_give_the_clipped_ratio(tiny_folder: Path) -> None:
