@@ -54,6 +54,8 @@ class OnlineTrainer(Trainer):
 
     def train(self) -> None:
         """Run to the last step. See `Trainer.train`."""
+        groups = (self._total - self.step) * self.config.trainer.train_batch_size
+        self.log.say(f"People are asked about {groups} groups at most; stop whenever you like, no rating is lost.")
         try:
             super().train()
         except Interrupted:
