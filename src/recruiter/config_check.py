@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from recruiter.errors import ConfigError
 
 if TYPE_CHECKING:
     from recruiter.config import Config, EndpointConfig, JudgeConfig, TrainerConfig
+
+MAX_QUESTIONS_A_PAGE, MAX_GROUPS_A_CALL = 64, 256  # what the feedback server takes
 
 # Numbers: key, lowest, highest, and whether the lowest itself is allowed.
 _RANGES: tuple[tuple[str, float, float, bool], ...] = (
@@ -22,6 +25,10 @@ _RANGES: tuple[tuple[str, float, float, bool], ...] = (
     ("judge.max_attempts", 1, math.inf, True),
     ("judge.max_unscored", 0, 1, True),
     ("judge.budget_usd", 0, math.inf, False),
+    ("human_feedback.timeout", 0, math.inf, False),
+    ("human_feedback.poll_interval", 0, 60, False),
+    ("human_feedback.overlap", 1, math.inf, True),
+    ("human_feedback.max_staleness_steps", 0, math.inf, True),
     ("reward.overlap_penalty", 0, 1, True),
     ("reward.overlap_free", 0, 1, True),
     ("reward.overlap_window", 0, math.inf, True),
@@ -98,6 +105,7 @@ def check_config(config: Config) -> None:
     _check_batches(trainer, samples)
     _check_judge(config.judge)
     _check_instances(config.endpoint)
+    _check_human_feedback(config)
 
 
 def _check_instances(endpoint: EndpointConfig) -> None:
@@ -113,6 +121,25 @@ def _check_instances(endpoint: EndpointConfig) -> None:
     if endpoint.instance_type not in endpoint.instances:
         raise ConfigError(
             f"endpoint.instance_type={endpoint.instance_type} cannot work; write one of {', '.join(endpoint.instances)}."
+        )
+
+
+def _check_human_feedback(config: Config) -> None:
+    if not re.fullmatch(r"https?://[^\s/@]+(?:/\S*)?", config.human_feedback.api_url):
+        raise ConfigError(
+            f"human_feedback.api_url={config.human_feedback.api_url} cannot work; write an address such as "
+            f"http://127.0.0.1:8000, without a user name: the key belongs in FEEDBACK_API_KEY."
+        )
+    groups, samples = config.trainer.train_batch_size, config.generator.n_samples_per_prompt
+    if config.judge.provider == "human" and groups > MAX_GROUPS_A_CALL:
+        raise ConfigError(
+            f"trainer.train_batch_size={groups} cannot work with judge.provider=human: write {MAX_GROUPS_A_CALL} or less, "
+            f"as many as people will rate for one step."
+        )
+    if config.judge.provider == "human" and samples > MAX_QUESTIONS_A_PAGE:
+        raise ConfigError(
+            f"generator.n_samples_per_prompt={samples} cannot work with judge.provider=human: one person rates the whole "
+            f"group on one page; write {MAX_QUESTIONS_A_PAGE} or less, 4 is comfortable."
         )
 
 

@@ -25,6 +25,7 @@ from recruiter.command import command, shown
 from recruiter.config import REPOSITORY, Config, check_free_space, load_config, require_model
 from recruiter.dataset import format_prompts, load_split, total_steps, validation_slice
 from recruiter.errors import ConfigError
+from recruiter.pending import PendingRollouts
 
 
 @command
@@ -43,13 +44,17 @@ def main() -> None:
 def run(config: Config) -> None:
     """Train as configured, from the start or from where an earlier run of the same folder stopped."""
     require_model(config.trainer.policy.model.path)
+    from recruiter.human_feedback import HumanJudge
     from recruiter.judges import PaidJudge, make_judge
 
-    judge = make_judge(config.judge)
+    judge = make_judge(config.judge, config.human_feedback)
+    if isinstance(judge, HumanJudge):
+        judge.client.check()
     from recruiter.engines.local import LocalPolicy
     from recruiter.engines.model import check_model
     from recruiter.grpo import Interrupted, Trainer
     from recruiter.metrics_logger import RunLog
+    from recruiter.online import OnlineTrainer
 
     folder = REPOSITORY / config.trainer.ckpt_path
     check_model(config.trainer.policy.model.path, config.trainer.device)
@@ -69,13 +74,18 @@ def run(config: Config) -> None:
 
         print(probe_and_estimate(config, judge, roles, len(held_back), resumed_step))
     stop_requested = _stop_on_interrupt()
-    with RunLog(folder, config, judge, steps, resumed_step) as log:
+    is_continued = start is not None or bool(PendingRollouts(folder).steps)
+    with RunLog(folder, config, judge, steps, resumed_step, is_continued) as log:
         log.say(
             f"GRPO on {config.trainer.policy.model.path}: {steps} steps of {config.trainer.train_batch_size} roles × "
             f"{config.generator.n_samples_per_prompt} questions, judge {judge.name}"
         )
         log.status("loading the model")
-        trainer = Trainer(config, LocalPolicy(config), judge, roles, held_back, log, stop_requested)
+        policy = LocalPolicy(config)
+        if isinstance(judge, HumanJudge):
+            trainer: Trainer = OnlineTrainer(config, policy, judge, roles, held_back, log, stop_requested)
+        else:
+            trainer = Trainer(config, policy, judge, roles, held_back, log, stop_requested)
         if start is not None:
             trainer.resume(start)
             log.say(f"continuing after step {trainer.step}")
@@ -101,14 +111,12 @@ def _start_from(config: Config, folder: Path) -> Path | None:
     if trainer.resume_mode == "from_path":
         return resolve_checkpoint(str(REPOSITORY / str(trainer.resume_path)), REPOSITORY / "checkpoints")
     steps = checkpoint_steps(folder)
-    if not steps:
-        return None
-    if trainer.resume_mode == "none":
+    if trainer.resume_mode == "none" and (steps or PendingRollouts(folder).steps):
         raise ConfigError(
-            f"trainer.ckpt_path={trainer.ckpt_path} already holds a run up to step {steps[-1]}: continue it with "
-            f"trainer.resume_mode=latest, or name another folder."
+            f"trainer.ckpt_path={trainer.ckpt_path} already holds a run up to step {steps[-1] if steps else 0}: continue "
+            f"it with trainer.resume_mode=latest, or name another folder."
         )
-    return checkpoint_folder(folder, steps[-1])
+    return checkpoint_folder(folder, steps[-1]) if steps else None
 
 
 def _next_command(config: Config, folder: Path) -> str:
