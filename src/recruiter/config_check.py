@@ -49,6 +49,7 @@ _RANGES: tuple[tuple[str, float, float, bool], ...] = (
     ("generator.sampling_params.top_p", 0, 1, False),
 )
 _CHOICES = {
+    "engine": ("local", "skyrl"),
     "trainer.resume_mode": ("none", "latest", "from_path"),
     "trainer.device": ("auto", "cpu", "cuda"),
     "trainer.policy.model.dtype": ("auto", "float32", "bfloat16"),
@@ -92,8 +93,20 @@ def check_config(config: Config) -> None:
             f"trainer.early_stop_patience={trainer.early_stop_patience} needs validation; set "
             f"trainer.eval_interval and data.val_size to 1 or more."
         )
-    _check_batches(trainer, samples)
+    _check_batches(trainer, samples, config.engine)
     _check_judge(config.judge)
+    if config.engine == "skyrl":
+        _check_skyrl(trainer)
+
+
+def _check_skyrl(trainer: TrainerConfig) -> None:
+    if trainer.device == "cpu":
+        raise ConfigError("trainer.device=cpu cannot work with engine=skyrl, which needs a GPU; write engine=local.")
+    if trainer.policy.model.dtype == "float32":
+        raise ConfigError(
+            "trainer.policy.model.dtype=float32 cannot work with engine=skyrl, which computes in bfloat16 over float32 "
+            "weights; write auto, or engine=local."
+        )
 
 
 def _check_judge(judge: JudgeConfig) -> None:
@@ -115,7 +128,7 @@ def _value(config: Config, key: str) -> Any:
     return functools.reduce(getattr, key.split("."), config)
 
 
-def _check_batches(trainer: TrainerConfig, samples: int) -> None:
+def _check_batches(trainer: TrainerConfig, samples: int, engine: str) -> None:
     """A last, partial batch of an epoch is trained on; only the configured sizes must divide."""
     batch, mini = trainer.train_batch_size, trainer.policy_mini_batch_size or trainer.train_batch_size
     if batch % mini:
@@ -123,6 +136,8 @@ def _check_batches(trainer: TrainerConfig, samples: int) -> None:
             f"trainer.policy_mini_batch_size={mini} does not divide trainer.train_batch_size={batch}; "
             f"try {_nearest_divisor(batch, mini)}."
         )
+    if engine == "skyrl":
+        return  # a pass there holds samples of one GPU, which its mapping checks
     micro = trainer.micro_train_batch_size_per_gpu or samples
     if micro % samples or (mini * samples) % micro:
         good = samples * _nearest_divisor(mini, max(1, micro // samples))

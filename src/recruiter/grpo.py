@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
@@ -24,13 +23,12 @@ from recruiter.checkpoints import BackgroundSaver, CheckpointWriter, checkpoint_
 from recruiter.config import Config
 from recruiter.dataset import sampling_seed, step_roles, total_steps
 from recruiter.engines import Policy, TokenSums, TrainGroup
-from recruiter.errors import UnscoredError
 from recruiter.judges import Judge
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import generator_messages
 from recruiter.reward import BackgroundJudge, OverlapWindow, shape
 from recruiter.roles import Role
-from recruiter.rollout import Rollout, rollout_rows, step_metrics
+from recruiter.rollout import Rollout, check_unscored, rollout_rows, step_metrics
 from recruiter.rubric import Judgement
 
 STD_EPSILON = 1e-4
@@ -218,7 +216,7 @@ class Trainer:
             self.log.status(f"waiting for {self.judge.judge.name}" if not rollout.judging.done() else "training")
             for sample, judgement in zip(rollout.samples, self._result(rollout.judging), strict=True):
                 rollout.rewards.append(shape(self.config.reward, self.window, rollout.role, sample.text, judgement))
-            self._check_unscored(step)
+            check_unscored(self.config.judge.max_unscored, step, self.step + 1, self.strained)
             advantages = group_advantages([r.value for r in rollout.rewards], algorithm.grpo_norm_by_std)
             scored = [(s, a) for s, a in zip(rollout.samples, advantages, strict=True) if a is not None]
             if scored and (rollout.has_spread or not algorithm.zero_variance_filter):
@@ -306,25 +304,6 @@ class Trainer:
         self._unlogged, self.strained = state["unlogged"], state.get("strained", 0)
         self.judge.restore_usage(self.log.folder / USAGE_FILE)
         self.window.load_state(state["window"])
-
-    def _check_unscored(self, rollouts: Sequence[Rollout]) -> None:
-        """End the run, before anything is updated, if too many samples of the step have no score.
-
-        Too many are more than `judge.max_unscored` in one step, or more than half of that in three steps in a row.
-        """
-        samples = sum(len(rollout.samples) for rollout in rollouts)
-        rewards = [reward for rollout in rollouts for reward in rollout.rewards]
-        reasons = Counter(r.judgement.unscored_reason for r in rewards if r.value is None)
-        limit, failed, share = self.config.judge.max_unscored, reasons.total(), 0.5 if self.strained >= 2 else 1.0
-        if failed > share * limit * samples:
-            allowed = f"judge.max_unscored={limit:g} allows"
-            if share < 1.0:
-                allowed = f"half of judge.max_unscored={limit:g}, as in the two steps before"
-            raise UnscoredError(
-                f"{failed} of {samples} samples of step {self.step + 1} have no score, more than {allowed}; most often: "
-                f"{reasons.most_common(1)[0][0]}. Everything up to step {self.step} is saved: mend the cause and run "
-                f"the same command again."
-            )
 
     def _result(self, judging: Future[list[Judgement]]) -> list[Judgement]:
         while not wait([judging], timeout=0.2).done:

@@ -1,0 +1,291 @@
+"""A run on Ray: start or join the cluster, build SkyRL's parts around ours, train, and leave nothing running."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from loguru import logger
+from ray.exceptions import RayError
+from skyrl.backends.skyrl_train.utils.ppo_utils import sync_registries
+from skyrl.train.config import SkyRLTrainConfig
+from skyrl.train.entrypoints.main_base import BasePPOExp
+from skyrl.train.utils.tracking import Tracking
+from skyrl.train.utils.utils import prepare_runtime_environment
+
+from recruiter.checkpoints import trainer_state
+from recruiter.config import REPOSITORY, Config
+from recruiter.engines.skyrl import has_flash_attention
+from recruiter.engines.skyrl.data import StepLoader
+from recruiter.engines.skyrl.loss import register_loss
+from recruiter.engines.skyrl.scorer import ClusterScorer
+from recruiter.engines.skyrl.settings import Hardware, check_with_skyrl, skyrl_config
+from recruiter.engines.skyrl.trainer import QuestionTrainer
+from recruiter.env import register_environment
+from recruiter.errors import ConfigError, EngineError, RecruiterError
+from recruiter.grpo import USAGE_FILE
+from recruiter.judges import Judge, PaidJudge
+from recruiter.metrics_logger import RunLog
+from recruiter.prompts import generator_messages
+from recruiter.roles import Role
+
+
+class ClusterTrainer:
+    """One run with SkyRL, with the face of `recruiter.grpo.Trainer`."""
+
+    def __init__(
+        self,
+        config: Config,
+        judge: Judge,
+        roles: Sequence[Role],
+        validation_roles: Sequence[Role],
+        log: RunLog,
+        stop_requested: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Map the configuration and let SkyRL check it; nothing is started yet.
+
+        Raises:
+            ConfigError: a setting cannot work, here or on the GPUs that are there.
+        """
+        self.config, self.judge, self.log, self.stop_requested = config, judge, log, stop_requested
+        self.validation_roles, self.loader = validation_roles, StepLoader(config, roles)
+        self.resume_from: Path | None = None
+        self.trainer: QuestionTrainer | None = None
+        path = REPOSITORY / config.trainer.policy.model.path
+        config.trainer.policy.model.path = str(path) if path.is_dir() else config.trainer.policy.model.path
+        hardware = find_hardware()
+        longest = longest_prompt(config.trainer.policy.model.path, [*roles, *validation_roles])
+        self.settings = skyrl_config(config, hardware, longest, log.folder)
+        register_loss()
+        check_with_skyrl(self.settings)
+        placement = self.settings.trainer.placement
+        log.say(
+            f"SkyRL on {placement.policy_num_nodes} node(s) with {placement.policy_num_gpus_per_node} GPU(s) each, "
+            f"{self.settings.trainer.micro_train_batch_size_per_gpu} samples a pass; details in {log.folder / 'logs'}"
+        )
+        if not hardware.flash_attention:
+            log.say("flash-attn is not installed: trainer.flash_attn and trainer.remove_microbatch_padding are off.")
+
+    @property
+    def step(self) -> int:
+        """The last step that is trained and stored."""
+        if self.trainer is not None:
+            return self.trainer.saved_step
+        return 0 if self.resume_from is None else int(trainer_state(self.resume_from)["step"])
+
+    def resume(self, checkpoint: Path) -> None:
+        """Continue where a checkpoint was taken; it is read when training starts.
+
+        Raises:
+            ModelError: the folder is no whole checkpoint.
+        """
+        trainer_state(checkpoint)
+        self.resume_from = checkpoint
+
+    def train(self) -> None:
+        """Start everything and run to the last step.
+
+        Raises:
+            Interrupted: asked to stop; the last finished step is stored.
+            EngineError: a process of the run has ended.
+            UnscoredError: too many samples came back unscored.
+        """
+        scorer = None
+        try:
+            with _ray(self.settings, self.log):
+                scorer = ClusterScorer(self.config.judge, self._usage())
+                register_environment(scorer)
+                self._train(scorer)
+        except RecruiterError:
+            raise
+        except (RayError, RuntimeError, OSError, AssertionError) as error:
+            raise self._explained(error) from error
+
+    def _train(self, scorer: ClusterScorer) -> None:
+        try:
+            self.settings.trainer.eval_before_train = (
+                self.resume_from is None and self.config.trainer.eval_before_train and bool(self.validation_roles)
+            )
+            self.log.status("starting the engines that sample")
+            experiment = _Experiment(self.settings, self, scorer)
+            trainer = experiment._setup_trainer()
+            asyncio.run(trainer.train())
+        finally:
+            usage = scorer.usage_state()
+            if usage is not None and isinstance(self.judge, PaidJudge):
+                self.judge.usage.load_state(usage)
+            scorer.close()
+
+    def _usage(self) -> dict[str, Any] | None:
+        path = self.log.folder / USAGE_FILE
+        return json.loads(path.read_text(encoding="utf-8")) if self.resume_from and path.is_file() else None
+
+    def _explained(self, error: Exception) -> EngineError:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        cause = next((line for line in reversed(lines) if "Error" in line or "error" in line), lines[-1] if lines else "")
+        advice = "run the same command again to continue"
+        if "out of memory" in str(error).lower():
+            advice = (
+                "lower trainer.micro_train_batch_size_per_gpu or generator.inference_engine.gpu_memory_utilization, or set "
+                "trainer.gradient_checkpointing=true, and run it again"
+            )
+        return EngineError(
+            f"A process of the run has failed after step {self.step}, which is stored ({type(error).__name__}: "
+            f"{cause[:300].rstrip('.')}); look into {self.log.folder / 'logs'}, then {advice}."
+        )
+
+
+class _Experiment(BasePPOExp):  # type: ignore[misc]
+    """SkyRL's experiment with our data, trainer and logs."""
+
+    def __init__(self, settings: SkyRLTrainConfig, run: ClusterTrainer, scorer: ClusterScorer) -> None:
+        self.run_of, self.scorer = run, scorer
+        super().__init__(settings)
+
+    def get_train_dataset(self) -> None:
+        """Nothing: the roles come from `StepLoader`."""
+
+    def get_eval_dataset(self) -> None:
+        """Nothing: `QuestionTrainer.eval` has the roles."""
+
+    def get_tracker(self) -> RunTracker:
+        """Our logs, and SkyRL's tracker where the user named one."""
+        named = self.cfg.trainer.logger
+        return RunTracker(None if named == "console" else super().get_tracker())
+
+    def get_trainer(self, *arguments: Any, **named: Any) -> QuestionTrainer:
+        """SkyRL's trainer with our rules."""
+        run = self.run_of
+        trainer = QuestionTrainer(
+            *arguments,
+            **named,
+            config=run.config,
+            loader=run.loader,
+            validation_roles=run.validation_roles,
+            scorer=self.scorer,
+            log=run.log,
+            resume_from=run.resume_from,
+            stop_requested=run.stop_requested,
+        )
+        _log_into(run.log.folder / "logs")
+        trainer.tracker.trainer = run.trainer = trainer
+        return trainer
+
+
+class RunTracker:
+    """What SkyRL takes for its tracker: hands finished steps to the trainer, and everything to another tracker if any."""
+
+    def __init__(self, other: Tracking | None = None) -> None:
+        self.other = other
+        self.trainer: QuestionTrainer | None = None
+
+    def log(self, data: dict[str, Any], step: int, commit: bool = False) -> None:
+        """One step's figures, or those of a validation before the first step."""
+        if self.trainer is not None:
+            self.trainer.finish_step(data, step)
+        if self.other is not None:
+            self.other.log(data, step, commit)
+
+    def finish(self) -> None:
+        """Close the other tracker."""
+        if self.other is not None:
+            self.other.finish()
+
+
+def find_hardware() -> Hardware:
+    """The GPUs of this machine, or of the cluster that RAY_ADDRESS names.
+
+    Raises:
+        EngineError: the cluster cannot be reached.
+    """
+    if not os.environ.get("RAY_ADDRESS"):
+        return Hardware(1, torch.cuda.device_count(), has_flash_attention())
+    with _joined():
+        gpus = [int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"]]
+    with_gpu = [count for count in gpus if count]
+    return Hardware(len(with_gpu), min(with_gpu, default=0), has_flash_attention())
+
+
+def longest_prompt(model: str, roles: Sequence[Role]) -> int:
+    """Tokens of the longest prompt, as the policy will see it.
+
+    Raises:
+        ConfigError: the model has no chat template.
+    """
+    from skyrl.utils.tok import get_tokenizer
+
+    tokenizer = get_tokenizer(model)
+    if not tokenizer.chat_template:
+        raise ConfigError(f"trainer.policy.model.path={model} has no chat template; use an instruct model.")
+    lengths = (
+        len(tokenizer.apply_chat_template(generator_messages(role), add_generation_prompt=True, return_dict=False))
+        for role in roles
+    )
+    return max(lengths)
+
+
+@contextmanager
+def _joined() -> Iterator[None]:
+    """Connected to the cluster that RAY_ADDRESS names, briefly."""
+    address = os.environ["RAY_ADDRESS"]
+    try:
+        ray.init(logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, RayError, RuntimeError, ValueError, TimeoutError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise EngineError(
+            f"There is no Ray cluster at RAY_ADDRESS={address} ({reason}); start it with `ray start --head`, or unset the "
+            f"variable to train on this machine."
+        ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _ray(settings: SkyRLTrainConfig, log: RunLog) -> Iterator[None]:
+    """Ray as SkyRL needs it, on this machine or on the cluster that RAY_ADDRESS names."""
+    folder = log.folder / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    _log_into(folder)
+    warnings.filterwarnings("ignore")
+    names = ("PYTHONPATH", "VLLM_USE_FLASHINFER_SAMPLER", "HF_HUB_OFFLINE", "TQDM_DISABLE")
+    variables = {
+        **prepare_runtime_environment(settings),
+        **{name: os.environ[name] for name in names if name in os.environ},
+        "SKYRL_LOG_FILE": str(folder / "workers.log"),
+    }
+    os.environ["SKYRL_LOG_FILE"] = variables["SKYRL_LOG_FILE"]
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    log.status("starting Ray")
+    on_terminate = signal.getsignal(signal.SIGTERM)  # Ray puts its own in its place
+    ray.init(runtime_env={"env_vars": variables}, logging_level=logging.ERROR, log_to_driver=False)
+    signal.signal(signal.SIGTERM, on_terminate)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # this process only coordinates
+    try:
+        sync_registries()
+        yield
+    finally:
+        ray.shutdown()
+        if visible is None:
+            del os.environ["CUDA_VISIBLE_DEVICES"]
+        else:
+            os.environ["CUDA_VISIBLE_DEVICES"] = visible
+
+
+def _log_into(folder: Path) -> None:
+    """Send what SkyRL says of its progress into a file; the terminal shows ours."""
+    folder.mkdir(parents=True, exist_ok=True)
+    logger.remove()
+    logger.add(folder / "trainer.log", level="INFO", enqueue=True)

@@ -1,0 +1,113 @@
+"""The one place that judges: a Ray actor with the judge, so that its limits, cache and cost hold for the whole cluster.
+
+The actor runs on the machine where training was started, beside the judge's cache. Its judge serves all questions at a
+time, as far as `judge.concurrency` allows, while other questions are still being written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from recruiter.config import JudgeConfig
+from recruiter.env import GroupKey
+from recruiter.errors import JudgeError, RecruiterError
+from recruiter.judges import Judge, PaidJudge, make_judge
+from recruiter.roles import Role
+from recruiter.rubric import Judgement
+
+AT_A_TIME = 100_000  # questions that may wait in the actor; the judge has a limit of its own
+
+
+class JudgeService:
+    """What the actor runs."""
+
+    def __init__(self, settings: JudgeConfig, environment: Mapping[str, str], usage: Mapping[str, Any] | None) -> None:
+        """Make the judge.
+
+        Args:
+            environment: variables that hold keys; they travel as an argument, because Ray writes those of a runtime
+                environment into its logs.
+            usage: what an earlier part of the run has used.
+        """
+        os.environ.update(environment)
+        self.judge: Judge = make_judge(settings)
+        if usage is not None and isinstance(self.judge, PaidJudge):
+            self.judge.usage.load_state(dict(usage))
+
+    async def score(self, role: Role, question: str, group: GroupKey) -> Judgement:  # noqa: ARG002
+        """The judgement of one question."""
+        return (await self.judge.score(role, [question]))[0]
+
+    async def take_metrics(self) -> dict[str, Any]:
+        """What judging took since this was last asked, where that is worth counting."""
+        return self.judge.usage.take_step() if isinstance(self.judge, PaidJudge) else {}
+
+    async def usage_state(self) -> dict[str, Any] | None:
+        """All that judging has taken, or None where it takes nothing."""
+        return self.judge.usage.state() if isinstance(self.judge, PaidJudge) else None
+
+
+class ClusterScorer:
+    """Asks the actor, from any thread. See `recruiter.env.Scorer`."""
+
+    def __init__(self, settings: JudgeConfig, usage: Mapping[str, Any] | None = None) -> None:
+        """Start the actor on this machine.
+
+        Raises:
+            ConfigError: the judge cannot be made.
+            JudgeError: likewise.
+        """
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        service = ray.remote(JudgeService).options(num_cpus=0, max_concurrency=AT_A_TIME, scheduling_strategy=here)
+        self._actor: Any = service.remote(settings, _keys(), usage)
+        self._ask("usage_state")
+
+    def __call__(self, role: Role, question: str, group: GroupKey) -> Judgement:
+        """Wait for the judgement of one question."""
+        judgement: Judgement = self._ask("score", role, question, group)
+        return judgement
+
+    def take_metrics(self) -> dict[str, Any]:
+        """What judging took since this was last asked."""
+        metrics: dict[str, Any] = self._ask("take_metrics")
+        return metrics
+
+    def usage_state(self) -> dict[str, Any] | None:
+        """All that judging has taken."""
+        state: dict[str, Any] | None = self._ask("usage_state")
+        return state
+
+    def close(self) -> None:
+        """End the actor, and with it every thread that waits for it."""
+        ray.kill(self._actor)
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        try:
+            return ray.get(getattr(self._actor, method).remote(*arguments))
+        except RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, RecruiterError) else error) from None
+        except RayActorError as error:
+            cause = getattr(error, "cause", None) or getattr(error, "actor_init_failed", None)
+            raise _creation_error(error, cause) from None
+
+
+def _creation_error(error: RayActorError, cause: Any) -> Exception:
+    if isinstance(cause, RayTaskError) and isinstance(cause.cause, RecruiterError):
+        return cause.cause
+    if isinstance(cause, RecruiterError):
+        return cause
+    return JudgeError(f"The process that judges has ended: {str(error).splitlines()[0].rstrip('.')}.")
+
+
+def _keys() -> dict[str, str]:
+    """The variables of this process that hold keys of judges."""
+    from recruiter.judges.llm.providers import PROVIDERS
+
+    names = {provider.key_variable for provider in PROVIDERS.values()} | {"FEEDBACK_API_KEY"}
+    return {name: os.environ[name] for name in names if name and name in os.environ}
