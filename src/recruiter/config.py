@@ -29,6 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG_FOLDER = REPOSITORY / "configs"
 QUICKSTART_OFFER = "To see the whole path run on any machine, without a GPU or a key: make quickstart"
 MIN_FREE_BYTES = 500 * 1024**2
+_SHARED = ("trainer", "generator")  # sections in which SkyRL has keys too
 
 
 @dataclass
@@ -201,32 +202,39 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path = CONFIG_
 
 def _open_schema() -> DictConfig:
     """The schema; `trainer` and `generator` accept keys that it lacks, for some of them are SkyRL's."""
+
+    def open_up(node: DictConfig) -> None:
+        OmegaConf.set_struct(node, False)
+        for name in node:
+            if isinstance(child := node._get_node(name), DictConfig):
+                open_up(child)
+
     schema = cast(DictConfig, OmegaConf.structured(Config))
-    OmegaConf.set_struct(schema.trainer, False)
-    OmegaConf.set_struct(schema.generator, False)
+    for section in _SHARED:
+        open_up(schema[section])
     return schema
 
 
 def _take_unknown(composed: DictConfig) -> dict[str, Any]:
     """Remove what the schema lacks from `composed`; return its leaves under their dotted names."""
 
-    def take(node: DictConfig, schema: DictConfig, prefix: str) -> None:
-        for name in list(node):
+    def take(node: Any, schema: dict[str, Any], prefix: str) -> None:
+        for name in [*node]:
             if name not in schema:
-                found.update(leaves(node[name], f"{prefix}{name}"))
+                found.update(leaves(OmegaConf.to_container(node)[name], prefix + name))
                 del node[name]
-            elif OmegaConf.is_dict(node[name]) and OmegaConf.get_type(schema, name) is not dict:
+            elif isinstance(schema[name], dict) and schema[name]:
                 take(node[name], schema[name], f"{prefix}{name}.")
 
     def leaves(value: Any, key: str) -> dict[str, Any]:
-        if not OmegaConf.is_dict(value):
-            return {key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value}
+        if not isinstance(value, dict) or not value:
+            return {key: value}
         return {name: leaf for part in value for name, leaf in leaves(value[part], f"{key}.{part}").items()}
 
     found: dict[str, Any] = {}
-    schema = _open_schema()
+    schema = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.structured(Config)))
     with open_dict(composed):
-        for section in ("trainer", "generator"):
+        for section in _SHARED:
             take(composed[section], schema[section], f"{section}.")
     return found
 

@@ -177,7 +177,7 @@ class _Experiment(BasePPOExp):  # type: ignore[misc]
             resume_from=run.resume_from,
             stop_requested=run.stop_requested,
         )
-        _log_into(run.log.folder / "logs")
+        log_into(run.log.folder / "logs")
         trainer.tracker.trainer = run.trainer = trainer
         return trainer
 
@@ -257,7 +257,7 @@ def _ray(settings: SkyRLTrainConfig, log: RunLog) -> Iterator[None]:
     """Ray as SkyRL needs it, on this machine or on the cluster that RAY_ADDRESS names."""
     folder = log.folder / "logs"
     folder.mkdir(parents=True, exist_ok=True)
-    _log_into(folder)
+    log_into(folder)
     warnings.filterwarnings("ignore")
     names = ("PYTHONPATH", "VLLM_USE_FLASHINFER_SAMPLER", "HF_HUB_OFFLINE", "TQDM_DISABLE")
     variables = {
@@ -284,7 +284,7 @@ def _ray(settings: SkyRLTrainConfig, log: RunLog) -> Iterator[None]:
             os.environ["CUDA_VISIBLE_DEVICES"] = visible
 
 
-def _log_into(folder: Path) -> None:
+def log_into(folder: Path) -> None:
     """Send what SkyRL says of its progress into a file; the terminal shows ours."""
     folder.mkdir(parents=True, exist_ok=True)
     logger.remove()

@@ -212,7 +212,7 @@ def _defaults(config: Config, placement: Mapping[str, Any], longest_prompt: int,
         "trainer.policy.model.lora.lora_sync_path": str(folder / "logs" / "lora_sync"),
         "trainer.ckpt_interval": 1,
         "trainer.max_ckpts_to_keep": -1,
-        "trainer.resume_mode": "none",
+        "trainer.resume_mode": "latest",  # has SkyRL ask `QuestionTrainer.load_checkpoints`, which knows where from
         "trainer.eval_interval": config.trainer.eval_interval if config.data.val_size else -1,
         "trainer.eval_before_train": False,
         "trainer.logger": "console",

@@ -21,6 +21,7 @@ from skyrl.backends.skyrl_train.training_batch import TrainingInputBatch
 from skyrl.train.generators.base import GeneratorInput, GeneratorOutput
 from skyrl.train.generators.utils import prepare_generator_input
 from skyrl.train.trainer import RayPPOTrainer
+from skyrl.train.utils.trainer_utils import validate_generator_output
 from torch import Tensor
 
 from recruiter.checkpoints import (
@@ -110,7 +111,8 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         """Sample and judge the groups of a step; judging runs while other questions are still being written."""
         self._step_start, self._sampled_step = time.perf_counter(), self.global_step
         self.log.status(f"step {self.global_step}: sampling and judging")
-        output = await super().generate(input_batch)
+        output = await self.generator.generate(input_batch, disable_tqdm=True)
+        validate_generator_output(len(input_batch["prompts"]), output)
         self.rollouts = collect_rollouts(input_batch, output, self.config.generator.n_samples_per_prompt)
         return output
 
@@ -200,7 +202,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         generator = self.cfg.generator
         sampling = get_sampling_params_for_backend(generator.inference_engine.backend, generator.eval_sampling_params)
         batch, _uids = prepare_generator_input(groups, 1, sampling, "", "eval", self.global_step)
-        rollouts = collect_rollouts(batch, await self.generator.generate(batch), 1)
+        rollouts = collect_rollouts(batch, await self.generator.generate(batch, disable_tqdm=True), 1)
         rewards = [rollout.judging.result()[0].reward for rollout in rollouts]
         scored = [reward for reward in rewards if reward is not None]
         score = sum(scored) / len(scored) if scored else None
