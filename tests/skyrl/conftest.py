@@ -6,25 +6,14 @@ tiny model instead of vLLM, and "the current GPU" is the CPU.
 
 from __future__ import annotations
 
-import os
-import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typing_extensions
+import torch
 
-# SkyRL's typed dictionaries are read by pydantic, which needs these below Python 3.12.
-typing.TypedDict = typing_extensions.TypedDict
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-
-from recruiter.engines.skyrl import prepare_imports  # noqa: E402
-
-prepare_imports()
-
-import torch  # noqa: E402
-
-from recruiter.config import Config  # noqa: E402
-from tests.engines.conftest import tiny_model, tiny_tokenizer  # noqa: E402
+from recruiter.config import Config
+from tests.engines.conftest import tiny_model, tiny_tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +25,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def process_group(tmp_path_factory: pytest.TempPathFactory) -> None:
+def process_group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One rank that talks to itself."""
     store = tmp_path_factory.mktemp("group") / "store"
     torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=0, world_size=1)

@@ -210,7 +210,7 @@ def find_hardware() -> Hardware:
     """
     if not os.environ.get("RAY_ADDRESS"):
         return Hardware(1, torch.cuda.device_count(), has_flash_attention())
-    with _joined():
+    with joined():
         gpus = [int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"]]
     with_gpu = [count for count in gpus if count]
     return Hardware(len(with_gpu), min(with_gpu, default=0), has_flash_attention())
@@ -235,7 +235,7 @@ def longest_prompt(model: str, roles: Sequence[Role]) -> int:
 
 
 @contextmanager
-def _joined() -> Iterator[None]:
+def joined() -> Iterator[None]:
     """Connected to the cluster that RAY_ADDRESS names, briefly."""
     address = os.environ["RAY_ADDRESS"]
     try:

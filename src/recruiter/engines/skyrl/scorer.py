@@ -27,16 +27,23 @@ AT_A_TIME = 100_000  # questions that may wait in the actor; the judge has a lim
 class JudgeService:
     """What the actor runs."""
 
-    def __init__(self, settings: JudgeConfig, environment: Mapping[str, str], usage: Mapping[str, Any] | None) -> None:
+    judge: Judge
+
+    async def start(
+        self, settings: JudgeConfig, environment: Mapping[str, str], usage: Mapping[str, Any] | None
+    ) -> None:
         """Make the judge.
 
         Args:
             environment: variables that hold keys; they travel as an argument, because Ray writes those of a runtime
                 environment into its logs.
             usage: what an earlier part of the run has used.
+
+        Raises:
+            ConfigError: the judge cannot be made.
         """
         os.environ.update(environment)
-        self.judge: Judge = make_judge(settings)
+        self.judge = make_judge(settings)
         if usage is not None and isinstance(self.judge, PaidJudge):
             self.judge.usage.load_state(dict(usage))
 
@@ -65,8 +72,8 @@ class ClusterScorer:
         """
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         service = ray.remote(JudgeService).options(num_cpus=0, max_concurrency=AT_A_TIME, scheduling_strategy=here)
-        self._actor: Any = service.remote(settings, _keys(), usage)
-        self._ask("usage_state")
+        self._actor: Any = service.remote()
+        self._ask("start", settings, _keys(), usage)
 
     def __call__(self, role: Role, question: str, group: GroupKey) -> Judgement:
         """Wait for the judgement of one question."""
@@ -93,16 +100,8 @@ class ClusterScorer:
         except RayTaskError as error:
             raise (error.cause if isinstance(error.cause, RecruiterError) else error) from None
         except RayActorError as error:
-            cause = getattr(error, "cause", None) or getattr(error, "actor_init_failed", None)
-            raise _creation_error(error, cause) from None
-
-
-def _creation_error(error: RayActorError, cause: Any) -> Exception:
-    if isinstance(cause, RayTaskError) and isinstance(cause.cause, RecruiterError):
-        return cause.cause
-    if isinstance(cause, RecruiterError):
-        return cause
-    return JudgeError(f"The process that judges has ended: {str(error).splitlines()[0].rstrip('.')}.")
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise JudgeError(f"The process that judges has ended: {reason}.") from None
 
 
 def _keys() -> dict[str, str]:
