@@ -219,9 +219,9 @@ def _take_unknown(composed: DictConfig) -> dict[str, Any]:
     """Remove what the schema lacks from `composed`; return its leaves under their dotted names."""
 
     def take(node: Any, schema: dict[str, Any], prefix: str) -> None:
-        for name in [*node]:
+        for name in list(node):
             if name not in schema:
-                found.update(leaves(OmegaConf.to_container(node)[name], prefix + name))
+                found.update(leaves(cast(dict[str, Any], OmegaConf.to_container(node))[name], prefix + name))
                 del node[name]
             elif isinstance(schema[name], dict) and schema[name]:
                 take(node[name], schema[name], f"{prefix}{name}.")

@@ -84,8 +84,8 @@ class _Creator:
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
 
-    def __call__(self, env_config: Any = None, extras: Mapping[str, Any] | None = None) -> QuestionEnv:
-        return QuestionEnv(self.scorer, extras or {})
+    def __call__(self, *, extras: Mapping[str, Any], **_: Any) -> QuestionEnv:
+        return QuestionEnv(self.scorer, extras)
 
 
 def register_environment(scorer: Scorer) -> None:

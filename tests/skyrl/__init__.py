@@ -1,12 +1,12 @@
 """Tests with SkyRL itself; `make test-skyrl` runs them in an environment of their own."""
 
 import os
-import typing
+from pathlib import Path
 
-import typing_extensions
+from tests.skyrl.interpreter import sitecustomize  # noqa: F401
 
-# pydantic reads SkyRL's typed dictionaries, and needs these below Python 3.12.
-typing.TypedDict = typing_extensions.TypedDict
+_AT_START = str(Path(__file__).with_name("interpreter"))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_AT_START, os.environ.get("PYTHONPATH", "")]))
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 from recruiter.engines.skyrl import prepare_imports  # noqa: E402

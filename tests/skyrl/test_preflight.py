@@ -13,7 +13,15 @@ import ray
 
 from recruiter.config import REPOSITORY, Config
 from recruiter.engines.skyrl.preflight import (
-    PACKAGES, Finding, Gpu, check_cluster, check_gpus, check_machine, check_packages, check_python, check_run,
+    PACKAGES,
+    Finding,
+    Gpu,
+    check_cluster,
+    check_gpus,
+    check_machine,
+    check_packages,
+    check_python,
+    check_run,
 )  # fmt: skip
 from recruiter.errors import EngineError
 
@@ -22,7 +30,7 @@ def wrong(findings: object) -> list[str]:
     found: list[Finding] = list(findings)
     for finding in found:
         assert "\n" not in finding.text
-        assert finding.is_fine or re.search(r"[.]$", finding.text), finding.text
+        assert finding.is_fine or re.search(r"[.]$|make quickstart$", finding.text), finding.text
     return [f"{finding.name}: {finding.text}" for finding in found if not finding.is_fine]
 
 
@@ -51,7 +59,7 @@ def test_a_machine_without_a_driver_is_one_sentence() -> None:
         raise EngineError("There is no driver.")
 
     assert wrong(check_gpus(no_driver)) == ["driver: There is no driver."]
-    assert "engine=local" in wrong(check_gpus(lambda: []))[0]
+    assert "engine=local" in wrong(check_gpus(list))[0]
 
 
 def test_the_port_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +99,6 @@ def test_every_node_of_a_cluster_is_asked(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_cluster_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
-    monkeypatch.setenv("RAY_gcs_server_request_timeout_seconds", "2")
     [said] = wrong(check_cluster(tmp_path))
     assert "There is no Ray cluster at RAY_ADDRESS=127.0.0.1:9" in said
 

@@ -50,7 +50,9 @@ def judged_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
 def ask_many(scorer: ClusterScorer, role: Role, worker: int, count: int) -> list[Judgement]:
     """Another process of the cluster that has questions judged, many at a time."""
     with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(lambda i: scorer(role, f"Question {worker}-{i}: how would you do it?", GROUP), range(count)))
+        return list(
+            pool.map(lambda i: scorer(role, f"Question {worker}-{i}: how would you do it?", GROUP), range(count))
+        )
 
 
 def test_the_rubric_judge_scores_as_it_does_without_ray(role: Callable[..., Role]) -> None:
@@ -90,9 +92,9 @@ def test_the_budget_holds_for_the_whole_cluster(
 ) -> None:
     with FakeJudge() as server:
         scorer = judged_by(server, budget_usd=0.0005, concurrency=2)
+        questions = (f"Question {number}?" for number in range(50))
         with pytest.raises(JudgeError, match=r"budget_usd"):
-            for worker in range(50):
-                scorer(role(), f"Question {worker}?", GROUP)
+            list(map(scorer, [role()] * 50, questions, [GROUP] * 50))
         spent = len(server.requests)
         with pytest.raises(JudgeError, match=r"budget_usd"):
             scorer(role(), "One more?", GROUP)

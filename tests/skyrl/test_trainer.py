@@ -159,7 +159,9 @@ def test_too_many_unscored_samples_end_the_run_with_the_step_before_stored(confi
     config.judge.max_unscored = 0.2
 
     def dies(role: Role, question: str, group: GroupKey) -> Judgement:
-        return Judgement.unscored("timeout") if group.name.startswith("step-2/") else hashed_score(role, question, group)
+        return (
+            Judgement.unscored("timeout") if group.name.startswith("step-2/") else hashed_score(role, question, group)
+        )
 
     run = Run(config, roles, dies)
     with pytest.raises(UnscoredError, match=r"16 of 16 samples of step 2 .* Everything up to step 1 is saved"):

@@ -38,7 +38,7 @@ class Policy:
         self.scheduler = LambdaLR(self.optimizer, lambda step: 1.0 / (1 + step))
 
     def steps(self, count: int) -> None:
-        for index in range(count):
+        for _ in range(count):
             tokens = torch.arange(12).reshape(2, 6) + self.scheduler.last_epoch
             self.model(input_ids=tokens, labels=tokens).loss.backward()
             self.optimizer.step()

@@ -36,6 +36,7 @@ PACKAGES = {
 }
 NEWEST_TRANSFORMERS = "5.8.0"
 SAMPLER_PORT = 8000  # the first one that SkyRL tries for its servers; it takes the next free ones
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 MIN_SHARED_MEMORY = 2 * 1024**3  # bytes of /dev/shm for Ray's object store
 ENOUGH_FREE = 0.9  # share of a GPU's memory that nobody else may hold
 
@@ -70,7 +71,9 @@ def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
     shown = ".".join(map(str, version))
     if version[:2] >= PYTHON:
         return Finding("Python", True, shown)
-    return Finding("Python", False, f"SkyRL needs Python 3.12, this is {shown}: make its environment with `make skyrl-env`.")
+    return Finding(
+        "Python", False, f"SkyRL needs Python 3.12, this is {shown}: make its environment with `make skyrl-env`."
+    )
 
 
 def installed(name: str) -> str | None:
@@ -110,7 +113,9 @@ def query_gpus() -> list[Gpu]:
     try:
         lines = subprocess.run(query, capture_output=True, text=True, check=True, timeout=20).stdout.splitlines()
     except FileNotFoundError:
-        raise EngineError("There is no nvidia-smi, so no NVIDIA driver; SkyRL needs one, engine=local does not.") from None
+        raise EngineError(
+            "There is no nvidia-smi, so no NVIDIA driver; SkyRL needs one, engine=local does not."
+        ) from None
     except (subprocess.SubprocessError, OSError) as error:
         raise EngineError(f"nvidia-smi does not answer ({error}); mend the driver first.") from None
     gpus = [[part.strip() for part in line.split(",")] for line in lines if line.count(",") == 3]
@@ -132,7 +137,8 @@ def check_gpus(query: Callable[[], list[Gpu]] = query_gpus) -> Iterator[Finding]
         free = gpu.total - gpu.used
         text = f"{gpu.name}, {free / 1024:.0f} of {gpu.total / 1024:.0f} GiB free"
         if free < ENOUGH_FREE * gpu.total:
-            text += "; end what holds the rest (nvidia-smi lists it) or lower generator.inference_engine.gpu_memory_utilization."
+            text += "; end what holds the rest (nvidia-smi lists it), or lower "
+            text += "generator.inference_engine.gpu_memory_utilization."
         yield Finding(f"GPU {index}", free >= ENOUGH_FREE * gpu.total, text)
     yield _check_torch()
 
@@ -154,9 +160,9 @@ def check_machine() -> Iterator[Finding]:
         is_free = probe.connect_ex(("127.0.0.1", SAMPLER_PORT)) != 0
     taken = f"{SAMPLER_PORT} is taken; SkyRL takes the next free one"
     yield Finding("port", True, f"{SAMPLER_PORT} is free" if is_free else taken)
-    if not (shared := Path("/dev/shm")).is_dir():
+    if not SHARED_MEMORY.is_dir():
         return
-    free = shutil.disk_usage(shared).free
+    free = shutil.disk_usage(SHARED_MEMORY).free
     text = f"{free / 1024**3:.1f} GiB free in /dev/shm"
     if free < MIN_SHARED_MEMORY:
         text += "; give a container more with --shm-size=8g."
@@ -165,17 +171,18 @@ def check_machine() -> Iterator[Finding]:
 
 def check_run(config: Config) -> Iterator[Finding]:
     """The model, and the folder that the run writes into."""
-    folder = REPOSITORY / config.trainer.ckpt_path
-    for name, check in (
-        ("model", lambda: require_model(config.trainer.policy.model.path)),
-        ("run folder", lambda: check_free_space(folder)),
-    ):
+    model, folder = config.trainer.policy.model.path, REPOSITORY / config.trainer.ckpt_path
+    checks: list[tuple[str, str, Callable[[], None]]] = [
+        ("model", model, lambda: require_model(model)),
+        ("run folder", str(folder), lambda: check_free_space(folder)),
+    ]
+    for name, text, check in checks:
         try:
             check()
         except RecruiterError as error:
             yield Finding(name, False, str(error))
         else:
-            yield Finding(name, True, str(config.trainer.policy.model.path if name == "model" else folder))
+            yield Finding(name, True, text)
 
 
 def check_cluster(folder: Path) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from skyrl.train.utils.tracking import Tracking
 from skyrl.train.utils.utils import prepare_runtime_environment
 
 from recruiter.checkpoints import trainer_state
+from recruiter.command import shown
 from recruiter.config import REPOSITORY, Config
 from recruiter.engines.skyrl import has_flash_attention
 from recruiter.engines.skyrl.data import StepLoader
@@ -38,6 +40,8 @@ from recruiter.judges import Judge, PaidJudge
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
+
+REACH_SECONDS = 5.0
 
 
 class ClusterTrainer:
@@ -71,7 +75,7 @@ class ClusterTrainer:
         placement = self.settings.trainer.placement
         log.say(
             f"SkyRL on {placement.policy_num_nodes} node(s) with {placement.policy_num_gpus_per_node} GPU(s) each, "
-            f"{self.settings.trainer.micro_train_batch_size_per_gpu} samples a pass; details in {log.folder / 'logs'}"
+            f"{self.settings.trainer.micro_train_batch_size_per_gpu} samples a pass; details in {shown(log.folder / 'logs')}"
         )
         if not hardware.flash_attention:
             log.say("flash-attn is not installed: trainer.flash_attn and trainer.remove_microbatch_padding are off.")
@@ -102,7 +106,7 @@ class ClusterTrainer:
         """
         scorer = None
         try:
-            with _ray(self.settings, self.log):
+            with ray_for(self.settings, self.log):
                 scorer = ClusterScorer(self.config.judge, self._usage())
                 register_environment(scorer)
                 self._train(scorer)
@@ -132,7 +136,9 @@ class ClusterTrainer:
 
     def _explained(self, error: Exception) -> EngineError:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        cause = next((line for line in reversed(lines) if "Error" in line or "error" in line), lines[-1] if lines else "")
+        cause = next(
+            (line for line in reversed(lines) if "Error" in line or "error" in line), lines[-1] if lines else ""
+        )
         advice = "run the same command again to continue"
         if "out of memory" in str(error).lower():
             advice = (
@@ -141,7 +147,7 @@ class ClusterTrainer:
             )
         return EngineError(
             f"A process of the run has failed after step {self.step}, which is stored ({type(error).__name__}: "
-            f"{cause[:300].rstrip('.')}); look into {self.log.folder / 'logs'}, then {advice}."
+            f"{cause[:300].rstrip('.')}); look into {shown(self.log.folder / 'logs')}, then {advice}."
         )
 
 
@@ -239,9 +245,10 @@ def joined() -> Iterator[None]:
     """Connected to the cluster that RAY_ADDRESS names, briefly."""
     address = os.environ["RAY_ADDRESS"]
     try:
+        _reach(address)
         ray.init(logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, RayError, RuntimeError, ValueError, TimeoutError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+    except (OSError, RayError, RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise EngineError(
             f"There is no Ray cluster at RAY_ADDRESS={address} ({reason}); start it with `ray start --head`, or unset the "
             f"variable to train on this machine."
@@ -252,13 +259,24 @@ def joined() -> Iterator[None]:
         ray.shutdown()
 
 
+def _reach(address: str) -> None:
+    """See in seconds whether somebody answers there; Ray itself would try for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
+
+
 @contextmanager
-def _ray(settings: SkyRLTrainConfig, log: RunLog) -> Iterator[None]:
+def ray_for(settings: SkyRLTrainConfig, log: RunLog) -> Iterator[None]:
     """Ray as SkyRL needs it, on this machine or on the cluster that RAY_ADDRESS names."""
     folder = log.folder / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     log_into(folder)
-    warnings.filterwarnings("ignore")
+    warnings.filterwarnings("ignore", module=r"skyrl|ray|vllm|torch")  # nothing that a user could act on
     names = ("PYTHONPATH", "VLLM_USE_FLASHINFER_SAMPLER", "HF_HUB_OFFLINE", "TQDM_DISABLE")
     variables = {
         **prepare_runtime_environment(settings),

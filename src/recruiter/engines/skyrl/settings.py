@@ -110,7 +110,7 @@ def skyrl_config(config: Config, hardware: Hardware, longest_prompt: int, folder
     for key in asked:
         _check_key(key)
     placement = _placement(asked, hardware)
-    settings = {**_defaults(config, placement, longest_prompt, folder), **placement, **_mapped(config), **asked}
+    settings = {**_defaults(config, longest_prompt, folder), **placement, **_mapped(config), **asked}
     settings.update(_batches(config, asked, placement, longest_prompt))
     if not hardware.flash_attention:
         _refuse_flash_attention(asked)
@@ -148,7 +148,9 @@ def skyrl_keys(schema: type = SkyRLTrainConfig, prefix: str = "") -> Iterator[tu
     """Every key of SkyRL's configuration, and whether anything may stand below it (a mapping)."""
     hints = typing.get_type_hints(schema)
     for field in dataclasses.fields(schema):
-        inner = next((kind for kind in (hints[field.name], *typing.get_args(hints[field.name])) if _is_schema(kind)), None)
+        inner = next(
+            (kind for kind in (hints[field.name], *typing.get_args(hints[field.name])) if _is_schema(kind)), None
+        )
         if inner is not None:
             yield from skyrl_keys(inner, f"{prefix}{field.name}.")
         yield f"{prefix}{field.name}", inner is None and "dict" in str(hints[field.name]).lower()
@@ -201,7 +203,7 @@ def _placement(asked: Mapping[str, Any], hardware: Hardware) -> dict[str, Any]:
     }
 
 
-def _defaults(config: Config, placement: Mapping[str, Any], longest_prompt: int, folder: Path) -> dict[str, Any]:
+def _defaults(config: Config, longest_prompt: int, folder: Path) -> dict[str, Any]:
     """What we set and a user may change."""
     sampling = config.generator.sampling_params
     length = longest_prompt + sampling.max_generate_length

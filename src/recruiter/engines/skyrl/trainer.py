@@ -104,6 +104,10 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
             training.result()
         except asyncio.CancelledError:
             raise Interrupted from None
+        except Exception:
+            if self.stop_requested():  # Ctrl-C reaches processes that this one has started, too
+                raise Interrupted from None
+            raise
 
     # ---- one step -------------------------------------------------------------------------------------------------
 
@@ -198,7 +202,9 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
     async def eval(self, *_: Any, **__: Any) -> dict[str, Any]:
         """The judge's mean reward on the validation slice, one question a role, the same random numbers each time."""
         self.log.status("validating")
-        groups = [prompt(role, GroupKey(f"validation-{self.global_step}/{role.id}", 1)) for role in self.validation_roles]
+        groups = [
+            prompt(role, GroupKey(f"validation-{self.global_step}/{role.id}", 1)) for role in self.validation_roles
+        ]
         generator = self.cfg.generator
         sampling = get_sampling_params_for_backend(generator.inference_engine.backend, generator.eval_sampling_params)
         batch, _uids = prepare_generator_input(groups, 1, sampling, "", "eval", self.global_step)

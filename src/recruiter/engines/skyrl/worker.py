@@ -42,7 +42,9 @@ def save_policy(model: PeftModel, optimizer: Optimizer, scheduler: LRScheduler, 
         target = folder / ADAPTER
         target.mkdir(parents=True, exist_ok=True)
         adapter = get_peft_model_state_dict(model, state_dict=weights)
-        save_file({name: tensor.contiguous() for name, tensor in adapter.items()}, str(target / "adapter_model.safetensors"))
+        save_file(
+            {name: tensor.contiguous() for name, tensor in adapter.items()}, str(target / "adapter_model.safetensors")
+        )
         settings = copy.copy(model.peft_config["default"])
         settings.inference_mode = True
         settings.save_pretrained(str(target))
@@ -66,11 +68,13 @@ def load_policy(model: PeftModel, optimizer: Optimizer, scheduler: LRScheduler, 
         raise ModelError(f"{folder} was written by the local engine; engine=local continues it.")
     adapter = load_file(str(adapter_path))
     shapes = {name: parameter.shape for name, parameter in model.named_parameters() if parameter.requires_grad}
-    weights = {name: adapter.get(name.replace(".default.", ".")) for name in shapes}  # PEFT leaves its own name out
-    if any(tensor is None or tensor.shape != shapes[name] for name, tensor in weights.items()):
-        raise ModelError(f"The adapter at {folder} does not fit this model and LoRA rank; use those it was trained with.")
+    saved_as = {name: name.replace(".default.", ".") for name in shapes}  # PEFT leaves its own name out
+    if any(key not in adapter or adapter[key].shape != shapes[name] for name, key in saved_as.items()):
+        raise ModelError(
+            f"The adapter at {folder} does not fit this model and LoRA rank; use those it was trained with."
+        )
     whole = StateDictOptions(full_state_dict=True, strict=False)
-    set_model_state_dict(model, weights, options=whole)
+    set_model_state_dict(model, {name: adapter[key] for name, key in saved_as.items()}, options=whole)
     set_optimizer_state_dict(model, optimizer, state["optimizer"], options=whole)
     scheduler.load_state_dict(state["scheduler"])
     distributed.barrier()
