@@ -18,11 +18,11 @@ TORCH := $(shell grep '^torch==' $(CONSTRAINTS))
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 SUFFIX := $(if $(filter-out 42,$(SEED)),-seed$(SEED))
+SKYRL := skyrl==0.3.0 skyrl-gym==0.4.0
 RUN := checkpoints/quickstart$(SUFFIX)
 RESULTS := results/quickstart$(SUFFIX).json
 
 .DEFAULT_GOAL := help
-SKYRL := --no-deps skyrl==0.3.0 skyrl-gym==0.4.0
 .PHONY: help install install-dev quickstart test soak lint format clean skyrl-env test-skyrl
 
 help: ## list the targets
@@ -80,14 +80,15 @@ $(INSTALLED_DEV): $(INSTALLED)
 	@touch $@
 
 .venv-skyrl/.installed: pyproject.toml constraints/skyrl.txt
-	@command -v $(SKYRL_PYTHON) >/dev/null || { echo "SkyRL needs Python 3.12: write for example SKYRL_PYTHON=/path/to/python3.12"; exit 1; }
+	@$(SKYRL_PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null || { echo "SkyRL needs Python 3.12: write for example SKYRL_PYTHON=/path/to/python3.12"; exit 1; }
 	$(SKYRL_PYTHON) -m venv .venv-skyrl
 	@echo "Installing SkyRL, vLLM and torch for CUDA into .venv-skyrl; this takes several gigabytes and minutes."
 	.venv-skyrl/bin/python -m pip --disable-pip-version-check install --quiet -c constraints/skyrl.txt -e '.[skyrl]'
-	.venv-skyrl/bin/python -m pip --disable-pip-version-check install --quiet $(SKYRL)
+	.venv-skyrl/bin/python -m pip --disable-pip-version-check install --quiet --no-deps $(SKYRL)
 	@touch $@
+	@echo "Next: .venv-skyrl/bin/python -m recruiter.engines.skyrl.preflight"
 
-# SkyRL's trainer, generator and workers without vLLM and CUDA, on the interpreter and the torch of the other tests.
+# SkyRL's trainer, generator and workers without vLLM and CUDA.
 .venv-skyrl-test/.installed: pyproject.toml constraints/cpu.txt constraints/skyrl-test.txt
 	$(PYTHON) -m venv .venv-skyrl-test
 	@echo "Installing SkyRL for the CPU into .venv-skyrl-test; this takes a few minutes."
@@ -95,5 +96,5 @@ ifneq ($(TORCH_INDEX),)
 	.venv-skyrl-test/bin/python -m pip --disable-pip-version-check install --quiet --no-deps $(TORCH) --index-url $(TORCH_INDEX)
 endif
 	.venv-skyrl-test/bin/python -m pip --disable-pip-version-check install --quiet -r constraints/skyrl-test.txt
-	.venv-skyrl-test/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -e . $(SKYRL:--no-deps=)
+	.venv-skyrl-test/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -e . $(SKYRL)
 	@touch $@

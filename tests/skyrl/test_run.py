@@ -91,6 +91,16 @@ def test_prompts_are_measured_as_the_policy_sees_them(tiny: Path, role) -> None:
     assert longest_prompt(str(tiny), roles) == len(tokens)
 
 
+def test_a_run_may_continue_on_other_gpus_but_not_with_another_optimizer(config: Config, tmp_path: Path) -> None:
+    config.skyrl = {"trainer.placement.policy_num_gpus_per_node": 2}
+    RunLog(tmp_path, config, RubricJudge(), 4).__exit__()
+    config.skyrl = {"trainer.placement.policy_num_gpus_per_node": 1, "generator.inference_engine.enforce_eager": True}
+    RunLog(tmp_path, config, RubricJudge(), 4, resumed_from=2).__exit__()
+    config.skyrl = {"trainer.policy.optimizer_config.scheduler": "cosine"}
+    with pytest.raises(ConfigError, match=r"skyrl\.trainer\.policy\.optimizer_config\.scheduler=None, not cosine"):
+        RunLog(tmp_path, config, RubricJudge(), 4, resumed_from=2)
+
+
 @pytest.mark.parametrize(
     ("error", "advice"),
     [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import json
 import logging
 import os
@@ -10,7 +12,6 @@ import signal
 import socket
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from recruiter.engines.skyrl.settings import Hardware, check_with_skyrl, skyrl_c
 from recruiter.engines.skyrl.trainer import QuestionTrainer
 from recruiter.env import register_environment
 from recruiter.errors import ConfigError, EngineError, RecruiterError
-from recruiter.grpo import USAGE_FILE
+from recruiter.grpo import USAGE_FILE, Interrupted
 from recruiter.judges import Judge, PaidJudge
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import generator_messages
@@ -104,15 +105,17 @@ class ClusterTrainer:
             EngineError: a process of the run has ended.
             UnscoredError: too many samples came back unscored.
         """
-        scorer = None
         try:
             with ray_for(self.settings, self.log):
                 scorer = ClusterScorer(self.config.judge, self._usage())
                 register_environment(scorer)
                 self._train(scorer)
-        except RecruiterError:
+        except (RecruiterError, Interrupted):
             raise
-        except (RayError, RuntimeError, OSError, AssertionError) as error:
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise
+            logger.opt(exception=error).error("the run has ended")
             raise self._explained(error) from error
 
     def _train(self, scorer: ClusterScorer) -> None:
@@ -125,9 +128,10 @@ class ClusterTrainer:
             trainer = experiment._setup_trainer()
             asyncio.run(trainer.train())
         finally:
-            usage = scorer.usage_state()
-            if usage is not None and isinstance(self.judge, PaidJudge):
-                self.judge.usage.load_state(usage)
+            with contextlib.suppress(RecruiterError, RayError):
+                usage = scorer.usage_state()
+                if usage is not None and isinstance(self.judge, PaidJudge):
+                    self.judge.usage.load_state(usage)
             scorer.close()
 
     def _usage(self) -> dict[str, Any] | None:
@@ -240,7 +244,7 @@ def longest_prompt(model: str, roles: Sequence[Role]) -> int:
     return max(lengths)
 
 
-@contextmanager
+@contextlib.contextmanager
 def joined() -> Iterator[None]:
     """Connected to the cluster that RAY_ADDRESS names, briefly."""
     address = os.environ["RAY_ADDRESS"]
@@ -270,7 +274,7 @@ def _reach(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
 
 
-@contextmanager
+@contextlib.contextmanager
 def ray_for(settings: SkyRLTrainConfig, log: RunLog) -> Iterator[None]:
     """Ray as SkyRL needs it, on this machine or on the cluster that RAY_ADDRESS names."""
     folder = log.folder / "logs"

@@ -198,7 +198,6 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
 
     # ---- validation -----------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
     async def eval(self, *_: Any, **__: Any) -> dict[str, Any]:
         """The judge's mean reward on the validation slice, one question a role, the same random numbers each time."""
         self.log.status("validating")
