@@ -67,6 +67,15 @@ class JudgeConfig:
 
 
 @dataclass
+class HumanFeedbackConfig:
+    api_url: str = "http://127.0.0.1:8000"
+    timeout: float = 86400.0  # seconds that a step waits for ratings; then it goes on with those there are
+    poll_interval: float = 10.0  # seconds that one request waits for news
+    overlap: int = 1  # raters a group
+    max_staleness_steps: int = 0  # steps back from which late ratings are still trained on
+
+
+@dataclass
 class RewardConfig:
     overlap_penalty: float = 0.8  # what a question that repeats another role's wording loses, see reward.py
     overlap_free: float = 0.3  # overlap that costs nothing
@@ -160,6 +169,7 @@ class Config:
     skyrl: dict[str, Any] = field(default_factory=dict)  # SkyRL's own settings, found under trainer and generator
     data: DataConfig = field(default_factory=DataConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    human_feedback: HumanFeedbackConfig = field(default_factory=HumanFeedbackConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from recruiter.errors import ConfigError
 
 if TYPE_CHECKING:
     from recruiter.config import Config, JudgeConfig, TrainerConfig
+
+MAX_QUESTIONS_A_PAGE = 64  # what the feedback server takes as one group
 
 # Numbers: key, lowest, highest, and whether the lowest itself is allowed.
 _RANGES: tuple[tuple[str, float, float, bool], ...] = (
@@ -22,6 +25,10 @@ _RANGES: tuple[tuple[str, float, float, bool], ...] = (
     ("judge.max_attempts", 1, math.inf, True),
     ("judge.max_unscored", 0, 1, True),
     ("judge.budget_usd", 0, math.inf, False),
+    ("human_feedback.timeout", 0, math.inf, False),
+    ("human_feedback.poll_interval", 0, 60, False),
+    ("human_feedback.overlap", 1, math.inf, True),
+    ("human_feedback.max_staleness_steps", 0, math.inf, True),
     ("reward.overlap_penalty", 0, 1, True),
     ("reward.overlap_free", 0, 1, True),
     ("reward.overlap_window", 0, math.inf, True),
@@ -95,17 +102,38 @@ def check_config(config: Config) -> None:
         )
     _check_batches(trainer, samples, config.engine)
     _check_judge(config.judge)
+    _check_human_feedback(config)
     if config.engine == "skyrl":
-        _check_skyrl(trainer)
+        _check_skyrl(config)
 
 
-def _check_skyrl(trainer: TrainerConfig) -> None:
+def _check_skyrl(config: Config) -> None:
+    trainer = config.trainer
+    if config.human_feedback.max_staleness_steps:
+        raise ConfigError(
+            f"human_feedback.max_staleness_steps={config.human_feedback.max_staleness_steps} cannot work with "
+            f"engine=skyrl, which trains on the present step alone; write 0, or engine=local."
+        )
     if trainer.device == "cpu":
         raise ConfigError("trainer.device=cpu cannot work with engine=skyrl, which needs a GPU; write engine=local.")
     if trainer.policy.model.dtype == "float32":
         raise ConfigError(
             "trainer.policy.model.dtype=float32 cannot work with engine=skyrl, which computes in bfloat16 over float32 "
             "weights; write auto, or engine=local."
+        )
+
+
+def _check_human_feedback(config: Config) -> None:
+    if not re.fullmatch(r"https?://[^\s/@]+(?:/\S*)?", config.human_feedback.api_url):
+        raise ConfigError(
+            f"human_feedback.api_url={config.human_feedback.api_url} cannot work; write an address such as "
+            f"http://127.0.0.1:8000, without a user name: the key belongs in FEEDBACK_API_KEY."
+        )
+    samples = config.generator.n_samples_per_prompt
+    if config.judge.provider == "human" and samples > MAX_QUESTIONS_A_PAGE:
+        raise ConfigError(
+            f"generator.n_samples_per_prompt={samples} cannot work with judge.provider=human: one person rates the whole "
+            f"group on one page; write {MAX_QUESTIONS_A_PAGE} or less, 4 is comfortable."
         )
 
 

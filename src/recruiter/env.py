@@ -27,10 +27,12 @@ class GroupKey:
     Attributes:
         name: unique in a run.
         size: how many questions are written for the role.
+        step: the step it is sampled for; 0: validation.
     """
 
     name: str
     size: int
+    step: int = 0
 
 
 class Scorer(Protocol):

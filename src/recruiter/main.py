@@ -26,6 +26,7 @@ from recruiter.command import command, shown
 from recruiter.config import REPOSITORY, Config, check_free_space, load_config, require_model
 from recruiter.dataset import format_prompts, load_split, total_steps, validation_slice
 from recruiter.errors import ConfigError
+from recruiter.pending import PendingRollouts
 
 if TYPE_CHECKING:
     from recruiter.engines.skyrl.run import ClusterTrainer
@@ -51,9 +52,12 @@ def main() -> None:
 def run(config: Config) -> None:
     """Train as configured, from the start or from where an earlier run of the same folder stopped."""
     require_model(config.trainer.policy.model.path)
+    from recruiter.human_feedback import HumanJudge
     from recruiter.judges import PaidJudge, make_judge
 
-    judge = make_judge(config.judge)
+    judge = make_judge(config.judge, config.human_feedback)
+    if isinstance(judge, HumanJudge):
+        judge.client.check()
     if config.engine == "skyrl":
         from recruiter.engines.skyrl import prepare_imports
 
@@ -80,7 +84,8 @@ def run(config: Config) -> None:
 
         print(probe_and_estimate(config, judge, roles, len(held_back), resumed_step))
     stop_requested = _stop_on_interrupt()
-    with RunLog(folder, config, judge, steps, resumed_step) as log:
+    is_continued = start is not None or bool(PendingRollouts(folder).steps)
+    with RunLog(folder, config, judge, steps, resumed_step, is_continued) as log:
         log.say(
             f"GRPO on {config.trainer.policy.model.path}: {steps} steps of {config.trainer.train_batch_size} roles × "
             f"{config.generator.n_samples_per_prompt} questions, judge {judge.name}"
@@ -117,7 +122,11 @@ def _make_trainer(
         return ClusterTrainer(config, judge, roles, held_back, log, stop_requested)
     from recruiter.engines.local import LocalPolicy
     from recruiter.grpo import Trainer
+    from recruiter.human_feedback import HumanJudge
+    from recruiter.online import OnlineTrainer
 
+    if isinstance(judge, HumanJudge):
+        return OnlineTrainer(config, LocalPolicy(config), judge, roles, held_back, log, stop_requested)
     return Trainer(config, LocalPolicy(config), judge, roles, held_back, log, stop_requested)
 
 
@@ -131,14 +140,12 @@ def _start_from(config: Config, folder: Path) -> Path | None:
     if trainer.resume_mode == "from_path":
         return resolve_checkpoint(str(REPOSITORY / str(trainer.resume_path)), REPOSITORY / "checkpoints")
     steps = checkpoint_steps(folder)
-    if not steps:
-        return None
-    if trainer.resume_mode == "none":
+    if trainer.resume_mode == "none" and (steps or PendingRollouts(folder).steps):
         raise ConfigError(
-            f"trainer.ckpt_path={trainer.ckpt_path} already holds a run up to step {steps[-1]}: continue it with "
-            f"trainer.resume_mode=latest, or name another folder."
+            f"trainer.ckpt_path={trainer.ckpt_path} already holds a run up to step {steps[-1] if steps else 0}: continue "
+            f"it with trainer.resume_mode=latest, or name another folder."
         )
-    return checkpoint_folder(folder, steps[-1])
+    return checkpoint_folder(folder, steps[-1]) if steps else None
 
 
 def _next_command(folder: Path) -> str:

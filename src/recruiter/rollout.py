@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from recruiter.engines import Sample, TokenSums, UpdateResult
-from recruiter.errors import UnscoredError
 from recruiter.prompts import Message
 from recruiter.reward import Reward
 from recruiter.roles import Role
@@ -21,13 +20,18 @@ ZERO_SPREAD = 1e-6
 
 @dataclass
 class Rollout:
-    """One role's group on its way through a step."""
+    """One role's group on its way through a step.
+
+    Attributes:
+        sampled_in: the earlier step whose policy sampled it, if it is stale; None: the step it goes through.
+    """
 
     role: Role
     messages: list[Message]
     samples: list[Sample]
     judging: Future[list[Judgement]]
     rewards: list[Reward] = field(default_factory=list)
+    sampled_in: int | None = None
 
     @property
     def values(self) -> list[float]:
@@ -38,32 +42,6 @@ class Rollout:
     def has_spread(self) -> bool:
         """Whether the group teaches anything: two scored samples with different rewards."""
         return len(self.values) >= 2 and max(self.values) - min(self.values) > ZERO_SPREAD
-
-
-def check_unscored(limit: float, rollouts: Sequence[Rollout], step: int, strained: int) -> None:
-    """End the run, before anything is updated, if too many samples of a step have no score.
-
-    Too many are a share of more than `limit` in one step, or more than half of that in three steps in a row.
-
-    Args:
-        strained: how many steps before this one, in a row, had more than half of it.
-
-    Raises:
-        UnscoredError: too many; the message names the commonest reason.
-    """
-    samples = sum(len(rollout.samples) for rollout in rollouts)
-    rewards = [reward for rollout in rollouts for reward in rollout.rewards]
-    reasons = Counter(r.judgement.unscored_reason for r in rewards if r.value is None)
-    failed, share = reasons.total(), 0.5 if strained >= 2 else 1.0
-    if failed > share * limit * samples:
-        allowed = f"judge.max_unscored={limit:g} allows"
-        if share < 1.0:
-            allowed = f"half of judge.max_unscored={limit:g}, as in the two steps before"
-        raise UnscoredError(
-            f"{failed} of {samples} samples of step {step} have no score, more than {allowed}; most often: "
-            f"{reasons.most_common(1)[0][0]}. Everything up to step {step - 1} is saved: mend the cause and run the same "
-            f"command again."
-        )
 
 
 def step_metrics(
@@ -124,6 +102,7 @@ def rollout_rows(step: int, rollouts: Sequence[Rollout]) -> list[dict[str, Any]]
                     "unscored_reason": judgement.unscored_reason,
                     "overlap": round(reward.overlap, 4),
                     "reward": reward.value,
+                    **({} if rollout.sampled_in is None else {"sampled_in": rollout.sampled_in}),
                 }
             )
     return rows

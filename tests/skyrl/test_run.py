@@ -36,7 +36,7 @@ def test_workers_get_the_loss_and_the_log_file_and_nothing_is_left_running(
     on_terminate = signal.getsignal(signal.SIGTERM)
     with RunLog(tmp_path, config, RubricJudge(), 1) as log, ray_for(settings, log):
         assert ray.get(in_another_process.remote()) == ("recruiter.engines.skyrl.loss", f"{tmp_path}/logs/workers.log")
-        scorer = ClusterScorer(config.judge)
+        scorer = ClusterScorer(config)
         assert scorer(role(), "How would you keep the queue short?", GroupKey("g", 1)).scores is not None
         scorer.close()
         assert os.environ["CUDA_VISIBLE_DEVICES"] == ""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from recruiter.config import JudgeConfig
+from recruiter.config import Config, JudgeConfig
 from recruiter.engines.skyrl.scorer import ClusterScorer
 from recruiter.env import GroupKey
 from recruiter.errors import ConfigError, JudgeError
@@ -18,6 +18,8 @@ from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
 from tests.fake_judge import FakeJudge, Faults
+from tests.online.people import Crowd, Server, stars_of
+from tests.online.people import judged as judged_as
 
 KEY = "xai-0123456789-the-key-of-the-tests"
 GROUP = GroupKey("step-1/role", 4)
@@ -38,7 +40,7 @@ def judged_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
 
     def make(server: FakeJudge, **changes: object) -> ClusterScorer:
         settings = JudgeConfig(base_url=server.openai_url, cache_path=str(tmp_path / "cache.sqlite"), **changes)
-        made.append(ClusterScorer(settings))
+        made.append(ClusterScorer(Config(judge=settings)))
         return made[-1]
 
     yield make
@@ -56,7 +58,7 @@ def ask_many(scorer: ClusterScorer, role: Role, worker: int, count: int) -> list
 
 
 def test_the_rubric_judge_scores_as_it_does_without_ray(role: Callable[..., Role]) -> None:
-    scorer = ClusterScorer(JudgeConfig(provider="rubric"))
+    scorer = ClusterScorer(Config(judge=JudgeConfig(provider="rubric")))
     question = "A queue of your service grows by 200 messages a second; how do you find out why?"
     assert scorer(role(), question, GROUP) == RubricJudge().judge(role(), question)
     assert scorer.take_metrics() == {}
@@ -115,7 +117,7 @@ def test_a_failed_call_is_unscored_and_a_refused_key_one_sentence(
 def test_a_judge_that_cannot_be_made_is_the_same_sentence_as_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XAI_API_KEY", raising=False)
     with pytest.raises(ConfigError, match=r"^The judge xai needs a key"):
-        ClusterScorer(JudgeConfig())
+        ClusterScorer(Config())
 
 
 def test_ending_the_actor_ends_whoever_waits_for_it(
@@ -132,3 +134,41 @@ def test_ending_the_actor_ends_whoever_waits_for_it(
             waiting.result(timeout=20)
         assert time.monotonic() - start < 10
         server.stopping.set()
+
+
+def test_people_get_whole_groups_and_each_question_its_own_rating(
+    role: Callable[..., Role], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FEEDBACK_API_KEY", raising=False)
+    server = Server(tmp_path).start()
+    settings = Config(judge=JudgeConfig(provider="human"))
+    settings.human_feedback.api_url, settings.human_feedback.poll_interval = server.url, 0.3
+    scorer = ClusterScorer(settings, "online")
+    questions = [f"Question {number}: how would you do it?" for number in range(4)]
+    group = GroupKey("step-3/role-000", 4, step=3)
+    try:
+        with Crowd(server.url) as crowd, ThreadPoolExecutor(4) as pool:
+            judged = list(pool.map(lambda question: scorer(role(), question, group), questions))
+        assert [judgement.scores for judgement in judged] == [judged_as(stars_of(q)).scores for q in questions]
+        assert len(crowd.handled) == 1
+        view = crowd.person.get(f"/api/groups/{crowd.handled[0]}")
+        assert (view["run"], view["policy_step"], view["consumed_step"]) == ("online", 3, 3)
+    finally:
+        scorer.close()
+        server.close()
+
+
+def test_people_who_rate_nothing_in_time_make_unscored_samples(
+    role: Callable[..., Role], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FEEDBACK_API_KEY", raising=False)
+    server = Server(tmp_path).start()
+    settings = Config(judge=JudgeConfig(provider="human"))
+    settings.human_feedback.api_url = server.url
+    settings.human_feedback.poll_interval, settings.human_feedback.timeout = 0.1, 0.3
+    scorer = ClusterScorer(settings, "online")
+    try:
+        assert scorer(role(), "Why?", GroupKey("step-1/x", 1, step=1)) == Judgement.unscored("not rated in time")
+    finally:
+        scorer.close()
+        server.close()

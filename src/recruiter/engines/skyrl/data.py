@@ -34,6 +34,6 @@ class StepLoader:
             self.step += 1
             size = self.config.generator.n_samples_per_prompt
             roles = step_roles(self.config, self.roles, self.step)
-            yield [prompt(role, GroupKey(f"step-{self.step}/{role.id}", size)) for role in roles]
+            yield [prompt(role, GroupKey(f"step-{self.step}/{role.id}", size, self.step)) for role in roles]
             if self.step % len(self) == 0:
                 return

@@ -107,7 +107,7 @@ class ClusterTrainer:
         """
         try:
             with ray_for(self.settings, self.log):
-                scorer = ClusterScorer(self.config.judge, self._usage())
+                scorer = ClusterScorer(self.config, self.log.folder.name, self._usage())
                 register_environment(scorer)
                 self._train(scorer)
         except (RecruiterError, Interrupted):

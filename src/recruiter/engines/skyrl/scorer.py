@@ -6,6 +6,8 @@ time, as far as `judge.concurrency` allows, while other questions are still bein
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +16,10 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from recruiter.config import JudgeConfig
+from recruiter.config import Config
 from recruiter.env import GroupKey
-from recruiter.errors import JudgeError, RecruiterError
+from recruiter.errors import JudgeError, RecruiterError, UnscoredError
+from recruiter.human_feedback import HumanJudge, QuestionGroup
 from recruiter.judges import Judge, PaidJudge, make_judge
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
@@ -28,13 +31,18 @@ class JudgeService:
     """What the actor runs."""
 
     judge: Judge
+    run: str
+
+    def __init__(self) -> None:
+        self._asked: dict[str, list[tuple[str, asyncio.Future[Judgement]]]] = {}
 
     async def start(
-        self, settings: JudgeConfig, environment: Mapping[str, str], usage: Mapping[str, Any] | None
+        self, settings: Config, run: str, environment: Mapping[str, str], usage: Mapping[str, Any] | None
     ) -> None:
         """Make the judge.
 
         Args:
+            run: what raters' pages call the run.
             environment: variables that hold keys; they travel as an argument, because Ray writes those of a runtime
                 environment into its logs.
             usage: what an earlier part of the run has used.
@@ -43,13 +51,42 @@ class JudgeService:
             ConfigError: the judge cannot be made.
         """
         os.environ.update(environment)
-        self.judge = make_judge(settings)
+        self.judge, self.run = make_judge(settings.judge, settings.human_feedback), run
         if usage is not None and isinstance(self.judge, PaidJudge):
             self.judge.usage.load_state(dict(usage))
 
-    async def score(self, role: Role, question: str, group: GroupKey) -> Judgement:  # noqa: ARG002
-        """The judgement of one question."""
-        return (await self.judge.score(role, [question]))[0]
+    async def score(self, role: Role, question: str, group: GroupKey) -> Judgement:
+        """The judgement of one question. People get the group on one page, so theirs waits until it is whole."""
+        if not isinstance(self.judge, HumanJudge):
+            return (await self.judge.score(role, [question]))[0]
+        answer: asyncio.Future[Judgement] = asyncio.get_running_loop().create_future()
+        asked = self._asked.setdefault(group.name, [])
+        asked.append((question, answer))
+        if len(asked) == group.size:
+            del self._asked[group.name]
+            await self._rate(self.judge, role, group, asked)
+        return await answer
+
+    async def _rate(
+        self, people: HumanJudge, role: Role, group: GroupKey, asked: list[tuple[str, asyncio.Future[Judgement]]]
+    ) -> None:
+        """Have a whole group rated, tell the server that its ratings are used, and answer everybody who waits."""
+        questions = tuple(question for question, _ in asked)
+        try:
+            name = hashlib.sha256("\n".join([self.run, group.name, *questions]).encode()).hexdigest()[:24]
+            rated = QuestionGroup(f"skyrl-{name}", self.run, group.step, role, questions)
+            view = (await people.rate([rated]))[rated.id]
+            if view.is_rated and group.step:
+                view = (await people.consume([rated.id], group.step)).get(rated.id, view)
+            judgements = list(view.judgements)
+        except UnscoredError:
+            judgements = [Judgement.unscored("not rated in time")] * len(asked)
+        except JudgeError as error:
+            for _, answer in asked:
+                answer.set_exception(error)
+            return
+        for (_, answer), judgement in zip(asked, judgements, strict=True):
+            answer.set_result(judgement)
 
     async def take_metrics(self) -> dict[str, Any]:
         """What judging took since this was last asked, where that is worth counting."""
@@ -63,7 +100,7 @@ class JudgeService:
 class ClusterScorer:
     """Asks the actor, from any thread. See `recruiter.env.Scorer`."""
 
-    def __init__(self, settings: JudgeConfig, usage: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, settings: Config, run: str = "", usage: Mapping[str, Any] | None = None) -> None:
         """Start the actor on this machine.
 
         Raises:
@@ -73,7 +110,7 @@ class ClusterScorer:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         service = ray.remote(JudgeService).options(num_cpus=0, max_concurrency=AT_A_TIME, scheduling_strategy=here)
         self._actor: Any = service.remote()
-        self._ask("start", settings, _keys(), usage)
+        self._ask("start", settings, run, _keys(), usage)
 
     def __call__(self, role: Role, question: str, group: GroupKey) -> Judgement:
         """Wait for the judgement of one question."""

@@ -39,12 +39,14 @@ from recruiter.engines import Sample, TokenSums, UpdateResult
 from recruiter.engines.skyrl.data import StepLoader, prompt
 from recruiter.engines.skyrl.scorer import ClusterScorer
 from recruiter.env import GroupKey
+from recruiter.errors import UnscoredError
 from recruiter.grpo import USAGE_FILE, Interrupted, group_advantages
 from recruiter.metrics_logger import RunLog
 from recruiter.reward import OverlapWindow, shape
 from recruiter.roles import Role
-from recruiter.rollout import Rollout, check_unscored, rollout_rows, step_metrics
+from recruiter.rollout import Rollout, rollout_rows, step_metrics
 from recruiter.rubric import Judgement
+from recruiter.unscored import UnscoredLimit
 
 PROGRESS_SECONDS = 0.2  # how soon Ctrl-C is noticed
 
@@ -69,7 +71,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         self.window = OverlapWindow(config.reward.overlap_window)
         self.best: float | None = None
         self.since_best = 0
-        self.strained = 0
+        self.limit = UnscoredLimit(config.judge.max_unscored)
         self.saved_step = 0  # the last step of which everything is stored
         self.rollouts: list[Rollout] = []
         self.updates: list[UpdateResult] = []
@@ -133,7 +135,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         for rollout in self.rollouts:
             for sample, judgement in zip(rollout.samples, rollout.judging.result(), strict=True):
                 rollout.rewards.append(shape(self.config.reward, self.window, rollout.role, sample.text, judgement))
-        check_unscored(self.config.judge.max_unscored, self.rollouts, self.global_step, self.strained)
+        self._check_unscored()
         advantages: list[float | None] = []
         for rollout in self.rollouts:
             taught = rollout.has_spread or not algorithm.zero_variance_filter
@@ -151,6 +153,16 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         ]
         self.log.status(f"step {self.global_step}: training")
         return generator_output, uids
+
+    def _check_unscored(self) -> None:
+        """End the run where the judge fails. People may skip what they cannot judge, but not everything."""
+        if self.config.judge.provider != "human":
+            self.limit.check(self.global_step, self.rollouts)
+        elif not any(rollout.values for rollout in self.rollouts):
+            raise UnscoredError(
+                f"Nobody rated any of the {len(self.rollouts)} groups of step {self.global_step}. Everything up to step "
+                f"{self.global_step - 1} is saved: run the same command again when there are raters."
+            )
 
     def compute_advantages_and_returns(self, data: TrainingInputBatch) -> TrainingInputBatch:
         """Put each sample's advantage on all its tokens; masked samples have 0."""
@@ -230,8 +242,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         for rollout in self.rollouts:
             self.window.remember(rollout.role, [sample.text for sample in rollout.samples])
         metrics = step_metrics(step, self.rollouts, self.token_sums, self.updates)
-        is_strained = metrics["unscored"] > 0.5 * self.config.judge.max_unscored * metrics["samples"]
-        self.strained = self.strained + 1 if is_strained else 0
+        self.limit.finished(metrics["unscored"], metrics["samples"])
         self._unlogged = {**metrics, **self._seconds()}
         self.log.rollouts(rollout_rows(step, self.rollouts))
         with CheckpointWriter(self.log.folder, step) as folder:
@@ -247,7 +258,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
             return 0, None
         state = trainer_state(self.resume_from)
         self.dispatch.load_checkpoint("policy", str(self.resume_from / "policy"))
-        self.best, self.since_best, self.strained = state["best"], state["since_best"], state["strained"]
+        self.best, self.since_best, self.limit.strained = state["best"], state["since_best"], state["strained"]
         self.window.load_state(state["window"])
         self.loader.step = self.saved_step = step = int(state["step"])
         self._unlogged = state["unlogged"]
@@ -282,7 +293,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
             "unlogged": self._unlogged,
             "best": self.best,
             "since_best": self.since_best,
-            "strained": self.strained,
+            "strained": self.limit.strained,
             "window": self.window.state(),
         }
 

@@ -65,7 +65,7 @@ def find_provider(settings: JudgeConfig) -> Provider:
     """
     name = settings.provider
     if name not in PROVIDERS:
-        raise ConfigError(f"judge.provider={name} cannot work; write one of rubric, {', '.join(PROVIDERS)}.")
+        raise ConfigError(f"judge.provider={name} cannot work; write one of rubric, human, {', '.join(PROVIDERS)}.")
     provider = PROVIDERS[name]
     if not (settings.model or provider.default_model):
         raise ConfigError(f"judge.provider={name} needs judge.model=<a model that the server has>.")
