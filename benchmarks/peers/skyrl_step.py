@@ -36,7 +36,8 @@ from skyrl.train.utils import validate_cfg  # noqa: E402
 from skyrl.train.utils.utils import initialize_ray  # noqa: E402
 from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput  # noqa: E402
 
-from recruiter.engines.skyrl.run import find_hardware, longest_prompt  # noqa: E402
+from recruiter.engines.skyrl.cluster import find_hardware  # noqa: E402
+from recruiter.engines.skyrl.run import longest_prompt  # noqa: E402
 from recruiter.engines.skyrl.settings import skyrl_config  # noqa: E402
 
 WARM_UP = 2

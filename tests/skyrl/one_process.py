@@ -23,9 +23,10 @@ from transformers.trainer import get_scheduler
 
 from recruiter.checkpoints import logged_step
 from recruiter.config import Config
+from recruiter.engines.skyrl.cluster import log_into
 from recruiter.engines.skyrl.data import StepLoader
 from recruiter.engines.skyrl.loss import register_loss
-from recruiter.engines.skyrl.run import RunTracker, log_into, longest_prompt
+from recruiter.engines.skyrl.run import RunTracker, longest_prompt
 from recruiter.engines.skyrl.settings import Hardware, check_with_skyrl, skyrl_config
 from recruiter.engines.skyrl.trainer import QuestionTrainer
 from recruiter.engines.skyrl.worker import AdapterWorker

@@ -10,9 +10,10 @@ import pytest
 import ray
 
 from recruiter.config import Config
+from recruiter.engines.skyrl.cluster import find_hardware, ray_for
 from recruiter.engines.skyrl.data import StepLoader
 from recruiter.engines.skyrl.loss import register_loss
-from recruiter.engines.skyrl.run import ClusterTrainer, find_hardware, longest_prompt, ray_for
+from recruiter.engines.skyrl.run import ClusterTrainer, longest_prompt
 from recruiter.engines.skyrl.scorer import ClusterScorer
 from recruiter.engines.skyrl.settings import LOSS_NAME, Hardware, skyrl_config
 from recruiter.env import GroupKey

@@ -2,7 +2,7 @@
 
 SkyRL samples, computes and updates; what a score is, what an unscored sample is, the loss, the order of the data, the
 checkpoints and the logs are this project's. `settings` maps the configuration, `trainer` is SkyRL's trainer with those
-rules, `worker` and `loss` run on the GPUs, `scorer` is the one place that judges. `run` connects them.
+rules, `worker` and `loss` run on the GPUs, `scorer` is the one place that judges. `run` connects them on a `cluster`.
 """
 
 from __future__ import annotations

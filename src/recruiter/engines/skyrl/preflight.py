@@ -187,7 +187,7 @@ def check_run(config: Config) -> Iterator[Finding]:
 
 def check_cluster(folder: Path) -> Iterator[Finding]:
     """The nodes of the cluster that RAY_ADDRESS names: all see the code and the run's folder, with the same Python."""
-    from recruiter.engines.skyrl.run import joined
+    from recruiter.engines.skyrl.cluster import joined
 
     address = os.environ.get("RAY_ADDRESS")
     if not address:

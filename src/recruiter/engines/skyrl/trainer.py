@@ -11,7 +11,6 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,9 @@ from recruiter.checkpoints import (
 )
 from recruiter.config import Config
 from recruiter.dataset import total_steps
-from recruiter.engines import Sample, TokenSums, UpdateResult
+from recruiter.engines import TokenSums, UpdateResult
 from recruiter.engines.skyrl.data import StepLoader, prompt
+from recruiter.engines.skyrl.outputs import collect_rollouts, token_sums
 from recruiter.engines.skyrl.scorer import ClusterScorer
 from recruiter.env import GroupKey
 from recruiter.errors import UnscoredError
@@ -45,7 +45,6 @@ from recruiter.metrics_logger import RunLog
 from recruiter.reward import OverlapWindow, shape
 from recruiter.roles import Role
 from recruiter.rollout import Rollout, rollout_rows, step_metrics
-from recruiter.rubric import Judgement
 from recruiter.unscored import UnscoredLimit
 
 PROGRESS_SECONDS = 0.2  # how soon Ctrl-C is noticed
@@ -317,40 +316,3 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
             if step % trainer.ckpt_interval and step != best:
                 shutil.rmtree(checkpoint_folder(run, step))
         prune(run, trainer.max_ckpts_to_keep)
-
-
-def collect_rollouts(batch: GeneratorInput, output: GeneratorOutput, group_size: int) -> list[Rollout]:
-    """The groups of a generated batch, judged, each with its answers in order."""
-    logprobs = output["rollout_logprobs"] or [[] for _ in output["response_ids"]]
-    rollouts: list[Rollout] = []
-    for start in range(0, len(output["response_ids"]), group_size):
-        rows = range(start, start + group_size)
-        judging: Future[list[Judgement]] = Future()
-        episodes = [output["env_metrics"][row] for row in rows]
-        judging.set_result([episode["judgement"] for episode in episodes])
-        samples = [
-            Sample(
-                text=episode["question"],
-                token_ids=output["response_ids"][row],
-                logprobs=logprobs[row],
-                finished=output["stop_reasons"][row] == "stop",
-            )
-            for row, episode in zip(rows, episodes, strict=True)
-        ]
-        role = Role.model_validate_json(batch["env_extras"][start]["extra_info"]["role"])
-        rollouts.append(Rollout(role, batch["prompts"][start], samples, judging))
-    return rollouts
-
-
-def token_sums(metrics: dict[str, float], tokens: int, kl_weight: float) -> TokenSums:
-    """Sums over an update's tokens from what SkyRL's workers report: a mean loss, and means over passes."""
-    return TokenSums(
-        tokens=tokens,
-        loss=metrics["policy_loss"] * tokens,
-        kl=metrics.get("policy_kl", 0.0) * kl_weight * tokens,
-        entropy=metrics["policy_entropy"] * tokens,
-        clipped=metrics["loss_metrics/clip_ratio"] * tokens,
-        ratio=metrics.get("loss_metrics/rollout_ratio_sum_loss", 0.0),
-        max_ratio=metrics.get("loss_metrics/rollout_ratio_max", 0.0),
-        has_kl="policy_kl" in metrics,
-    )
