@@ -59,6 +59,7 @@ _RANGES: tuple[tuple[str, float, float, bool], ...] = (
 )
 _DTYPES = ("float16", "bfloat16", "float32")
 _CHOICES = {
+    "engine": ("local", "skyrl"),
     "trainer.resume_mode": ("none", "latest", "from_path"),
     "trainer.device": ("auto", "cpu", "cuda"),
     "trainer.policy.model.dtype": ("auto", "float32", "bfloat16"),
@@ -102,10 +103,28 @@ def check_config(config: Config) -> None:
             f"trainer.early_stop_patience={trainer.early_stop_patience} needs validation; set "
             f"trainer.eval_interval and data.val_size to 1 or more."
         )
-    _check_batches(trainer, samples)
+    _check_batches(trainer, samples, config.engine)
     _check_judge(config.judge)
     _check_instances(config.endpoint)
     _check_human_feedback(config)
+    if config.engine == "skyrl":
+        _check_skyrl(config)
+
+
+def _check_skyrl(config: Config) -> None:
+    trainer = config.trainer
+    if config.human_feedback.max_staleness_steps:
+        raise ConfigError(
+            f"human_feedback.max_staleness_steps={config.human_feedback.max_staleness_steps} cannot work with "
+            f"engine=skyrl, which trains on the present step alone; write 0, or engine=local."
+        )
+    if trainer.device == "cpu":
+        raise ConfigError("trainer.device=cpu cannot work with engine=skyrl, which needs a GPU; write engine=local.")
+    if trainer.policy.model.dtype == "float32":
+        raise ConfigError(
+            "trainer.policy.model.dtype=float32 cannot work with engine=skyrl, which computes in bfloat16 over float32 "
+            "weights; write auto, or engine=local."
+        )
 
 
 def _check_instances(endpoint: EndpointConfig) -> None:
@@ -162,7 +181,7 @@ def _value(config: Config, key: str) -> Any:
     return functools.reduce(getattr, key.split("."), config)
 
 
-def _check_batches(trainer: TrainerConfig, samples: int) -> None:
+def _check_batches(trainer: TrainerConfig, samples: int, engine: str) -> None:
     """A last, partial batch of an epoch is trained on; only the configured sizes must divide."""
     batch, mini = trainer.train_batch_size, trainer.policy_mini_batch_size or trainer.train_batch_size
     if batch % mini:
@@ -170,6 +189,8 @@ def _check_batches(trainer: TrainerConfig, samples: int) -> None:
             f"trainer.policy_mini_batch_size={mini} does not divide trainer.train_batch_size={batch}; "
             f"try {_nearest_divisor(batch, mini)}."
         )
+    if engine == "skyrl":
+        return  # a pass there holds samples of one GPU, which its mapping checks
     micro = trainer.micro_train_batch_size_per_gpu or samples
     if micro % samples or (mini * samples) % micro:
         good = samples * _nearest_divisor(mini, max(1, micro // samples))

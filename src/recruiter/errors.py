@@ -48,3 +48,7 @@ class EndpointError(RecruiterError):
 
 class UnscoredError(RecruiterError):
     """Too many samples came back unscored for training to go on."""
+
+
+class EngineError(RecruiterError):
+    """A process that samples or trains has ended or cannot start."""
