@@ -2,7 +2,7 @@
 
   python scripts/analyze_results.py --run checkpoints/quickstart --results results/quickstart.json
   python scripts/analyze_results.py --run checkpoints/one checkpoints/two --output results/compared
-  python scripts/analyze_results.py --ratings ratings.jsonl --judged judged.json
+  python scripts/analyze_results.py --ratings ratings.jsonl --judged rubric.json
 
 Without any of these it draws results/eval_results.json.
 """
@@ -25,7 +25,7 @@ from recruiter.plots import (
     plot_training,
     plot_unscored,
     read_ratings,
-    read_run,
+    read_runs,
 )
 
 DEFAULT = REPOSITORY / "results/eval_results.json"
@@ -35,7 +35,7 @@ DEFAULT = REPOSITORY / "results/eval_results.json"
 def main() -> None:
     options = parse_options()
     files = options.results or ([DEFAULT] if DEFAULT.is_file() or not (options.run or options.ratings) else [])
-    runs = [read_run(folder) for folder in options.run]
+    runs = read_runs(options.run)
     results = [(path.stem, load_results(path)) for path in files]
     ratings = read_ratings(options.ratings, options.judged) if options.ratings else None
     drawn = []
@@ -62,12 +62,14 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, nargs="+", default=[], metavar="FILE", help="of scripts/eval.py")
     parser.add_argument("--ratings", type=Path, metavar="FILE", help="people's, as the feedback server exports them")
     parser.add_argument(
-        "--judged", type=Path, metavar="FILE", help="the same questions judged: JSON of scripts/judge.py"
+        "--judged", type=Path, nargs="+", default=[], metavar="FILE", help="JSON of scripts/judge.py, a judge each"
     )
     parser.add_argument("--output", type=Path, default=REPOSITORY / "results", metavar="FOLDER")
     options = parser.parse_args()
-    if options.judged and not options.ratings:
-        raise ConfigError("--judged needs --ratings: a judge is drawn against the people who rated.")
+    if bool(options.judged) != bool(options.ratings):
+        raise ConfigError(
+            "--ratings and --judged need each other: judges are drawn against people on the same questions."
+        )
     return options
 
 

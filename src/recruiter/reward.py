@@ -14,13 +14,13 @@ import json
 import re
 import threading
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from recruiter.checkpoints import write_json
 from recruiter.config import RewardConfig
@@ -28,6 +28,7 @@ from recruiter.judges import Judge, PaidJudge
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
 
+T = TypeVar("T")
 Trigram = tuple[str, str, str]
 _WORD = re.compile(r"[a-z0-9+#]+(?:['.][a-z0-9+#]+)*")
 _SLOT = "_"
@@ -157,7 +158,11 @@ class BackgroundJudge:
 
     def submit(self, role: Role, questions: Sequence[str]) -> Future[list[Judgement]]:
         """Start judging one role's questions; the future holds one judgement each, in order."""
-        return asyncio.run_coroutine_threadsafe(self.judge.score(role, list(questions)), self._loop)
+        return self.start(self.judge.score(role, list(questions)))
+
+    def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine where the judge runs."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def take_metrics(self) -> dict[str, Any]:
         """What judging took since the last time this was asked, if it takes anything that is worth counting."""

@@ -134,6 +134,24 @@ def test_bfloat16_samples_and_trains_within_its_rounding(tiny_folder: Path, like
     assert sums.ratio / sums.tokens == pytest.approx(1.0, abs=0.05)
 
 
+def test_stale_and_fresh_groups_share_a_pass(tiny_folder: Path) -> None:
+    """A group with log-probabilities of its own is compared with those, the others with the policy as it is."""
+    policy = policy_for(tiny_folder)
+    random_adapter(policy)
+    fresh, stale = sampled_group(policy, 1), sampled_group(policy, 2)
+    fresh.advantages, stale.advantages = [1.0, 0.5, 0.2], [0.3, -0.5, 1.0]
+    stale.old_logprobs = [[value - 0.1 for value in row] for row in policy.logprobs(stale)]
+    apart = [policy.forward_backward([group]) for group in (fresh, stale)]
+    expected = gradients(policy)
+    for parameter in policy.parameters:
+        parameter.grad = None
+    together = policy.forward_backward([fresh, stale])
+    assert together.loss == pytest.approx(sum(sums.loss for sums in apart), rel=1e-4)
+    assert together.loss != pytest.approx(0.0, abs=1e-3)
+    for name, gradient in gradients(policy).items():
+        assert (gradient - expected[name]).abs().max() <= 1e-4 * expected[name].abs().max(), name
+
+
 def test_old_logprobs_give_the_clipped_ratio(tiny_folder: Path) -> None:
     policy = policy_for(tiny_folder)
     group = sampled_group(policy)

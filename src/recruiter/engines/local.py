@@ -105,8 +105,10 @@ class LocalPolicy:
                 reference_T = self._token_logprobs(groups)[0]
         set_mode(self.local.causal_lm, training=True)
         logprobs_T, entropies_T = self._token_logprobs(groups)
-        old = [group.old_logprobs for group in groups]
-        old_T = logprobs_T.detach() if old[0] is None else self._flat([row for rows in old for row in rows or []])
+        own = logprobs_T.detach().split([group.tokens for group in groups])
+        old_T = torch.cat(
+            [self._flat(g.old_logprobs) if g.old_logprobs else o for g, o in zip(groups, own, strict=True)]
+        )
         advantages_T = self._flat(
             [[a] * len(s.token_ids) for g in groups for a, s in zip(g.advantages, g.samples, strict=True)]
         )

@@ -75,7 +75,7 @@ def find_provider(settings: ApiConfig) -> Provider:
     """
     name, named = settings.provider, f"{settings.option('provider')}={settings.provider}"
     if name not in PROVIDERS:
-        raise ConfigError(f"{named} cannot work; write one of rubric, {', '.join(PROVIDERS)}.")
+        raise ConfigError(f"{named} cannot work; write one of rubric, human, {', '.join(PROVIDERS)}.")
     provider = PROVIDERS[name]
     if not (settings.model or provider.default_model):
         raise ConfigError(f"{named} needs {settings.option('model')}=<a model that the server has>.")

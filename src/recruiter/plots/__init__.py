@@ -6,7 +6,7 @@ left out of the picture, never drawn as 0; where nothing at all is left, a `Data
 
 from recruiter.plots.people import plot_people, read_ratings
 from recruiter.plots.scores import Contest, plot_distributions, plot_levels, plot_scores
-from recruiter.plots.training import plot_training, plot_unscored, read_run
+from recruiter.plots.training import plot_training, plot_unscored, read_runs
 
 __all__ = [
     "Contest",
@@ -17,5 +17,5 @@ __all__ = [
     "plot_training",
     "plot_unscored",
     "read_ratings",
-    "read_run",
+    "read_runs",
 ]

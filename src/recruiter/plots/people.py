@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,12 @@ class Rated:
     judges: dict[str, Scores] = field(default_factory=dict)
 
 
-def read_ratings(path: Path, judged: Path | None = None) -> dict[Place, Rated]:
-    """Rated questions, by role and text.
+def read_ratings(path: Path, judged: Sequence[Path]) -> dict[Place, Rated]:
+    """Rated questions, by role and text. Of a rating that was changed later, the revision that counts.
 
     Args:
-        path: what the feedback server exports, as JSONL or parquet: `role_id`, `question`, the criteria from 1 to 5, and
-            `judges` with their scores from 0 to 10 if there are any.
-        judged: what scripts/judge.py wrote for the same questions as JSON; adds a judge of the file's name.
+        path: what the feedback server exports as JSON, JSONL or parquet: `role_id`, `question`, and the criteria, 1–5.
+        judged: what scripts/judge.py wrote for the same questions as JSON, a file a judge; its name is the judge's.
 
     Raises:
         DataError: naming the file, the row, and what it lacks.
@@ -51,19 +50,16 @@ def read_ratings(path: Path, judged: Path | None = None) -> dict[Place, Rated]:
     found: dict[Place, Rated] = defaultdict(Rated)
     for number, row in enumerate(_rows(path), 1):
         place = f"{path}, row {number}"
-        if row.get("superseded") or all(row.get(name) is None for name in CRITERION_NAMES):
-            continue
-        rated = found[_key(row, place)]
-        rated.people.append(_composed(row, place, rating_to_score))
-        judges = row.get("judges") or {}
-        for judge, scores in (json.loads(judges) if isinstance(judges, str) else judges).items():
-            rated.judges[judge] = _composed(scores, f"{place}, judge {judge}", _checked)
+        if row.get("counts", True):
+            found[_key(row, place)].people.append(_composed(row, place, rating_to_score))
     if not found:
         raise DataError(f"{path} holds no ratings.")
-    for number, row in enumerate(_rows(judged) if judged else [], 1):
-        key = _key(row, f"{judged}, row {number}")
-        if key in found and row.get("composite") is not None and judged is not None:
-            found[key].judges[judged.stem] = _composed(row, f"{judged}, row {number}", _checked)
+    for file in judged:
+        for number, row in enumerate(_rows(file), 1):
+            place = f"{file}, row {number}"
+            key = _key(row, place)
+            if key in found and row.get("composite") is not None:
+                found[key].judges[file.stem] = _composed(row, place, _checked)
     return dict(found)
 
 
@@ -78,8 +74,8 @@ def plot_people(ratings: Mapping[Place, Rated], target: Path) -> list[Path]:
     judges = sorted({judge for rated in ratings.values() for judge in rated.judges})
     if not judges:
         raise DataError(
-            "None of the rated questions has a judge's score; have them judged with scripts/judge.py --format json "
-            "and name its output with --judged."
+            "None of the rated questions has a judge's score: have them judged with scripts/judge.py --format json, and "
+            "name its output with --judged."
         )
     with plt.rc_context(STYLE):
         figure, axes = grid_of(len(judges) * len(METRICS), columns=len(METRICS), width=3.2, height=3.4)
@@ -126,10 +122,10 @@ def _key(row: Mapping[str, Any], place: str) -> Place:
     return row["role_id"], row["question"]
 
 
-def _composed(row: Mapping[str, Any], place: str, scale: Any) -> Scores:
+def _composed(row: Mapping[str, Any], place: str, scale: Callable[[float], float]) -> Scores:
     """Criteria on the judges' scale, and their mean."""
     try:
-        scores = {name: float(scale(float(row[name]))) for name in CRITERION_NAMES}
+        scores = {name: scale(float(row[name])) for name in CRITERION_NAMES}
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{place}: its scores cannot be used ({error}).") from None
     return {**scores, "composite": sum(scores.values()) / len(scores)}

@@ -145,7 +145,7 @@ def _heat_map(axes: Axes, labels: Sequence[str], rows: Sequence[dict[str, Estima
     order = list(dict.fromkeys([*LEVELS, *(level for row in rows for level in row)]))
     levels = [level for level in order if any(level in row for row in rows)]
     values = np.array([[row[level].mean if level in row else np.nan for level in levels] for row in rows])
-    most = max(1.0, float(np.nanmax(np.abs(values)))) if is_difference else MAX_SCORE
+    most = max(MAX_SCORE / 2, float(np.nanmax(np.abs(values)))) if is_difference else MAX_SCORE
     image = axes.imshow(
         values, cmap="RdBu" if is_difference else "YlGnBu", vmin=-most if is_difference else 0, vmax=most, aspect="auto"
     )

@@ -36,7 +36,7 @@ def grid_of(panels: int, columns: int, width: float = 4.0, height: float = 3.4) 
         rows, columns, figsize=(width * columns, height * rows), constrained_layout=True, squeeze=False
     )
     for unused in axes.flat[panels:]:
-        unused.axis("off")
+        unused.remove()
     return figure, list(axes.flat[:panels])
 
 

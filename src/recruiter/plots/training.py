@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from recruiter.command import shown
 from recruiter.config import REPOSITORY
 from recruiter.errors import DataError
 from recruiter.evaluation.results import ModelRecord, Results
@@ -24,15 +25,11 @@ MOST_REASONS = 5
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder and its metrics, one row a step."""
+    """A run's folder, what legends call it, and its metrics, one row a step."""
 
     folder: Path
+    name: str
     rows: list[dict[str, Any]]
-
-    @property
-    def name(self) -> str:
-        """What legends call it."""
-        return self.folder.resolve().name
 
     def series(self, key: str) -> tuple[list[int], list[float]]:
         """Steps at which a metric has a value, and the values."""
@@ -40,17 +37,24 @@ class Run:
         return [step for step, _ in found], [value for _, value in found]
 
 
-def read_run(folder: Path) -> Run:
-    """The metrics of a training run.
+def read_runs(folders: Sequence[Path]) -> list[Run]:
+    """The metrics of training runs, called by their folders' names, or by whole paths where two have the same name.
 
     Raises:
-        DataError: the folder holds no metrics of scored steps.
+        DataError: a folder holds no metrics of scored steps.
     """
+    names = [folder.resolve().name for folder in folders]
+    if len(set(names)) < len(names):
+        names = [shown(folder) for folder in folders]
+    return [Run(folder, name, _rows(folder)) for folder, name in zip(folders, names, strict=True)]
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
     path = folder / "metrics.jsonl"
     rows = read_jsonl(path) if path.is_file() else []
     if not any(row.get("reward_mean") is not None for row in rows):
         raise DataError(f"There are no metrics of scored steps at {path}; name a run's folder with --run.")
-    return Run(folder, rows)
+    return rows
 
 
 def plot_training(runs: Sequence[Run], target: Path, results: Sequence[Results] = ()) -> list[Path]:
@@ -111,14 +115,19 @@ def evaluated(run: Run, results: Sequence[Results]) -> list[tuple[str, int, Any]
 def _step_of(model: ModelRecord, run: Run) -> int | None:
     """At which step of `run` a model is what it was; None if it is something else."""
     training = model.training or {}
-    if training.get("run") and (REPOSITORY / training["run"]).resolve() == run.folder.resolve():
+    if training.get("run") and _same(training["run"], str(run.folder.resolve())):
         step = training.get("step")
         return int(step) if step is not None else None
     path = run.folder / "run.json"
     if model.adapter is not None or not path.is_file():
         return None
     base = json.loads(path.read_text(encoding="utf-8"))["config"]["trainer"]["policy"]["model"]["path"]
-    return 0 if model.source == base else None
+    return 0 if _same(model.source, base) else None
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two names of a folder, or of a model on the Hub, mean the same."""
+    return one == other or (REPOSITORY / one).resolve() == (REPOSITORY / other).resolve()
 
 
 def _reward(axes: Axes, runs: Sequence[Run]) -> None:
@@ -150,7 +159,7 @@ def _held_out(axes: Axes, runs: Sequence[Run], results: Sequence[Results]) -> No
                 [step for step, _ in mine], means, yerr=[low, high], fmt="os^v"[number % 4] + "-", capsize=3,
                 color=colour(index + len(runs)), label=f"evaluation by {judge}{suffix}",
             )  # fmt: skip
-    axes.set(title="Roles that are not trained on, composite", ylim=(0, MAX_SCORE))
+    axes.set(title="Held-out roles, composite", ylim=(0, MAX_SCORE))
     axes.legend(loc="upper left")
 
 
@@ -176,12 +185,12 @@ def _outcomes(axes: Axes, run: Run) -> None:
     reasons: Counter[str] = Counter()
     for row in run.rows:
         reasons.update(row["unscored_reasons"])
-    shown = [reason for reason, _ in reasons.most_common(MOST_REASONS)]
+    frequent = [reason for reason, _ in reasons.most_common(MOST_REASONS)]
     steps = [row["step"] for row in run.rows]
     parts = {"scored": [row["samples"] - row["unscored"] for row in run.rows]}
-    parts |= {reason: [row["unscored_reasons"].get(reason, 0) for row in run.rows] for reason in shown}
-    if len(reasons) > len(shown):
-        named = [sum(row["unscored_reasons"].get(reason, 0) for reason in shown) for row in run.rows]
+    parts |= {reason: [row["unscored_reasons"].get(reason, 0) for row in run.rows] for reason in frequent}
+    if len(reasons) > len(frequent):
+        named = [sum(row["unscored_reasons"].get(reason, 0) for reason in frequent) for row in run.rows]
         parts["other reasons"] = [row["unscored"] - part for row, part in zip(run.rows, named, strict=True)]
     bottom = [0] * len(steps)
     for index, (name, counts) in enumerate(parts.items()):

@@ -83,15 +83,16 @@ function waterfall(model, judge) {
   const found = data.roles.map((role) => [roleDifference(role.id, model, judge), role]).filter(([difference]) => difference !== null);
   found.sort((one, other) => other[0] - one[0]);
   if (!found.length) return null;
-  const most = Math.max(1, ...found.map(([difference]) => Math.abs(difference)));
+  const [high, low] = [Math.max(1, found[0][0]), Math.min(-1, found.at(-1)[0])];
   const [height, left] = [130, 40];
-  const y = (value) => 10 + ((most - value) / (2 * most)) * (height - 20);
+  const y = (value) => 10 + ((high - value) / (high - low)) * (height - 20);
   const width = (WIDTH - left) / found.length;
   const bars = found.map(([difference, role], index) =>
     el("rect", { class: difference < 0 ? "loss" : "gain", x: left + index * width, width: Math.max(width - (width > 3 ? 1 : 0), 0.5), y: Math.min(y(0), y(difference)), height: Math.max(Math.abs(y(difference) - y(0)), 0.5) },
       el("title", {}, `${role.title}: ${signed(difference)}`)),
   );
-  const ticks = [most, 0, -most].map((tick) => [
+  const apart = (tick) => tick === 0 || Math.abs(y(tick) - y(0)) > 14;
+  const ticks = [high, 0, low].filter(apart).map((tick) => [
     el("line", { class: tick ? "grid" : "zero", x1: left, x2: WIDTH, y1: y(tick), y2: y(tick) }),
     el("text", { class: "tick", x: left - 6, y: y(tick) + 4, "text-anchor": "end" }, signed(tick)),
   ]);

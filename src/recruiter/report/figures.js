@@ -120,7 +120,7 @@ function textsSection() {
   const runs = [...new Set(models.map((model) => texts[model].rollouts_of).filter(Boolean))];
   return section("texts", "The texts",
     el("p", { class: "lead" }, "What can be counted without a judge. Shared wording is the share of a question's word triples, the words of its own role masked, that stand in the most similar question of another role."),
-    table("Length, time, cost and diversity", ["", ...models.map(modelName)], rows),
+    table("Length, time, cost and diversity", ["figure", ...models.map(modelName)], rows),
     runs.length > 0 && el("p", { class: "note" }, `Training rollouts: ${runs.join(", ")}.`),
   );
 }

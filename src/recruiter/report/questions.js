@@ -1,6 +1,6 @@
 // The questions of every model side by side, a card for each role.
 
-const AT_ONCE = 60;
+const AT_ONCE = 30;
 
 function questionsSection(judge) {
   const list = el("ol", { class: "roles" });

@@ -1,0 +1,191 @@
+"""Raters: who they are, the links that let them in, and the key that lets training in.
+
+On the machine itself whoever opens the page is let in, as an owner without a link; a cookie tells such raters apart.
+From elsewhere a person needs a link that the owner made. A link carries a signed token behind a #, which browsers do not
+send, so it stands in no log; the page trades it for a cookie. Revoking a link ends the cookies that came from it.
+
+    python -m feedback.accounts create --role owner --name "Ada"      make a link
+    python -m feedback.accounts list
+    python -m feedback.accounts revoke 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import hmac
+import secrets as randomness
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
+
+import database as db
+from feedback.settings import Settings
+from recruiter.command import command
+from recruiter.errors import ConfigError
+
+AccountRole = Literal["rater", "owner"]
+COOKIE = "feedback_session"
+LOCAL = "this machine"
+
+
+@dataclass(frozen=True)
+class Rater:
+    """Who is calling."""
+
+    id: int
+    role: str
+    label: str
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether exports, deletion and links are theirs."""
+        return self.role == "owner"
+
+
+class Keys:
+    """Signs and reads links, cookies and CSRF tokens with the database's secret."""
+
+    def __init__(self, secret: str, sessions_last: float) -> None:
+        self._secret, self._last = secret, sessions_last
+        self._links = URLSafeSerializer(secret, salt="link")
+        self._sessions = URLSafeTimedSerializer(secret, salt="session")
+
+    def link_token(self, link: str) -> str:
+        """The token of a rater's link."""
+        return str(self._links.dumps(link))
+
+    def read_link(self, token: str) -> str | None:
+        """The link that a token names, if it was signed here."""
+        try:
+            return str(self._links.loads(token))
+        except BadSignature:
+            return None
+
+    def session(self, rater: int, link: str | None) -> str:
+        """A cookie's value."""
+        return str(self._sessions.dumps([rater, link]))
+
+    def read_session(self, cookie: str) -> tuple[int, str | None] | None:
+        """Rater and link of a cookie, if it was signed here and is not too old."""
+        try:
+            rater, link = self._sessions.loads(cookie, max_age=int(self._last))
+        except (BadSignature, ValueError, TypeError):
+            return None
+        return int(rater), link
+
+    def csrf_token(self, rater: int) -> str:
+        """What a rater's pages must send along with every change."""
+        return hmac.new(self._secret.encode(), f"csrf/{rater}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def load_keys(database: db.Database, settings: Settings) -> Keys:
+    """The keys of a database; its secret is made when first needed."""
+    with database.write() as c:
+        known = c.execute(sa.select(db.secrets.c.value).where(db.secrets.c.name == "signing")).scalar()
+        if known is None:
+            known = randomness.token_urlsafe(32)
+            c.execute(sa.insert(db.secrets).values(name="signing", value=known))
+    return Keys(known, settings.sessions_last)
+
+
+def create(c: sa.Connection, label: str, role: AccountRole, now: float, *, with_link: bool = True) -> sa.RowMapping:
+    """Add a rater, with a link unless they are on this machine."""
+    values = {
+        "label": label, "role": role, "link": randomness.token_urlsafe(16) if with_link else None, "created_at": now,
+        "last_seen_at": 0.0 if with_link else now,
+    }  # fmt: skip
+    return c.execute(sa.insert(db.raters).values(values).returning(db.raters)).mappings().one()
+
+
+def by_link(c: sa.Connection, link: str) -> Rater | None:
+    """Whose link this is, unless it was revoked."""
+    query = sa.select(db.raters).where(db.raters.c.link == link, db.raters.c.revoked_at.is_(None))
+    row = c.execute(query).mappings().first()
+    return _rater(row) if row else None
+
+
+def by_session(c: sa.Connection, rater: int, link: str | None) -> Rater | None:
+    """The rater of a cookie, unless the link that it came from was revoked."""
+    query = sa.select(db.raters).where(db.raters.c.id == rater, db.raters.c.revoked_at.is_(None))
+    row = c.execute(query).mappings().first()
+    return _rater(row) if row is not None and row["link"] == link else None
+
+
+def revoke(c: sa.Connection, rater: int, now: float) -> bool:
+    """End a rater's link and cookies; whether there was one. What they rated stays."""
+    update = sa.update(db.raters).where(db.raters.c.id == rater, db.raters.c.link.is_not(None))
+    return bool(c.execute(update.values(revoked_at=sa.func.coalesce(db.raters.c.revoked_at, now))).rowcount)
+
+
+def listing(c: sa.Connection) -> list[dict[str, Any]]:
+    """All raters, for the owner."""
+    rated = sa.select(sa.func.count()).where(db.ratings.c.rater_id == db.raters.c.id).scalar_subquery()
+    rows = c.execute(sa.select(db.raters, rated.label("groups_rated")).order_by(db.raters.c.id)).mappings()
+    return [
+        {
+            "id": row["id"], "name": row["label"], "pseudonym": pseudonym(row["id"]), "role": row["role"],
+            "has_link": row["link"] is not None, "created_at": row["created_at"], "groups_rated": row["groups_rated"],
+            "last_seen_at": row["last_seen_at"] or None, "revoked_at": row["revoked_at"],
+        }
+        for row in rows
+    ]  # fmt: skip
+
+
+def pseudonym(rater: int) -> str:
+    """What statistics and exports call a rater."""
+    return f"rater-{rater}"
+
+
+def is_api_key(settings: Settings, header: str | None) -> bool:
+    """Whether an Authorization header carries the key of the training API."""
+    given = (header or "").removeprefix("Bearer ").encode()
+    return settings.api_key is not None and hmac.compare_digest(given, settings.api_key.encode())
+
+
+def _rater(row: sa.RowMapping) -> Rater:
+    return Rater(row["id"], row["role"], row["label"])
+
+
+@command
+def main() -> None:
+    """Make, list and revoke links on the machine that holds the database."""
+    parser = argparse.ArgumentParser(prog="python -m feedback.accounts", description=main.__doc__)
+    parsers = parser.add_subparsers(dest="action", required=True)
+    making = parsers.add_parser("create", help="make a link for a person")
+    making.add_argument("--name", required=True, help="who it is for; only the owner sees it")
+    making.add_argument("--role", choices=("rater", "owner"), default="rater")
+    making.add_argument("--url", default="http://localhost:8000", help="address of the server as that person sees it")
+    parsers.add_parser("list", help="show all raters")
+    parsers.add_parser("revoke", help="end a link").add_argument("rater", type=int, help="number in the list")
+    arguments = parser.parse_args()
+    settings = Settings.from_environment()
+    database = db.Database(settings.database_url)
+    database.upgrade()
+    if arguments.action == "create":
+        with database.write() as c:
+            row = create(c, arguments.name, arguments.role, time.time())
+        token = load_keys(database, settings).link_token(row["link"])
+        print(f"Send {arguments.name} this link; it works until it is revoked:\n{join_url(arguments.url, token)}")
+    elif arguments.action == "revoke":
+        with database.write() as c:
+            if not revoke(c, arguments.rater, time.time()):
+                raise ConfigError(f"There is no link of rater {arguments.rater}; `list` shows all.")
+        print(f"Rater {arguments.rater} is signed out; what they rated stays.")
+    else:
+        with database.read() as c:
+            for one in listing(c):
+                state = "revoked" if one["revoked_at"] else "link" if one["has_link"] else "local"
+                print(f"{one['id']:>5}  {one['role']:<6} {state:<8} {one['groups_rated']:>6} rated  {one['name']}")
+
+
+def join_url(base: str, token: str) -> str:
+    """The address of a link."""
+    return f"{base.rstrip('/')}/join#{token}"
+
+
+if __name__ == "__main__":
+    main()

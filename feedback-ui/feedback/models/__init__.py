@@ -1,0 +1,1 @@
+"""The bodies of the API: what is taken and what is given."""

@@ -1,0 +1,181 @@
+"""Bodies of what the rating page calls."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from feedback.models.common import CLEAN, MAX_QUESTIONS, Body, Note, SkipReason, Stars
+
+
+class Session(BaseModel):
+    """Who is calling, and what their changes must send as X-CSRF-Token."""
+
+    rater: str
+    role: Literal["rater", "owner"]
+    name: str
+    csrf_token: str
+
+
+class JoinIn(Body):
+    """The token of a link: what stands behind its #."""
+
+    token: Annotated[str, StringConstraints(min_length=1, max_length=400)]
+
+
+class NextIn(Body):
+    """Which group is wanted, if it is free."""
+
+    prefer: Annotated[str, StringConstraints(max_length=140, pattern=CLEAN)] | None = None
+
+
+class Stars3(Body):
+    """A rater's scores of one candidate."""
+
+    relevance: Stars
+    clarity: Stars
+    discriminative: Stars
+
+
+class AnswerIn(Body):
+    """Scores by candidate id; with `all_equal`, one set that counts for all."""
+
+    ratings: dict[str, Stars3] = Field(min_length=1, max_length=MAX_QUESTIONS)
+    all_equal: bool = False
+    note: Note = ""
+
+
+class SkipIn(Body):
+    """Why a group is left to others."""
+
+    reason: SkipReason
+    note: Note = ""
+
+
+class LeaseView(BaseModel):
+    """How long the group is the rater's without a sign of life."""
+
+    id: str
+    expires_at: float
+    seconds_left: float
+    heartbeat_seconds: float
+
+
+class Candidate(BaseModel):
+    """One question; identical ones are one candidate."""
+
+    candidate_id: str
+    text: str
+
+
+class RatedGroup(BaseModel):
+    """What a rater sees of a group. A role of which little is known lacks fields."""
+
+    group_id: str
+    run: str
+    policy_step: int
+    role: dict[str, Any]
+    candidates: list[Candidate]
+
+
+class Draft(BaseModel):
+    """The answer that an edit starts from."""
+
+    ratings: dict[str, Stars3]
+    all_equal: bool
+    note: str
+
+
+class NextView(BaseModel):
+    """A group to rate, or why there is none."""
+
+    lease: LeaseView | None
+    group: RatedGroup | None = None
+    draft: Draft | None = None
+    unused: bool = False  # training has consumed the group; an edit will be kept, but not used
+    reason: Literal["empty", "busy"] | None = None
+
+
+class Left(BaseModel):
+    """Seconds that a lease has left."""
+
+    seconds_left: float
+
+
+class Count(BaseModel):
+    """Groups rated."""
+
+    today: int
+    total: int
+
+
+class TeamCount(Count):
+    """Groups rated by everybody."""
+
+    raters_online: int
+
+
+class QueueCount(BaseModel):
+    """Groups by state."""
+
+    pending: int
+    leased: int
+    rated: int
+    late: int
+
+
+class WaitedFor(BaseModel):
+    """What training waits for."""
+
+    run: str
+    step: int
+    groups_waited_for: int
+    since_seconds: float
+
+
+class Progress(BaseModel):
+    """Mine, the team's, the queue's, and what training waits for."""
+
+    mine: Count
+    team: TeamCount
+    queue: QueueCount
+    waiting: WaitedFor | None
+
+
+class Submitted(BaseModel):
+    """A stored answer. `unused`: training had consumed the group before."""
+
+    rating_id: int
+    unused: bool
+    progress: Progress
+
+
+class Done(BaseModel):
+    """Where things stand after a skip or a release."""
+
+    progress: Progress
+
+
+class Revised(BaseModel):
+    """A stored edit."""
+
+    revision: int
+    unused: bool
+
+
+class MyRating(BaseModel):
+    """One of my ratings, newest first."""
+
+    rating_id: int
+    group: RatedGroup
+    answer: Draft
+    created_at: float
+    updated_at: float
+    editable: bool  # training has not consumed it
+
+
+class MyRatings(BaseModel):
+    """My latest ratings."""
+
+    ratings: list[MyRating]

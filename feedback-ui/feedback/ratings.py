@@ -1,0 +1,248 @@
+"""Ratings: submitting, skipping, undoing, editing. What gets an answer is stored, exactly once.
+
+A rating has revisions. The one that counts is the latest that came before training consumed the group; later ones are
+kept, marked unused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+import database as db
+from feedback import groups, leases
+from feedback.errors import Refusal, not_found
+from recruiter.rubric import CRITERION_NAMES
+
+CandidateScores = dict[str, int]  # criterion -> 1 to 5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a rater says of a group: scores by candidate id, or one set for all if they are all equal."""
+
+    scores: dict[str, CandidateScores]
+    all_equal: bool = False
+    note: str = ""
+
+    def by_candidate(self, shown: list[int]) -> dict[int, tuple[int, CandidateScores]]:
+        """Position and scores of each candidate.
+
+        Raises:
+            Refusal: 422, a candidate is missing or unknown.
+        """
+        ids = [str(position) for position in range(1, len(shown) + 1)]
+        if self.all_equal:
+            if not self.scores or len({tuple(s[n] for n in CRITERION_NAMES) for s in self.scores.values()}) != 1:
+                raise Refusal(422, "invalid", "all_equal takes one set of ratings, which counts for all candidates.")
+            one = next(iter(self.scores.values()))
+            return {candidate: (position, one) for position, candidate in enumerate(shown, 1)}
+        if missing := [candidate_id for candidate_id in ids if candidate_id not in self.scores]:
+            raise Refusal(422, "incomplete", f"Candidate {missing[0]} has no rating; rate all {len(ids)} or skip.")
+        if unknown := [candidate_id for candidate_id in self.scores if candidate_id not in ids]:
+            raise Refusal(422, "invalid", f"There is no candidate {unknown[0]!r} in this group.")
+        return {candidate: (position, self.scores[str(position)]) for position, candidate in enumerate(shown, 1)}
+
+
+def submit(c: sa.Connection, lease_id: str, rater: int, answer: Answer, now: float) -> tuple[int, bool]:
+    """Store a rater's answer under a lease. The same lease again changes nothing.
+
+    Returns:
+        The rating's id, and whether training will not use this answer.
+
+    Raises:
+        Refusal: 404, 409 or 422.
+    """
+    lease, group = leases.hold(c, lease_id, rater)
+    if lease["outcome"] == "submitted":
+        return _submitted(c, lease)
+    cells = answer.by_candidate(lease["shown"])
+    if lease["rating_id"] is not None:
+        rating_id = lease["rating_id"]
+        unused = _revise(c, rating_id, group, answer, cells, now)
+        leases.end(c, lease_id, "submitted", now)
+    else:
+        unused = group["consumed_step"] is not None
+        values = {
+            "group_id": group["id"], "rater_id": rater, "lease_id": lease_id, "revision": 1,
+            "all_equal": answer.all_equal, "created_at": now, "updated_at": now,
+        }  # fmt: skip
+        rating_id = c.execute(sa.insert(db.ratings).values(values).returning(db.ratings.c.id)).scalar_one()
+        _store(c, rating_id, 1, answer, cells, unused, now)
+        c.execute(
+            sa.update(db.leases)
+            .where(db.leases.c.id == lease_id)
+            .values(active=False, outcome="submitted", rating_id=None, ended_at=now)
+        )
+        groups.refresh(c, group["id"], now)
+    leases.touch(c, rater, now)
+    return int(rating_id), unused
+
+
+def skip(c: sa.Connection, lease_id: str, rater: int, reason: str, note: str, now: float) -> None:
+    """Note that a rater leaves a group to others, and why. The same lease again changes nothing.
+
+    Raises:
+        Refusal: 404 or 409.
+    """
+    if leases.find(c, lease_id, rater)["outcome"] == "skipped":
+        return
+    lease, group = leases.hold(c, lease_id, rater)
+    leases.refuse_unless_open(lease)
+    leases.end(c, lease_id, "skipped", now)
+    if lease["rating_id"] is None:
+        c.execute(
+            sa.insert(db.skips).values(
+                group_id=group["id"], rater_id=rater, lease_id=lease_id, reason=reason, note=note, created_at=now
+            )
+        )
+        groups.close_if_nobody_is_left(c, group, reason, now)
+    leases.touch(c, rater, now)
+
+
+def undo(c: sa.Connection, rater: int, now: float, lease_seconds: float) -> sa.RowMapping:
+    """Open the rater's latest rating or skip again, under a new lease. Until it is submitted, the old answer stands.
+
+    Raises:
+        Refusal: 404, there is nothing; 409, another rater has the skipped group by now.
+    """
+    rated = sa.select(db.ratings.c.id, db.ratings.c.group_id, db.ratings.c.updated_at.label("at")).where(
+        db.ratings.c.rater_id == rater
+    )
+    rating = c.execute(rated.order_by(db.ratings.c.updated_at.desc()).limit(1)).mappings().first()
+    skipped = sa.select(db.skips.c.group_id, db.skips.c.created_at.label("at")).where(db.skips.c.rater_id == rater)
+    skip_row = c.execute(skipped.order_by(db.skips.c.created_at.desc()).limit(1)).mappings().first()
+    current = leases.open_lease(c, rater)
+    if rating is not None and (skip_row is None or rating["at"] >= skip_row["at"]):
+        if current is not None and current["rating_id"] == rating["id"]:
+            return current
+        lease = _reopen(c, current, rating["group_id"], rater, now, lease_seconds, rating["id"])
+    elif skip_row is not None:
+        lease = _reopen(c, current, skip_row["group_id"], rater, now, lease_seconds, None)
+    else:
+        raise not_found("rating or skip of yours to undo")
+    leases.touch(c, rater, now)
+    return lease
+
+
+def edit(c: sa.Connection, rating_id: int, rater: int, answer: Answer, now: float) -> tuple[int, bool]:
+    """Change a rating; the same answer again changes nothing.
+
+    Returns:
+        The number of the revision, and whether training will not use it.
+
+    Raises:
+        Refusal: 404 or 422.
+    """
+    rating = c.execute(sa.select(db.ratings).where(db.ratings.c.id == rating_id)).mappings().first()
+    if rating is None or rating["rater_id"] != rater:
+        raise not_found("rating of yours with this id")
+    group = groups.lock_key(c, rating["group_id"])
+    shown = leases.shown_order(c, group["id"], rater)
+    unused = _revise(c, rating_id, group, answer, answer.by_candidate(shown), now)
+    leases.touch(c, rater, now)
+    return latest_revision(c, rating_id), unused
+
+
+def draft(c: sa.Connection, lease: sa.RowMapping) -> dict[str, Any] | None:
+    """The answer that an edit starts from: the rater's latest, whether training used it or not."""
+    return None if lease["rating_id"] is None else answer_of(c, lease["rating_id"])
+
+
+def answer_of(c: sa.Connection, rating_id: int) -> dict[str, Any]:
+    """The latest answer of a rating, by candidate id."""
+    number = latest_revision(c, rating_id)
+    here = (db.scores.c.rating_id == rating_id) & (db.scores.c.revision == number)
+    rows = c.execute(sa.select(db.scores).where(here).order_by(db.scores.c.position)).mappings()
+    revision = sa.select(db.revisions).where(db.revisions.c.rating_id == rating_id, db.revisions.c.revision == number)
+    head = c.execute(revision).mappings().one()
+    return {
+        "ratings": {str(row["position"]): {name: row[name] for name in CRITERION_NAMES} for row in rows},
+        "all_equal": head["all_equal"],
+        "note": head["note"],
+    }
+
+
+def latest_revision(c: sa.Connection, rating_id: int) -> int:
+    """The number of the last revision, unused ones included."""
+    query = sa.select(sa.func.max(db.revisions.c.revision)).where(db.revisions.c.rating_id == rating_id)
+    return int(c.execute(query).scalar_one())
+
+
+def _submitted(c: sa.Connection, lease: sa.RowMapping) -> tuple[int, bool]:
+    rating_id = lease["rating_id"]
+    if rating_id is None:
+        rating_id = c.execute(sa.select(db.ratings.c.id).where(db.ratings.c.lease_id == lease["id"])).scalar_one()
+    made = (db.revisions.c.rating_id == rating_id) & (db.revisions.c.created_at == lease["ended_at"])
+    unused = c.execute(sa.select(db.revisions.c.unused).where(made)).scalar()
+    return int(rating_id), bool(unused)
+
+
+def _reopen(
+    c: sa.Connection,
+    current: sa.RowMapping | None,
+    key: int,
+    rater: int,
+    now: float,
+    seconds: float,
+    rating: int | None,
+) -> sa.RowMapping:
+    """A lease on a group that the rater had rated (`rating`) or skipped (None)."""
+    for lease_key in sorted({key, *([current["group_id"]] if current else [])}):
+        groups.lock_key(c, lease_key)
+    if current is not None:
+        leases.release(c, current, now)
+    if rating is not None:
+        return leases.grant(c, key, rater, now, seconds, rating)
+    group = groups.lock_key(c, key)
+    is_free = group["status"] == "skipped" or group["available"] or group["status"] == "expired"
+    if not is_free or group["lease_count"] + group["rating_count"] >= group["overlap"]:
+        raise Refusal(409, "taken", "The group that you skipped is with another rater by now.")
+    c.execute(sa.delete(db.skips).where(db.skips.c.group_id == key, db.skips.c.rater_id == rater))
+    lease = leases.grant(c, key, rater, now, seconds)
+    reopened = {"status": "open", "reason": None, "closed_at": None} if group["status"] == "skipped" else {}
+    groups.refresh(c, key, now, **reopened)
+    return lease
+
+
+def _revise(
+    c: sa.Connection, rating_id: int, group: sa.RowMapping, answer: Answer,
+    cells: dict[int, tuple[int, CandidateScores]], now: float,
+) -> bool:  # fmt: skip
+    """Add a revision unless it says what the latest says; whether training will not use it."""
+    unused = group["consumed_step"] is not None
+    number = latest_revision(c, rating_id)
+    latest = answer_of(c, rating_id)
+    said = {str(position): {name: scores[name] for name in CRITERION_NAMES} for position, scores in cells.values()}
+    if latest == {"ratings": said, "all_equal": answer.all_equal, "note": answer.note}:
+        same = sa.select(db.revisions.c.unused).where(
+            db.revisions.c.rating_id == rating_id, db.revisions.c.revision == number
+        )
+        return bool(c.execute(same).scalar_one())
+    _store(c, rating_id, number + 1, answer, cells, unused, now)
+    values: dict[str, Any] = {"updated_at": now}
+    if not unused:
+        values |= {"revision": number + 1, "all_equal": answer.all_equal}
+    c.execute(sa.update(db.ratings).where(db.ratings.c.id == rating_id).values(values))
+    groups.refresh(c, group["id"], now)
+    return unused
+
+
+def _store(
+    c: sa.Connection, rating_id: int, number: int, answer: Answer, cells: dict[int, tuple[int, CandidateScores]],
+    unused: bool, now: float,
+) -> None:  # fmt: skip
+    c.execute(
+        sa.insert(db.revisions).values(
+            rating_id=rating_id, revision=number, all_equal=answer.all_equal, note=answer.note, unused=unused,
+            created_at=now,
+        )
+    )  # fmt: skip
+    rows = [
+        {"rating_id": rating_id, "revision": number, "candidate": candidate, "position": position,
+         **{name: scores[name] for name in CRITERION_NAMES}}
+        for candidate, (position, scores) in cells.items()
+    ]  # fmt: skip
+    c.execute(sa.insert(db.scores), rows)

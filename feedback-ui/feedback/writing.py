@@ -1,0 +1,70 @@
+"""Questions for a recruiter: more are written than wanted, the judge scores them, and the best different ones are kept."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from functools import cache
+
+from generator import QuestionGenerator
+from recruiter.drafts import Draft
+from recruiter.errors import RecruiterError
+from recruiter.generate import Question, Report
+from recruiter.judges import Judge, make_judge, named_judge
+
+
+@dataclass
+class Written:
+    """What is shown: the questions, best first, and a few sentences on how they came about."""
+
+    questions: list[Question]
+    message: str
+
+
+@dataclass
+class Writing:
+    """A job for the generator. It ends early, at the model's next token, when `cancel` is called."""
+
+    draft: Draft
+    count: int
+    best_of: int
+    judge: str
+    _cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        self._cancelled.set()
+
+    def __call__(self, generator: QuestionGenerator, report: Report) -> Written:
+        """Write and judge.
+
+        Raises:
+            RecruiterError: model or judge cannot be used, or it was cancelled.
+        """
+
+        def go_on(what: str, share: float) -> None:
+            if self._cancelled.is_set():
+                raise RecruiterError("Stopped.")
+            report(what, share)
+
+        judge = judge_named(self.judge)
+        found = generator.write(self.draft.role, self.count, go_on, best_of=self.best_of, judge=judge)
+        kept = len(found.questions)
+        parts = [
+            f"{found.drawn} written by {generator.state()['name']}; the {judge.name} judge scores these {kept} highest."
+        ]
+        if found.shortfall:
+            parts.append(f"Fewer than wanted: {found.shortfall}.")
+        if self.draft.assumed:
+            parts.append(f"Assumed: {'; '.join(self.draft.assumed)}.")
+        return Written(found.questions, " ".join(parts))
+
+
+@cache
+def judge_named(name: str) -> Judge:
+    """The judge, made once.
+
+    Raises:
+        ConfigError: there is no such judge, or its key is missing.
+    """
+    return make_judge(named_judge(name))
