@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -16,6 +17,12 @@ from feedback.errors import Refusal
 from feedback.safety import MAX_BODY, RateLimit, client_address, is_local
 
 from .conftest import FAR, KEY, LOCAL, Person, group
+
+
+@pytest.fixture
+def database_url(sqlite_file, tmp_path):
+    """What is tested here does not depend on the kind of database."""
+    return f"sqlite:///{shutil.copy(sqlite_file, tmp_path / 'feedback.db')}"
 
 
 def connection(peer="127.0.0.1", host="localhost:8000", **headers):
