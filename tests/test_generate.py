@@ -183,7 +183,8 @@ def test_text_fits_the_width_and_says_everything(sets):
     assert max(map(len, text.splitlines())) <= 60
     joined = " ".join(text.split())
     for part in ("(junior; Python, PostgreSQL)", "1. Two workers", "8.7 of 10 (relevance 8.7", "Its length.",
-                 "How [would] you, | do it?", "No score: no answer", "Only 1 of 2; of 4 written, 3 repeating others."):  # fmt: skip
+                 "How [would] you, | do it?", "No score: no answer",
+                 "Only 1 of 2; of 4 written, 3 repeating others."):  # fmt: skip
         assert part in joined
 
 
@@ -249,6 +250,17 @@ def test_command_reads_pasted_text_and_files_and_writes_files(tmp_path):
     assert done.returncode == 2
     assert "refusal: the model declined" in done.stdout
     assert "2 of 2 roles got fewer than 2 questions." in done.stderr
+
+
+def test_command_that_ends_early_writes_the_roles_that_are_finished(tmp_path):
+    roles, output = tmp_path / "roles.csv", tmp_path / "out.json"
+    roles.write_text("Title,Stack\n" + "".join(f"Engineer {n},Go\n" for n in range(3)))
+    with FakeJudge(Faults(["no_credit"], share=1.0, times=None, after=140)) as server:
+        done = run("--model", server.openai_url, "-n", "1", "--best_of", 70, "--roles", roles, "--output", output)
+    assert done.returncode == 1
+    assert "These are 2 of 3 roles." in done.stderr
+    assert "is used up" in done.stderr.strip().splitlines()[-1]
+    assert [one["role"]["title"] for one in json.loads(output.read_text())["sets"]] == ["Engineer 0", "Engineer 1"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
@@ -23,8 +22,7 @@ from torch import Tensor
 from recruiter.checkpoints import BackgroundSaver, CheckpointWriter, checkpoint_folder, prune, trainer_state, write_json
 from recruiter.config import Config
 from recruiter.dataset import sampling_seed, step_roles, total_steps
-from recruiter.engines import Policy, TokenSums, TrainGroup
-from recruiter.errors import UnscoredError
+from recruiter.engines import Policy, Sample, TokenSums, TrainGroup
 from recruiter.judges import Judge
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import generator_messages
@@ -32,6 +30,7 @@ from recruiter.reward import BackgroundJudge, OverlapWindow, shape
 from recruiter.roles import Role
 from recruiter.rollout import Rollout, rollout_rows, step_metrics
 from recruiter.rubric import Judgement
+from recruiter.unscored import UnscoredLimit
 
 STD_EPSILON = 1e-4
 USAGE_FILE = "judge_usage.json"  # beside the checkpoints, not in them: what was spent stays spent
@@ -119,7 +118,7 @@ class Trainer:
         self._unlogged: dict[str, Any] | None = None  # its metrics, until it is validated and logged
         self.best: float | None = None
         self.since_best = 0
-        self.strained = 0  # steps in a row, up to the last one, with more than half of judge.max_unscored unscored
+        self.limit = UnscoredLimit(config.judge.max_unscored)
         self._updating = False  # in the middle of the updates of the step after it
 
     def train(self) -> None:
@@ -154,13 +153,13 @@ class Trainer:
     def _train_step(self, step: int) -> dict[str, Any]:
         """Sample, judge, train. A group is at the judge from when it is sampled until it is trained on."""
         start = time.perf_counter()
-        rollouts = list(self._sample(step))
+        rollouts = list(self._rollouts(step))
         seconds_sampling = time.perf_counter() - start
 
         sums, updates = TokenSums(), []
         for mini_batch in self._mini_batches(rollouts):
             update = TokenSums()
-            for micro_batch in batched(mini_batch, self._groups_per_pass(len(rollouts))):
+            for micro_batch in batched(mini_batch, self._groups_per_pass(rollouts)):
                 update.add(self.policy.forward_backward(micro_batch))
             if update.tokens:
                 self._updating = True
@@ -171,20 +170,25 @@ class Trainer:
             self.window.remember(rollout.role, [sample.text for sample in rollout.samples])
         self.log.rollouts(rollout_rows(step, rollouts))
         metrics = step_metrics(step, rollouts, sums, updates)
-        is_strained = metrics["unscored"] > 0.5 * self.config.judge.max_unscored * metrics["samples"]
-        self.strained = self.strained + 1 if is_strained else 0
+        self.limit.finished(metrics["unscored"], metrics["samples"])
         return {**metrics, "seconds_sampling": seconds_sampling, "seconds": time.perf_counter() - start}
 
-    def _sample(self, step: int) -> Iterator[Rollout]:
-        """Sample a group for each role of this step and send it to the judge at once."""
+    def _sample(self, step: int) -> Iterator[tuple[Role, list[Sample]]]:
+        """Sample a group for each role of this step."""
         roles = step_roles(self.config, self.roles, step)
         prompts = [generator_messages(role) for role in roles]
         settings, seed = self.config.generator, sampling_seed(self.config.trainer.seed, step)
         groups = self.policy.sample(prompts, settings.n_samples_per_prompt, settings.sampling_params, seed)
-        for role, messages, samples in zip(roles, prompts, groups, strict=True):
+        for role, samples in zip(roles, groups, strict=True):
             self.log.status(f"step {step}: sampling")
             self._stop_if_asked()
-            yield Rollout(role, messages, samples, self.judge.submit(role, [sample.text for sample in samples]))
+            yield role, samples
+
+    def _rollouts(self, step: int) -> Iterator[Rollout]:
+        """The groups of this step, each sent to the judge as soon as it is sampled."""
+        for role, samples in self._sample(step):
+            judging = self.judge.submit(role, [sample.text for sample in samples])
+            yield Rollout(role, generator_messages(role), samples, judging)
 
     def _mini_batches(self, rollouts: Sequence[Rollout]) -> Iterator[Iterable[TrainGroup]]:
         """The groups of each optimizer update of the step.
@@ -193,19 +197,22 @@ class Trainer:
         log-probabilities that the later updates are compared with are taken before anything changes.
         """
         trainer = self.config.trainer
-        size = trainer.policy_mini_batch_size or trainer.train_batch_size
+        size = trainer.policy_mini_batch_size or len(rollouts)
         if trainer.update_epochs_per_batch == 1 and size >= len(rollouts):
             yield self._judged_groups(rollouts, rollouts)
             return
         batches = [list(self._judged_groups(rollouts[i : i + size], rollouts)) for i in range(0, len(rollouts), size)]
-        batches = [[replace(g, old_logprobs=self.policy.logprobs(g)) for g in batch] for batch in batches]
+        batches = [
+            [replace(g, old_logprobs=g.old_logprobs or self.policy.logprobs(g)) for g in batch] for batch in batches
+        ]
         for _ in range(trainer.update_epochs_per_batch):
             yield from batches
 
-    def _groups_per_pass(self, groups: int) -> int:
+    def _groups_per_pass(self, rollouts: Sequence[Rollout]) -> int:
         """As many as the policy takes, but no small remainder: passes of one update are of equal size."""
-        update = min(self.config.trainer.policy_mini_batch_size or groups, groups)
-        most = self.policy.groups_per_pass(self.config.generator.n_samples_per_prompt)
+        update = min(self.config.trainer.policy_mini_batch_size or len(rollouts), len(rollouts))
+        prompts = [rollout.messages for rollout in rollouts]
+        most = self.policy.groups_per_pass(prompts, self.config.generator.n_samples_per_prompt)
         return math.ceil(update / math.ceil(update / most))
 
     def _judged_groups(self, rollouts: Sequence[Rollout], step: Sequence[Rollout]) -> Iterator[TrainGroup]:
@@ -222,7 +229,9 @@ class Trainer:
             advantages = group_advantages([r.value for r in rollout.rewards], algorithm.grpo_norm_by_std)
             scored = [(s, a) for s, a in zip(rollout.samples, advantages, strict=True) if a is not None]
             if scored and (rollout.has_spread or not algorithm.zero_variance_filter):
-                yield TrainGroup(rollout.messages, [s for s, _ in scored], [a for _, a in scored])
+                samples, is_stale = [s for s, _ in scored], rollout.sampled_in is not None
+                old_logprobs = [s.logprobs for s in samples] if is_stale else None
+                yield TrainGroup(rollout.messages, samples, [a for _, a in scored], old_logprobs)
 
     # ---- validation, checkpoints, stopping ------------------------------------------------------------------------
 
@@ -279,7 +288,7 @@ class Trainer:
             "unlogged": self._unlogged,
             "best": self.best,
             "since_best": self.since_best,
-            "strained": self.strained,
+            "strained": self.limit.strained,
             "window": self.window.state(),
         }
 
@@ -303,28 +312,12 @@ class Trainer:
         state = trainer_state(checkpoint)
         self.policy.load(checkpoint / "policy")
         self.step, self.best, self.since_best = state["step"], state["best"], state["since_best"]
-        self._unlogged, self.strained = state["unlogged"], state.get("strained", 0)
+        self._unlogged, self.limit.strained = state["unlogged"], state.get("strained", 0)
         self.judge.restore_usage(self.log.folder / USAGE_FILE)
         self.window.load_state(state["window"])
 
     def _check_unscored(self, rollouts: Sequence[Rollout]) -> None:
-        """End the run, before anything is updated, if too many samples of the step have no score.
-
-        Too many are more than `judge.max_unscored` in one step, or more than half of that in three steps in a row.
-        """
-        samples = sum(len(rollout.samples) for rollout in rollouts)
-        rewards = [reward for rollout in rollouts for reward in rollout.rewards]
-        reasons = Counter(r.judgement.unscored_reason for r in rewards if r.value is None)
-        limit, failed, share = self.config.judge.max_unscored, reasons.total(), 0.5 if self.strained >= 2 else 1.0
-        if failed > share * limit * samples:
-            allowed = f"judge.max_unscored={limit:g} allows"
-            if share < 1.0:
-                allowed = f"half of judge.max_unscored={limit:g}, as in the two steps before"
-            raise UnscoredError(
-                f"{failed} of {samples} samples of step {self.step + 1} have no score, more than {allowed}; most often: "
-                f"{reasons.most_common(1)[0][0]}. Everything up to step {self.step} is saved: mend the cause and run "
-                f"the same command again."
-            )
+        self.limit.check(self.step + 1, rollouts)
 
     def _result(self, judging: Future[list[Judgement]]) -> list[Judgement]:
         while not wait([judging], timeout=0.2).done:

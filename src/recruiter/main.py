@@ -10,9 +10,10 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 try:
     import recruiter
@@ -25,6 +26,14 @@ from recruiter.command import command, shown
 from recruiter.config import REPOSITORY, Config, check_free_space, load_config, require_model
 from recruiter.dataset import format_prompts, load_split, total_steps, validation_slice
 from recruiter.errors import ConfigError
+from recruiter.pending import PendingRollouts
+
+if TYPE_CHECKING:
+    from recruiter.engines.skyrl.run import ClusterTrainer
+    from recruiter.grpo import Trainer
+    from recruiter.judges import Judge
+    from recruiter.metrics_logger import RunLog
+    from recruiter.roles import Role
 
 
 @command
@@ -43,12 +52,18 @@ def main() -> None:
 def run(config: Config) -> None:
     """Train as configured, from the start or from where an earlier run of the same folder stopped."""
     require_model(config.trainer.policy.model.path)
+    from recruiter.human_feedback import HumanJudge
     from recruiter.judges import PaidJudge, make_judge
 
-    judge = make_judge(config.judge)
-    from recruiter.engines.local import LocalPolicy
+    judge = make_judge(config.judge, config.human_feedback)
+    if isinstance(judge, HumanJudge):
+        judge.client.check()
+    if config.engine == "skyrl":
+        from recruiter.engines.skyrl import prepare_imports
+
+        prepare_imports()
     from recruiter.engines.model import check_model
-    from recruiter.grpo import Interrupted, Trainer
+    from recruiter.grpo import Interrupted
     from recruiter.metrics_logger import RunLog
 
     folder = REPOSITORY / config.trainer.ckpt_path
@@ -61,7 +76,7 @@ def run(config: Config) -> None:
     steps = total_steps(config, len(roles))
     resumed_step = logged_step(start) if start else 0
     if resumed_step >= steps:
-        print(f"{shown(folder)} already holds all {steps} steps of this run.\n{_next_command(folder)}")
+        print(f"{shown(folder)} already holds all {steps} steps of this run.\n{_next_command(config, folder)}")
         return
 
     if isinstance(judge, PaidJudge):
@@ -69,13 +84,14 @@ def run(config: Config) -> None:
 
         print(probe_and_estimate(config, judge, roles, len(held_back), resumed_step))
     stop_requested = _stop_on_interrupt()
-    with RunLog(folder, config, judge, steps, resumed_step) as log:
+    is_continued = start is not None or bool(PendingRollouts(folder).steps)
+    with RunLog(folder, config, judge, steps, resumed_step, is_continued) as log:
         log.say(
             f"GRPO on {config.trainer.policy.model.path}: {steps} steps of {config.trainer.train_batch_size} roles × "
             f"{config.generator.n_samples_per_prompt} questions, judge {judge.name}"
         )
         log.status("loading the model")
-        trainer = Trainer(config, LocalPolicy(config), judge, roles, held_back, log, stop_requested)
+        trainer = _make_trainer(config, judge, roles, held_back, log, stop_requested)
         if start is not None:
             trainer.resume(start)
             log.say(f"continuing after step {trainer.step}")
@@ -88,7 +104,30 @@ def run(config: Config) -> None:
             if isinstance(judge, PaidJudge):
                 log.say(f"judge {judge.name}: {judge.usage.summary()}")
     print(f"Trained {trainer.step} steps; checkpoints, metrics.jsonl and rollouts.jsonl are in {shown(folder)}.")
-    print(_next_command(folder))
+    print(_next_command(config, folder))
+
+
+def _make_trainer(
+    config: Config,
+    judge: Judge,
+    roles: Sequence[Role],
+    held_back: Sequence[Role],
+    log: RunLog,
+    stop_requested: Callable[[], bool],
+) -> Trainer | ClusterTrainer:
+    """The training loop of the configured engine."""
+    if config.engine == "skyrl":
+        from recruiter.engines.skyrl.run import ClusterTrainer
+
+        return ClusterTrainer(config, judge, roles, held_back, log, stop_requested)
+    from recruiter.engines.local import LocalPolicy
+    from recruiter.grpo import Trainer
+    from recruiter.human_feedback import HumanJudge
+    from recruiter.online import OnlineTrainer
+
+    if isinstance(judge, HumanJudge):
+        return OnlineTrainer(config, LocalPolicy(config), judge, roles, held_back, log, stop_requested)
+    return Trainer(config, LocalPolicy(config), judge, roles, held_back, log, stop_requested)
 
 
 def _start_from(config: Config, folder: Path) -> Path | None:
@@ -101,18 +140,17 @@ def _start_from(config: Config, folder: Path) -> Path | None:
     if trainer.resume_mode == "from_path":
         return resolve_checkpoint(str(REPOSITORY / str(trainer.resume_path)), REPOSITORY / "checkpoints")
     steps = checkpoint_steps(folder)
-    if not steps:
-        return None
-    if trainer.resume_mode == "none":
+    if trainer.resume_mode == "none" and (steps or PendingRollouts(folder).steps):
         raise ConfigError(
-            f"trainer.ckpt_path={trainer.ckpt_path} already holds a run up to step {steps[-1]}: continue it with "
-            f"trainer.resume_mode=latest, or name another folder."
+            f"trainer.ckpt_path={trainer.ckpt_path} already holds a run up to step {steps[-1] if steps else 0}: continue "
+            f"it with trainer.resume_mode=latest, or name another folder."
         )
-    return checkpoint_folder(folder, steps[-1])
+    return checkpoint_folder(folder, steps[-1]) if steps else None
 
 
-def _next_command(folder: Path) -> str:
-    return f"Next: python scripts/eval.py --model starter rl --checkpoint {shown(folder)}"
+def _next_command(config: Config, folder: Path) -> str:
+    offline = " --judge rubric" if config.judge.provider == "rubric" else ""
+    return f"Next: python scripts/eval.py --model starter rl --checkpoint {shown(folder)}{offline}"
 
 
 def _stop_on_interrupt() -> Callable[[], bool]:

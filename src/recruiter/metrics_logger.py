@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import time
 from pathlib import Path
@@ -30,32 +31,51 @@ _MAY_CHANGE = (
     "trainer.epochs", "trainer.max_training_steps", "trainer.ckpt_", "trainer.max_ckpts_to_keep", "trainer.eval_",
     "trainer.early_stop_patience", "trainer.resume_", "trainer.tensorboard", "trainer.device", "judge.max_unscored",
     "judge.base_url", "judge.concurrency", "judge.attempt_timeout", "judge.total_timeout", "judge.max_attempts",
-    "judge.cache_path", "judge.budget_usd", "judge.prices",
+    "judge.cache_path", "judge.budget_usd", "judge.prices", "endpoint.", "human_feedback.", "skyrl.trainer.placement.",
+    "skyrl.trainer.logger", "skyrl.trainer.policy.fsdp_config.", "skyrl.generator.inference_engine.",
 )  # fmt: skip
 
 
 class RunLog:
-    """The folder of one run, its JSON lines, and its progress line."""
+    """The folder of one run, its JSON lines, and its progress line.
 
-    def __init__(self, folder: Path, config: Config, judge: Judge, total_steps: int, resumed_from: int = 0) -> None:
+    Attributes:
+        run_id: what others know the run by; it stays when the run is continued.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        judge: Judge,
+        total_steps: int,
+        resumed_from: int = 0,
+        is_continued: bool = False,
+    ) -> None:
         """Open the run's files; lines of steps after `resumed_from` are dropped, for those steps run again.
+
+        Args:
+            is_continued: whether the folder's run goes on although no step of it is done yet.
 
         Raises:
             ConfigError: the folder holds a run with other settings.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        before = _description(folder) if resumed_from or is_continued else {}
+        self.run_id: str = before.get("id") or f"{folder.name[:100]}-{secrets.token_hex(3)}"
         description = {
+            "id": self.run_id,
             "config": to_dict(config),
             "judge": judge.name,
             "judge_version": judge.version,
             "prompt_hash": PROMPT_HASH,
             "rubric_hash": RUBRIC_HASH,
             "version": __version__,
-            "revision": _git_revision(),
+            "revision": git_revision(),
         }
-        if resumed_from:
-            _check_same_run(folder, description)
+        if before:
+            _check_same_run(folder, before, description)
         write_json(folder / "run.json", description)
         self._metrics = _JsonLines(folder / "metrics.jsonl", resumed_from)
         self._rollouts = _JsonLines(folder / "rollouts.jsonl", resumed_from)
@@ -176,11 +196,13 @@ def _duration(seconds: float) -> str:
     return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
 
 
-def _check_same_run(folder: Path, description: dict[str, Any]) -> None:
+def _description(folder: Path) -> dict[str, Any]:
+    """What `run.json` says of the run in a folder."""
     path = folder / "run.json"
-    if not path.is_file():
-        return
-    before = json.loads(path.read_text())
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _check_same_run(folder: Path, before: dict[str, Any], description: dict[str, Any]) -> None:
     old, new = _flatten(before["config"]), _flatten(description["config"])
     for key in sorted({*old, *new}):
         if old.get(key) != new.get(key) and not key.startswith(_MAY_CHANGE):
@@ -197,7 +219,8 @@ def _flatten(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _git_revision() -> str | None:
+def git_revision() -> str | None:
+    """The revision of this code, with `-dirty` if it was changed; None outside a clone."""
     try:
         command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

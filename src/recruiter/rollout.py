@@ -20,13 +20,18 @@ ZERO_SPREAD = 1e-6
 
 @dataclass
 class Rollout:
-    """One role's group on its way through a step."""
+    """One role's group on its way through a step.
+
+    Attributes:
+        sampled_in: the earlier step whose policy sampled it, if it is stale; None: the step it goes through.
+    """
 
     role: Role
     messages: list[Message]
     samples: list[Sample]
     judging: Future[list[Judgement]]
     rewards: list[Reward] = field(default_factory=list)
+    sampled_in: int | None = None
 
     @property
     def values(self) -> list[float]:
@@ -97,6 +102,7 @@ def rollout_rows(step: int, rollouts: Sequence[Rollout]) -> list[dict[str, Any]]
                     "unscored_reason": judgement.unscored_reason,
                     "overlap": round(reward.overlap, 4),
                     "reward": reward.value,
+                    **({} if rollout.sampled_in is None else {"sampled_in": rollout.sampled_in}),
                 }
             )
     return rows

@@ -127,6 +127,30 @@ def test_expired_group_on_a_screen_may_still_be_rated_and_is_late(server):
     assert rater.ok("GET", "/api/rate/progress")["queue"]["late"] == 1
 
 
+def test_one_late_rating_of_two_is_kept_as_rated(server):
+    server.training.ok("POST", "/api/groups", group("g", overlap=2))
+    rater = server.rater()
+    taken = rater.next()
+    server.training.ok("POST", "/api/groups/expire", {"ids": ["g"]})
+    rater.rate(taken, 4)
+    late = view(server, "g")
+    assert (late["status"], late["late"], late["raters"]) == ("rated", True, 1)
+
+
+def test_cancelled_group_leaves_the_screen_and_what_is_sent_for_it_is_kept(server):
+    server.training.ok("POST", "/api/groups", group("g"))
+    first, second = server.rater(), server.rater()
+    taken = first.next()
+    server.training.ok("POST", "/api/groups/cancel", {"ids": ["g"]})
+    first.rate(taken, 4)
+    found = view(server, "g")
+    assert (found["status"], found["raters"], found["results"][0]["reward"]) == ("cancelled", 1, None)
+    server.training.ok("POST", "/api/groups", group("h"))
+    second.next()
+    server.training.ok("POST", "/api/groups/cancel", {"ids": ["h"]})
+    assert second.next()["reason"] == "empty"
+
+
 def test_consumed_ratings_are_frozen_and_later_edits_unused(server):
     server.training.ok("POST", "/api/groups", group("g"))
     rater = server.rater()

@@ -29,8 +29,8 @@ from recruiter.roles import load_roles
 from recruiter.rubric import Judgement
 from recruiter.starter import ensure_starter
 from tests.fake_judge import Faults
+from tests.fake_policy import FakePolicy
 from tests.judges.conftest import KEY
-from tests.test_grpo import FakePolicy
 from tests.test_main import command_for, data, tiny  # noqa: F401
 
 MIXED = (

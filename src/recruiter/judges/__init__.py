@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from recruiter.config import JudgeConfig
+from recruiter.config import HumanFeedbackConfig, JudgeConfig
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
 
@@ -52,13 +52,17 @@ class PaidJudge(Judge, Protocol):
         """
         ...
 
+    def again(self) -> PaidJudge:
+        """The same judge for a second opinion: it asks anew about what it has judged."""
+        ...
+
     async def close(self) -> None:
         """Close the connections of the present event loop."""
         ...
 
 
-def make_judge(settings: JudgeConfig) -> Judge:
-    """The judge that the settings name.
+def make_judge(settings: JudgeConfig, human_feedback: HumanFeedbackConfig | None = None) -> Judge:
+    """The judge that the settings name; `human_feedback` says where people rate, if they are the judge.
 
     Raises:
         ConfigError: there is no such provider, or something that it needs is missing.
@@ -68,6 +72,10 @@ def make_judge(settings: JudgeConfig) -> Judge:
         from recruiter.judges.rubric_judge import RubricJudge
 
         return RubricJudge()
+    if settings.provider == "human":
+        from recruiter.human_feedback import HumanJudge
+
+        return HumanJudge(human_feedback or HumanFeedbackConfig())
     from recruiter.judges.llm import LLMJudge
 
     return LLMJudge(settings)

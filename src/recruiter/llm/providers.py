@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recruiter.config import ApiConfig
-from recruiter.errors import ConfigError
+from recruiter.errors import ConfigError, MissingKeyError
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def find_provider(settings: ApiConfig) -> Provider:
     """
     name, named = settings.provider, f"{settings.option('provider')}={settings.provider}"
     if name not in PROVIDERS:
-        raise ConfigError(f"{named} cannot work; write one of rubric, {', '.join(PROVIDERS)}.")
+        raise ConfigError(f"{named} cannot work; write one of rubric, human, {', '.join(PROVIDERS)}.")
     provider = PROVIDERS[name]
     if not (settings.model or provider.default_model):
         raise ConfigError(f"{named} needs {settings.option('model')}=<a model that the server has>.")
@@ -94,12 +94,13 @@ def find_key(settings: ApiConfig) -> str:
     """The key of a provider, from the environment; "" where none is needed.
 
     Raises:
-        ConfigError: it is missing, or nothing that could be a key.
+        MissingKeyError: it is not set.
+        ConfigError: it is nothing that could be a key.
     """
     provider = PROVIDERS[settings.provider]
     key = os.environ.get(provider.key_variable, "").strip()
     if not key and provider.needs_key:
-        raise ConfigError(
+        raise MissingKeyError(
             f"{settings.provider} needs a key: set {provider.key_variable} in the environment or in .env; "
             f"{settings.KEYLESS}."
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,14 +55,15 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             table.metadata.create_all(self._engine)
 
-    def find(self, key: str) -> Mapping[str, Any] | None:
+    def find(self, key: str) -> dict[str, Any] | None:
         """The row stored under `key`, if there is one.
 
         Raises:
             ApiError: the file cannot be read.
         """
         with self._explained(), self._engine.connect() as connection:
-            return connection.execute(self._find, {"key": key}).mappings().first()
+            row = connection.execute(self._find, {"key": key}).mappings().first()
+        return dict(row) if row else None
 
     def add(self, key: str, **values: Any) -> bool:
         """Store a row; when this returns, it is on disk. The first one stored under a key stays.

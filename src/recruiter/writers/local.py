@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import threading
@@ -81,6 +82,12 @@ class LocalWriter:
         """Load the model; see `model`."""
         with self._lock:
             self.model  # noqa: B018
+
+    def release(self) -> None:
+        """Give the model's memory back; it is loaded again when it is needed."""
+        with self._lock:
+            self.__dict__.pop("model", None)
+        gc.collect()  # modules refer to each other
 
     def write(
         self,

@@ -1,0 +1,81 @@
+"""A real feedback server for each test, small settings, and a way to train beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recruiter.checkpoints import checkpoint_folder, checkpoint_steps, logged_step
+from recruiter.config import Config
+from recruiter.dataset import total_steps
+from recruiter.grpo import Trainer
+from recruiter.human_feedback import HumanJudge
+from recruiter.metrics_logger import RunLog, read_jsonl
+from recruiter.online import OnlineTrainer
+from tests.fake_policy import FakePolicy
+from tests.online.people import Server
+
+PATIENCE = 60.0  # seconds, for tests in which nobody gives up
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FEEDBACK_API_KEY", raising=False)
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests that do not end it; each works its own groups off."""
+    server = Server(tmp_path_factory.mktemp("server")).start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server of the test's own, which it may end and start."""
+    server = Server(tmp_path).start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def online(config: Config, shared_server: Server) -> Config:
+    """Three steps of four groups of four, judged by people on the shared server."""
+    trainer, human = config.trainer, config.human_feedback
+    trainer.train_batch_size, trainer.epochs, trainer.max_training_steps = 4, 3, 3
+    trainer.eval_interval, trainer.ckpt_interval, trainer.max_ckpts_to_keep = 0, 1, -1
+    config.judge.provider = "human"
+    human.api_url, human.timeout, human.poll_interval = shared_server.url, PATIENCE, 0.3
+    return config
+
+
+@pytest.fixture
+def train(tmp_path: Path, role: Callable[..., Any]) -> Callable[..., Any]:
+    """Train on twelve roles in a folder, continuing what is there; returns the policy, the metrics and the folder."""
+    roles, held_back = [role(i) for i in range(12)], [role(i) for i in range(12, 14)]
+
+    def run(config, judge=None, name="run", policy=None, stop=lambda: False, raises=None):
+        folder, policy = tmp_path / name, policy or FakePolicy()
+        steps = checkpoint_steps(folder)
+        start = checkpoint_folder(folder, steps[-1]) if steps else None
+        made = judge or HumanJudge(config.human_feedback)
+        kind = Trainer if judge else OnlineTrainer
+        resumed = logged_step(start) if start else 0
+        with RunLog(folder, config, made, total_steps(config, len(roles)), resumed, folder.is_dir()) as log:
+            trainer = kind(config, policy, made, roles, held_back, log, stop)
+            if start:
+                trainer.resume(start)
+            if raises is None:
+                trainer.train()
+            else:
+                with pytest.raises(raises) as caught:
+                    trainer.train()
+                policy.error = str(caught.value)
+        rows = read_jsonl(folder / "metrics.jsonl")
+        return policy, rows, folder
+
+    return run

@@ -1,0 +1,83 @@
+"""The closed loop: the starter model, the real server, a person over HTTP, and better questions for unseen roles.
+
+The person is scripted: they hold the opinions of the rubric judge, rounded to the page's 1 to 5. Everything else is what
+a user runs: the server's process, the training command, the evaluation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from recruiter.config import REPOSITORY
+from recruiter.dataset import read_raw
+from recruiter.judges.rubric_judge import RubricJudge
+from recruiter.metrics_logger import read_jsonl
+from recruiter.roles import Role
+from recruiter.rubric import CRITERION_NAMES, MAX_RATING, MAX_SCORE, MIN_RATING
+from recruiter.starter import ensure_starter
+from tests.online.people import Crowd, Person, Server
+from tests.test_main import data  # noqa: F401
+
+HELD_OUT = 32
+STEPS = 10
+
+
+def rates_by_the_rubric(person: Person, shown: dict[str, Any]) -> None:
+    """Rate the group on the screen as the rubric would."""
+    role = Role.model_validate(shown["group"]["role"])
+    candidates = shown["group"]["candidates"]
+    judged = asyncio.run(RubricJudge().score(role, [candidate["text"] for candidate in candidates]))
+    step = (MAX_RATING - MIN_RATING) / MAX_SCORE
+    ratings = {
+        candidate["candidate_id"]: {n: round(MIN_RATING + step * getattr(j.scores, n)) for n in CRITERION_NAMES}
+        for candidate, j in zip(candidates, judged, strict=True)
+    }
+    person.post(f"/api/rate/leases/{shown['lease']['id']}/submit", {"ratings": ratings})
+
+
+def run(*command: str) -> str:
+    done = subprocess.run([sys.executable, *command], cwd=REPOSITORY, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_ratings_over_http_make_a_real_model_write_better_questions_for_roles_it_never_saw(
+    data: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    ensure_starter(REPOSITORY / "exports/starter")
+    folder, server = tmp_path / "run", Server(tmp_path).start()
+    try:
+        with Crowd(server.url, rates_by_the_rubric) as crowd:
+            run(
+                "-m", "src.recruiter.main", "--config-name=online_config", f"human_feedback.api_url={server.url}",
+                "trainer.policy.model.path=exports/starter", f"trainer.ckpt_path={folder}", "trainer.device=cpu",
+                "trainer.policy.model.dtype=float32", f"data.raw_dir={data / 'raw'}",
+                f"data.processed_dir={data / 'processed'}", f"trainer.max_training_steps={STEPS}",
+                "trainer.policy.optimizer_config.lr=1e-3", "generator.sampling_params.max_generate_length=40",
+                "generator.sampling_params.temperature=0.5",
+            )  # fmt: skip
+            exported = crowd.person.get("/api/export?format=json")
+    finally:
+        server.close()
+    rows = read_jsonl(folder / "metrics.jsonl")
+    assert [(row["step"], row["unscored"]) for row in rows] == [(step, 0) for step in range(1, STEPS + 1)]
+    assert len(set(crowd.handled)) == len(crowd.handled) == 4 * STEPS
+    assert exported
+
+    held_out = read_raw(data / "raw/test.parquet")[:HELD_OUT]
+    (tmp_path / "held_out.json").write_text(json.dumps([role.model_dump(mode="json") for role in held_out]))
+    run(
+        "scripts/eval.py", "--model", "starter", "rl", "--checkpoint", str(folder), "--judge", "rubric",
+        "--roles", str(tmp_path / "held_out.json"), "--output", str(tmp_path / "results.json"),
+    )  # fmt: skip
+    models = json.loads((tmp_path / "results.json").read_text())["models"]
+    difference = models["rl"]["difference"]
+    print(difference, [models[name]["summary"]["scores"]["composite"] for name in models])
+    assert difference["roles"] == HELD_OUT
+    assert difference["low"] > 0.5  # of the 95% interval of the paired difference, on the scale of 0 to 10
