@@ -109,7 +109,9 @@ def _export(options: argparse.Namespace, console: Console) -> None:
             highlight=False, soft_wrap=True,
         )  # fmt: skip
         if merged.kept < 0.9:
-            console.print(f"Rounding to {options.torch_dtype} takes much of it: compare with --torch_dtype float32.")
+            console.print(
+                f"Rounding to {options.torch_dtype} takes much of it: --torch_dtype float16 or float32 keeps more."
+            )
     describe(options.output, options.hub_repo)
     if options.verify:
         from recruiter.export.verify import verify
@@ -118,7 +120,7 @@ def _export(options: argparse.Namespace, console: Console) -> None:
         with console.status("verifying") as status:
             found = verify(export, roles[:: len(roles) // VERIFIED_ROLES][:VERIFIED_ROLES], status.update)
         for role, question in found.questions:
-            console.print(f"  {role.title} ({role.level}): {question}", highlight=False, markup=False)
+            console.print(f"  {role.title} ({role.level}): {question}", highlight=False, markup=False, soft_wrap=True)
         console.print(
             f"Against base + adapter in float32, over {found.tokens} tokens: largest difference of a probability "
             f"{found.max_difference:.2g}, mean KL {max(found.kl_lost, 0):.2g} nats "
