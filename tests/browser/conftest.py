@@ -43,7 +43,8 @@ def browser() -> Iterator[Browser]:
         except BrowserError as error:
             pytest.fail(
                 "These tests need Chromium: `apt-get install chromium` or `python -m playwright install chromium`. "
-                f"It could not be started: {error.message.splitlines()[0]}"
+                f"It could not be started: {error.message.splitlines()[0]}",
+                pytrace=False,
             )
         yield started
         started.close()
