@@ -38,44 +38,70 @@ def measure_ours(
     config: Config,
     roles: Sequence[Role],
     steps: int,
-    judge: FixedTimeJudge | None = None,
-    policy: LocalPolicy | None = None,
+    judge: FixedTimeJudge,
+    policy: LocalPolicy,
 ) -> dict[str, Any]:
     """Time `steps` steps over the same roles after one that warms up.
 
     Returns:
-        medians of `seconds`, `seconds_sampling` and `seconds_training`, all values under `samples`, `start_seconds` until
-        the end of the first step, and `peak_memory` in GB.
+        medians of `seconds`, `seconds_sampling`, `seconds_training` and `cpu_seconds` (of all cores together), all values
+        under `samples`, `start_seconds` of the first step, compilation included, `tokens_sampling` and `tokens_training`
+        computed in a step, padding included, and `peak_memory` in GB.
     """
     began = time.perf_counter()
-    policy = policy or LocalPolicy(config)
     policy.local.stop_ids = [-1]  # every answer as long as the peer's
+    computed = _TokenCount(policy)
     config.trainer.max_training_steps = steps + 1
     config.trainer.epochs = steps + 1
     with (
         tempfile.TemporaryDirectory() as folder,
-        RunLog(Path(folder), config, judge or FixedTimeJudge(), steps + 1) as log,
+        RunLog(Path(folder), config, judge, steps + 1) as log,
     ):
-        trainer = Trainer(config, policy, judge or FixedTimeJudge(), list(roles), [], log)
+        trainer = Trainer(config, policy, judge, list(roles), [], log)
         start_seconds, rows = 0.0, []
         for step in range(1, steps + 2):
             if step == 2:
                 reset_peak_memory()
+                computed.clear()
                 start_seconds = time.perf_counter() - began
+            processor = time.process_time()
             rows.append(trainer._train_step(step))
+            rows[-1]["cpu_seconds"] = time.process_time() - processor
             trainer.step, trainer._updating = step, False
         trainer.judge.close()
-    rows = rows[1:]
+    rows, answers = rows[1:], config.generator
+    decoded = len(roles) * answers.n_samples_per_prompt * (answers.sampling_params.max_generate_length - 1)
     samples = {
         "seconds": [row["seconds"] for row in rows],
         "seconds_sampling": [row["seconds_sampling"] for row in rows],
         "seconds_training": [row["seconds"] - row["seconds_sampling"] for row in rows],
+        "cpu_seconds": [row["cpu_seconds"] for row in rows],
     }
     return {
         **{name: statistics.median(values) for name, values in samples.items()},
         "samples": samples,
+        "tokens_sampling": computed.prefill // steps + decoded,
+        "tokens_training": computed.training // steps,
         "start_seconds": start_seconds,
         "peak_memory": peak_memory(),
         "ratio_mean": rows[-1]["rollout_ratio_mean"],
         "ratio_max": rows[-1]["rollout_ratio_max"],
     }
+
+
+class _TokenCount:
+    """Counts what goes through the network outside decoding, which computes one token of every answer at a time."""
+
+    def __init__(self, policy: LocalPolicy) -> None:
+        self.clear()
+        policy.local.causal_lm.get_input_embeddings().register_forward_pre_hook(self._add_training)
+        policy.local.rollout_model.get_input_embeddings().register_forward_pre_hook(self._add_prefill)
+
+    def clear(self) -> None:
+        self.training = self.prefill = 0
+
+    def _add_training(self, _module: Any, inputs: tuple[Any, ...]) -> None:
+        self.training += inputs[0].numel()
+
+    def _add_prefill(self, _module: Any, inputs: tuple[Any, ...]) -> None:
+        self.prefill += inputs[0].numel() if inputs[0].shape[1] > 1 else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import hashlib
 import resource
 import shutil
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from recruiter.config import REPOSITORY
+from recruiter.prompts import generator_messages
 from recruiter.roles import Role, load_roles
 from recruiter.rubric import Judgement, Scores
 
@@ -63,9 +65,29 @@ def reward_of(text: str) -> float:
     return hashlib.sha256(text.encode()).digest()[0] / 255
 
 
-def benchmark_roles(count: int) -> list[Role]:
+def benchmark_roles(count: int, prompt_tokens: int | None = None, tokenizer: Path | None = None) -> list[Role]:
+    """Roles of the data, or such that make prompts of about `prompt_tokens` tokens; fewer than 102 no role makes."""
     roles = load_roles(REPOSITORY / "data" / "backend_roles.json")
-    return (roles * (count // len(roles) + 1))[:count]
+    chosen = (roles * (count // len(roles) + 1))[:count]
+    if prompt_tokens is None:
+        return chosen
+    text = " ".join(role.description for role in roles).split()
+    encode = AutoTokenizer.from_pretrained(str(tokenizer))
+    return [_role_of_length(index, prompt_tokens, text[index * 40 :], encode) for index in range(count)]
+
+
+def _role_of_length(index: int, prompt_tokens: int, words: list[str], tokenizer: Any) -> Role:
+    """A role whose prompt has as many tokens as wanted, to within one word."""
+    role = Role(id=f"r{index}", title="t", level="mid", focus="f", stack=("Go",), description="d", key_skills=("k",))
+
+    def with_words(count: int) -> Role:
+        return role.model_copy(update={"description": " ".join(words[:count])})  # unchecked: longer than a role may be
+
+    def tokens(count: int) -> int:
+        messages = generator_messages(with_words(count))
+        return len(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
+
+    return with_words(bisect.bisect_left(range(prompt_tokens), prompt_tokens, key=tokens))
 
 
 def random_model(folder: Path, tokenizer: Path, shape: dict[str, Any] | None = None) -> Path:

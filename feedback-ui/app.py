@@ -20,19 +20,21 @@ from typing import Any
 import sqlalchemy as sa
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from database import Database
+from feedback import pages
 from feedback.access import Changes, Context, Shared
 from feedback.accounts import load_keys
 from feedback.errors import Refusal
 from feedback.models.owner import Health
-from feedback.routes import owner, queue, rating, training
+from feedback.routes import owner, practice, queue, rating, stats, training, writing
 from feedback.safety import Guard, refused
 from feedback.settings import FOLDER, Settings
+from generator import QuestionGenerator
 from recruiter.errors import RecruiterError
 
 VERSION = version("recruiter")
@@ -47,11 +49,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         database = Database(chosen.database_url)
         try:
             database.upgrade()
-            context = Context(chosen, database, load_keys(database, chosen), Changes(), asyncio.Event())
+            keys, generator = load_keys(database, chosen), QuestionGenerator(chosen.model)
+            context = Context(chosen, database, keys, Changes(), asyncio.Event(), generator)
             database.listeners.append(context.changes.notify)
             app.state.context = context
             _end_long_polls_on_stop(context)
             yield
+            generator.close()
         finally:
             database.close()
 
@@ -62,14 +66,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for module in (training, queue, rating, owner):
+    for module in (pages, training, queue, rating, practice, writing, stats, owner):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=FOLDER / "static", check_dir=False))
     app.add_api_route("/api/health", health, tags=["health"])
     app.add_exception_handler(Refusal, _explain)
     app.add_exception_handler(HTTPException, _explain)
     app.add_exception_handler(RequestValidationError, _explain)
-    app.add_exception_handler(Exception, _explain)
     app.add_middleware(Guard)
     app.add_middleware(StartInOneSentence)
     return app
@@ -111,17 +114,26 @@ class StartInOneSentence:
             raise
 
 
-def _explain(_: Request, error: Exception) -> JSONResponse:
-    """Every error has a body with a reason."""
+def _explain(request: Request, error: Exception) -> Response:
+    """Every error has a body with a reason: JSON, or a page where a browser asked for one."""
+    refusal = _refusal(error)
+    if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/"):
+        return pages.error_page(refusal)
+    return refused(refusal)
+
+
+def _refusal(error: Exception) -> Refusal:
     if isinstance(error, Refusal):
-        return refused(error)
+        return error
     if isinstance(error, RequestValidationError):
-        return refused(Refusal(422, "invalid", _first_fault(error)))
+        return Refusal(422, "invalid", _first_fault(error))
+    if isinstance(error, HTTPException) and error.status_code == 400:
+        return Refusal(422, "invalid", "The body is not JSON in UTF-8.")
     if isinstance(error, HTTPException):
         what = {404: "There is nothing at this address.", 405: "This address does not take this method."}
         message = what.get(error.status_code, str(error.detail))
-        return refused(Refusal(error.status_code, "http", message, dict(error.headers or {})))
-    return refused(Refusal(500, "internal", "The server made a mistake; its log says which. Nothing was stored."))
+        return Refusal(error.status_code, "http", message, dict(error.headers or {}))
+    raise error
 
 
 def _first_fault(error: RequestValidationError) -> str:

@@ -221,8 +221,6 @@ class Database:
             address, pool_size=20, max_overflow=20, pool_pre_ping=not self.is_sqlite, **options
         )
         if self.is_sqlite:
-            if address.database:
-                Path(address.database).parent.mkdir(parents=True, exist_ok=True)
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
 

@@ -98,6 +98,20 @@ def test_offline_mode_is_qwen_judged_by_grok():
     assert config.trainer.train_batch_size == 64
 
 
+def test_online_mode_asks_people_about_four_groups_of_four():
+    config = load_config("online_config")
+    assert config.trainer.policy.model.path == "exports/qwen3-4b-question-gen"
+    assert (config.judge.provider, config.trainer.eval_interval) == ("human", 0)
+    assert config.trainer.train_batch_size * config.generator.n_samples_per_prompt == 16
+
+
+def test_people_are_not_shown_more_questions_than_fit_a_page(config):
+    config.judge.provider = "human"
+    assert "write 64 or less" in value_refusal(config, "generator.n_samples_per_prompt=65")
+    config.generator.n_samples_per_prompt = 4
+    assert "write 256 or less" in value_refusal(config, "trainer.train_batch_size=257")
+
+
 def test_price_of_another_model_is_added_to_the_table():
     prices = load_config("train_config", ["judge.prices={my-model.v2: {input: 1, output: 2.5}}"]).judge.prices
     assert prices["my-model.v2"] == {"input": 1, "output": 2.5}
@@ -176,6 +190,12 @@ def test_skyrl_spelling_is_checked_like_the_other():
         ("judge.concurrency=0", "1 or more and up to 1000"),
         ("judge.budget_usd=0.0", "above 0"),
         ("judge.attempt_timeout=200.0", "100 or less"),
+        ("human_feedback.timeout=0.0", "above 0"),
+        ("human_feedback.poll_interval=90.0", "above 0 and up to 60"),
+        ("human_feedback.overlap=0", "1 or more"),
+        ("human_feedback.max_staleness_steps=-1", "0 or more"),
+        ("human_feedback.api_url=ftp://server", "http://127.0.0.1:8000"),
+        ("human_feedback.api_url=http://me:secret@server", "FEEDBACK_API_KEY"),
         ("trainer.resume_mode=always", "none, latest, from_path"),
         ("trainer.device=tpu", "auto, cpu, cuda"),
         ("trainer.policy.model.dtype=float16", "auto, float32, bfloat16"),

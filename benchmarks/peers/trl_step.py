@@ -63,10 +63,10 @@ def measure_trl(
 
     Returns:
         `seconds`, `seconds_sampling` (generation, with vLLM including the transfer of weights), `seconds_transfer` (that
-        transfer alone) and `seconds_training` (forward and backward passes): medians of a step, all values under
-        `samples`. `tokens_sampling` and `tokens_training`: tokens computed in a step, padding included. `peak_memory`:
-        gigabytes, resident on a CPU; on a GPU reserved by torch, vLLM's part included, with `peak_memory_allocated` beside
-        it. `settings`: what ran.
+        transfer alone), `seconds_training` (forward and backward passes) and `cpu_seconds` (of all cores together):
+        medians of a step, all values under `samples`. `tokens_sampling` and `tokens_training`: tokens computed in a step,
+        padding included. `peak_memory`: gigabytes, resident on a CPU; on a GPU reserved by torch, vLLM's part included,
+        with `peak_memory_allocated` beside it. `settings`: what ran.
 
     Raises:
         ValueError: the micro-batch does not divide the samples.
@@ -120,7 +120,7 @@ def measure_trl(
     measured = {name: values[1:] for name, values in clock.steps.items()}
     result: dict[str, Any] = {name: statistics.median(values) for name, values in measured.items()}
     result |= {name: int(result[name]) for name in ("tokens_sampling", "tokens_training")}
-    result["samples"] = {name: values for name, values in measured.items() if name.startswith("seconds")}
+    result["samples"] = {name: values for name, values in measured.items() if "seconds" in name}
     result["peak_memory"] = peak_memory()
     if not cpu:
         result["peak_memory_allocated"] = torch.cuda.max_memory_allocated() / 1e9
@@ -166,16 +166,16 @@ class _Clock(TrainerCallback):
         self.parts[part] = self.parts.get(part, 0.0) + amount
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
-        self._start = self.now()
+        self._start, self._cpu = self.now(), time.process_time()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        end = self.now()
-        self.add("seconds", end - self._start)
+        self.add("seconds", self.now() - self._start)
+        self.add("cpu_seconds", time.process_time() - self._cpu)
         for name, amount in self.parts.items():
             self.steps[name].append(amount)
         if len(self.steps["seconds"]) == 1:
             reset_peak_memory()
-        self._start, self.parts = self.now(), {}
+        self._start, self._cpu, self.parts = self.now(), time.process_time(), {}
 
 
 class _TimedTrainer(GRPOTrainer):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import threading
 import time
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -16,9 +18,9 @@ from feedback import accounts, runs, safety
 from feedback.accounts import COOKIE, LOCAL, Keys, Rater
 from feedback.errors import Refusal
 from feedback.settings import Settings
+from generator import QuestionGenerator
 
 SOMEBODY = Rater(0, "owner", LOCAL)  # on this machine, without a cookie: may look, and becomes a rater to rate
-TEAM_SECONDS = 1.0  # how old the team's figures may be
 
 
 class Changes:
@@ -43,6 +45,27 @@ class Changes:
         self._event = asyncio.Event()
 
 
+class Recently:
+    """Remembers what was computed for a while, and lets only one thread compute the same."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._known: dict[Hashable, tuple[float, Any]] = {}
+
+    def get(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """What was computed for `key` lately, or what is computed now."""
+        known = self._known.get(key)
+        if known is None or time.monotonic() - known[0] > self._seconds:
+            with self._lock:
+                known = self._known.get(key)
+                if known is None or time.monotonic() - known[0] > self._seconds:
+                    if len(self._known) > 100:
+                        self._known.clear()
+                    known = self._known[key] = (time.monotonic(), compute())
+        return known[1]
+
+
 @dataclass
 class Context:
     """What the routes share: one for each application."""
@@ -52,24 +75,22 @@ class Context:
     keys: Keys
     changes: Changes
     stopping: asyncio.Event
+    generator: QuestionGenerator
     rater_limit: safety.RateLimit = field(default_factory=lambda: safety.RateLimit(rate=20, burst=100))
     sign_in_limit: safety.RateLimit = field(default_factory=lambda: safety.RateLimit(rate=0.2, burst=10))
-    _team: tuple[float, dict[str, Any]] | None = None
-
-    def team(self) -> dict[str, Any]:
-        """The team's and the queue's figures, at most a second old."""
-        now = time.time()
-        known = self._team
-        if known is None or not 0 <= now - known[0] < TEAM_SECONDS:
-            with self.database.read() as c:
-                known = self._team = (now, runs.counts(c, now))
-        return known[1]
+    team: Recently = field(default_factory=lambda: Recently(seconds=1.0))
+    recently: Recently = field(default_factory=lambda: Recently(seconds=5.0))  # statistics
 
     def progress(self, rater: int) -> dict[str, Any]:
-        """A rater's figures beside the team's."""
+        """A rater's figures beside the team's, which are at most a second old."""
+
+        def count() -> dict[str, Any]:
+            with self.database.read() as c:
+                return runs.counts(c, time.time())
+
         with self.database.read() as c:
             mine = runs.rated_by(c, rater, time.time())
-        return {"mine": mine, **self.team()}
+        return {"mine": mine, **self.team.get("team", count)}
 
 
 def sign_in_needed() -> Refusal:

@@ -89,7 +89,7 @@ def submit(c: sa.Connection, new: NewGroup, now: float) -> bool:
 def versions(c: sa.Connection, group_ids: Iterable[str]) -> dict[str, int]:
     """The version of each group that exists."""
     query = sa.select(db.groups.c.group_id, db.groups.c.version).where(db.groups.c.group_id.in_(list(group_ids)))
-    return dict(c.execute(query).tuples().all())
+    return dict(c.execute(query).all())
 
 
 def lock(c: sa.Connection, group_ids: Iterable[str]) -> list[sa.RowMapping]:

@@ -163,7 +163,7 @@ def candidates(c: sa.Connection, group: int, shown: list[int]) -> list[dict[str,
     query = sa.select(db.questions.c.candidate, sa.func.min(db.questions.c.text)).where(
         db.questions.c.group_id == group
     )
-    texts = dict(c.execute(query.group_by(db.questions.c.candidate)).tuples().all())
+    texts = dict(c.execute(query.group_by(db.questions.c.candidate)).all())
     return [{"candidate_id": str(position), "text": texts[candidate]} for position, candidate in enumerate(shown, 1)]
 
 

@@ -8,6 +8,7 @@ or a key. Forwarded headers count only from configured proxies, and a forwarded 
 from __future__ import annotations
 
 import ipaddress
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from feedback.errors import Refusal
 from feedback.settings import Network
+
+log = logging.getLogger(__name__)
 
 MAX_BODY = 2 * 1024**2  # bytes
 REMEMBERED = 10_000  # callers whose rate is known
@@ -125,7 +128,7 @@ class RateLimit:
 
 
 class Guard:
-    """ASGI middleware: security headers on every answer, no oversized bodies, no cross-site changes, no floods."""
+    """ASGI middleware: security headers and a reason in every answer, no oversized bodies, cross-site changes, floods."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -139,8 +142,12 @@ class Guard:
         is_static = scope["path"].startswith("/static/")
         cached = "no-store" if not is_static else VERSIONED if scope["query_string"].startswith(b"v=") else "no-cache"
 
+        started = False
+
         async def send_safely(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
@@ -157,7 +164,14 @@ class Guard:
         except Refusal as refusal:
             await refused(refusal)(scope, receive, send_safely)
             return
-        await self.app(scope, receive, send_safely)
+        try:
+            await self.app(scope, receive, send_safely)
+        except Exception:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            if started:
+                raise
+            mistake = Refusal(500, "internal", "The server made a mistake; its log says which. Nothing was stored.")
+            await refused(mistake)(scope, receive, send_safely)
 
 
 async def limited_body(headers: Headers, receive: Receive) -> Receive:

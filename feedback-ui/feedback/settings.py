@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from recruiter.errors import ConfigError
@@ -24,19 +24,22 @@ class Settings:
         trusted_proxies: networks of proxies whose X-Forwarded-For, -Proto and -Host headers count.
         lease_seconds: how long a group is kept for a rater who sends no sign of life.
         model: what writes practice questions; None: the newest that is there.
+        judge: what scores the questions of the writing page: rubric, xai, openai/<model>, …
         sessions_last: seconds after which a rater's cookie has to be renewed by the link.
     """
 
-    database_url: str = f"sqlite:///{FOLDER / 'feedback.db'}"
-    api_key: str | None = None
+    database_url: str = field(default=f"sqlite:///{FOLDER / 'feedback.db'}", repr=False)
+    api_key: str | None = field(default=None, repr=False)
     trusted_proxies: tuple[Network, ...] = ()
     lease_seconds: float = 300.0
     model: str | None = None
+    judge: str = "rubric"
     sessions_last: float = 90 * 86400.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """Read DATABASE_URL, FEEDBACK_API_KEY, FEEDBACK_TRUSTED_PROXIES, FEEDBACK_LEASE_SECONDS, FEEDBACK_MODEL.
+        """Read DATABASE_URL, FEEDBACK_API_KEY, FEEDBACK_TRUSTED_PROXIES, FEEDBACK_LEASE_SECONDS, FEEDBACK_MODEL,
+        FEEDBACK_JUDGE.
 
         Raises:
             ConfigError: a value cannot be used.
@@ -57,6 +60,7 @@ class Settings:
             trusted_proxies=_networks(environment.get("FEEDBACK_TRUSTED_PROXIES", "")),
             lease_seconds=seconds,
             model=environment.get("FEEDBACK_MODEL") or None,
+            judge=environment.get("FEEDBACK_JUDGE") or cls.judge,
         )
 
 

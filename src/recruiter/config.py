@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -49,21 +49,39 @@ PRICES: dict[str, Any] = {
 
 
 @dataclass
-class JudgeConfig:
+class ApiConfig:
+    """A model behind an API, and how it is called. By itself: one that is named on a command line."""
+
     provider: str = "xai"
-    model: str | None = None  # None: the provider's default, see judges/llm/providers.py
+    model: str | None = None  # None: the provider's default, see llm/providers.py
     base_url: str | None = None
     temperature: float | None = None  # None: 0 where the provider's models take one
     reasoning_effort: str | None = None  # None: as the provider sets it
     max_tokens: int = 4096  # of a reply, thinking included
     concurrency: int = 64  # calls at a time
     attempt_timeout: float = 45.0  # seconds
-    total_timeout: float = 100.0  # seconds for all attempts at one question and the pauses between them
+    total_timeout: float = 100.0  # seconds for all attempts at one reply and the pauses between them
     max_attempts: int = 6  # a refused one for want of capacity (429) is not counted
-    max_unscored: float = 0.2  # share of a step's samples above which the run stops
-    cache_path: str = "data/judge_cache.sqlite"
     budget_usd: float | None = None  # of a run, over all its restarts
     prices: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(PRICES))
+
+    KEYLESS: ClassVar[str] = "models on this machine, such as starter, need none"
+
+    def option(self, name: str) -> str:
+        """How the user spells a setting."""
+        return {"model": "--model", "base_url": "--base-url", "budget_usd": "--budget-usd"}.get(name, name)
+
+
+@dataclass
+class JudgeConfig(ApiConfig):
+    max_unscored: float = 0.2  # share of a step's samples above which the run stops
+    cache_path: str = "data/judge_cache.sqlite"
+
+    KEYLESS: ClassVar[str] = "the judge rubric needs none"
+
+    def option(self, name: str) -> str:
+        """See `ApiConfig`."""
+        return f"judge.{name}"
 
 
 @dataclass
@@ -135,7 +153,7 @@ class TrainerConfig:
     policy_mini_batch_size: int | None = None  # roles an optimizer update; None: the whole step
     micro_train_batch_size_per_gpu: int | None = None  # samples a forward pass; None: what is fast and fits
     update_epochs_per_batch: int = 1
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool | None = None  # None: on a GPU with too little memory for passes of a good size
     eval_interval: int = 10  # steps; 0 switches validation off
     eval_before_train: bool = True
     early_stop_patience: int | None = None  # validations without a new best

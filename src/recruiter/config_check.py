@@ -12,7 +12,7 @@ from recruiter.errors import ConfigError
 if TYPE_CHECKING:
     from recruiter.config import Config, JudgeConfig, TrainerConfig
 
-MAX_QUESTIONS_A_PAGE = 64  # what the feedback server takes as one group
+MAX_QUESTIONS_A_PAGE, MAX_GROUPS_A_CALL = 64, 256  # what the feedback server takes
 
 # Numbers: key, lowest, highest, and whether the lowest itself is allowed.
 _RANGES: tuple[tuple[str, float, float, bool], ...] = (
@@ -129,7 +129,12 @@ def _check_human_feedback(config: Config) -> None:
             f"human_feedback.api_url={config.human_feedback.api_url} cannot work; write an address such as "
             f"http://127.0.0.1:8000, without a user name: the key belongs in FEEDBACK_API_KEY."
         )
-    samples = config.generator.n_samples_per_prompt
+    groups, samples = config.trainer.train_batch_size, config.generator.n_samples_per_prompt
+    if config.judge.provider == "human" and groups > MAX_GROUPS_A_CALL:
+        raise ConfigError(
+            f"trainer.train_batch_size={groups} cannot work with judge.provider=human: write {MAX_GROUPS_A_CALL} or less, "
+            f"as many as people will rate for one step."
+        )
     if config.judge.provider == "human" and samples > MAX_QUESTIONS_A_PAGE:
         raise ConfigError(
             f"generator.n_samples_per_prompt={samples} cannot work with judge.provider=human: one person rates the whole "

@@ -17,12 +17,17 @@ class ModelError(RecruiterError):
     """A model folder or checkpoint is missing, damaged, or of the wrong kind."""
 
 
-class JudgeError(RecruiterError):
-    """A judge cannot be used at all. A single failed judgement is an unscored `Judgement` instead."""
+class ApiError(RecruiterError):
+    """A model behind an API cannot be used at all: wrong key, no such model, no credit. A single failed call is an unscored
+    judgement or an unwritten question instead."""
 
 
-class BudgetError(JudgeError):
-    """Judging has cost what `judge.budget_usd` allows."""
+class BudgetError(ApiError):
+    """Calls have cost what the budget allows."""
+
+
+class JudgeError(ApiError):
+    """A judge cannot be used at all."""
 
 
 class UnscoredError(RecruiterError):

@@ -159,7 +159,7 @@ class Trainer:
         sums, updates = TokenSums(), []
         for mini_batch in self._mini_batches(rollouts):
             update = TokenSums()
-            for micro_batch in batched(mini_batch, self._groups_per_pass(len(rollouts))):
+            for micro_batch in batched(mini_batch, self._groups_per_pass(rollouts)):
                 update.add(self.policy.forward_backward(micro_batch))
             if update.tokens:
                 self._updating = True
@@ -208,10 +208,11 @@ class Trainer:
         for _ in range(trainer.update_epochs_per_batch):
             yield from batches
 
-    def _groups_per_pass(self, groups: int) -> int:
+    def _groups_per_pass(self, rollouts: Sequence[Rollout]) -> int:
         """As many as the policy takes, but no small remainder: passes of one update are of equal size."""
-        update = min(self.config.trainer.policy_mini_batch_size or groups, groups)
-        most = self.policy.groups_per_pass(self.config.generator.n_samples_per_prompt)
+        update = min(self.config.trainer.policy_mini_batch_size or len(rollouts), len(rollouts))
+        prompts = [rollout.messages for rollout in rollouts]
+        most = self.policy.groups_per_pass(prompts, self.config.generator.n_samples_per_prompt)
         return math.ceil(update / math.ceil(update / most))
 
     def _judged_groups(self, rollouts: Sequence[Rollout], step: Sequence[Rollout]) -> Iterator[TrainGroup]:

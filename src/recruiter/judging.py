@@ -10,16 +10,17 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from recruiter.drafts import complete, read_drafts
 from recruiter.errors import DataError
 from recruiter.judges import Judge, PaidJudge
-from recruiter.roles import Role, parse_roles
+from recruiter.records import read_records
+from recruiter.roles import Role
 from recruiter.rubric import CRITERION_NAMES, Judgement
 
 FORMATS = ("table", "json", "csv")
@@ -29,7 +30,7 @@ Entry = tuple[Role, str]
 
 
 def find_role(name: str, roles: Mapping[str, Role]) -> Role:
-    """A role by its id in `roles`, or from a JSON file that holds one.
+    """A role by its id in `roles`, or from a file that holds one, see `drafts.read_drafts`.
 
     Raises:
         DataError: there is neither, or the file holds something else.
@@ -38,19 +39,15 @@ def find_role(name: str, roles: Mapping[str, Role]) -> Role:
         return roles[name]
     path = Path(name)
     if not path.is_file():
-        raise DataError(f"--role {name} is neither an id of the roles nor a JSON file with a role.")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a JSON file: {error}.") from None
-    found = parse_roles(record if isinstance(record, list) else [_with_id(record)], str(path))
+        raise DataError(f"--role {name} is neither an id of the roles nor a file with a role.")
+    found = read_drafts(path)
     if len(found) > 1:
         raise DataError(f"{path} holds {len(found)} roles; --role takes one.")
-    return found[0]
+    return found[0].role
 
 
 def read_questions(path: Path, roles: Mapping[str, Role], role: Role | None = None) -> list[Entry]:
-    """Questions with their roles from a CSV or JSONL file.
+    """Questions with their roles from a CSV, JSON or JSONL file.
 
     Args:
         path: rows with `question`, and with `role_id` or `id`, or with the fields of a role, or with none of these.
@@ -61,14 +58,14 @@ def read_questions(path: Path, roles: Mapping[str, Role], role: Role | None = No
         DataError: naming the file, the line and what it lacks.
     """
     entries = []
-    for place, row in _rows(path):
+    for place, record in read_records(path):
+        row = {**record, **(record["role"] if isinstance(record.get("role"), dict) else {})}
         if not isinstance(row.get("question"), str):
             raise DataError(f"{place}: it has no text in a column 'question'.")
         fields = {name: row[name] for name in Role.model_fields if name not in ("id",) and row.get(name)}
         known = row.get("role_id") or row.get("id")
         if fields:
-            fields = {k: _listed(v) if k in ("stack", "key_skills") else v for k, v in fields.items()}
-            (found,) = parse_roles([{"id": str(known or "role"), **fields}], place)
+            found = complete({"id": known, **fields}, place).role
         elif known is not None and known != "":
             if str(known) not in roles:
                 raise DataError(f"{place}: there is no role '{known}'; name another file of roles with --roles.")
@@ -87,7 +84,7 @@ def judge_all(judge: Judge, entries: Sequence[Entry], progress: Callable[[], Non
     """A judgement for every entry, in order; `progress` is called after each.
 
     Raises:
-        JudgeError: the judge cannot be used any more; what arrived is in its cache.
+        ApiError: the judge cannot be used any more; what arrived is in its cache.
     """
 
     async def run() -> list[Judgement]:
@@ -138,43 +135,3 @@ def render(entries: Sequence[Entry], judgements: Sequence[Judgement], form: str)
         table.add_row(*map(Text, texts))
     Console(file=stream, width=None if os.isatty(1) else WIDTH).print(table)
     return stream.getvalue()
-
-
-def _rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Rows of a file, each with where it stands."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"There is no file {path}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as text: {error}.") from None
-    if path.suffix.lower() != ".jsonl":
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        try:
-            return [(f"{path}, line {reader.line_num}", row) for row in reader]
-        except csv.Error as error:
-            raise DataError(f"{path}, line {reader.line_num}: {error}.") from None
-    rows = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        place = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{place}: it is not JSON ({error}).") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{place}: it is no JSON object.")
-        rows.append((place, {**row, **(row["role"] if isinstance(row.get("role"), dict) else {})}))
-    return rows
-
-
-def _with_id(record: Any) -> Any:
-    return {"id": "role", **record} if isinstance(record, dict) else record
-
-
-def _listed(value: Any) -> Any:
-    """A list that stands in one cell, separated by semicolons or commas."""
-    if not isinstance(value, str):
-        return value
-    return [part.strip() for part in value.split(";" if ";" in value else ",") if part.strip()]

@@ -46,6 +46,7 @@ class OnlineTrainer(Trainer):
         super().__init__(config, policy, judge, roles, validation_roles, log, stop_requested)
         self.people = judge
         self.pending = PendingRollouts(log.folder)
+        self._asked: list[QuestionGroup] = []  # the groups of the present step
         self.stale: list[Rollout] = []  # groups of earlier steps that the present one trains on as well
         self._staleness = config.human_feedback.max_staleness_steps
         self._seconds_waiting = 0.0
@@ -53,6 +54,8 @@ class OnlineTrainer(Trainer):
 
     def train(self) -> None:
         """Run to the last step. See `Trainer.train`."""
+        groups = (self._total - self.step) * self.config.trainer.train_batch_size
+        self.log.say(f"People are asked about {groups} groups at most; stop whenever you like, no rating is lost.")
         try:
             super().train()
         except Interrupted:
@@ -99,9 +102,14 @@ class OnlineTrainer(Trainer):
         """Hand the step's groups in and wait, telling whoever looks what is waited for."""
         self.log.say(f"Step {step}: {len(self._asked)} groups are there to be rated at {self.people.client.url}")
         future = self.judge.start(self.people.rate(self._asked, keep_open=self._staleness > 0))
-        start, reported = time.monotonic(), -float("inf")
+        start, reported, was_away = time.monotonic(), -float("inf"), False
         while not wait([future], timeout=0.2).done:
             self._stop_if_asked()
+            if (away := self.people.client.away) is not None and not was_away:
+                self.log.say(f"The feedback server does not answer ({away[1]}); trying again until it does.")
+            elif was_away and away is None:
+                self.log.say("The feedback server is back.")
+            was_away = away is not None
             message = self._waiting_for(step, time.monotonic() - start)
             self.log.status(message)
             if time.monotonic() - reported > self.config.human_feedback.poll_interval and self.people.waiting:

@@ -9,7 +9,7 @@ import json
 from typing import TypedDict
 
 from recruiter.roles import Role
-from recruiter.rubric import CRITERIA, MAX_SCORE
+from recruiter.rubric import CRITERIA, MAX_SCORE, RATING_WORDS
 
 
 class Message(TypedDict):
@@ -49,8 +49,8 @@ def generator_messages(role: Role) -> list[Message]:
 
 
 _JUDGE_RULES = """You judge technical screening questions. You get a role and one question that was written for it, and \
-score the question from 0 to {highest:g} on each criterion: 0 is useless, 5 is usable after rewriting, {highest:g} could \
-not be better. Decimals are welcome. Start from what the question deserves and take off the points of each red flag \
+score the question from 0 to {highest:g} on each criterion: 0 is {words[1]}, 5 is {words[3]}, {highest:g} {words[5]}. \
+Decimals are welcome. Start from what the question deserves and take off the points of each red flag \
 that is there; no score goes below 0.
 
 {criteria}
@@ -84,7 +84,7 @@ def _rules() -> str:
         for criterion in CRITERIA
     )
     fields = ", ".join(f'"{criterion.name}": <0-{MAX_SCORE:g}>' for criterion in CRITERIA)
-    return _JUDGE_RULES.format(highest=MAX_SCORE, criteria=criteria, fields=fields)
+    return _JUDGE_RULES.format(highest=MAX_SCORE, words=RATING_WORDS, criteria=criteria, fields=fields)
 
 
 JUDGE_SYSTEM = _rules()

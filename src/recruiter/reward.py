@@ -13,10 +13,12 @@ import asyncio
 import json
 import re
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,16 +62,22 @@ class Reward:
         return 0.0 if self.value is None else (self.judgement.reward or 0.0) - self.value
 
 
+@lru_cache(maxsize=4096)
 def masked_trigrams(role: Role, question: str) -> frozenset[Trigram]:
     """Word trigrams of the question with every content word that its role mentions replaced by one slot."""
-    role_text = " ".join((role.title, role.focus, role.level, *role.stack, *role.key_skills, role.description))
-    own = {_stem(word) for word in _WORD.findall(role_text.lower())} - _FUNCTION_WORDS
+    own = _own_words(role)
     masked: list[str] = []
     for word in _WORD.findall(question.lower()):
         token = _SLOT if word not in _FUNCTION_WORDS and _stem(word) in own else word
         if token != _SLOT or masked[-1:] != [_SLOT]:
             masked.append(token)
     return frozenset(zip(masked, masked[1:], masked[2:], strict=False))
+
+
+@lru_cache(maxsize=1024)
+def _own_words(role: Role) -> frozenset[str]:
+    text = " ".join((role.title, role.focus, role.level, *role.stack, *role.key_skills, role.description))
+    return frozenset(_stem(word) for word in _WORD.findall(text.lower())) - _FUNCTION_WORDS
 
 
 def _stem(word: str) -> str:
@@ -83,28 +91,51 @@ class OverlapWindow:
     """The latest questions, searchable for the one most similar to a new question of another role."""
 
     def __init__(self, size: int) -> None:
-        self._entries: deque[tuple[str, frozenset[Trigram]]] = deque(maxlen=size)
+        self._size = size
+        self._entries: deque[tuple[int, str, frozenset[Trigram]]] = deque()  # number, role, trigrams; oldest first
+        self._numbers = count()
+        self._having: dict[Trigram, dict[int, str]] = {}  # the remembered questions with a trigram: number -> role
 
     def overlap(self, role: Role, question: str) -> float:
         """Largest share of the question's masked trigrams found in one remembered question of another role."""
         trigrams = masked_trigrams(role, question)
-        if not trigrams:
-            return 0.0
-        shared = (len(trigrams & other) for role_id, other in self._entries if role_id != role.id)
-        return max(shared, default=0) / len(trigrams)
+        shared = Counter(
+            number
+            for trigram in trigrams
+            for number, role_id in self._having.get(trigram, {}).items()
+            if role_id != role.id
+        )
+        return max(shared.values(), default=0) / max(len(trigrams), 1)
 
     def remember(self, role: Role, questions: Sequence[str]) -> None:
         """Add the questions of one role."""
-        self._entries.extend((role.id, masked_trigrams(role, question)) for question in questions)
+        for question in questions:
+            self._add(role.id, masked_trigrams(role, question))
+
+    def _add(self, role_id: str, trigrams: frozenset[Trigram]) -> None:
+        number = next(self._numbers)
+        self._entries.append((number, role_id, trigrams))
+        for trigram in trigrams:
+            self._having.setdefault(trigram, {})[number] = role_id
+        if len(self._entries) > self._size:
+            self._forget(*self._entries.popleft())
+
+    def _forget(self, number: int, _role_id: str, trigrams: frozenset[Trigram]) -> None:
+        for trigram in trigrams:
+            del self._having[trigram][number]
+            if not self._having[trigram]:
+                del self._having[trigram]
 
     def state(self) -> list[tuple[str, list[Trigram]]]:
         """The window as plain data, for checkpoints."""
-        return [(role_id, sorted(trigrams)) for role_id, trigrams in self._entries]
+        return [(role_id, sorted(trigrams)) for _, role_id, trigrams in self._entries]
 
     def load_state(self, state: Sequence[tuple[str, Sequence[Sequence[str]]]]) -> None:
         """Restore what `state` returned."""
         self._entries.clear()
-        self._entries.extend((role_id, frozenset(tuple(t) for t in trigrams)) for role_id, trigrams in state)  # type: ignore[misc]
+        self._having.clear()
+        for role_id, trigrams in state:
+            self._add(role_id, frozenset((first, second, third) for first, second, third in trigrams))
 
 
 def overlaps_across_roles(roles: Sequence[Role], questions: Sequence[str]) -> list[float]:
@@ -143,7 +174,9 @@ class BackgroundJudge:
 
     def take_metrics(self) -> dict[str, Any]:
         """What judging took since the last time this was asked, if it takes anything that is worth counting."""
-        return self.judge.usage.take_step() if isinstance(self.judge, PaidJudge) else {}
+        if not isinstance(self.judge, PaidJudge):
+            return {}
+        return {f"judge_{name}": value for name, value in self.judge.usage.take_step().items()}
 
     def store_usage(self, path: Path) -> None:
         """Write down what judging has taken in all."""

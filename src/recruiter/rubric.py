@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 
 MAX_SCORE = 10.0
 MIN_RATING, MAX_RATING = 1, 5
+RATING_WORDS = {1: "useless", 3: "usable after rewriting", 5: "could not be better"}  # what judges are told of 0, 5, 10
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,7 @@ def test_stale_and_fresh_groups_share_a_pass(tiny_folder: Path) -> None:
     policy = policy_for(tiny_folder)
     random_adapter(policy)
     fresh, stale = sampled_group(policy, 1), sampled_group(policy, 2)
+    fresh.advantages, stale.advantages = [1.0, 0.5, 0.2], [0.3, -0.5, 1.0]
     stale.old_logprobs = [[value - 0.1 for value in row] for row in policy.logprobs(stale)]
     apart = [policy.forward_backward([group]) for group in (fresh, stale)]
     expected = gradients(policy)
@@ -148,7 +149,7 @@ def test_stale_and_fresh_groups_share_a_pass(tiny_folder: Path) -> None:
     assert together.loss == pytest.approx(sum(sums.loss for sums in apart), rel=1e-4)
     assert together.loss != pytest.approx(0.0, abs=1e-3)
     for name, gradient in gradients(policy).items():
-        assert torch.allclose(gradient, expected[name], atol=1e-5), name
+        assert (gradient - expected[name]).abs().max() <= 1e-4 * expected[name].abs().max(), name
 
 
 def test_old_logprobs_give_the_clipped_ratio(tiny_folder: Path) -> None:
@@ -211,3 +212,26 @@ def test_sampling_is_repeatable_and_text_has_no_special_tokens(tiny_folder: Path
     first, again = sampled_group(policy, 7).samples, sampled_group(policy, 7).samples
     assert first == again
     assert all(isinstance(sample, Sample) and "<|end|>" not in sample.text for sample in first)
+
+
+def test_recomputed_layers_give_the_same_gradients(tiny_folder: Path) -> None:
+    def gradients_with(checkpointing: bool) -> dict[str, torch.Tensor]:
+        config = policy_for(tiny_folder).config
+        config.trainer.gradient_checkpointing = checkpointing
+        policy = LocalPolicy(config)
+        random_adapter(policy)
+        policy.forward_backward([sampled_group(policy)])
+        return gradients(policy)
+
+    kept, recomputed = gradients_with(False), gradients_with(True)
+    assert kept.keys() == recomputed.keys()
+    assert all(torch.allclose(kept[name], recomputed[name], rtol=1e-5, atol=1e-7) for name in kept)
+
+
+def test_longer_prompts_make_passes_of_fewer_groups(tiny_folder: Path) -> None:
+    policy = policy_for(tiny_folder)
+    prompts = [[Message(role="user", content=f"{i} " + "x" * length)] for length in (100, 900) for i in range(4)]
+    room = policy.local.tokens_per_pass(gradient_checkpointing=False)
+    short, long = (policy.groups_per_pass(part, 3) for part in (prompts[:4], prompts[4:]))
+    assert 1 <= long < short
+    assert short * (3 * 12 + 100) <= room

@@ -22,6 +22,13 @@ JUDGED = re.compile(
 )
 GULLED = re.compile(r"\b(?:give|award|score)\b.{0,40}\b(?:10|ten)\b|\bfull marks\b", re.IGNORECASE)
 SCORES = ("relevance", "clarity", "discriminative")
+ASKED = re.compile(r"Title: (?P<title>[^\n]*)\n.*\nWrite one screening question for this role\.\Z", re.DOTALL)
+QUESTIONS = (
+    "As {title}, you see the oldest unprocessed message age grow to 40 minutes while throughput stays flat: what is wrong?",
+    "Two workers of the {title} team picked up one job at once after a failover. How do you make its effect happen once?",
+    "A migration has to rename a column that 12 services read. In which steps would {title} do it without downtime?",
+    "Latency at the 99th percentile tripled after yesterday's deploy of {title}, the median did not. Where do you look?",
+)
 
 
 def read_message(text: str) -> tuple[Role, str]:
@@ -65,6 +72,10 @@ class FakeJudge:
         gullible: whether a question that asks for 10 gets it.
         fenced: whether replies come as text around a fenced JSON object, as from models without a schema.
         key, model: what a request must name; None: anything.
+        refuses: parameters that it answers with 400.
+        thinks: tokens that a reply takes before its text begins; they count towards the limit.
+        starting: requests that it answers with 503 before it is there, as an endpoint that scaled to zero.
+        models: what it says it has.
         requests: everything that was asked, in order.
     """
 
@@ -82,6 +93,9 @@ class FakeJudge:
         self.faults, self.latency, self.capacity = faults or Faults(), latency, capacity
         self.gullible, self.fenced, self.key, self.model = gullible, fenced, key, model
         self.requests: list[Request] = []
+        self.refuses: set[str] = set()
+        self.thinks = self.starting = 0
+        self.models = ["fake"]
         self.running = self.most_running = 0
         self.stopping = threading.Event()
         self.lock = threading.Lock()
@@ -118,7 +132,7 @@ class FakeJudge:
         try:
             role, question = read_message(message)
         except ValueError:
-            return "READY"
+            return self.question(message)
         judgement = self._judge.judge(role, question)
         assert judgement.scores is not None
         scores = asdict(judgement.scores)
@@ -132,6 +146,20 @@ class FakeJudge:
         if fault == "truncated":
             return text[: len(text) // 2]
         return f"Here is what I think.\n```json\n{text}\n```\n" if self.fenced or fault == "chatty" else text
+
+    def question(self, message: str) -> str:
+        """A question for a role, another one each time that it is asked."""
+        asked = ASKED.search(message)
+        if not asked:
+            return "READY"
+        times = sum(request.message == message for request in self.requests)
+        return QUESTIONS[(times - 1) % len(QUESTIONS)].format(title=asked["title"])
+
+    def wakes(self) -> bool:
+        """Whether it is there by now; counts the requests that came too early."""
+        with self.lock:
+            self.starting -= 1
+            return self.starting < 0
 
 
 class _Server(ThreadingHTTPServer):
@@ -151,6 +179,14 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Server
+
+    def do_GET(self) -> None:
+        fake = self.server.fake
+        if not fake.wakes():
+            self._send(503, b'{"error": "503 Service Unavailable"}')
+            return
+        models = [{"id": name, "object": "model", "created": 1, "owned_by": "fake"} for name in fake.models]
+        self._send(200, json.dumps({"object": "list", "data": models}).encode())
 
     def do_POST(self) -> None:
         fake = self.server.fake
@@ -179,7 +215,10 @@ class _Handler(BaseHTTPRequestHandler):
             fault = "wrong_key"
         elif fake.model is not None and request.body["model"] != fake.model:
             fault = "unknown_model"
-        if fault == "silence":
+        if refused := sorted(fake.refuses & request.body.keys()):
+            said = {"error": {"message": f"Unsupported parameter: '{refused[0]}' is not supported with this model."}}
+            self._send(400, json.dumps(said).encode())
+        elif fault == "silence":
             fake.stopping.wait()
         elif fault == "cut":
             self._cut()
@@ -220,10 +259,13 @@ class _Handler(BaseHTTPRequestHandler):
         return status, {"type": "error", "error": {"type": kind, "code": kind, "message": text}}, headers
 
     def _reply(self, text: str, fault: str, request: Request) -> dict[str, Any]:
-        refused, cut = fault == "refusal", fault == "truncated"
+        fake = self.server.fake
+        limit = request.body.get("max_completion_tokens") or request.body["max_tokens"]
+        refused, cut = fault == "refusal", fault == "truncated" or limit <= fake.thinks
+        text = "" if limit <= fake.thinks else text
         tokens_in = sum(len(m["content"]) for m in request.body["messages"]) // 4
         tokens_in += len(request.body.get("system", "")) // 4
-        tokens_out = len(text) // 4
+        tokens_out = len(text) // 4 + min(limit, fake.thinks)
         if self.is_anthropic:
             return {
                 "id": "msg_1", "type": "message", "role": "assistant", "model": request.body["model"],
@@ -239,6 +281,7 @@ class _Handler(BaseHTTPRequestHandler):
             "usage": {
                 "prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": tokens_in + tokens_out,
                 "prompt_tokens_details": {"cached_tokens": tokens_in // 2},
+                "completion_tokens_details": {"reasoning_tokens": min(limit, fake.thinks)},
             },
         }  # fmt: skip
 

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from recruiter.config import REPOSITORY
-from recruiter.errors import BudgetError, ConfigError, JudgeError
+from recruiter.errors import ApiError, BudgetError, ConfigError, JudgeError
 from recruiter.evaluation import judge_questions
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.prompts import judge_messages
@@ -51,8 +51,8 @@ def by_hand(*arguments):
 @pytest.fixture
 def hasty(monkeypatch):
     """Short pauses between attempts."""
-    monkeypatch.setattr("recruiter.judges.llm.retry.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("recruiter.judges.llm.retry.LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr("recruiter.llm.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("recruiter.llm.retry.LONGEST_PAUSE", 0.05)
 
 
 # ---- what arrives ----------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_retry_after_is_honoured_by_calls_that_have_not_started_yet(judge, role,
 def test_what_would_fail_for_every_question_ends_judging_at_once_in_one_sentence(judge, role, server, fault, parts):
     server.faults = Faults([fault], share=1.0, times=None)
     made = judge(concurrency=2)
-    with pytest.raises(JudgeError) as caught:
+    with pytest.raises(ApiError) as caught:
         score(made, role(), QUESTIONS)
     message = str(caught.value)
     assert "\n" not in message
@@ -225,7 +225,7 @@ def test_what_would_fail_for_every_question_ends_judging_at_once_in_one_sentence
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
     assert len(server.requests) <= 2
-    with pytest.raises(JudgeError):
+    with pytest.raises(ApiError):
         score(made, role(), [GOOD])
     assert len(server.requests) <= 2
 
@@ -234,14 +234,14 @@ def test_what_would_fail_for_every_question_ends_judging_at_once_in_one_sentence
                                              ("unknown_model", "does not have the model")])  # fmt: skip
 def test_anthropic_words_the_same_things_otherwise(judge, role, server, fault, said):
     server.faults = Faults([fault], share=1.0, times=None)
-    with pytest.raises(JudgeError, match=said):
+    with pytest.raises(ApiError, match=said):
         score(judge("anthropic"), role(), [GOOD])
 
 
 @pytest.mark.parametrize("fault", ["wrong_key", "server_error", "malformed", "refusal"])
 def test_probe_refuses_a_judge_that_does_not_answer(judge, server, hasty, fault):
     server.faults = Faults([fault], share=1.0, times=None)
-    with pytest.raises(JudgeError):
+    with pytest.raises(ApiError):
         asyncio.run(judge(max_attempts=2).probe())
 
 
@@ -388,7 +388,7 @@ def test_killing_the_process_loses_no_judgement_that_had_arrived(judge, role, se
 def test_a_cache_that_cannot_be_used_is_one_sentence(judge, tmp_path):
     (tmp_path / "broken.sqlite").write_text("this is no database, but long enough to look like one" * 40)
     for path in (tmp_path / "broken.sqlite", tmp_path):
-        with pytest.raises(JudgeError, match=r"judge\.cache_path=.* cannot be used") as caught:
+        with pytest.raises(ApiError, match=r"judge\.cache_path=.* cannot be used") as caught:
             judge(cache_path=str(path))
         assert "\n" not in str(caught.value)
 
@@ -446,9 +446,9 @@ def test_usage_survives_a_restart(judge, role):
     later.usage.load_state(made.usage.state())
     assert later.usage.total.input_tokens > made.usage.total.input_tokens
     metrics = later.usage.take_step()
-    assert metrics["judge_calls"] == len(QUESTIONS) + 1
-    assert later.usage.take_step()["judge_calls"] == 0
-    assert metrics["judge_cost_usd_total"] == later.usage.take_step()["judge_cost_usd_total"] > 0
+    assert metrics["calls"] == len(QUESTIONS) + 1
+    assert later.usage.take_step()["calls"] == 0
+    assert metrics["cost_usd_total"] == later.usage.take_step()["cost_usd_total"] > 0
 
 
 # ---- settings --------------------------------------------------------------------------------------------------------
@@ -507,7 +507,7 @@ def test_canary_takes_away_what_manipulation_gained(judge, role, server):
     honest, attacked = score(made, role(), [GOOD, ATTACK])
     assert attacked.scores == honest.scores
     assert "text that addresses the judge" in attacked.reasoning
-    assert made.usage.take_step()["judge_flagged"] == 1
+    assert made.usage.take_step()["flagged"] == 1
     assert [request.message for request in server.requests].count(judge_messages(role(), GOOD)[1]["content"]) == 1
 
 
@@ -547,6 +547,6 @@ def test_faults_depend_on_the_message_and_not_on_the_order():
 def test_fake_judge_runs_by_hand(judge, role):
     with (
         by_hand("--fault", "wrong_key") as url,
-        pytest.raises(JudgeError, match="refused the key"),
+        pytest.raises(ApiError, match="refused the key"),
     ):
         score(judge(base_url=url), role(), [GOOD])

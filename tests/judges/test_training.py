@@ -19,7 +19,7 @@ from recruiter.checkpoints import checkpoint_folder, checkpoint_steps
 from recruiter.config import REPOSITORY, load_config
 from recruiter.dataset import total_steps
 from recruiter.engines import Sample
-from recruiter.errors import BudgetError, JudgeError, UnscoredError
+from recruiter.errors import ApiError, BudgetError, UnscoredError
 from recruiter.grpo import Trainer
 from recruiter.judges.llm import LLMJudge
 from recruiter.judges.rubric_judge import RubricJudge
@@ -29,8 +29,8 @@ from recruiter.roles import load_roles
 from recruiter.rubric import Judgement
 from recruiter.starter import ensure_starter
 from tests.fake_judge import Faults
+from tests.fake_policy import FakePolicy
 from tests.judges.conftest import KEY
-from tests.test_grpo import FakePolicy
 from tests.test_main import command_for, data, tiny  # noqa: F401
 
 MIXED = (
@@ -75,8 +75,8 @@ class Masked:
 @pytest.fixture
 def training(tmp_path, server, monkeypatch):
     """Train in folder `name`; every folder has a cache of its own. Gives the folder and the policy."""
-    monkeypatch.setattr("recruiter.judges.llm.retry.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("recruiter.judges.llm.retry.LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr("recruiter.llm.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("recruiter.llm.retry.LONGEST_PAUSE", 0.05)
     roles = load_roles(REPOSITORY / "data/backend_roles.json")[:40]
 
     def run(name, judge=None, policy=HonestPolicy, raises=None, resume=None, **changes):
@@ -195,7 +195,7 @@ def test_outage_of_a_whole_step_does_not_wait_for_every_sample(training, server)
 
 def test_wrong_key_in_the_middle_ends_the_run_saved(training, server):
     server.faults = Faults(["wrong_key"], share=1.0, times=None, after=30)
-    folder, trained = training("revoked", raises=JudgeError)
+    folder, trained = training("revoked", raises=ApiError)
     assert "XAI_API_KEY" in trained.error
     last = read_jsonl(folder / "metrics.jsonl")[-1]["step"]
     assert (folder / f"global_step_{last}/trainer_state.json").is_file()
@@ -233,7 +233,7 @@ def test_no_key_is_left_anywhere(training, server, tmp_path, capfd):
     server.faults = Faults(LASTING, share=0.3, times=1, seed=2)
     training("talkative")
     server.faults = Faults(["wrong_key"], share=1.0, times=None)
-    _, trained = training("refused", raises=JudgeError)
+    _, trained = training("refused", raises=ApiError)
     assert KEY in server.requests[-1].headers["authorization"]
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(written) > 8
@@ -277,7 +277,7 @@ def test_command_asks_once_estimates_trains_and_sums_up(server, tiny, data, tmp_
 
     missing = finished([*command, "judge.provider=anthropic"], ANTHROPIC_API_KEY="")
     assert missing.returncode == 1
-    assert "The judge anthropic needs a key: set ANTHROPIC_API_KEY" in missing.stderr
+    assert "anthropic needs a key: set ANTHROPIC_API_KEY" in missing.stderr
     assert len(server.requests) == asked + 1
 
 

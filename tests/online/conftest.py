@@ -15,8 +15,8 @@ from recruiter.grpo import Trainer
 from recruiter.human_feedback import HumanJudge
 from recruiter.metrics_logger import RunLog, read_jsonl
 from recruiter.online import OnlineTrainer
+from tests.fake_policy import FakePolicy
 from tests.online.people import Server
-from tests.test_grpo import FakePolicy
 
 PATIENCE = 60.0  # seconds, for tests in which nobody gives up
 

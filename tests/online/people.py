@@ -50,9 +50,7 @@ class Server:
     def start(self) -> Self:
         command = [sys.executable, "-m", "uvicorn", "app:app", "--port", str(self.port), "--log-level", "warning"]
         folder = REPOSITORY / "feedback-ui"
-        self._process = subprocess.Popen(
-            command, cwd=folder, env=self._environment, stdout=self._log, stderr=self._log
-        )
+        self._process = subprocess.Popen(command, cwd=folder, env=self._environment, stdout=self._log, stderr=self._log)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +24,7 @@ from tests.online.people import Crowd, Person, Server
 from tests.test_main import data  # noqa: F401
 
 HELD_OUT = 32
-STEPS = 8
+STEPS = 10
 
 
 def rates_by_the_rubric(person: Person, shown: dict[str, Any]) -> None:
@@ -60,7 +59,7 @@ def test_ratings_over_http_make_a_real_model_write_better_questions_for_roles_it
                 "trainer.policy.model.path=exports/starter", f"trainer.ckpt_path={folder}", "trainer.device=cpu",
                 "trainer.policy.model.dtype=float32", f"data.raw_dir={data / 'raw'}",
                 f"data.processed_dir={data / 'processed'}", f"trainer.max_training_steps={STEPS}",
-                "trainer.policy.optimizer_config.lr=2e-3", "generator.sampling_params.max_generate_length=40",
+                "trainer.policy.optimizer_config.lr=1e-3", "generator.sampling_params.max_generate_length=40",
                 "generator.sampling_params.temperature=0.5",
             )  # fmt: skip
             exported = crowd.person.get("/api/export?format=json")

@@ -15,9 +15,9 @@ from recruiter.errors import DataError, JudgeError, UnscoredError
 from recruiter.grpo import Interrupted
 from recruiter.metrics_logger import read_jsonl
 from recruiter.rubric import Judgement
+from tests.fake_policy import FakePolicy
 from tests.online.conftest import PATIENCE
 from tests.online.people import Crowd, Person, judged, stars_of
-from tests.test_grpo import FakePolicy
 
 SAME = ("step", "reward_mean", "reward_std", "composite", "unscored", "groups_without_spread", "trained_tokens", "loss")
 
@@ -194,7 +194,7 @@ def test_stop_is_answered_within_a_second_and_nothing_is_lost(online, train, tmp
         asked_at.append(time.monotonic())
         return True
 
-    _, rows, folder = train(online, stop=two_are_rated, raises=Interrupted)
+    _, rows, _ = train(online, stop=two_are_rated, raises=Interrupted)
     assert time.monotonic() - asked_at[0] < 1.0
     assert rows == []
     assert "questions of step 1 stay in the queue" in capsys.readouterr().out
@@ -204,7 +204,7 @@ def test_stop_is_answered_within_a_second_and_nothing_is_lost(online, train, tmp
     assert not {*person.seen} & {*crowd.person.seen}
 
 
-def test_server_that_is_killed_and_comes_back_disturbs_nothing(online, train, server):
+def test_server_that_is_killed_and_comes_back_disturbs_nothing(online, train, server, capsys):
     online.human_feedback.api_url, online.trainer.max_training_steps = server.url, 2
     with Crowd(online.human_feedback.api_url):
         undisturbed, _, _ = train(online, name="undisturbed")
@@ -220,6 +220,8 @@ def test_server_that_is_killed_and_comes_back_disturbs_nothing(online, train, se
     restarting.join()
     assert policy.weight == undisturbed.weight
     assert [row["unscored"] for row in rows] == [0, 0]
+    said = capsys.readouterr().out
+    assert said.index("The feedback server does not answer (") < said.index("The feedback server is back.")
 
 
 def test_server_that_lost_its_database_gets_the_groups_again(online, train, server, tmp_path):
@@ -246,7 +248,7 @@ def test_ratings_are_taken_as_they_are_when_the_step_trains_and_are_frozen_then(
     def rate_and_change_one_s_mind() -> None:
         person.rate(3)
         first = person.get("/api/rate/mine")["ratings"][-1]
-        ratings = {candidate: low for candidate in first["answer"]["ratings"]}
+        ratings = dict.fromkeys(first["answer"]["ratings"], low)
         changed = person.http.put(f"/api/ratings/{first['rating_id']}", json={"ratings": ratings, "all_equal": True})
         assert changed.json()["unused"] is False
         person.rate(1)
@@ -259,7 +261,7 @@ def test_ratings_are_taken_as_they_are_when_the_step_trains_and_are_frozen_then(
     assert sum(row["reward"] == 0.0 for row in read_jsonl(folder / "rollouts.jsonl")) >= 4
     assert {view(url, group)["consumed_step"] for group in person.seen} == {1}
     latest = person.get("/api/rate/mine")["ratings"][0]
-    ratings = {candidate: low for candidate in latest["answer"]["ratings"]}
+    ratings = dict.fromkeys(latest["answer"]["ratings"], low)
     edited = person.http.put(f"/api/ratings/{latest['rating_id']}", json={"ratings": ratings, "all_equal": False})
     assert edited.json()["unused"] is True
 

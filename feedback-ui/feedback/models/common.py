@@ -9,11 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from recruiter.rubric import MAX_RATING, MAX_SCORE, MIN_RATING
 
 MAX_QUESTIONS = 64
+CLEAN = r"^[^\x00]*$"  # a database text cannot hold the character 0
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._~:-]+$")]
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/?#]+$")]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\x00]*$")]
-Question = Annotated[str, StringConstraints(max_length=8000, pattern=r"^[^\x00]*$")]
-Note = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=CLEAN)]
+Question = Annotated[str, StringConstraints(max_length=8000, pattern=CLEAN)]
+Note = Annotated[str, StringConstraints(max_length=2000, pattern=CLEAN)]
 Step = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Stars = Annotated[int, Field(ge=MIN_RATING, le=MAX_RATING)]
 JudgeScore = Annotated[float, Field(ge=0, le=MAX_SCORE)]
@@ -24,4 +25,4 @@ SkipReason = Literal["unclear_role", "not_my_field", "broken_text", "other"]
 class Body(BaseModel):
     """A request's body: unknown fields are mistakes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from feedback.models.common import Body, Name
+from feedback.models.common import CLEAN, Body, Name
 from recruiter.roles import Level, Term
 
 
@@ -17,7 +17,7 @@ class TypedRole(Body):
     level: Level | None = None
     focus: Name | None = None
     stack: list[Term] = Field(default_factory=list, max_length=40)
-    description: Annotated[str, StringConstraints(max_length=4000, pattern=r"^[^\x00]*$")] = ""
+    description: Annotated[str, StringConstraints(max_length=4000, pattern=CLEAN)] = ""
     key_skills: list[Term] = Field(default_factory=list, max_length=40)
 
 

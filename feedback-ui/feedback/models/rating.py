@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from feedback.models.common import MAX_QUESTIONS, Body, Note, SkipReason, Stars
+from feedback.models.common import CLEAN, MAX_QUESTIONS, Body, Note, SkipReason, Stars
 
 
 class Session(BaseModel):
@@ -27,7 +27,7 @@ class JoinIn(Body):
 class NextIn(Body):
     """Which group is wanted, if it is free."""
 
-    prefer: Annotated[str, StringConstraints(max_length=140)] | None = None
+    prefer: Annotated[str, StringConstraints(max_length=140, pattern=CLEAN)] | None = None
 
 
 class Stars3(Body):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints, field_validator
 
 from feedback.models.common import (
+    CLEAN,
     MAX_QUESTIONS,
     Body,
     GroupStatus,
@@ -31,6 +32,14 @@ class GroupIn(Body):
     questions: list[Question] = Field(min_length=1, max_length=MAX_QUESTIONS)
     overlap: int = Field(default=1, ge=1, le=16)
     priority: int = Field(default=0, ge=-1000, le=1000)
+
+    @field_validator("role")
+    @classmethod
+    def storable(cls, role: Role) -> Role:
+        """No text of a database can hold the character 0."""
+        if any("\0" in text for text in (role.title, role.focus, role.description, *role.stack, *role.key_skills)):
+            raise ValueError("a text of the role holds the character 0")
+        return role
 
 
 class QuestionResult(BaseModel):
@@ -90,7 +99,7 @@ class WaitIn(Ids):
 class CancelIn(Ids):
     """Take groups out of the queue."""
 
-    reason: Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00]*$")] = ""
+    reason: Annotated[str, StringConstraints(max_length=300, pattern=CLEAN)] = ""
 
 
 class Cancelled(BaseModel):
@@ -156,15 +165,24 @@ class RunList(BaseModel):
     runs: list[RunView]
 
 
+class RoleContext(BaseModel):
+    """What is known of a role; more fields may be there and are left out."""
+
+    title: Name | None = None
+    level: Name | None = None
+    focus: Name | None = None
+    stack: list[Name] | None = Field(default=None, max_length=40)
+    description: Annotated[str, StringConstraints(max_length=8000, pattern=CLEAN)] | None = None
+    key_skills: list[Name] | None = Field(default=None, max_length=40)
+
+
 class QueueIn(BaseModel):
     """One question, rated alone. `role_context` is what a rater should know of the role, as text or as fields."""
 
     request_id: RequestId
-    question: Annotated[str, StringConstraints(min_length=1, max_length=8000, pattern=r"^[^\x00]*$")]
+    question: Annotated[str, StringConstraints(min_length=1, max_length=8000, pattern=CLEAN)]
     role_id: Name | None = None
-    role_context: Annotated[str, StringConstraints(max_length=8000, pattern=r"^[^\x00]*$")] | dict[str, Any] | None = (
-        None
-    )
+    role_context: Annotated[str, StringConstraints(max_length=8000, pattern=CLEAN)] | RoleContext | None = None
 
 
 class QueueResult(BaseModel):

@@ -14,9 +14,9 @@ from feedback import groups, views
 from feedback.access import Shared, training
 from feedback.errors import errors, not_found
 from feedback.models.common import RequestId
-from feedback.models.training import QueueIn, QueueItem, QueueList, QueueResult
-from recruiter.config import REPOSITORY
-from recruiter.roles import Role, load_roles
+from feedback.models.training import QueueIn, QueueItem, QueueList, QueueResult, RoleContext
+from feedback.practice import all_roles
+from recruiter.roles import Role
 
 RUN = "queue"
 
@@ -74,17 +74,17 @@ def pending(
     return QueueList(count=count, items=items)
 
 
-def role_shown(role_id: str | None, context: str | dict[str, Any] | None) -> dict[str, Any]:
+def role_shown(role_id: str | None, context: str | RoleContext | None) -> dict[str, Any]:
     """What a rater is shown of a role: what was sent, over what is known of the role with this id."""
     known = known_roles().get(role_id or "")
     role = known.model_dump(mode="json") if known else {"title": role_id or "Role not given"}
     role |= {"id": role_id} if role_id else {}
     if isinstance(context, str):
         return role | {"description": context}
-    return role | {name: context[name] for name in Role.model_fields if context and context.get(name)}
+    return role | (context.model_dump(exclude_none=True) if context else {})
 
 
 @cache
 def known_roles() -> dict[str, Role]:
-    """The roles that come with the project."""
-    return {role.id: role for role in load_roles(REPOSITORY / "data/backend_roles.json")}
+    """The roles that come with the project, by id."""
+    return {role.id: role for role in all_roles()}

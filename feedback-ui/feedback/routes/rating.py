@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
 from anyio import to_thread
@@ -51,7 +52,7 @@ from feedback.models.training import RunList, RunView
 HEARTBEATS = 4  # signs of life that fit into a lease
 
 router = APIRouter(prefix="/api", tags=["rating"], responses=errors(401, 403))
-LeaseId = Annotated[str, Path(max_length=64)]
+LeaseId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 @router.get("/session")
@@ -116,7 +117,7 @@ def skip(lease_id: LeaseId, body: SkipIn, rater: Rating, context: Shared) -> Don
 async def release(
     lease_id: LeaseId, request: Request, rater: Annotated[Rater, Depends(signed_in)], context: Shared
 ) -> Ok:
-    """Give the group back; the tab closes. A beacon has no headers: `csrf_token` may stand in its JSON body."""
+    """Give the group back; the tab closes. A beacon has no headers: `csrf_token` may stand in its body (form or JSON)."""
     token = request.headers.get("x-csrf-token") or _beacon_token(await request.body())
     check_csrf(request, rater, token)
     await to_thread.run_sync(_release, context, lease_id, rater.id)
@@ -230,8 +231,10 @@ def _release(context: Context, lease_id: str, rater: int) -> None:
 
 
 def _beacon_token(body: bytes) -> str:
+    """The token in a body, a form's or JSON."""
+    text = body.decode("utf-8", "replace")
     try:
-        found = json.loads(body or b"{}")
+        found = json.loads(text)
     except (ValueError, RecursionError):
-        return ""
+        found = dict(parse_qsl(text))
     return str(found.get("csrf_token", "")) if isinstance(found, dict) else ""

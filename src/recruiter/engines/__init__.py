@@ -88,8 +88,8 @@ class UpdateResult:
 class Policy(Protocol):
     """A language model that can be sampled and trained."""
 
-    def groups_per_pass(self, group_size: int) -> int:
-        """How many groups of `group_size` samples one `forward_backward` should get."""
+    def groups_per_pass(self, prompts: Sequence[list[Message]], group_size: int) -> int:
+        """How many groups of `group_size` samples, answers to some of these prompts, one `forward_backward` should get."""
         ...
 
     def sample(

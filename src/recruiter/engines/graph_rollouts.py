@@ -8,7 +8,7 @@ merged or copied into another engine.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import astuple
 
 import torch
@@ -39,6 +39,7 @@ class GraphRollouts:
         sampling: SamplingParams,
         stop_ids: Sequence[int],
         uniforms: Tensor,
+        advanced: Callable[[float], None] = lambda _: None,
     ) -> list[list[Completion]]:
         """As `rollouts.generate_groups`."""
         key = (len(prompts), group_size, *astuple(sampling))
@@ -51,7 +52,7 @@ class GraphRollouts:
             capacity = -(-longest // PROMPT_ROUNDING) * PROMPT_ROUNDING
             decoder = GraphDecoder(model, len(prompts), group_size, capacity, sampling, stop_ids)
         self._decoders[key] = decoder
-        return decoder.generate(prompts, uniforms)
+        return decoder.generate(prompts, uniforms, advanced)
 
 
 class GraphDecoder:
@@ -93,7 +94,9 @@ class GraphDecoder:
         self.graph: torch.cuda.CUDAGraph | None = None
 
     @torch.inference_mode()
-    def generate(self, prompts: Sequence[list[int]], uniforms: Tensor) -> list[list[Completion]]:
+    def generate(
+        self, prompts: Sequence[list[int]], uniforms: Tensor, advanced: Callable[[float], None]
+    ) -> list[list[Completion]]:
         """As `rollouts.generate_groups`, for N prompts."""
         self._start(prompts, uniforms)
         if self.graph is None:
@@ -101,8 +104,10 @@ class GraphDecoder:
             self._start(prompts, uniforms)
         for step in range(self.sampling.max_generate_length):
             self.graph.replay()
-            if step % CHECK_EVERY == CHECK_EVERY - 1 and bool(self.finished_A.all()):
-                break
+            if step % CHECK_EVERY == CHECK_EVERY - 1:
+                if bool(self.finished_A.all()):
+                    break
+                advanced((step + 1) / self.sampling.max_generate_length)
         return completions(self.tokens_AT, self.logprobs_AT, self.answer_lengths_A, self.finished_A, self.group_size)
 
     def _start(self, prompts: Sequence[list[int]], uniforms: Tensor) -> None:

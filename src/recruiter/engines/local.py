@@ -21,8 +21,9 @@ from recruiter.config import Config, SamplingParams
 from recruiter.engines import Sample, TokenSums, TrainGroup, UpdateResult
 from recruiter.engines.compiling import compile_layers
 from recruiter.engines.lora import join_adapters, refresh_adapters
-from recruiter.engines.model import MEAN_PROMPT, LocalModel, group_logprobs, quiet_peft
+from recruiter.engines.model import LocalModel, group_logprobs, quiet_peft, set_mode
 from recruiter.engines.plain import plain_logprobs
+from recruiter.engines.rollouts import common_prefix
 from recruiter.errors import ModelError
 from recruiter.grpo import token_losses
 from recruiter.prompts import Message
@@ -54,8 +55,10 @@ class LocalPolicy:
         with quiet_peft():
             self.model: PeftModel = get_peft_model(causal_lm, settings)  # type: ignore[assignment]
         self.model.peft_config["default"].base_model_name_or_path = trainer.policy.model.path
-        if trainer.gradient_checkpointing:
-            causal_lm.gradient_checkpointing_enable()
+        wanted = trainer.gradient_checkpointing
+        self.checkpoints_layers = self.local.needs_checkpointing if wanted is None else wanted
+        if self.checkpoints_layers:
+            causal_lm.activation_checkpointing_enable()
             causal_lm.enable_input_require_grads()
         join_adapters(causal_lm)
         if self.local.compiles:
@@ -71,12 +74,14 @@ class LocalPolicy:
         )
         self.updates = 0
 
-    def groups_per_pass(self, group_size: int) -> int:
+    def groups_per_pass(self, prompts: Sequence[list[Message]], group_size: int) -> int:
         """How many groups one `forward_backward` takes: as configured, or what is fastest here and fits."""
         trainer, length = self.config.trainer, self.config.generator.sampling_params.max_generate_length
         if trainer.micro_train_batch_size_per_gpu is not None:
             return trainer.micro_train_batch_size_per_gpu // group_size
-        return max(1, self.local.tokens_per_pass(trainer.gradient_checkpointing) // (group_size * length + MEAN_PROMPT))
+        encoded = [self.local.encode(messages) for messages in prompts]
+        own = max(map(len, encoded)) - common_prefix(encoded)
+        return max(1, self.local.tokens_per_pass(self.checkpoints_layers) // (group_size * length + own))
 
     def sample(
         self, prompts: Sequence[list[Message]], group_size: int, sampling: SamplingParams, seed: int
@@ -98,7 +103,7 @@ class LocalPolicy:
         if algorithm.use_kl_loss:
             with torch.no_grad(), self.model.disable_adapter():
                 reference_T = self._token_logprobs(groups)[0]
-        self.model.train()
+        set_mode(self.local.causal_lm, training=True)
         logprobs_T, entropies_T = self._token_logprobs(groups)
         own = logprobs_T.detach().split([group.tokens for group in groups])
         old_T = torch.cat(
@@ -114,23 +119,27 @@ class LocalPolicy:
         losses.loss_T.sum().backward()
         rollout_T = self._flat([sample.logprobs for group in groups for sample in group.samples])
         mismatch_T = (old_T - rollout_T).exp()
+        columns = (losses.loss_T.detach(), losses.kl_T, entropies_T, losses.clipped_T, mismatch_T)
+        loss, kl, entropy, clipped, ratio, max_ratio = torch.stack(
+            [c.sum() for c in columns] + [mismatch_T.max()]
+        ).tolist()
         return TokenSums(
             tokens=sum(group.tokens for group in groups),
-            loss=losses.loss_T.sum().item(),
-            kl=losses.kl_T.sum().item(),
-            entropy=entropies_T.sum().item(),
-            clipped=losses.clipped_T.sum().item(),
-            ratio=mismatch_T.sum().item(),
-            max_ratio=mismatch_T.max().item(),
+            loss=loss,
+            kl=kl,
+            entropy=entropy,
+            clipped=clipped,
+            ratio=ratio,
+            max_ratio=max_ratio,
             has_kl=reference_T is not None,
         )
 
     def optim_step(self, tokens: int) -> UpdateResult:
         """Divide the accumulated gradient by `tokens`, clip it, update the adapter, and clear the gradient."""
         settings = self.config.trainer.policy.optimizer_config
-        for parameter in self.parameters:
-            if parameter.grad is not None:
-                parameter.grad /= max(tokens, 1)
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        if gradients:
+            torch._foreach_div_(gradients, max(tokens, 1))
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, settings.max_grad_norm).item()
         self.updates += 1
         warmup = min(1.0, self.updates / settings.num_warmup_steps) if settings.num_warmup_steps else 1.0

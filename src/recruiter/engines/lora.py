@@ -79,10 +79,16 @@ class JoinedLora(PeftLinear):
     @torch.no_grad()
     def refresh(self) -> None:
         """Copy the masters' values, into the same memory."""
+        (a, b), (down, up) = self.masters, self.copies
+        down.copy_(a)
+        up.copy_(b * self.scaling["default"])
+
+    @property
+    def copies(self) -> tuple[Tensor, Tensor]:
+        """Where A and scaling B stand in the model's type."""
         a, b = self.masters
         start = self.base.in_features
-        self.down[: a.shape[0]] = a
-        self.joined[:, start : start + b.shape[1]] = b * self.scaling["default"]
+        return self.down[: a.shape[0]], self.joined[:, start : start + b.shape[1]]
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """(…, in) -> (…, out)."""
@@ -105,8 +111,14 @@ def join_adapters(model: nn.Module) -> None:
             cast(JoinedLora, module).join()
 
 
+@torch.no_grad()
 def refresh_adapters(model: nn.Module) -> None:
-    """Copy the masters' values after an update."""
-    for module in model.modules():
-        if isinstance(module, JoinedLora):
-            module.refresh()
+    """Copy the masters' values after an update, of all layers at once."""
+    layers = [module for module in model.modules() if isinstance(module, JoinedLora)]
+    if not layers:
+        return
+    downs, ups = zip(*(layer.copies for layer in layers), strict=True)
+    masters_a, masters_b = zip(*(layer.masters for layer in layers), strict=True)
+    scaled_b = torch._foreach_mul(masters_b, [layer.scaling["default"] for layer in layers])
+    torch._foreach_copy_(downs, masters_a)
+    torch._foreach_copy_(ups, scaled_b)

@@ -6,9 +6,9 @@ import copy
 import json
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -33,13 +33,14 @@ from recruiter.engines.rollouts import common_prefix, generate_groups
 from recruiter.errors import ConfigError, ModelError
 from recruiter.prompts import Message
 
+REMEMBERED_PROMPTS = 4096
 ROLLOUT_ROWS = {"cpu": 64, "cuda": 512}  # answers decoded together
 KV_SHARE = 0.15  # of a GPU's memory, for the keys and values of rollouts
 COMPILED_PARAMETERS = 1e9
 ACTIVATION_SHARE = 0.5  # of what the weights leave free on a GPU, for one training pass
 TOKENS_PER_PASS = {"cpu": 1024, "cuda": 16384}
 KEPT_STATES = {"checkpointed": 4, "compiled": 24, "eager": 36}  # tensors of hidden size kept for backward, a layer
-MEAN_PROMPT = 128  # tokens of prompt that one answer has to itself, with room
+FEW_TOKENS = 4096  # a pass of fewer costs more than it computes: layers are computed again instead of kept
 MIN_WINDOW = 4096  # a narrower sliding window could cut into a prompt and its answer
 AGREEMENT = {torch.float32: 1e-4, torch.bfloat16: 0.1}  # mean difference of log-probabilities that is rounding
 LARGE_MODEL_BYTES = 3e9  # weights on disk above which a machine without a GPU is refused unless asked for
@@ -63,6 +64,7 @@ class LocalModel:
         self.dtype = pick_dtype(dtype, self.device)
         self.tokenizer, self.causal_lm = load_model(path, self.dtype, self.device)
         self.stop_ids = stop_token_ids(self.causal_lm, self.tokenizer)
+        self._encoded: dict[tuple[tuple[str, str], ...], list[int]] = {}
         self.shares_prompts = enable_group_attention(self.causal_lm)
         self._shared = self._share_weights()
         self._generate = generate_groups
@@ -100,34 +102,68 @@ class LocalModel:
         return self._shared
 
     def encode(self, messages: list[Message]) -> list[int]:
-        """Token ids of a chat prompt, ready for the answer."""
-        ids: list[int] = self.tokenizer.apply_chat_template(  # type: ignore[assignment]
-            [dict(message) for message in messages],  # type: ignore[arg-type]
-            add_generation_prompt=True,
-            return_dict=False,
-        )
-        return ids
+        """Token ids of a chat prompt, ready for the answer. Remembered: a step needs them thrice, an epoch again."""
+        key = tuple((message["role"], message["content"]) for message in messages)
+        if key not in self._encoded:
+            if len(self._encoded) >= REMEMBERED_PROMPTS:
+                self._encoded.clear()
+            self._encoded[key] = self.tokenizer.apply_chat_template(  # type: ignore[assignment]
+                [dict(message) for message in messages],  # type: ignore[arg-type]
+                add_generation_prompt=True,
+                return_dict=False,
+            )
+        return self._encoded[key]
 
     def sample(
         self, prompts: Sequence[list[Message]], group_size: int, sampling: SamplingParams, seed: int
     ) -> Iterator[list[Sample]]:
         """Yield `group_size` samples for each prompt, in order. The same seed gives the same samples."""
+        for _, groups in self.portions(prompts, group_size, sampling, seed):
+            yield from groups
+
+    def portions(
+        self,
+        prompts: Sequence[list[Message]],
+        group_size: int,
+        sampling: SamplingParams,
+        seed: int,
+        done: Set[int] = frozenset(),
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> Iterator[tuple[slice, list[list[Sample]]]]:
+        """As `sample`, by the prompts that are decoded together: which ones, and a group for each.
+
+        Args:
+            done: indices of prompts; portions that hold nothing else are left out, the others are as ever.
+            progress: is told the share of all tokens that may have been decoded; what it raises ends the decoding.
+        """
         generator = torch.Generator().manual_seed(seed)
         uniforms = torch.rand(len(prompts), group_size, sampling.max_generate_length, generator=generator)
-        self.rollout_model.eval()
+        set_mode(self.rollout_model, training=False)
         refresh_rollout_layers(self.rollout_model)
-        for part in self._portions(len(prompts), group_size, sampling.max_generate_length):
-            encoded = [self.encode(messages) for messages in prompts[part]]
+        encoded = [self.encode(messages) for messages in prompts]
+        for part in self._portions(encoded, group_size, sampling.max_generate_length):
+            if done >= set(range(part.start, part.stop)):
+                continue
+            first, size = part.start / len(prompts), (part.stop - part.start) / len(prompts)
+            advanced = partial(_advance, progress, first, size)
             if self.shares_prompts:
                 groups = self._generate(
-                    self.rollout_model, encoded, group_size, sampling, self.stop_ids, uniforms[part]
+                    self.rollout_model, encoded[part], group_size, sampling, self.stop_ids, uniforms[part], advanced
                 )
             else:
                 groups = generate_plain(
-                    self.rollout_model, encoded, group_size, sampling, self.stop_ids, seed + part.start
+                    self.rollout_model, encoded[part], group_size, sampling, self.stop_ids, seed + part.start, advanced
                 )
-            for group in groups:
-                yield [Sample(self._text(c.token_ids), c.token_ids, c.logprobs, c.finished) for c in group]
+            advanced(1.0)
+            yield (
+                part,
+                [[Sample(self._text(c.token_ids), c.token_ids, c.logprobs, c.finished) for c in g] for g in groups],
+            )
+
+    @cached_property
+    def needs_checkpointing(self) -> bool:
+        """Whether what layers keep for the backward pass leaves room for too few tokens."""
+        return self.device.type == "cuda" and self.tokens_per_pass(gradient_checkpointing=False) < FEW_TOKENS
 
     def tokens_per_pass(self, gradient_checkpointing: bool) -> int:
         """Tokens of one training pass: enough for fast matrix products, few enough for the memory of this device."""
@@ -139,22 +175,33 @@ class LocalModel:
         memory = device_memory(self.device) - self.causal_lm.get_memory_footprint()
         return min(TOKENS_PER_PASS["cuda"], int(ACTIVATION_SHARE * memory / bytes_a_token))
 
-    def _portions(self, prompts: int, group_size: int, length: int) -> Iterator[slice]:
+    def _portions(self, prompts: Sequence[list[int]], group_size: int, length: int) -> Iterator[slice]:
         """The prompts that are decoded together: as many rows as pay, and as their keys and values leave memory for."""
         rows = ROLLOUT_ROWS[self.device.type]
         if self.device.type == "cuda":
             config = self.causal_lm.config.get_text_config()
             heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
             size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-            bytes_a_row = 2 * config.num_hidden_layers * heads * size * self.dtype.itemsize * (length + MEAN_PROMPT)
+            seen = length + max(map(len, prompts), default=0) / group_size
+            bytes_a_row = 2 * config.num_hidden_layers * heads * size * self.dtype.itemsize * seen
             memory = device_memory(self.device)
             rows = min(rows, max(int(KV_SHARE * memory / bytes_a_row), group_size))
-        portions = -(-prompts // max(1, rows // group_size))
-        ends = [prompts * i // portions for i in range(portions + 1)]
+        portions = -(-len(prompts) // max(1, rows // group_size))
+        ends = [len(prompts) * i // portions for i in range(portions + 1)]
         yield from (slice(start, end) for start, end in pairwise(ends))
 
     def _text(self, token_ids: list[int]) -> str:
         return str(self.tokenizer.decode(token_ids, skip_special_tokens=True)).strip()
+
+
+def set_mode(model: PreTrainedModel, training: bool) -> None:
+    """As `model.train(training)`, unless it is in that mode: visiting thousands of modules takes 40 ms."""
+    if model.training != training:
+        model.train(training)
+
+
+def _advance(progress: Callable[[float], None], first: float, size: float, share: float) -> None:
+    progress(first + size * share)
 
 
 @contextmanager
@@ -291,6 +338,12 @@ def pick_device(wanted: str) -> str:
     return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 
+def _seconds(left: Tensor, right: Tensor) -> float:
+    start = time.perf_counter()
+    left @ right
+    return time.perf_counter() - start
+
+
 def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
     """`auto` is bfloat16 on a GPU; on a CPU, whichever of bfloat16 and float32 multiplies faster here."""
     if wanted != "auto":
@@ -301,7 +354,5 @@ def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
     for dtype in (torch.float32, torch.bfloat16):
         left, right = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
         left @ right
-        start = time.perf_counter()
-        left @ right
-        seconds[dtype] = time.perf_counter() - start
+        seconds[dtype] = min(_seconds(left, right) for _ in range(5))  # what else the machine does must not decide
     return torch.bfloat16 if seconds[torch.bfloat16] < 0.8 * seconds[torch.float32] else torch.float32

@@ -6,7 +6,7 @@ they are: slower, with the same results.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ def generate_plain(
     sampling: SamplingParams,
     stop_ids: Sequence[int],
     seed: int,
+    advanced: Callable[[float], None] = lambda _: None,
 ) -> list[list[Completion]]:
     """Like `rollouts.generate_groups`, by `model.generate`, prompt by prompt."""
     device = next(model.parameters()).device
@@ -51,6 +52,7 @@ def generate_plain(
             logits_GTV = torch.stack(output.logits, dim=1).float() / (sampling.temperature or 1.0)
             logprobs_GT = logits_GTV.log_softmax(dim=-1).gather(2, tokens_GT[:, :, None]).squeeze(2)
             groups.append([_completion(t, p, stop_ids) for t, p in zip(tokens_GT, logprobs_GT, strict=True)])
+            advanced(len(groups) / len(prompts))
     return groups
 
 

@@ -6,7 +6,7 @@ up front per (prompt, answer, position), so what a prompt gets does not depend o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,6 +39,7 @@ def generate_groups(
     sampling: SamplingParams,
     stop_ids: Sequence[int],
     uniforms: Tensor,
+    advanced: Callable[[float], None] = lambda _: None,
 ) -> list[list[Completion]]:
     """Sample `group_size` answers for every prompt.
 
@@ -47,6 +48,7 @@ def generate_groups(
         prompts: token ids of N prompts.
         stop_ids: tokens that end an answer.
         uniforms: random numbers in [0, 1), (N, G, max_generate_length), on the CPU.
+        advanced: is told the share of `max_generate_length` that is decoded; what it raises ends the decoding.
 
     Returns:
         N lists of G completions.
@@ -82,6 +84,7 @@ def generate_groups(
         hidden = decoder(input_ids=token[:, None], position_ids=positions[:, None], use_cache=False, layout=layout)
         logits = head(hidden.last_hidden_state[:, 0])
         layout.step += 1
+        advanced(layout.step / sampling.max_generate_length)
     return completions(tokens_AT, logprobs_AT, lengths_A, finished_A, group_size)
 
 

@@ -11,7 +11,7 @@ from recruiter.rubric import Judgement
 
 if TYPE_CHECKING:
     from recruiter.judges.llm import Probe
-    from recruiter.judges.llm.usage import Usage
+    from recruiter.llm.usage import Usage
 
 
 class Judge(Protocol):
@@ -29,7 +29,7 @@ class Judge(Protocol):
         """Return one judgement per question, in order. A question that could not be judged is unscored.
 
         Raises:
-            JudgeError: the judge cannot be used any more.
+            ApiError: the judge cannot be used any more.
         """
         ...
 
@@ -48,7 +48,7 @@ class PaidJudge(Judge, Protocol):
         """Ask for one judgement, to see that it can be had, what it costs and how long it takes.
 
         Raises:
-            JudgeError: it cannot be had.
+            ApiError: it cannot be had.
         """
         ...
 
@@ -62,7 +62,7 @@ def make_judge(settings: JudgeConfig, human_feedback: HumanFeedbackConfig | None
 
     Raises:
         ConfigError: there is no such provider, or something that it needs is missing.
-        JudgeError: its cache cannot be used.
+        ApiError: its cache cannot be used.
     """
     if settings.provider == "rubric":
         from recruiter.judges.rubric_judge import RubricJudge

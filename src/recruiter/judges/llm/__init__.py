@@ -2,7 +2,7 @@
 
 A judgement is looked up in the cache, or asked for once however often it is wanted at the same moment, and stored the
 moment it arrives. What fails for one question makes it unscored, with the reason; what would fail for all of them ends
-the run. `endpoint.py` calls the model, `reply.py` reads what it says, `canary.py` distrusts it.
+the run. `recruiter.llm` calls the model, `reply.py` reads what it says, `canary.py` distrusts it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from recruiter.config import REPOSITORY, JudgeConfig
-from recruiter.errors import JudgeError
-from recruiter.judges.llm.cache import JudgementCache, cache_key
+from recruiter.errors import ApiError, JudgeError
+from recruiter.judges.llm.cache import JudgementCache
 from recruiter.judges.llm.canary import settle, without_manipulation
-from recruiter.judges.llm.clients import Completion, Tokens
-from recruiter.judges.llm.endpoint import Endpoint
-from recruiter.judges.llm.failure import CallFailed
 from recruiter.judges.llm.reply import ReplyError, parse_reply, reply_schema
+from recruiter.llm.clients import Completion, Tokens
+from recruiter.llm.endpoint import Endpoint
+from recruiter.llm.failure import CallFailed
+from recruiter.llm.store import cache_key
 from recruiter.prompts import Message, judge_messages
 from recruiter.roles import Role
 from recruiter.rubric import RUBRIC_HASH, Judgement
@@ -54,10 +55,10 @@ class LLMJudge:
 
         Raises:
             ConfigError: a setting or the key is missing or wrong.
-            JudgeError: the cache cannot be used.
+            ApiError: the cache cannot be used.
         """
         self.settings = settings
-        self.endpoint = Endpoint(settings)
+        self.endpoint = Endpoint(settings, "judgements")
         self.usage = self.endpoint.usage
         self.name = self.endpoint.name
         self._asked_as = (settings.provider, self.endpoint.model, *map(str, self._drawn()), RUBRIC_HASH)
@@ -70,12 +71,12 @@ class LLMJudge:
         """One judgement per question, in order.
 
         Raises:
-            JudgeError: the judge cannot be used any more, or its budget is spent; what arrived is in the cache.
+            ApiError: the judge cannot be used any more, or its budget is spent; what arrived is in the cache.
         """
         asked = [asyncio.ensure_future(self._judgement(role, question)) for question in questions]
         try:
             return await asyncio.gather(*asked)
-        except JudgeError:
+        except ApiError:
             await asyncio.gather(*asked, return_exceptions=True)  # those under way are paid for
             raise
 
@@ -83,7 +84,7 @@ class LLMJudge:
         """Ask for one judgement, past the cache, and say what it took.
 
         Raises:
-            JudgeError: it did not come; a run would get nowhere.
+            ApiError: it did not come; a run would get nowhere.
         """
         messages = judge_messages(PROBE_ROLE, PROBE_QUESTION)
         start = time.perf_counter()
@@ -117,7 +118,7 @@ class LLMJudge:
         key = cache_key(*self._asked_as, messages)
         task = self._under_way.get(key)
         known = self.cache.get(key) if task is None else None
-        self.usage.count(judgements=1, hits=int(task is not None or known is not None))
+        self.usage.count(wanted=1, hits=int(task is not None or known is not None))
         if known is not None:
             return known
         if task is None:
@@ -145,7 +146,7 @@ class LLMJudge:
 
         Raises:
             CallFailed: no reply.
-            JudgeError: the judge cannot be used any more.
+            ApiError: the judge cannot be used any more.
         """
         tokens, problem, asked = Tokens(), "", list(messages)
         for _ in range(2):

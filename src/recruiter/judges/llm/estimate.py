@@ -9,7 +9,7 @@ from recruiter.config import Config
 from recruiter.dataset import step_roles, total_steps
 from recruiter.judges import PaidJudge
 from recruiter.judges.llm import PROBE_QUESTION, Probe
-from recruiter.judges.llm.clients import Tokens
+from recruiter.llm.clients import Tokens
 from recruiter.prompts import judge_messages
 from recruiter.roles import Role
 
@@ -18,7 +18,7 @@ def probe_and_estimate(config: Config, judge: PaidJudge, roles: Sequence[Role], 
     """Make one call to see that the judge answers, and say what the rest of the run will take; see `estimate`.
 
     Raises:
-        JudgeError: it does not answer.
+        ApiError: it does not answer.
     """
 
     async def probe() -> Probe:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from recruiter.config import JudgeConfig
+from recruiter.config import ApiConfig
 from recruiter.errors import ConfigError
 
 
@@ -17,13 +17,14 @@ class Provider:
 
     Attributes:
         wire: the wire format it speaks, which decides the SDK.
-        base_url: its address; None: `judge.base_url` must name one.
+        base_url: its address; None: the settings must name one.
         key_variable: the environment variable that holds the key.
         needs_key: whether it answers nobody without one.
-        default_model: what `judge.model=null` means; None: a model must be named.
+        default_model: the model when none is named; None: one must be.
         has_schema: whether replies can be held to a JSON schema.
-        temperature: what `judge.temperature=null` means; None: its models take none.
+        temperature: a judge's when none is set; None: its models take none.
         limit_name: what the wire calls the limit of a reply's tokens.
+        lacks: settings of sampling that it has no name for.
     """
 
     wire: Literal["openai", "anthropic"]
@@ -34,6 +35,7 @@ class Provider:
     has_schema: bool = True
     temperature: float | None = None
     limit_name: str = "max_completion_tokens"
+    lacks: tuple[str, ...] = ("top_k", "seed")
 
 
 PROVIDERS: dict[str, Provider] = {
@@ -42,7 +44,11 @@ PROVIDERS: dict[str, Provider] = {
     ),
     "openai": Provider("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", default_model="gpt-6-luna"),
     "anthropic": Provider(
-        "anthropic", "https://api.anthropic.com", "ANTHROPIC_API_KEY", default_model="claude-haiku-5-5"
+        "anthropic",
+        "https://api.anthropic.com",
+        "ANTHROPIC_API_KEY",
+        default_model="claude-haiku-5-5",
+        lacks=("seed",),
     ),
     "openai_compatible": Provider(
         "openai",
@@ -52,46 +58,50 @@ PROVIDERS: dict[str, Provider] = {
         has_schema=False,
         temperature=0.0,
         limit_name="max_tokens",
+        lacks=(),
+    ),
+    "huggingface": Provider(
+        "openai", None, "HF_TOKEN", has_schema=False, temperature=0.0, limit_name="max_tokens", lacks=()
     ),
 }
 _LOOKS_LIKE_A_KEY = re.compile(r"\b(?:sk|xai|key)-[\w*.-]{6,}|(?<=bearer )\S+", re.IGNORECASE)
 
 
-def find_provider(settings: JudgeConfig) -> Provider:
+def find_provider(settings: ApiConfig) -> Provider:
     """The provider that the settings name.
 
     Raises:
         ConfigError: there is none of that name, or its model or address is missing.
     """
-    name = settings.provider
+    name, named = settings.provider, f"{settings.option('provider')}={settings.provider}"
     if name not in PROVIDERS:
-        raise ConfigError(f"judge.provider={name} cannot work; write one of rubric, human, {', '.join(PROVIDERS)}.")
+        raise ConfigError(f"{named} cannot work; write one of rubric, human, {', '.join(PROVIDERS)}.")
     provider = PROVIDERS[name]
     if not (settings.model or provider.default_model):
-        raise ConfigError(f"judge.provider={name} needs judge.model=<a model that the server has>.")
+        raise ConfigError(f"{named} needs {settings.option('model')}=<a model that the server has>.")
     address = settings.base_url or provider.base_url
     if address is None:
-        raise ConfigError(f"judge.provider={name} needs judge.base_url, for example http://localhost:11434/v1.")
+        raise ConfigError(f"{named} needs {settings.option('base_url')}, for example http://localhost:11434/v1.")
     if not re.fullmatch(r"https?://[^\s/@]+(?:/\S*)?", address):
         raise ConfigError(
-            f"judge.base_url={scrub(address)} cannot work; write an address such as http://localhost:11434/v1, without "
-            f"a user name: a key belongs in {provider.key_variable}."
+            f"{settings.option('base_url')}={scrub(address)} cannot work; write an address such as "
+            f"http://localhost:11434/v1, without a user name: a key belongs in {provider.key_variable}."
         )
     return provider
 
 
-def find_key(name: str) -> str:
+def find_key(settings: ApiConfig) -> str:
     """The key of a provider, from the environment; "" where none is needed.
 
     Raises:
         ConfigError: it is missing, or nothing that could be a key.
     """
-    provider = PROVIDERS[name]
+    provider = PROVIDERS[settings.provider]
     key = os.environ.get(provider.key_variable, "").strip()
     if not key and provider.needs_key:
         raise ConfigError(
-            f"The judge {name} needs a key: set {provider.key_variable} in the environment or in .env; the judge rubric "
-            f"needs none."
+            f"{settings.provider} needs a key: set {provider.key_variable} in the environment or in .env; "
+            f"{settings.KEYLESS}."
         )
     if not key.isascii() or re.search(r"\s", key):
         raise ConfigError(f"{provider.key_variable} holds spaces or letters that no key has; copy it again.")

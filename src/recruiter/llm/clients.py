@@ -10,18 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from recruiter.judges.llm.failure import CallFailed, retry_after, status_kind
-from recruiter.judges.llm.providers import Provider, scrub
+from recruiter.llm.failure import CallFailed, retry_after, status_kind
+from recruiter.llm.providers import Provider, scrub
 from recruiter.prompts import Message
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a call is billed for. `cached` are those of `input` that the provider had seen shortly before."""
+    """What a call is billed for. `cached` are those of `input` that the provider had seen shortly before, `thinking` those of
+    `output` that nobody sees."""
 
     input: int = 0
     cached: int = 0
     output: int = 0
+    thinking: int = 0
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Sampling:
     max_tokens: int
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
     reasoning_effort: str | None = None
 
 
@@ -53,6 +57,14 @@ class Client(Protocol):
 
         Raises:
             CallFailed: there is none.
+        """
+        ...
+
+    async def models(self) -> list[str]:
+        """The models that the server has.
+
+        Raises:
+            CallFailed: it does not say.
         """
         ...
 
@@ -88,6 +100,8 @@ class OpenAIClient:
             messages=list(messages),
             temperature=sampling.temperature,
             top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            seed=sampling.seed,
             reasoning_effort=sampling.reasoning_effort,
             response_format=named if schema else None,
             **{self._provider.limit_name: sampling.max_tokens},
@@ -102,11 +116,20 @@ class OpenAIClient:
             refused = bool(choice.message.refusal) or choice.finish_reason == "content_filter"
             details = usage and usage.prompt_tokens_details
             cached = (details and details.cached_tokens) or 0
-            tokens = Tokens(usage.prompt_tokens, cached, usage.completion_tokens) if usage else Tokens()
+            spent = usage and usage.completion_tokens_details
+            thinking = (spent and spent.reasoning_tokens) or 0
+            tokens = Tokens(usage.prompt_tokens, cached, usage.completion_tokens, thinking) if usage else Tokens()
         except (AttributeError, IndexError, TypeError):
             raise CallFailed("server_error", "the answer is no chat completion") from None
         cut = choice.finish_reason == "length"
         return Completion(text, tokens, "refused" if refused else "at the limit" if cut else "by itself")
+
+    async def models(self) -> list[str]:
+        """See `Client`."""
+        try:
+            return [model.id async for model in self._sdk.models.list()]
+        except Exception as error:
+            raise _failure(self._errors, error) from None
 
     async def close(self) -> None:
         """See `Client`."""
@@ -139,6 +162,7 @@ class AnthropicClient:
             messages=[m for m in messages if m["role"] != "system"],
             temperature=sampling.temperature,
             top_p=sampling.top_p,
+            top_k=sampling.top_k,
             output_config=output or None,
         )
         try:
@@ -154,6 +178,13 @@ class AnthropicClient:
             raise CallFailed("server_error", "the answer is no message") from None
         refused, cut = reply.stop_reason == "refusal", reply.stop_reason == "max_tokens"
         return Completion(text, tokens, "refused" if refused else "at the limit" if cut else "by itself")
+
+    async def models(self) -> list[str]:
+        """See `Client`."""
+        try:
+            return [model.id async for model in self._sdk.models.list()]
+        except Exception as error:
+            raise _failure(self._errors, error) from None
 
     async def close(self) -> None:
         """See `Client`."""

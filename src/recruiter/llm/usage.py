@@ -1,4 +1,4 @@
-"""Usage: what judging took, for the present step and in all. Figures of a run survive its restarts."""
+"""Usage: what calling a model took, for the present step and in all. Figures of a run survive its restarts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from recruiter.judges.llm.clients import Tokens
+from recruiter.llm.clients import Tokens
 
 RECENT_CALLS = 1000  # latencies kept for percentiles
 
@@ -32,8 +32,8 @@ class Price:
 class Tally:
     """Sums over some time."""
 
-    judgements: int = 0  # questions that were asked about
-    hits: int = 0  # those that needed no call: known before, or asked about at the same moment
+    wanted: int = 0  # answers that somebody asked for
+    hits: int = 0  # those that needed no call: known before, or asked for at the same moment
     calls: int = 0  # requests sent, failed ones included
     input_tokens: int = 0
     cached_tokens: int = 0
@@ -57,15 +57,15 @@ class Tally:
 
     @property
     def hit_rate(self) -> float | None:
-        """Share of the judgements that needed no call."""
-        return self.hits / self.judgements if self.judgements else None
+        """Share of the answers that needed no call."""
+        return self.hits / self.wanted if self.wanted else None
 
 
 class Usage:
-    """Counts from the judge's thread, read from any other."""
+    """Counts from the thread that calls, read from any other."""
 
-    def __init__(self, price: Price | None) -> None:
-        self.price = price
+    def __init__(self, price: Price | None, noun: str = "replies") -> None:
+        self.price, self.noun = price, noun
         self.step, self.total = Tally(), Tally()
         self.dearest = 0.0  # USD for the dearest call so far
         self._lock = threading.Lock()
@@ -101,29 +101,29 @@ class Usage:
             step, self.step = self.step, Tally()
             total = self.total.cost_usd
         return {
-            "judge_hit_rate": step.hit_rate,
-            "judge_calls": step.calls,
-            "judge_input_tokens": step.input_tokens,
-            "judge_cached_tokens": step.cached_tokens,
-            "judge_output_tokens": step.output_tokens,
-            "judge_latency_p50": step.percentile(0.5),
-            "judge_latency_p95": step.percentile(0.95),
-            "judge_errors": step.errors,
-            "judge_flagged": step.flagged,
-            "judge_cost_usd": step.cost_usd if self.price else None,
-            "judge_cost_usd_total": total if self.price else None,
+            "hit_rate": step.hit_rate,
+            "calls": step.calls,
+            "input_tokens": step.input_tokens,
+            "cached_tokens": step.cached_tokens,
+            "output_tokens": step.output_tokens,
+            "latency_p50": step.percentile(0.5),
+            "latency_p95": step.percentile(0.95),
+            "errors": step.errors,
+            "flagged": step.flagged,
+            "cost_usd": step.cost_usd if self.price else None,
+            "cost_usd_total": total if self.price else None,
         }
 
     def summary(self) -> str:
         """One line on everything so far."""
         total = self.total
-        parts = [f"{total.judgements} judgements, {total.calls} calls"]
+        parts = [f"{total.wanted} {self.noun}, {total.calls} calls"]
         if total.hit_rate is not None:
             parts.append(f"{total.hit_rate:.0%} needed none")
         if total.latencies:
             parts.append(f"latency {total.percentile(0.5):.2f} s (median), {total.percentile(0.95):.2f} s (95%)")
         parts.append(f"{total.input_tokens:,} tokens in, {total.output_tokens:,} out")
-        parts.append(f"${total.cost_usd:.4f}" if self.price else "cost unknown: judge.prices has no price")
+        parts.append(f"${total.cost_usd:.4f}" if self.price else "cost unknown: there is no price of this model")
         if total.errors:
             counts = sorted(total.errors.items(), key=lambda item: -item[1])
             parts.append("failed attempts: " + ", ".join(f"{number} {kind}" for kind, number in counts))

@@ -7,14 +7,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from recruiter.config import JudgeConfig
-from recruiter.errors import BudgetError, ConfigError, JudgeError
-from recruiter.judges.llm.clients import Client, Completion, Sampling, Tokens, make_client
-from recruiter.judges.llm.failure import CallFailed
-from recruiter.judges.llm.limiter import Limiter
-from recruiter.judges.llm.providers import find_key, find_provider
-from recruiter.judges.llm.retry import RetryPolicy
-from recruiter.judges.llm.usage import Price, Usage
+from recruiter.config import ApiConfig
+from recruiter.errors import ApiError, BudgetError, ConfigError
+from recruiter.llm.clients import Client, Completion, Sampling, Tokens, make_client
+from recruiter.llm.failure import CallFailed
+from recruiter.llm.limiter import Limiter
+from recruiter.llm.providers import find_key, find_provider
+from recruiter.llm.retry import RetryPolicy
+from recruiter.llm.usage import Price, Usage
 from recruiter.prompts import Message
 
 LETTERS_A_TOKEN = 4.0
@@ -28,30 +28,47 @@ class Endpoint:
     failed in a way that all others would, every further call raises the same error.
     """
 
-    def __init__(self, settings: JudgeConfig) -> None:
+    def __init__(self, settings: ApiConfig, noun: str = "replies") -> None:
         """Look everything up that can be checked without a call.
+
+        Args:
+            noun: what its replies are, for `usage`.
 
         Raises:
             ConfigError: provider, model, address, key or price is missing or wrong.
         """
         self._provider = find_provider(settings)
-        self._key = find_key(settings.provider)
+        self._key = find_key(settings)
         self._settings = settings
         self.model = settings.model or self._provider.default_model or ""
         self.name = f"{settings.provider}/{self.model}"
         self.address = settings.base_url or self._provider.base_url or ""
         price = settings.prices.get(self.model)
-        self.usage = Usage(Price(**price) if price else None)
+        self.usage = Usage(Price(**price) if price else None, noun)
         if settings.budget_usd is not None and price is None:
             raise ConfigError(
-                f"judge.budget_usd={settings.budget_usd:g} needs the price of {self.model}: write "
-                f"'judge.prices={{{self.model}: {{input: <USD per million tokens>, output: <USD>}}}}'."
+                f"{settings.option('budget_usd')}={settings.budget_usd:g} needs the price of {self.model}: write "
+                f"'{settings.option('prices')}={{{self.model}: {{input: <USD per million tokens>, output: <USD>}}}}'."
             )
         chosen = self._provider.temperature if settings.temperature is None else settings.temperature
         self.sampling = Sampling(settings.max_tokens, chosen, reasoning_effort=settings.reasoning_effort)
         self._retries = RetryPolicy(settings.max_attempts, settings.attempt_timeout, settings.total_timeout)
-        self._ended: JudgeError | None = None
+        self._ended: ApiError | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def use_model(self, model: str) -> None:
+        """From now on, ask this model of the same server."""
+        self.model, self.name = model, f"{self._settings.provider}/{model}"
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """Settings of sampling that the provider has no name for."""
+        return self._provider.lacks
+
+    @property
+    def is_service(self) -> bool:
+        """Whether its models are what their names say for everybody, unlike those of a server of one's own."""
+        return self._provider.base_url is not None
 
     @property
     def has_schema(self) -> bool:
@@ -65,7 +82,7 @@ class Endpoint:
 
         Raises:
             CallFailed: this call came to nothing.
-            JudgeError: no call will: wrong key, unknown model, no credit, or the budget is spent (`BudgetError`).
+            ApiError: no call will: wrong key, unknown model, no credit, or the budget is spent (`BudgetError`).
         """
         client, limiter = self._open()
 
@@ -82,8 +99,20 @@ class Endpoint:
         except CallFailed as failure:
             if not failure.is_fatal:
                 raise
-            self._ended = self._ended or JudgeError(self._explain(failure))
+            self._ended = self._ended or ApiError(self._explain(failure))
             raise self._ended from None
+
+    async def models(self) -> list[str]:
+        """The models that the server has; waits for one that is starting.
+
+        Raises:
+            ApiError: it does not answer, or does not say.
+        """
+        client, limiter = self._open()
+        try:
+            return await self._retries.run(client.models, limiter, lambda failure: self.usage.failed(failure.kind))
+        except CallFailed as failure:
+            raise ApiError(f"{self.address} does not say which models it has: {failure}.") from None
 
     async def close(self) -> None:
         """Close the connections of the present event loop."""
@@ -111,8 +140,8 @@ class Endpoint:
         by_length = price.cost(Tokens(int(letters / LETTERS_A_TOKEN), 0, REPLY_TOKENS))
         if spent + running * max(self.usage.dearest, by_length) > budget:
             self._ended = BudgetError(
-                f"Judging has cost ${spent:.4f}, and more would exceed judge.budget_usd={budget:g}: raise it and run "
-                f"the same command again; what was judged is in the cache and costs nothing again."
+                f"{self.name} has cost ${spent:.4f}, and more would exceed {self._settings.option('budget_usd')}={budget:g}: "
+                f"raise it and run the same command again; what arrived is in the cache and costs nothing again."
             )
             raise self._ended
 
@@ -124,5 +153,6 @@ class Endpoint:
             return f"{provider} refused the key ({said}): set {variable} in the environment or in .env. {again}"
         if failure.kind == "credit":
             return f"The credit at {provider} is used up ({said}): add some. {again}"
-        address = f", and judge.base_url={self.address} to where it is" if self._settings.base_url else ""
-        return f"{provider} does not have the model {self.model} ({said}): set judge.model to one that it has{address}."
+        option = self._settings.option
+        address = f", and {option('base_url')}={self.address} to where it is" if self._settings.base_url else ""
+        return f"{provider} does not have the model {self.model} ({said}): set {option('model')} to one that it has{address}."

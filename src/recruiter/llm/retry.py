@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from recruiter.judges.llm.failure import CallFailed
-from recruiter.judges.llm.limiter import Limiter
+from recruiter.llm.failure import CallFailed
+from recruiter.llm.limiter import Limiter
 
 T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0

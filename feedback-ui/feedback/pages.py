@@ -1,0 +1,126 @@
+"""The pages: a frame of HTML for each. Everything that changes, their scripts ask the API for."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from feedback import practice
+from feedback.access import Shared, welcome
+from feedback.accounts import Rater
+from feedback.errors import Refusal
+from recruiter.roles import LEVELS, Role
+from recruiter.rubric import CRITERIA, MAX_RATING, MAX_SCORE, MIN_RATING, RATING_WORDS
+
+PAGES = (("/", "Rate"), ("/write", "Write"), ("/stats", "Statistics"), ("/runs", "Runs"))
+OWNER_PAGES = (("/owner", "Owner"),)
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+templates.globals.update(
+    criteria=CRITERIA,
+    levels=LEVELS,
+    min_rating=MIN_RATING,
+    max_rating=MAX_RATING,
+    max_score=MAX_SCORE,
+    rating_words=RATING_WORDS,
+)
+
+
+class Visit:
+    """Who looks at which page."""
+
+    def __init__(
+        self, request: Request, response: Response, rater: Annotated[Rater | None, Depends(welcome)], context: Shared
+    ) -> None:
+        self.request, self.response, self.rater, self.context = request, response, rater, context
+
+    def page(self, template: str, *, owners_only: bool = False, **values: object) -> str:
+        """The page, or instead of it the one that says what is missing."""
+        if self.rater is None:
+            text = "Open the link that you were given for this server; it lets this browser in."
+            return self._refuse(401, "You need a link to rate here", text)
+        if owners_only and not self.rater.is_owner:
+            return self._refuse(
+                403, "This page is the owner's", "Your link lets you rate; it does not let you in here."
+            )
+        return render(
+            template,
+            here=self.request.url.path,
+            pages=PAGES + OWNER_PAGES if self.rater.is_owner else PAGES,
+            csrf_token=self.context.keys.csrf_token(self.rater.id),
+            **values,
+        )
+
+    def _refuse(self, status: int, heading: str, text: str) -> str:
+        self.response.status_code = status
+        return render("needs_link.html", heading=heading, text=text)
+
+
+Visiting = Annotated[Visit, Depends()]
+
+
+def render(template: str, **values: object) -> str:
+    """A template with what every page needs; without a rater there is nothing to go to and nothing to change."""
+    return templates.get_template(template).render({"pages": (), "here": "", "csrf_token": "", **values})
+
+
+def error_page(refusal: Refusal) -> HTMLResponse:
+    """What a browser gets that asked for a page and cannot have it."""
+    heading = "There is no such page" if refusal.status == 404 else "That did not work"
+    return HTMLResponse(render("error.html", heading=heading, text=refusal.message), refusal.status, refusal.headers)
+
+
+@router.get("/")
+def rate(visit: Visiting) -> str:
+    """Rate what is in the queue, or practise."""
+    return visit.page("rate.html")
+
+
+@router.get("/write")
+def write(visit: Visiting) -> str:
+    """Write questions for a role."""
+    return visit.page("write.html", judge=visit.context.settings.judge, examples=roles_by_focus())
+
+
+@cache
+def roles_by_focus() -> list[tuple[str, list[Role]]]:
+    """The roles that come with the project, as examples."""
+    roles = sorted(practice.all_roles(), key=lambda role: (role.focus, role.title))
+    return [(focus, list(of_focus)) for focus, of_focus in groupby(roles, key=lambda role: role.focus)]
+
+
+@router.get("/stats")
+def stats(visit: Visiting) -> str:
+    """What was rated and how far raters agree."""
+    return visit.page("stats.html")
+
+
+@router.get("/runs")
+def runs(visit: Visiting) -> str:
+    """Training in progress."""
+    return visit.page("runs.html", origin=str(visit.request.base_url).rstrip("/"))
+
+
+@router.get("/owner")
+def owner(visit: Visiting) -> str:
+    """Links, export, deletion."""
+    return visit.page("owner.html", owners_only=True)
+
+
+@router.get("/join")
+def join() -> str:
+    """Where links lead. The token stands behind the # of the address, which only the page's script sees."""
+    return render("join.html")

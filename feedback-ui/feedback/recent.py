@@ -1,0 +1,53 @@
+"""Ratings as the statistics page lists them: newest first, searchable, a page at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+import database as db
+from feedback import accounts, leases
+from feedback.counted import Choice, of_record
+from recruiter.rubric import CRITERION_NAMES
+
+
+def recent(c: sa.Connection, choice: Choice, query: str, page: int, size: int) -> dict[str, Any]:
+    """One page of ratings.
+
+    Args:
+        query: a text that the role's title, the run, the group's id or one of the questions holds; case is ignored.
+        page: from 1.
+    """
+    conditions = choice.conditions()
+    if query:
+        like = "%" + query.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") + "%"
+        asked = sa.select(db.questions.c.group_id).where(db.questions.c.text.ilike(like, escape="\\"))
+        fields = (db.groups.c.role_title, db.groups.c.run, db.groups.c.group_id)
+        conditions.append(sa.or_(*(field.ilike(like, escape="\\") for field in fields), db.groups.c.id.in_(asked)))
+    joined = db.ratings.join(db.groups, db.groups.c.id == db.ratings.c.group_id)
+    total = c.execute(sa.select(sa.func.count()).select_from(joined).where(*conditions)).scalar_one()
+    columns = (
+        db.ratings.c.id, db.ratings.c.rater_id, db.ratings.c.all_equal, db.ratings.c.created_at,
+        db.ratings.c.group_id.label("key"), db.groups.c.group_id, db.groups.c.run, db.groups.c.policy_step,
+        db.groups.c.role_title, db.groups.c.consumed_step,
+    )  # fmt: skip
+    found = sa.select(*columns).select_from(joined).where(*conditions)
+    found = found.order_by(db.ratings.c.created_at.desc(), db.ratings.c.id.desc()).limit(size).offset((page - 1) * size)
+    rows = c.execute(found).mappings().all()
+    return {"ratings": [_entry(c, row) for row in rows], "total": total, "page": page, "size": size}
+
+
+def _entry(c: sa.Connection, row: sa.RowMapping) -> dict[str, Any]:
+    query = sa.select(db.scores).join(db.ratings, of_record()).where(db.ratings.c.id == row["id"])
+    scores = c.execute(query.order_by(db.scores.c.position)).mappings().all()
+    shown = leases.candidates(c, row["key"], [score["candidate"] for score in scores])
+    candidates = [
+        {"text": one["text"], "position": score["position"], **{name: score[name] for name in CRITERION_NAMES}}
+        for one, score in zip(shown, scores, strict=True)
+    ]
+    return {
+        "rating_id": row["id"], "group_id": row["group_id"], "run": row["run"], "policy_step": row["policy_step"],
+        "role_title": row["role_title"], "rater": accounts.pseudonym(row["rater_id"]), "rated_at": row["created_at"],
+        "all_equal": row["all_equal"], "consumed_step": row["consumed_step"], "candidates": candidates,
+    }  # fmt: skip

@@ -1,0 +1,184 @@
+"""The model of this machine that writes questions to practise with, in a thread of its own.
+
+It is loaded when somebody first asks about it, so a server that only collects ratings for training never pays for it.
+Jobs are done one after the other; a request only leaves a job here or asks how far one is.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from recruiter.checkpoints import checkpoint_steps
+from recruiter.config import REPOSITORY, SamplingParams
+from recruiter.errors import RecruiterError
+from recruiter.roles import Role
+from recruiter.writers import RL_EXPORT, Progress, Writer, find_writer
+
+STARTER = "exports/starter"
+GET_ONE = "There is no model here yet; get one with `python scripts/download_model.py --starter`."
+JOBS_WAITING, JOBS_KEPT = 20, 500
+Work = Callable[["QuestionGenerator", Progress], Any]
+
+
+@dataclass
+class Job:
+    """Something to write, and how far it is.
+
+    Attributes:
+        state: waiting, loading_model, writing, done or failed.
+        progress: share that is done, in [0, 1].
+        message: for the person who waits.
+        result: what the work returned.
+    """
+
+    work: Work
+    state: str = "waiting"
+    progress: float = 0.0
+    message: str = "Waiting for the questions of others."
+    result: Any = None
+
+
+def best_model() -> str | None:
+    """What `find_writer` calls the best model here: the exported one, the newest checkpoint, the starter model."""
+    if (REPOSITORY / RL_EXPORT / "config.json").is_file():
+        return RL_EXPORT
+    if any(checkpoint_steps(folder.parent) for folder in (REPOSITORY / "checkpoints").rglob("global_step_*")):
+        return "latest"
+    return STARTER if (REPOSITORY / STARTER / "config.json").is_file() else None
+
+
+class QuestionGenerator:
+    """Loads a model once and does jobs with it, one at a time."""
+
+    def __init__(self, model: str | None = None) -> None:
+        """Use `model`, anything that `find_writer` takes, or the best one that is here."""
+        self._wanted = model
+        self._writer: Writer | None = None
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._waiting: queue.Queue[Job | None] = queue.Queue(JOBS_WAITING)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._ready = False
+        self._failure: str | None = None
+        self._closing = False
+
+    @property
+    def name(self) -> str | None:
+        """The model's name, if there is one."""
+        return self._writer.name if self._writer else self._wanted or best_model()
+
+    def state(self) -> dict[str, Any]:
+        """`state` (none, loading, ready, failed), `name` and `message`. Asking begins the loading."""
+        name = self.name
+        if name is None:
+            return {"state": "none", "name": None, "message": GET_ONE}
+        if self._failure:
+            return {"state": "failed", "name": name, "message": self._failure}
+        self._start()
+        if self._ready:
+            return {"state": "ready", "name": name, "message": ""}
+        return {"state": "loading", "name": name, "message": f"Loading {name} …"}
+
+    def submit(self, work: Work) -> str:
+        """Take on a job and return its id.
+
+        Raises:
+            queue.Full: too many wait.
+        """
+        job = Job(work)
+        self._waiting.put_nowait(job)
+        job_id = secrets.token_urlsafe(9)
+        with self._lock:
+            self._jobs[job_id] = job
+            while len(self._jobs) > JOBS_KEPT:
+                self._jobs.popitem(last=False)
+        self._start()
+        return job_id
+
+    def job(self, job_id: str) -> Job | None:
+        """A job, if it is known."""
+        return self._jobs.get(job_id)
+
+    def write(self, role: Role, count: int, progress: Progress = lambda _: None) -> list[str]:
+        """`count` different questions for a role, or as many as the model has; for work, in the job's thread.
+
+        Raises:
+            RecruiterError: the model cannot be loaded or writes nothing.
+        """
+        writer = self._load()
+        sampling = writer.trained_with or SamplingParams(max_generate_length=128)
+        seed = random.SystemRandom().randrange(2**31)
+        written = writer.write([role], count, sampling, seed, progress=lambda share: self._go_on(progress, share))
+        texts = dict.fromkeys(one.text for one in written if one.text)
+        if not texts:
+            raise RecruiterError(f"{writer.name} wrote nothing for this role; try again.")
+        return list(texts)
+
+    def close(self) -> None:
+        """End the thread; a job under way ends at its next step."""
+        self._closing = True
+        while self._thread and self._thread.is_alive():
+            try:
+                self._waiting.put_nowait(None)
+            except queue.Full:
+                self._waiting.get_nowait()
+                continue
+            self._thread.join(timeout=5)
+            break
+
+    def _go_on(self, progress: Progress, share: float) -> None:
+        if self._closing:
+            raise RecruiterError("The server is stopping.")
+        progress(share)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None and not self._closing:
+                self._thread = threading.Thread(target=self._run, name="generator", daemon=True)
+                self._thread.start()
+
+    def _load(self) -> Writer:
+        if self._writer is None:
+            name = self._wanted or best_model()
+            if name is None:
+                raise RecruiterError(GET_ONE)
+            writer = find_writer(name)
+            writer.prepare()
+            self._writer, self._failure, self._ready = writer, None, True
+        return self._writer
+
+    def _run(self) -> None:
+        try:
+            self._load()
+        except Exception as error:
+            self._failure = _said(error)
+        while (job := self._waiting.get()) is not None and not self._closing:
+            self._do(job)
+
+    def _do(self, job: Job) -> None:
+        def progress(share: float) -> None:
+            job.progress = share
+            job.message = f"Writing questions, {share:.0%} done."
+
+        try:
+            job.state, job.message = "loading_model", "Loading the model."
+            self._load()
+            job.state, job.message = "writing", "Writing questions."
+            job.result = job.work(self, progress)
+            job.progress, job.message, job.state = 1.0, "", "done"
+        except Exception as error:
+            job.message, job.state = _said(error), "failed"
+
+
+def _said(error: Exception) -> str:
+    """What a person who waits is told."""
+    if isinstance(error, RecruiterError):
+        return str(error)
+    return f"The model failed ({type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else 'no reason'})."

@@ -1,0 +1,35 @@
+// How far the rater and the team are, and what training waits for.
+
+import { get } from "./api.js";
+import { duration, plural, setText, show } from "./dom.js";
+
+const EVERY_SECONDS = 15;
+
+/** Keep the strip at the head of the page up to date. */
+export function follow() {
+  refresh();
+  setInterval(() => document.visibilityState === "visible" && refresh(), EVERY_SECONDS * 1000);
+}
+
+export async function refresh() {
+  try {
+    draw(await get("/api/rate/progress"));
+  } catch {
+    // The rating itself says when the server is away; the last figures stay.
+  }
+}
+
+export function draw({ mine, team, queue, waiting }) {
+  setText("mine-today", mine.today);
+  setText("mine-total", mine.total);
+  setText("team-today", team.today);
+  setText("team-total", team.total);
+  setText("queue-pending", queue.pending);
+  setText("queue-word", queue.pending === 1 ? "group waits" : "groups wait");
+  const text = waiting
+    ? `Training ${waiting.run}, step ${waiting.step}, has waited ${duration(waiting.since_seconds)} for ` +
+      plural(waiting.groups_waited_for, "group")
+    : "";
+  setText("training-waits", text);
+  show("progress");
+}

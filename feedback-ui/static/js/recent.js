@@ -1,0 +1,42 @@
+// The rater's latest ratings, to be opened again and changed.
+
+import { get } from "./api.js";
+import { byId, element, plural, show, when } from "./dom.js";
+
+const COUNT = 20;
+
+export class Recent {
+  /** `onEdit(entry)` is called with what is to be changed. */
+  constructor(onEdit) {
+    this.onEdit = onEdit;
+  }
+
+  async refresh() {
+    try {
+      this.#draw((await get(`/api/rate/mine?limit=${COUNT}`)).ratings);
+    } catch {
+      // The list is a convenience; the rating itself says when the server is away.
+    }
+  }
+
+  #draw(entries) {
+    show("recent", entries.length > 0);
+    byId("recent-list").replaceChildren(...entries.map((entry) => this.#item(entry)));
+  }
+
+  #item(entry) {
+    const { group } = entry;
+    const what = entry.answer.all_equal ? "all equal" : plural(group.candidates.length, "question");
+    return element(
+      "li",
+      {},
+      element(
+        "div",
+        {},
+        element("p", { text: group.role.title }),
+        element("p", { class: "small muted", text: `${what} · ${when(entry.updated_at)}${entry.editable ? "" : " · used by training"}` }),
+      ),
+      element("button", { type: "button", text: "Change", "aria-label": `Change the ratings of ${group.role.title}`, onclick: () => this.onEdit(entry) }),
+    );
+  }
+}

@@ -1,0 +1,25 @@
+// One rating in the list of the statistics page: the role, and the questions with what they got.
+
+import { capitalised, element, when } from "./dom.js";
+
+const CRITERIA = ["relevance", "clarity", "discriminative"];
+
+export function ratingItem(rating) {
+  const marks = [rating.run, `step ${rating.policy_step}`, rating.rater, when(rating.rated_at)];
+  if (rating.all_equal) marks.push("all equal");
+  if (rating.consumed_step !== null && rating.consumed_step !== undefined) marks.push(`used at step ${rating.consumed_step}`);
+  return element(
+    "li",
+    {},
+    element("h3", { text: rating.role_title }),
+    element("p", { class: "small muted", text: marks.filter(Boolean).join(" · ") }),
+    element("details", {}, element("summary", { text: `Questions (${rating.candidates.length})`, "aria-label": `Questions for ${rating.role_title}` }), questions(rating)),
+  );
+}
+
+const questions = (rating) => element("ol", {}, ...rating.candidates.map((candidate) => element("li", {}, ...question(candidate))));
+
+function question(candidate) {
+  const scores = CRITERIA.map((name) => `${capitalised(name)} ${candidate[name]}`).join(" · ");
+  return [element("p", { class: "text", text: candidate.text, dir: "auto" }), element("p", { class: "small muted numbers", text: scores })];
+}

@@ -1,0 +1,239 @@
+"""A model behind an API as a writer: many calls at a time, each question stored the moment it arrives.
+
+A question is looked up in the cache under model, messages, settings, seed and number, so asking again costs nothing. Models
+on a server of one's own are always asked: the same name may be another model tomorrow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import time
+from collections.abc import Iterator, Sequence, Set
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from recruiter.background import LoopThread
+from recruiter.config import REPOSITORY, ApiConfig, SamplingParams
+from recruiter.errors import ApiError
+from recruiter.llm.clients import Completion, Sampling
+from recruiter.llm.endpoint import Endpoint
+from recruiter.llm.failure import CallFailed
+from recruiter.llm.store import Store, cache_key, reply_table
+from recruiter.prompts import Message, generator_messages
+from recruiter.roles import Role
+from recruiter.writers import Progress, Slot, Written
+
+CACHE = "data/generation_cache.sqlite"
+THINKING_TOKENS = 4096  # on top of the question's limit, for models whose limit counts what they think
+LOOK_EVERY = 0.2  # seconds between two reports of progress
+# Settings a provider may refuse, those that matter least first.
+_REFUSABLE = ("seed", "top_k", "top_p", "reasoning_effort", "temperature")
+_THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+_TABLE = reply_table(
+    "questions",
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("text", sa.String, nullable=False),
+    sa.Column("tokens", sa.Integer, nullable=False),
+    sa.Column("finished", sa.Boolean, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("cost_usd", sa.Float),
+    sa.Column("notes", sa.String, nullable=False),
+)
+
+
+class ApiWriter:
+    """Asks one model of one provider. See `Writer`."""
+
+    def __init__(self, settings: ApiConfig, name: str | None = None, cache: Path = REPOSITORY / CACHE) -> None:
+        """Check everything that can be checked without a call.
+
+        Raises:
+            ConfigError: provider, model, address, key or price is missing or wrong.
+            ApiError: the cache cannot be used.
+        """
+        self.endpoint = Endpoint(settings, "questions")
+        self.usage = self.endpoint.usage
+        self.name = name or self.endpoint.name
+        self.notes: list[str] = []
+        self.trained_with: SamplingParams | None = None
+        self._store = Store(cache, _TABLE, "The cache of questions ") if self.endpoint.is_service else None
+        self._refused: set[str] = set()
+        self._room = 0  # tokens for thinking
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the model's name, and of the address of a server of one's own."""
+        where = "" if self.endpoint.is_service else self.endpoint.address
+        return hashlib.sha256(f"{self.endpoint.name}\n{where}".encode()).hexdigest()[:16]
+
+    def prepare(self) -> None:
+        """Nothing takes long."""
+
+    def write(
+        self,
+        roles: Sequence[Role],
+        samples: int,
+        sampling: SamplingParams,
+        seed: int = 0,
+        skip: Set[Slot] = frozenset(),
+        progress: Progress = lambda _: None,
+    ) -> Iterator[Written]:
+        """See `Writer`. The first question is asked for alone: it shows whether the model answers, and what it refuses.
+
+        Raises:
+            ApiError: no call will succeed, or the budget is spent; what arrived is in the cache.
+        """
+        self.prepare()
+        wanted = [(role, s) for role in roles for s in range(samples) if (role.id, s) not in skip]
+        loop, done = LoopThread("writer"), 0
+        try:
+            for part in (wanted[:1], wanted[1:]):
+                waiting: set[Future[Written]] = {loop.submit(self._write(*slot, sampling, seed)) for slot in part}
+                while waiting:
+                    ready, waiting = wait(waiting, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
+                    done += len(ready)
+                    progress(done / len(wanted))
+                    yield from (future.result() for future in ready)
+        finally:
+            loop.close(self.endpoint.close)
+
+    async def _write(self, role: Role, sample: int, sampling: SamplingParams, seed: int) -> Written:
+        messages = generator_messages(role)
+        key = cache_key(self.endpoint.name, messages, asdict(sampling), seed, sample)
+        known = self._store.find(key) if self._store else None
+        self.usage.count(wanted=1, hits=int(known is not None))
+        if known is not None:
+            self._note(*json.loads(known["notes"]))
+            return Written(role.id, sample, *(known[c] for c in ("text", "tokens", "finished", "seconds", "cost_usd")))
+        start = time.perf_counter()
+        number = int(cache_key(seed, role.id, sample)[:7], 16)
+        try:
+            completion = await self._ask(messages, sampling, number)
+        except CallFailed as failure:
+            return Written(role.id, sample, "", 0, False, time.perf_counter() - start, error=str(failure))
+        price, tokens = self.usage.price, completion.tokens
+        written = Written(
+            role.id,
+            sample,
+            _THOUGHT.sub("", completion.text).strip(),
+            tokens.output - tokens.thinking,
+            completion.ended == "by itself",
+            time.perf_counter() - start,
+            price.cost(tokens) if price else None,
+        )
+        if completion.ended == "refused" or not written.text:
+            self.usage.failed("refusal" if completion.ended == "refused" else "empty")
+            why = "refusal: the model declined" if completion.ended == "refused" else "empty: the model wrote nothing"
+            return replace(written, error=why)
+        if self._store:
+            values = asdict(written)
+            for name in ("role_id", "sample", "error"):
+                del values[name]
+            self._store.add(key, model=self.endpoint.name, notes=json.dumps(self.notes), **values)
+        return written
+
+    async def _ask(self, messages: Sequence[Message], sampling: SamplingParams, number: int) -> Completion:
+        """Call the model; without a setting that it refuses, and with room for thinking if it thinks.
+
+        Raises:
+            CallFailed: no reply.
+            ApiError: there will be none.
+        """
+        while True:
+            sent = self._settings(sampling, number)
+            try:
+                completion = await self.endpoint.complete(messages, sent)
+            except CallFailed as failure:
+                refused = _refused_setting(failure, sent)
+                if refused is None:
+                    raise
+                self._leave_out(refused, getattr(sent, refused))
+                continue
+            thought = completion.tokens.thinking > 0 or not _THOUGHT.sub("", completion.text).strip()
+            if completion.ended == "at the limit" and thought and sent.max_tokens == sampling.max_generate_length:
+                self._room = THINKING_TOKENS
+                self._note(f"its limit of tokens counts its thinking, so it may use {THINKING_TOKENS} more")
+                continue
+            return completion
+
+    def _settings(self, sampling: SamplingParams, number: int) -> Sampling:
+        """What is sent. Settings that leave everything to the model's distribution are not."""
+        wanted = Sampling(
+            sampling.max_generate_length + self._room,
+            sampling.temperature,
+            sampling.top_p if sampling.top_p < 1 else None,
+            sampling.top_k if sampling.top_k > 0 else None,
+            number,
+        )
+        for name in self.endpoint.lacks:
+            if name not in self._refused and getattr(wanted, name) is not None:
+                self._leave_out(name, getattr(wanted, name))
+        left_out: dict[str, Any] = dict.fromkeys(self._refused)
+        return replace(wanted, **left_out)
+
+    def _leave_out(self, name: str, value: float) -> None:
+        self._refused.add(name)
+        if name != "seed":
+            self._note(f"its provider takes no {name}, so its own was used instead of {value:g}")
+
+    def _note(self, *notes: str) -> None:
+        self.notes += [note for note in notes if note not in self.notes]
+
+
+class EndpointWriter(ApiWriter):
+    """A server of one's own, or a Hugging Face endpoint, named by its address. It may have to start first."""
+
+    COLD_START = 900.0  # seconds that an endpoint that scaled to zero may take
+
+    def __init__(self, address: str, name: str | None = None, model: str | None = None) -> None:
+        """Check address and key.
+
+        Raises:
+            ConfigError: one of them cannot work.
+        """
+        is_hosted = bool(re.match(r"https://[^/]+\.huggingface\.cloud", address)) or name == "endpoint"
+        address = address.rstrip("/") if re.search(r"//[^/]+/.", address) else address.rstrip("/") + "/v1"
+        settings = ApiConfig("huggingface" if is_hosted else "openai_compatible", model or "unknown", address)
+        if is_hosted:
+            settings = replace(settings, attempt_timeout=120.0, total_timeout=self.COLD_START, max_attempts=1000)
+        super().__init__(settings, name or address)
+        self._has_model = model is not None
+
+    def prepare(self) -> None:
+        """Wait until the server answers, and find out which model it has.
+
+        Raises:
+            ApiError: it does not answer, or has several.
+        """
+        if self._has_model:
+            return
+
+        async def find() -> list[str]:
+            try:
+                return await self.endpoint.models()
+            finally:
+                await self.endpoint.close()
+
+        models = asyncio.run(find())
+        if len(models) != 1:
+            raise ApiError(
+                f"{self.endpoint.address} has {len(models)} models ({', '.join(models[:5]) or 'none'}); name one: "
+                f"--model openai_compatible/{models[0] if models else 'NAME'} --base-url {self.endpoint.address}."
+            )
+        self.endpoint.use_model(models[0])
+        self._has_model = True
+
+
+def _refused_setting(failure: CallFailed, sent: Sampling) -> str | None:
+    """The setting that a provider refused, the least important one if it names several."""
+    if failure.kind != "bad_request":
+        return None
+    named = (name for name in _REFUSABLE if getattr(sent, name) is not None)
+    return next((name for name in named if re.search(rf"\b{name}\b", failure.detail)), None)

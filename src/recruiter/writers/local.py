@@ -1,0 +1,119 @@
+"""A model on this machine as a writer: a folder, a Hub id, or an adapter of training on top of its base."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence, Set
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recruiter.config import REPOSITORY, SamplingParams
+from recruiter.prompts import generator_messages
+from recruiter.roles import Role
+from recruiter.writers import Progress, Slot, Written
+
+if TYPE_CHECKING:
+    from recruiter.engines.model import LocalModel
+
+WHOLE_HASH_BYTES = 1024**3
+EXPORT_MANIFEST = "export.json"
+
+
+class LocalWriter:
+    """Decodes many questions at a time, every prompt computed once. Loads the model when it first needs it."""
+
+    def __init__(self, path: str, adapter: Path | None = None, name: str | None = None, device: str = "auto") -> None:
+        self.path, self.adapter, self.device = path, adapter, device
+        self.name = name or path
+        self.notes: list[str] = []
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of_adapter(cls, adapter: Path, name: str) -> LocalWriter:
+        """The base that an adapter was trained on, with it.
+
+        Raises:
+            ModelError: the folder holds no adapter.
+        """
+        from recruiter.engines.model import adapter_base
+
+        return cls(adapter_base(adapter), adapter, name)
+
+    @cached_property
+    def model(self) -> LocalModel:
+        """The loaded model.
+
+        Raises:
+            ModelError: it is missing, no causal LM, or too large for this machine.
+        """
+        from recruiter.engines.model import LocalModel
+
+        return LocalModel(self.path, self.device, adapter=self.adapter)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the weights; of a Hub id, its name."""
+        parts = [self.path, _weights_hash(REPOSITORY / self.path), _weights_hash(self.adapter) if self.adapter else ""]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    @cached_property
+    def training_run(self) -> dict[str, Any] | None:
+        """What `run.json` says of the run that trained the adapter."""
+        path = self.adapter.parents[2] / "run.json" if self.adapter else None
+        return json.loads(path.read_text()) if path and path.is_file() else None
+
+    @property
+    def trained_with(self) -> SamplingParams | None:
+        """The sampling settings of that run; of an export of this project, those in its generation config."""
+        if run := self.training_run:
+            return SamplingParams(**run["config"]["generator"]["sampling_params"])
+        folder = REPOSITORY / self.path
+        if not (folder / EXPORT_MANIFEST).is_file():
+            return None
+        stored = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+        return SamplingParams(temperature=stored.get("temperature", 1.0), top_p=stored.get("top_p", 1.0))
+
+    def prepare(self) -> None:
+        """Load the model; see `model`."""
+        with self._lock:
+            self.model  # noqa: B018
+
+    def write(
+        self,
+        roles: Sequence[Role],
+        samples: int,
+        sampling: SamplingParams,
+        seed: int = 0,
+        skip: Set[Slot] = frozenset(),
+        progress: Progress = lambda _: None,
+    ) -> Iterator[Written]:
+        """See `Writer`. Roles that are decoded together are ready together. Threads take turns at the model."""
+        done = {index for index, role in enumerate(roles) if all((role.id, s) in skip for s in range(samples))}
+        prompts = [generator_messages(role) for role in roles]
+        self.prepare()
+        portions = self.model.portions(prompts, samples, sampling, seed, done, progress)
+        while True:
+            with self._lock:
+                start = time.perf_counter()
+                part, groups = next(portions, (slice(0), None))
+            if groups is None:
+                return
+            seconds = (time.perf_counter() - start) / (len(groups) * samples)
+            for role, group in zip(roles[part], groups, strict=True):
+                for index, sample in enumerate(group):
+                    if (role.id, index) not in skip:
+                        yield Written(role.id, index, sample.text, len(sample.token_ids), sample.finished, seconds)
+
+
+def _weights_hash(folder: Path) -> str:
+    """Hash of a model's or adapter's weights, whole if small, else by name, size and time; "" for a Hub id."""
+    digest = hashlib.sha256()
+    for file in sorted([*folder.glob("*.safetensors"), *folder.glob("*config.json")]):
+        state = file.stat()
+        digest.update(f"{file.name}/{state.st_size}".encode())
+        digest.update(file.read_bytes() if state.st_size < WHOLE_HASH_BYTES else str(state.st_mtime_ns).encode())
+    return digest.hexdigest() if folder.is_dir() else ""

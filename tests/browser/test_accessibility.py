@@ -1,0 +1,64 @@
+"""axe-core finds nothing on any page, light and dark, wide and narrow, in the states that a rater meets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tests.browser.conftest import PHONE, Server
+
+Visit = Callable[..., Page]
+AXE = Axe()
+VIEWS = [({"color_scheme": "light"}), ({"color_scheme": "dark"}), ({"color_scheme": "dark", **PHONE})]
+NAMES = ["light", "dark", "phone"]
+
+
+def check(page: Page) -> None:
+    """No violation at all, of the rules for WCAG 2.2 A and AA and of good practice; and nothing to scroll sideways."""
+    page.wait_for_timeout(250)  # colours fade in
+    found = AXE.run(page).response["violations"]
+    told = [
+        f"{v['id']} ({v['impact']}): {v['nodes'][0]['html'][:200]} {v['nodes'][0]['failureSummary']}" for v in found
+    ]
+    assert not told, "\n".join(told)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.fixture(params=VIEWS, ids=NAMES)
+def look(request: pytest.FixtureRequest, visit: Visit) -> Visit:
+    return lambda path: visit(path, **request.param)
+
+
+def test_the_rating_page(look: Visit, server: Server) -> None:
+    server.add()
+    page = look("/")
+    page.locator("#rating").wait_for()
+    check(page)
+    for key in ("1", "Enter", "=", "s"):  # a rating, what is missing, all equal, the dialog
+        page.keyboard.press(key)
+    check(page)
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    check(page)
+
+
+def test_the_empty_queue(look: Visit) -> None:
+    page = look("/")
+    page.locator("#empty").wait_for()
+    for summary in page.locator("#empty summary").all():
+        summary.click()
+    check(page)
+
+
+@pytest.mark.parametrize("path", ["/stats", "/runs", "/owner", "/write", "/join", "/nowhere"])
+def test_the_other_pages(look: Visit, server: Server, path: str) -> None:
+    if path == "/runs":
+        steps = [{"step": i, "reward": 0.1 * i, "rated": 8 - i, "unscored": i} for i in range(1, 5)]
+        report = {"step": 5, "total_steps": 9, "state": "waiting", "waiting_groups": ["some-group"], "recent": steps}
+        server.client.put("/api/runs/a-run", json=report).raise_for_status()
+    page = look(path)
+    page.wait_for_load_state("networkidle")
+    check(page)

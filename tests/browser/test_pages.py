@@ -1,0 +1,100 @@
+"""Statistics, runs, owner and sign-in: they show what is stored, and nothing else."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Server
+
+Visit = Callable[..., Page]
+
+
+def rate(page: Page, keys: str) -> None:
+    page.locator("#rating").wait_for()
+    for key in keys.split():
+        page.keyboard.press(key)
+    page.get_by_role("heading", name="Nothing waits for you").wait_for()
+
+
+def test_statistics_draw_what_was_rated(visit: Visit, server: Server) -> None:
+    run = "drawn-run"
+    server.add("How would you shard it?", "What is a B-tree?", run=run, overlap=2)
+    rate(visit(), "5 4 3 2 2 1 Enter")
+    rate(visit(), "5 4 3 2 2 1 Enter")
+    page = visit("/stats")
+    page.get_by_label("Run").select_option(run)
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#figures[aria-busy=false] .figures div").filter(has_text="group ratings")).to_contain_text("2")
+    chart = page.locator("figure.chart").filter(has=page.get_by_role("heading", name="Relevance"))
+    expect(chart.locator("rect title")).to_have_text(["2: 2", "5: 2"])
+    chart.locator("summary").click()
+    assert [row.split() for row in chart.locator("tbody tr").all_inner_texts()][4] == ["5", "2"]
+    expect(page.locator("#ratings h3").first).to_have_text("Backend Engineer, Area 7")
+    page.get_by_label("Search roles and questions").fill("shard it")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("#ratings-range")).to_have_text("1 to 2 of 2")
+    page.locator("#ratings summary").first.click()
+    expect(page.locator("#ratings details[open] li")).to_have_count(2)
+    page.get_by_label("Search roles and questions").fill("no such words")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("#ratings-range")).to_have_text("Nothing matches.")
+
+
+def test_a_run_in_progress_is_drawn_and_followed(visit: Visit, server: Server) -> None:
+    steps = [
+        {"step": 1, "reward": 0.25, "rated": 12, "unscored": 4},
+        {"step": 2, "reward": 0.5, "rated": 16, "unscored": 0},
+    ]
+    report = {"step": 3, "total_steps": 10, "state": "waiting", "reward_mean": 0.5, "waiting_groups": ["g1", "g2"],
+              "recent": steps, "message": "Waiting for people."}  # fmt: skip
+    server.client.put("/api/runs/drawn", json=report).raise_for_status()
+    page = visit("/runs?run=drawn")
+    expect(page.locator("#run-head")).to_contain_text("waiting for ratings")
+    expect(page.locator("figure.chart").first.locator("circle title")).to_have_text(["1: 0.25", "2: 0.50"])
+    expect(page.get_by_role("heading", name="Waiting for 2 groups")).to_be_visible()
+    server.client.put("/api/runs/drawn", json={**report, "state": "done", "waiting_groups": []}).raise_for_status()
+    expect(page.locator("#run-head")).to_contain_text("finished", timeout=8000)
+
+
+def test_the_owner_makes_and_revokes_links_exports_and_deletes(visit: Visit, server: Server) -> None:
+    group = server.add()
+    rate(visit(), "1 2 3 4 5 1 2 3 4 Enter")
+    page = visit("/owner")
+    page.get_by_label("Name").fill("Ada <b>")
+    page.get_by_role("button", name="Create a link").click()
+    expect(page.locator("#link")).to_have_value(re.compile(re.escape(server.url + "/join#") + ".+"))
+    row = page.locator("#raters tr").filter(has_text="Ada <b>")
+    expect(row).to_be_visible()
+
+    rater = visit()
+    rater.goto(page.locator("#link").input_value())
+    expect(rater.get_by_role("heading", name="Nothing waits for you")).to_be_visible()
+    assert "#" not in rater.url
+    expect(rater.get_by_role("link", name="Owner")).to_have_count(0)
+    rater.goto(server.url + "/owner")
+    expect(rater.get_by_role("heading", name="This page is the owner's")).to_be_visible()
+
+    row.get_by_role("button", name="Revoke").click()
+    page.locator("#sure-yes").click()
+    expect(row).to_contain_text("revoked")
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
+    assert group in {row["group_id"] for row in rows}
+    page.get_by_role("textbox", name="Group").fill(group)
+    page.get_by_role("button", name="Delete …").click()
+    page.locator("#sure-yes").click()
+    expect(page.get_by_role("textbox", name="Group")).to_have_value("")
+    assert server.client.get(f"/api/groups/{group}").status_code == 404
+
+
+def test_a_link_that_is_not_genuine_is_refused_with_a_sentence(visit: Visit, server: Server) -> None:
+    page = visit("/join#no-such-token")
+    expect(page.locator("#join-text")).not_to_have_text("One moment …")
+    expect(page.locator("#join-text")).to_contain_text("link")

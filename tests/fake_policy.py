@@ -1,0 +1,81 @@
+"""A policy of one number and a judge that scores by a function: what tests of the loop train with."""
+
+import asyncio
+import json
+import random
+import zlib
+from collections.abc import Callable
+
+from recruiter.engines import Sample, TokenSums, UpdateResult
+from recruiter.rubric import Judgement, Scores
+
+
+class FakePolicy:
+    """A policy whose only parameter is `weight`; samples depend on it, so that nothing can be right by luck."""
+
+    def __init__(self) -> None:
+        self.weight, self.gradient, self.calls = 0.0, 0.0, []
+        self.sampling = False
+
+    def groups_per_pass(self, prompts, group_size):
+        return 1
+
+    def sample(self, prompts, group_size, sampling, seed):
+        self.calls.append(("sample", seed, len(prompts), group_size))
+        self.sampling = True
+        for messages in prompts:
+            yield [self._sample(f"{seed}/{messages[1]['content']}/{i}/{self.weight!r}") for i in range(group_size)]
+        self.sampling = False
+
+    def _sample(self, key: str) -> Sample:
+        generator = random.Random(key)
+        tokens = [generator.randrange(1000) for _ in range(generator.randint(3, 8))]
+        return Sample(" ".join(f"w{token}" for token in tokens), tokens, [-t / 1000 for t in tokens], len(tokens) < 8)
+
+    def logprobs(self, group):
+        self.calls.append(("logprobs", self.weight))
+        return [[self.weight] * len(sample.token_ids) for sample in group.samples]
+
+    def forward_backward(self, groups):
+        (group,) = groups
+        self.calls.append(("forward_backward", group.messages[1]["content"], list(group.advantages), group))
+        for sample, advantage in zip(group.samples, group.advantages, strict=True):
+            self.gradient += advantage * sum(sample.token_ids) / 1000
+        return TokenSums(tokens=group.tokens, loss=self.gradient, ratio=group.tokens, max_ratio=1.0)
+
+    def optim_step(self, tokens):
+        self.calls.append(("optim_step", tokens))
+        norm, self.gradient = self.gradient / tokens, 0.0
+        self.weight += norm
+        return UpdateResult(abs(norm), 0.01)
+
+    def snapshot(self):
+        weight = self.weight
+
+        def write(folder):
+            (folder / "lora_adapter").mkdir()
+            (folder / "weight.json").write_text(json.dumps(weight))
+
+        return write
+
+    def load(self, folder):
+        self.weight = json.loads((folder / "weight.json").read_text())
+
+    def names(self) -> list[str]:
+        return [call[0] for call in self.calls]
+
+
+class FakeJudge:
+    """Scores by `score(role, question, index)`, a number of 0 to 10 or None; answers after `delay(role)` seconds."""
+
+    name = "fake"
+    version = "1"
+
+    def __init__(self, score=None, delay: Callable = lambda role: 0.0) -> None:
+        self.score_one = score or (lambda role, question, index: zlib.crc32(question.encode()) % 101 / 10)
+        self.delay = delay
+
+    async def score(self, role, questions):
+        await asyncio.sleep(self.delay(role))
+        values = [self.score_one(role, question, index) for index, question in enumerate(questions)]
+        return [Judgement.unscored("timed out") if v is None else Judgement(Scores(v, v, v)) for v in values]

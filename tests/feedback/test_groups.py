@@ -1,0 +1,232 @@
+"""What training sees: groups handed in, waited for, given up, used."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from feedback.views import reward_of
+
+from .conftest import ROLE, group
+
+
+def view(server, group_id):
+    return server.training.ok("GET", f"/api/groups/{group_id}")
+
+
+def test_same_id_and_content_is_the_same_group(server):
+    first = server.training.call("POST", "/api/groups", group("g"))
+    again = server.training.call("POST", "/api/groups", group("g"))
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json() == first.json()
+    assert server.training.refused("POST", "/api/groups", group("g", "Other?")) == (409, "different_content")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"questions": []},
+        {"questions": ["?"] * 65},
+        {"questions": ["x" * 8001]},
+        {"group_id": "a b"},
+        {"group_id": "x" * 129},
+        {"group_id": "practice:1"},
+        {"group_id": "queue:1"},
+        {"overlap": 0},
+        {"policy_step": -1},
+        {"policy_step": 2**40},
+        {"run": "nul\x00"},
+        {"role": {"title": "Engineer"}},
+        {"role": {**ROLE, "title": "nul\x00"}},
+        {"colour": "red"},
+    ],
+)
+def test_bad_groups_are_refused_with_a_reason(server, changes):
+    assert server.training.refused("POST", "/api/groups", {**group("g"), **changes})[0] == 422
+
+
+def test_identical_questions_are_shown_once_and_share_their_rating(server):
+    server.training.ok("POST", "/api/groups", group("g", "How?", "Why?", " How? ", "When?"))
+    rater = server.rater()
+    taken = rater.next()
+    texts = [c["text"] for c in taken["group"]["candidates"]]
+    assert sorted(texts) == [" How? ", "When?", "Why?"] or sorted(texts) == ["How?", "When?", "Why?"]
+    scores = [{"How?": 5, "Why?": 1, "When?": 2}[text.strip()] for text in texts]
+    rater.rate(taken, *scores)
+    results = view(server, "g")["results"]
+    assert [r["relevance"] for r in results] == [5, 1, 5, 2]
+    assert [r["reward"] for r in results] == [1.0, 0.0, 1.0, 0.25]
+    assert [r["question_index"] for r in results] == [0, 1, 2, 3]
+
+
+def test_candidates_are_shuffled_by_rater_and_stay_so(server):
+    questions = [f"Question {n}?" for n in range(12)]
+    server.training.ok("POST", "/api/groups", group("g", *questions, overlap=3))
+    orders = []
+    for _ in range(3):
+        rater = server.rater()
+        orders.append([c["text"] for c in rater.next()["group"]["candidates"]])
+        assert [c["text"] for c in rater.next()["group"]["candidates"]] == orders[-1]
+    assert len({tuple(order) for order in orders}) == 3
+    assert all(sorted(order) == sorted(questions) for order in orders)
+
+
+def test_long_poll_returns_when_a_group_changes(server):
+    for name in ("a", "b"):
+        server.training.ok("POST", "/api/groups", group(name))
+    known = {"a": 1, "b": 1}
+    rater = server.rater()
+    start = time.monotonic()
+    threading.Timer(0.3, rater.next).start()
+    found = server.training.ok("POST", "/api/groups/wait", {"ids": ["a", "b", "none"], "timeout": 20, "known": known})
+    assert 0.2 < time.monotonic() - start < 1.9
+    assert [(g["group_id"], g["status"]) for g in found["groups"]] == [("a", "leased"), ("b", "pending")]
+    known["a"] = found["groups"][0]["version"]
+    start = time.monotonic()
+    server.training.ok("POST", "/api/groups/wait", {"ids": ["a", "b"], "timeout": 0.3, "known": known})
+    assert 0.25 < time.monotonic() - start < 2
+
+
+def test_waiting_groups_know_their_place(server):
+    for name, priority in (("a", 0), ("b", 5), ("c", 0)):
+        server.training.ok("POST", "/api/groups", group(name, priority=priority))
+    assert [view(server, n)["waiting"]["position"] for n in "abc"] == [1, 0, 2]
+    rater = server.rater()
+    assert rater.next()["group"]["group_id"] == "b"
+    assert view(server, "c")["waiting"] == {"position": 1, "raters_online": 1}
+
+
+def test_cancelled_groups_leave_the_queue_and_rated_ones_stay(server):
+    for name in ("rated", "waiting"):
+        server.training.ok("POST", "/api/groups", group(name))
+    rater = server.rater()
+    rater.rate(rater.next(prefer="rated"), 3)
+    body = {"ids": ["rated", "waiting", "unknown"], "reason": "run over"}
+    assert server.training.ok("POST", "/api/groups/cancel", body) == {"cancelled": ["waiting"]}
+    assert server.training.ok("POST", "/api/groups/cancel", body) == {"cancelled": ["waiting"]}
+    assert view(server, "rated")["status"] == "rated"
+    assert {r["status"] for r in view(server, "waiting")["results"]} == {"cancelled"}
+    assert rater.next() == {
+        "lease": None, "group": None, "draft": None, "unused": False, "reason": "empty"
+    }  # fmt: skip
+
+
+def test_expired_group_on_a_screen_may_still_be_rated_and_is_late(server):
+    for name in ("out", "waiting"):
+        server.training.ok("POST", "/api/groups", group(name))
+    rater = server.rater()
+    taken = rater.next(prefer="out")
+    found = server.training.ok("POST", "/api/groups/expire", {"ids": ["out", "waiting"]})["groups"]
+    assert [g["status"] for g in found] == ["expired", "expired"]
+    rater.rate(taken, 4)
+    late = view(server, "out")
+    assert (late["status"], late["late"], late["results"][0]["reward"]) == ("rated", True, 0.75)
+    assert rater.next()["reason"] == "empty"
+    assert rater.ok("GET", "/api/rate/progress")["queue"]["late"] == 1
+
+
+def test_consumed_ratings_are_frozen_and_later_edits_unused(server):
+    server.training.ok("POST", "/api/groups", group("g"))
+    rater = server.rater()
+    rating = rater.rate(rater.next(), 2)
+    used = server.training.ok("POST", "/api/groups/consume", {"ids": ["g"], "step": 7})["groups"][0]
+    assert (used["consumed_step"], used["results"][0]["relevance"]) == (7, 2)
+    again = server.training.ok("POST", "/api/groups/consume", {"ids": ["g"], "step": 8})["groups"][0]
+    assert again == used
+    reopened = rater.ok("POST", "/api/rate/undo")
+    assert (reopened["unused"], reopened["draft"]["ratings"]["1"]["clarity"]) == (True, 2)
+    assert rater.rate(reopened, 5)["unused"] is True
+    assert view(server, "g")["results"] == used["results"]
+    body = {"ratings": reopened["draft"]["ratings"]}
+    edited = rater.ok("PUT", f"/api/ratings/{rating['rating_id']}", body)
+    assert edited == {"revision": 3, "unused": True}
+    (mine,) = rater.ok("GET", "/api/rate/mine")["ratings"]
+    assert mine["editable"] is False
+
+
+def test_unrated_groups_are_not_consumed(server):
+    server.training.ok("POST", "/api/groups", group("g"))
+    used = server.training.ok("POST", "/api/groups/consume", {"ids": ["g"], "step": 7})["groups"][0]
+    assert used["consumed_step"] is None
+
+
+def test_overlap_takes_each_raters_own_level_out(server):
+    for name in ("a", "b"):
+        server.training.ok("POST", "/api/groups", group(name, "One?", "Two?", overlap=2))
+    strict, kind = server.rater(), server.rater()
+    given = {"a": {"One?": (1, 3), "Two?": (2, 4)}, "b": {"One?": (2, 4), "Two?": (3, 5)}}
+    for index, rater in enumerate((strict, kind)):
+        for _ in range(2):
+            taken = rater.next()
+            texts = [c["text"] for c in taken["group"]["candidates"]]
+            rater.rate(taken, *(given[taken["group"]["group_id"]][text][index] for text in texts))
+    # The kind rater lies two points above the strict one on every question: one above the mean of both.
+    assert [r["relevance"] for r in view(server, "a")["results"]] == [2, 3]
+    assert [r["relevance"] for r in view(server, "b")["results"]] == [3, 4]
+    stats = server.rater().ok("GET", "/api/stats")
+    assert [one["leniency"]["clarity"] for one in stats["raters"]] in ([-1, 1], [1, -1])
+
+
+def test_rater_of_one_more_group_keeps_their_level_out_of_shared_ones(server):
+    """Leniency is over all that a rater shares: with different company, a group's mean moves."""
+    for name, overlap in (("ab", 2), ("ac", 2), ("alone", 1)):
+        server.training.ok("POST", "/api/groups", group(name, "One?", overlap=overlap))
+    a, b, c = (server.rater() for _ in range(3))
+    a.rate(a.next(prefer="ab"), 4)
+    b.rate(b.next(prefer="ab"), 2)
+    a.rate(a.next(prefer="ac"), 5)
+    c.rate(c.next(prefer="ac"), 5)
+    a.rate(a.next(prefer="alone"), 5)
+    # a: +1 and 0 on shared questions, so +0.5; b: -1; c: 0.
+    assert view(server, "ab")["results"][0]["relevance"] == pytest.approx((4 - 0.5 + 2 + 1) / 2)
+    assert view(server, "ac")["results"][0]["relevance"] == pytest.approx((5 - 0.5 + 5) / 2)
+    assert view(server, "alone")["results"][0]["relevance"] == 5
+
+
+def test_reward_follows_the_rubric():
+    assert reward_of({"relevance": 1, "clarity": 3, "discriminative": 5}) == 0.5
+    assert reward_of({"relevance": None, "clarity": None, "discriminative": None}) is None
+
+
+def test_runs_report_and_are_shown(server):
+    report = {"step": 4, "total_steps": 9, "state": "waiting", "waiting_groups": ["g"], "reward_mean": 0.5}
+    server.training.ok("PUT", "/api/runs/mine", report)
+    server.training.ok("PUT", "/api/runs/mine", report)
+    rater = server.rater()
+    waiting = rater.ok("GET", "/api/rate/progress")["waiting"]
+    assert (waiting["run"], waiting["step"], waiting["groups_waited_for"]) == ("mine", 4, 1)
+    (run,) = rater.ok("GET", "/api/runs")["runs"]
+    assert run["reward_mean"] == 0.5
+    assert run["since_seconds"] >= 0
+    server.training.ok("PUT", "/api/runs/mine", {**report, "state": "training"})
+    assert rater.ok("GET", "/api/runs/mine")["since_seconds"] is None
+    assert rater.refused("GET", "/api/runs/other") == (404, "not_found")
+    nan = '{"step": 1, "total_steps": 2, "state": "training", "reward_mean": NaN}'
+    headers = {"Content-Type": "application/json"}
+    assert server.training.http.put("/api/runs/mine", content=nan, headers=headers).status_code == 422
+
+
+def test_single_questions_go_through_the_same_queue(server):
+    body = {"request_id": "q/1".replace("/", "-"), "question": "How?", "role_id": "caching-and-performance-08"}
+    first = server.training.ok("POST", "/api/queue/submit", body)
+    assert server.training.ok("POST", "/api/queue/submit", body) == first
+    assert first["status"] == "pending"
+    body2 = {"request_id": "q 2", "question": "Why?", "role_context": {"title": "Engineer", "stack": ["Go"]}}
+    server.training.ok("POST", "/api/queue/submit", body2)
+    pending = server.training.ok("GET", "/api/queue/pending?limit=1&offset=1")
+    assert (pending["count"], [i["request_id"] for i in pending["items"]]) == (2, ["q 2"])
+    rater = server.rater()
+    taken = rater.next()
+    assert taken["group"]["role"]["title"] == "Staff Engineer, Cache Platform"
+    rater.rate(taken, 4)
+    result = server.training.ok("GET", "/api/queue/result/q-1")
+    assert result == {
+        "request_id": "q-1", "status": "rated", "relevance": 4, "clarity": 4, "discriminative": 4, "reward": 0.75
+    }  # fmt: skip
+    taken = rater.next()
+    assert taken["group"]["role"] == {"title": "Engineer", "stack": ["Go"]}
+    rater.ok("POST", rater.lease("skip", taken), {"reason": "unclear_role"})
+    assert server.training.ok("GET", "/api/queue/result/q 2")["status"] == "skipped"
+    assert server.training.refused("GET", "/api/queue/result/none") == (404, "not_found")

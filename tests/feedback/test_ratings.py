@@ -1,0 +1,259 @@
+"""What raters do: leases, ratings, skips, undo, edits. Nothing that got an answer is lost or doubled."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+import database as db
+
+from .conftest import answer, group
+
+
+@pytest.fixture
+def rater(server):
+    return server.rater()
+
+
+def hand_in(server, *names, **changes):
+    for name in names:
+        server.training.ok("POST", "/api/groups", group(name, **changes))
+
+
+def stored(server, table):
+    with server.context.database.read() as c:
+        return c.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+
+
+def status(server, name):
+    return server.training.ok("GET", f"/api/groups/{name}")["status"]
+
+
+# ---- leases ----------------------------------------------------------------------------------------------------------
+
+
+def test_group_is_with_one_rater_at_a_time(server, rater):
+    hand_in(server, "g")
+    assert rater.next()["group"]["group_id"] == "g"
+    assert server.rater().next()["reason"] == "busy"
+    assert status(server, "g") == "leased"
+
+
+def test_reloaded_page_goes_on_with_the_same_lease(server, rater):
+    hand_in(server, "a", "b")
+    assert rater.next()["lease"]["id"] == rater.next()["lease"]["id"]
+    assert rater.next(prefer="b")["group"]["group_id"] == "b"
+    assert status(server, "a") == "pending"
+
+
+def test_lease_lasts_as_long_as_there_are_heartbeats(server, rater, later):
+    hand_in(server, "g")
+    taken = rater.next()
+    for _ in range(4):
+        later(server.settings.lease_seconds * 0.9)
+        assert rater.ok("POST", rater.lease("heartbeat", taken))["seconds_left"] == server.settings.lease_seconds
+    other = server.rater()
+    assert other.next()["reason"] == "busy"
+    later(server.settings.lease_seconds + 1)
+    assert other.next()["group"]["group_id"] == "g"
+    assert rater.refused("POST", rater.lease("heartbeat", taken)) == (409, "lease_lost")
+    assert rater.refused("POST", rater.lease("submit", taken), answer(taken, 3)) == (409, "lease_lost")
+
+
+def test_rating_after_the_time_counts_while_nobody_else_has_the_group(server, rater, later):
+    hand_in(server, "a", "b")
+    taken = rater.next(prefer="a")
+    later(server.settings.lease_seconds + 1)
+    other = server.rater()
+    assert other.next(prefer="b")["group"]["group_id"] == "b"  # takes the lease on a back, too
+    rater.rate(taken, 3)
+    assert status(server, "a") == "rated"
+
+
+def test_released_group_is_free_at_once(server, rater):
+    hand_in(server, "g")
+    taken = rater.next()
+    token = rater.headers.pop("X-CSRF-Token")
+    assert rater.refused("POST", rater.lease("release", taken)) == (403, "csrf")
+    done = rater.http.post(
+        rater.lease("release", taken), data={"csrf_token": token}
+    )  # as navigator.sendBeacon sends it
+    assert done.status_code == 200
+    assert server.rater().next()["group"]["group_id"] == "g"
+
+
+def test_nobody_else_may_touch_a_lease(server, rater):
+    hand_in(server, "g")
+    taken, other = rater.next(), server.rater()
+    for action, body in (
+        ("heartbeat", None),
+        ("submit", answer(taken, 3)),
+        ("skip", {"reason": "other"}),
+        ("release", None),
+    ):
+        assert other.refused("POST", other.lease(action, taken), body)[0] == 404
+
+
+def test_overlap_asks_different_people(server, rater):
+    hand_in(server, "g", overlap=2)
+    rater.rate(rater.next(), 3)
+    assert status(server, "g") == "pending"
+    assert rater.next()["reason"] == "empty"
+    other = server.rater()
+    other.rate(other.next(), 4)
+    assert server.training.ok("GET", "/api/groups/g")["raters"] == 2
+    assert status(server, "g") == "rated"
+    assert server.rater().next()["reason"] == "empty"
+
+
+def test_many_raters_at_once_never_share_a_group(server):
+    names = [f"g{n}" for n in range(12)]
+    hand_in(server, *names)
+    raters = [server.rater() for _ in range(8)]
+    taken = [None] * len(raters)
+
+    def take(index):
+        taken[index] = raters[index].next()["group"]["group_id"]
+
+    threads = [threading.Thread(target=take, args=(index,)) for index in range(len(raters))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(taken)) == len(raters)
+
+
+# ---- ratings ---------------------------------------------------------------------------------------------------------
+
+
+def test_submitting_twice_changes_nothing(server, rater):
+    hand_in(server, "g")
+    taken = rater.next()
+    first = rater.rate(taken, 5, 4, 3)
+    again = rater.rate(taken, 1)
+    assert again["rating_id"] == first["rating_id"]
+    assert (stored(server, db.ratings), stored(server, db.revisions), stored(server, db.scores)) == (1, 1, 3)
+    assert first["progress"]["mine"] == {"today": 1, "total": 1}
+
+
+@pytest.mark.parametrize(
+    "ratings",
+    [
+        {},
+        {"1": {"relevance": 3, "clarity": 3, "discriminative": 3}},
+        {str(n): {"relevance": 3, "clarity": 3, "discriminative": 3} for n in range(1, 5)},
+        {str(n): {"relevance": 6, "clarity": 3, "discriminative": 3} for n in range(1, 4)},
+        {str(n): {"relevance": 3, "clarity": 3} for n in range(1, 4)},
+    ],
+)
+def test_incomplete_ratings_are_refused_and_the_lease_stays(server, rater, ratings):
+    hand_in(server, "g")
+    taken = rater.next()
+    assert rater.refused("POST", rater.lease("submit", taken), {"ratings": ratings})[0] == 422
+    assert rater.next()["lease"]["id"] == taken["lease"]["id"]
+    assert stored(server, db.ratings) == 0
+
+
+def test_all_equal_is_an_answer_of_its_own(server, rater):
+    hand_in(server, "g")
+    taken = rater.next()
+    one = {"1": {"relevance": 4, "clarity": 2, "discriminative": 3}}
+    unequal = {**one, "2": {"relevance": 1, "clarity": 2, "discriminative": 3}}
+    path = rater.lease("submit", taken)
+    assert rater.refused("POST", path, {"ratings": unequal, "all_equal": True})[0] == 422
+    rater.ok("POST", path, {"ratings": one, "all_equal": True})
+    found = server.training.ok("GET", "/api/groups/g")
+    assert found["all_equal"] is True
+    assert [(r["relevance"], r["clarity"], r["discriminative"]) for r in found["results"]] == [(4, 2, 3)] * 3
+
+
+def test_edits_count_until_training_has_consumed_the_group(server, rater):
+    hand_in(server, "g")
+    rating = rater.rate(rater.next(), 2)["rating_id"]
+    (mine,) = rater.ok("GET", "/api/rate/mine")["ratings"]
+    assert mine["editable"] is True
+    changed = {"ratings": {key: {**value, "clarity": 5} for key, value in mine["answer"]["ratings"].items()}}
+    assert rater.ok("PUT", f"/api/ratings/{rating}", changed) == {"revision": 2, "unused": False}
+    assert rater.ok("PUT", f"/api/ratings/{rating}", changed) == {"revision": 2, "unused": False}
+    assert server.training.ok("GET", "/api/groups/g")["results"][0]["clarity"] == 5
+    assert server.rater().refused("PUT", f"/api/ratings/{rating}", changed) == (404, "not_found")
+
+
+def test_undo_opens_the_latest_rating_and_the_old_one_stands_meanwhile(server, rater):
+    hand_in(server, "a", "b")
+    rater.rate(rater.next(), 2)
+    rater.next()
+    reopened = rater.ok("POST", "/api/rate/undo")
+    assert (reopened["group"]["group_id"], reopened["draft"]["ratings"]["1"]["relevance"]) == ("a", 2)
+    assert status(server, "b") == "pending"
+    assert rater.ok("POST", "/api/rate/undo")["lease"]["id"] == reopened["lease"]["id"]
+    assert rater.next()["draft"] == reopened["draft"]
+    assert server.training.ok("GET", "/api/groups/a")["results"][0]["relevance"] == 2
+    rater.rate(reopened, 4)
+    assert server.training.ok("GET", "/api/groups/a")["results"][0]["relevance"] == 4
+    assert (stored(server, db.ratings), stored(server, db.revisions)) == (1, 2)
+
+
+def test_undo_of_nothing_says_so(server, rater):
+    assert rater.refused("POST", "/api/rate/undo") == (404, "not_found")
+
+
+# ---- skips -----------------------------------------------------------------------------------------------------------
+
+
+def test_group_skipped_by_everybody_there_is_unscored(server, rater):
+    hand_in(server, "g")
+    other = server.rater()
+    for one, expected in ((rater, "pending"), (other, "skipped")):
+        path = one.lease("skip", one.next())
+        one.ok("POST", path, {"reason": "not_my_field"})
+        one.ok("POST", path, {"reason": "not_my_field"})
+        assert status(server, "g") == expected
+    found = server.training.ok("GET", "/api/groups/g")
+    assert found["skip_reason"] == "not_my_field"
+    assert {(r["status"], r["reward"]) for r in found["results"]} == {("skipped", None)}
+
+
+def test_raters_who_left_are_not_waited_for(server, rater, later):
+    hand_in(server, "g")
+    server.rater()
+    later(3600)
+    rater.ok("POST", rater.lease("skip", rater.next()), {"reason": "unclear_role"})
+    assert status(server, "g") == "skipped"
+
+
+def test_broken_text_needs_no_second_opinion(server, rater):
+    hand_in(server, "g")
+    server.rater()
+    rater.ok("POST", rater.lease("skip", rater.next()), {"reason": "broken_text", "note": "cut off"})
+    assert status(server, "g") == "skipped"
+
+
+def test_skip_can_be_undone_unless_another_rater_has_the_group(server, rater):
+    hand_in(server, "g")
+    other = server.rater()
+    rater.ok("POST", rater.lease("skip", rater.next()), {"reason": "other"})
+    assert rater.next()["lease"] is None
+    reopened = rater.ok("POST", "/api/rate/undo")
+    assert reopened["group"]["group_id"] == "g"
+    rater.ok("POST", rater.lease("skip", reopened), {"reason": "other"})
+    other.next()
+    assert rater.refused("POST", "/api/rate/undo") == (409, "taken")
+
+
+def test_skipped_group_is_open_again_after_undo(server, rater):
+    hand_in(server, "g")
+    rater.ok("POST", rater.lease("skip", rater.next()), {"reason": "broken_text"})
+    rater.rate(rater.ok("POST", "/api/rate/undo"), 3)
+    assert status(server, "g") == "rated"
+
+
+def test_rating_of_one_stands_when_the_others_skip(server, rater):
+    hand_in(server, "g", overlap=2)
+    rater.rate(rater.next(), 3)
+    other = server.rater()
+    other.ok("POST", other.lease("skip", other.next()), {"reason": "not_my_field"})
+    found = server.training.ok("GET", "/api/groups/g")
+    assert (found["status"], found["raters"], found["results"][0]["relevance"]) == ("rated", 1, 3)

@@ -1,0 +1,263 @@
+"""Who may do what: on this machine, from elsewhere, through a proxy, with a link, with a key, from another site."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+from fastapi.testclient import TestClient
+from starlette.requests import HTTPConnection
+
+from app import create_app
+from feedback import accounts
+from feedback.errors import Refusal
+from feedback.safety import MAX_BODY, RateLimit, client_address, is_local
+
+from .conftest import FAR, KEY, LOCAL, Person, group
+
+
+def connection(peer="127.0.0.1", host="localhost:8000", **headers):
+    raw = [(b"host", host.encode())] + [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()]
+    return HTTPConnection({"type": "http", "client": (peer, 1) if peer else None, "headers": raw, "scheme": "http"})
+
+
+@pytest.mark.parametrize(
+    ("peer", "host", "headers", "local"),
+    [
+        ("127.0.0.1", "localhost:8000", {}, True),
+        ("127.0.0.1", "127.0.0.1", {}, True),
+        ("127.9.9.9", "localhost", {}, True),
+        ("::1", "[::1]:8000", {}, True),
+        ("127.0.0.1", "evil.example", {}, False),  # a name that an attacker points to this machine
+        ("127.0.0.1", "localhost.evil.example", {}, False),
+        ("127.0.0.1", "", {}, False),
+        ("127.0.0.1", "[::1", {}, False),
+        ("203.0.113.9", "localhost:8000", {}, False),  # anybody can send this header
+        ("172.17.0.1", "localhost:8000", {}, False),
+        (None, "localhost:8000", {}, False),
+        ("127.0.0.1", "localhost:8000", {"x_forwarded_for": "127.0.0.1"}, False),
+        ("127.0.0.1", "localhost:8000", {"forwarded": "for=127.0.0.1"}, False),
+        ("127.0.0.1", "localhost:8000", {"x_real_ip": "127.0.0.1"}, False),
+    ],
+)
+def test_local_is_decided_by_peer_and_host_and_never_for_forwarded_requests(peer, host, headers, local):
+    assert is_local(connection(peer, host, **headers)) is local
+
+
+def test_forwarded_addresses_count_only_from_trusted_proxies():
+    trusted = (ip_network("10.0.0.0/8"),)
+    through = {"x_forwarded_for": "198.51.100.1, 203.0.113.7, 10.0.0.3"}
+    assert client_address(connection("10.0.0.2", **through), trusted) == "203.0.113.7"
+    assert client_address(connection("203.0.113.9", **through), trusted) == "203.0.113.9"
+    assert client_address(connection("10.0.0.2", x_forwarded_for="nonsense"), trusted) == "nonsense"
+
+
+# ---- from elsewhere --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def far(server):
+    return server.person(FAR, "ratings.example")
+
+
+def test_from_elsewhere_nothing_goes_without_account_or_key(server, far):
+    server.training.ok("POST", "/api/groups", group("g"))
+    paths = [path for path in server.app.openapi()["paths"] if path != "/api/health"]
+    assert len(paths) > 25
+    for path, methods in server.app.openapi()["paths"].items():
+        for method in methods:
+            if path == "/api/health":
+                continue
+            filled = path.replace("{rater}", "1").replace("{rating_id}", "1")
+            status = far.call(method.upper(), filled, {"token": "x"} if path == "/api/session" else {}).status_code
+            assert status == 401 or (status == 422 and method != "get"), (method, path, status)
+    assert far.refused("GET", "/api/groups/g") == (401, "key_needed")
+    assert far.refused("GET", "/api/stats") == (401, "sign_in")
+
+
+def test_training_key(server, far):
+    assert far.call("POST", "/api/groups", group("g"), Authorization=f"Bearer {KEY}").status_code == 201
+    assert far.refused("GET", "/api/groups/g", Authorization="Bearer wrong") == (401, "wrong_key")
+    assert server.training.refused("GET", "/api/groups/g", Authorization="Bearer wrong") == (401, "wrong_key")
+    assert far.refused("GET", "/api/stats", Authorization=f"Bearer {KEY}") == (401, "sign_in")
+
+
+def test_without_a_key_set_no_key_opens(settings):
+    app = create_app(replace(settings, api_key=None))
+    with TestClient(app):
+        for header in ("Bearer ", "Bearer None", ""):
+            assert Person(app, FAR, "x").refused("GET", "/api/groups/g", Authorization=header)[0] == 401
+
+
+def invite(server, role="rater"):
+    owner = server.rater()
+    made = owner.ok("POST", "/api/owner/raters", {"name": "Ada", "role": role})
+    return owner, made["id"], made["path"].partition("#")[2]
+
+
+def test_link_lets_a_rater_in_until_it_is_revoked(server, far):
+    server.training.ok("POST", "/api/groups", group("g"))
+    owner, rater, token = invite(server)
+    assert far.refused("POST", "/api/session", {"token": token[:-2] + "xx"}) == (401, "bad_link")
+    session = far.ok("POST", "/api/session", {"token": token})
+    assert (session["role"], session["name"]) == ("rater", "Ada")
+    far.headers["X-CSRF-Token"] = session["csrf_token"]
+    far.rate(far.next(), 4)
+    for method, path in (("GET", "/api/export"), ("GET", "/api/owner/raters"), ("DELETE", "/api/owner/groups/g")):
+        assert far.refused(method, path) == (403, "owner_only")
+    owner.ok("DELETE", f"/api/owner/raters/{rater}")
+    assert far.refused("GET", "/api/rate/progress") == (401, "sign_in")
+    assert server.person(FAR, "x").refused("POST", "/api/session", {"token": token}) == (401, "bad_link")
+    (listed,) = [one for one in owner.ok("GET", "/api/owner/raters")["raters"] if one["id"] == rater]
+    assert listed["revoked_at"]
+    assert listed["groups_rated"] == 1
+    assert server.training.ok("GET", "/api/groups/g")["status"] == "rated"
+
+
+def test_owner_link_may_export_and_delete_from_elsewhere(server, far):
+    server.training.ok("POST", "/api/groups", group("g"))
+    far.headers["X-CSRF-Token"] = far.ok("POST", "/api/session", {"token": invite(server, "owner")[2]})["csrf_token"]
+    far.rate(far.next(), 4)
+    assert len(far.http.get("/api/export").text.splitlines()) == 3
+    far.ok("DELETE", "/api/owner/groups/g")
+    assert far.refused("DELETE", "/api/owner/groups/g") == (404, "not_found")
+    assert far.http.get("/api/export").text == ""
+
+
+def test_cookie_of_this_machine_is_worth_nothing_elsewhere(server, far):
+    local = server.rater()
+    far.http.cookies = local.http.cookies
+    assert far.http.get("/api/stats", headers={"Cookie": cookie_of(local)}).status_code == 401
+    assert far.http.get("/api/stats", headers={"Cookie": f"{accounts.COOKIE}=forged"}).status_code == 401
+
+
+def cookie_of(person):
+    return "; ".join(f"{name}={value}" for name, value in person.http.cookies.items())
+
+
+def test_cookie_is_closed_to_scripts_and_secure_behind_tls(settings):
+    app = create_app(replace(settings, trusted_proxies=(ip_network("10.0.0.0/8"),)))
+    with TestClient(app):
+        owner = Person(app, LOCAL).open_page()
+        token = owner.ok("POST", "/api/owner/raters", {"name": "Ada"})["path"].partition("#")[2]
+        proxied = {
+            "X-Forwarded-Proto": "https",
+            "X-Forwarded-Host": "ratings.example",
+            "Origin": "https://ratings.example",
+        }
+        person = Person(app, ("10.0.0.2", 1), "inner:8000")
+        cookie = person.call("POST", "/api/session", {"token": token}, **proxied).headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "secure" in cookie
+        assert "samesite=lax" in cookie
+        assert "secure" not in owner.http.get("/api/session").headers.get("set-cookie", "").lower()
+
+
+# ---- through other sites' pages --------------------------------------------------------------------------------------
+
+
+def test_changes_need_the_csrf_token_of_the_same_rater(server):
+    server.training.ok("POST", "/api/groups", group("g"))
+    rater, other = server.rater(), server.rater()
+    rater.headers["X-CSRF-Token"] = other.headers["X-CSRF-Token"]
+    assert rater.refused("POST", "/api/rate/next", {}) == (403, "csrf")
+    assert server.person().refused("POST", "/api/rate/next", {}) == (403, "csrf")
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+def test_other_sites_change_nothing(server, headers):
+    assert server.training.refused("POST", "/api/groups", group("g"), **headers) == (403, "foreign_origin")
+    assert server.training.call("POST", "/api/groups", group("g"), Origin="http://localhost").status_code == 201
+
+
+# ---- limits and headers ----------------------------------------------------------------------------------------------
+
+
+def test_large_bodies_are_refused_before_they_are_read(server):
+    body = {**group("g"), "questions": ["x" * MAX_BODY]}
+    assert server.training.refused("POST", "/api/groups", body) == (413, "too_large")
+    chunks = (b"x" * 100_000 for _ in range(MAX_BODY // 100_000 + 2))
+    assert server.training.http.post("/api/groups", content=chunks).status_code == 413
+    assert server.training.http.post("/api/groups", content=b"{}", headers={"Content-Length": "x"}).status_code >= 400
+
+
+def test_floods_are_slowed_down(server):
+    clock = [0.0]
+    limit = RateLimit(rate=2, burst=3, clock=lambda: clock[0])
+    for _ in range(3):
+        limit.take("a")
+    with pytest.raises(Refusal, match="wait") as caught:
+        limit.take("a")
+    assert (caught.value.status, caught.value.headers["Retry-After"]) == (429, "0")
+    limit.take("b")
+    clock[0] = 0.5
+    limit.take("a")
+    far = server.person(FAR, "x")
+    statuses = [far.call("POST", "/api/session", {"token": "guess"}).status_code for _ in range(15)]
+    assert statuses[0] == 401
+    assert statuses[-1] == 429
+
+
+def test_every_answer_has_the_security_headers(server):
+    for path in ("/api/health", "/api/nothing", "/static/nothing.js", "/openapi.json"):
+        headers = server.training.http.get(path).headers
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+    assert server.training.http.get("/api/health").headers["cache-control"] == "no-store"
+    assert server.training.http.get("/static/x.js").headers["cache-control"] == "no-cache"
+    assert "immutable" in server.training.http.get("/static/x.js?v=1").headers["cache-control"]
+
+
+def test_secrets_stand_in_no_log_and_no_error(server, far, caplog):
+    caplog.set_level(logging.DEBUG)
+    _, _, token = invite(server)
+    answers = [
+        far.call("POST", "/api/session", {"token": token}).text,
+        far.call("GET", "/api/groups/g", Authorization=f"Bearer {KEY}").text,
+        far.call("GET", "/api/groups/g", Authorization=f"Bearer {KEY}x").text,
+    ]
+    for text in (*answers, caplog.text, repr(server.settings)):
+        assert KEY not in text
+        assert token not in text
+
+
+def test_mistakes_of_the_server_are_answered_with_a_reason(server, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("inside")
+
+    monkeypatch.setattr("feedback.views.view_groups", broken)
+    answer = server.training.call("GET", "/api/groups/g")
+    assert answer.status_code == 500
+    assert answer.json()["error"]["code"] == "internal"
+    assert "inside" not in answer.text
+
+
+# ---- the command -----------------------------------------------------------------------------------------------------
+
+
+def test_links_are_made_and_revoked_by_command(server, monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["accounts", *arguments])
+        accounts.main()
+        return capsys.readouterr().out
+
+    monkeypatch.setenv("DATABASE_URL", server.settings.database_url)
+    monkeypatch.setenv("FEEDBACK_API_KEY", KEY)
+    out = run("create", "--name", "Grace", "--role", "owner", "--url", "https://ratings.example/")
+    link = out.splitlines()[-1]
+    assert link.startswith("https://ratings.example/join#")
+    far = server.person(FAR, "ratings.example")
+    assert far.ok("POST", "/api/session", {"token": link.partition("#")[2]})["role"] == "owner"
+    assert "Grace" in run("list")
+    assert "signed out" in run("revoke", "1")
+    assert "revoked" in run("list")
+    assert far.refused("GET", "/api/stats") == (401, "sign_in")
+    with pytest.raises(SystemExit):
+        run("revoke", "77")
+    assert "`list`" in capsys.readouterr().err

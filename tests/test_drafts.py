@@ -1,0 +1,119 @@
+"""Roles as people type them: what is understood, what is assumed, what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from recruiter.drafts import complete, read_drafts
+from recruiter.errors import DataError
+
+AD = """Senior Platform Engineer
+You will own our payment platform: Go, Kafka and PostgreSQL on Kubernetes.
+Charges must be idempotent under retries, webhooks arrive out of order, and every night the ledger is reconciled with the
+acquirer's settlement files, chargebacks and refunds."""
+
+
+def test_a_title_and_a_stack_are_enough():
+    draft = complete({"title": "Senior Backend Engineer, Payments", "stack": "Go, Kafka,PostgreSQL"})
+    role = draft.role
+    assert (role.level, role.focus, role.stack) == ("senior", "payments", ("Go", "Kafka", "PostgreSQL"))
+    assert role.key_skills == role.stack
+    assert draft.assumed == ("skills Go, Kafka, PostgreSQL", "no description")
+    assert role.id.startswith("senior-backend-engineer-payments-")
+    again = complete({"title": "Senior Backend Engineer, Payments", "stack": ["Go", "Kafka", "PostgreSQL"]}).role
+    assert again == role
+    assert complete({"title": "Senior Backend Engineer, Payments", "stack": "Go"}).role.id != role.id
+
+
+def test_a_pasted_advertisement_is_enough():
+    role = complete({"description": AD}).role
+    assert (role.title, role.level, role.description) == ("Senior Platform Engineer", "senior", AD)
+    assert role.stack[:4] == ("Go", "Kafka", "PostgreSQL", "Kubernetes")
+    assert {"reconciliation", "webhooks"} <= set(role.key_skills)
+    assert role.focus == "payments"
+
+
+def test_names_of_fields_and_lists_are_those_people_use():
+    row = {"Job Title": "Engineer", "Seniority": "Sr.", "Tech stack": "Go; NATS", "Must-haves": "- sharding\n- leases",
+           "Team": "Search", "Responsibilities": "Keep it fast.", "Salary": "secret", "Level": ""}  # fmt: skip
+    draft = complete(row)
+    assert draft.assumed == ()
+    assert draft.role.model_dump(exclude={"id"}) == {
+        "title": "Engineer", "level": "senior", "focus": "Search", "stack": ("Go", "NATS"),
+        "description": "Keep it fast.", "key_skills": ("sharding", "leases"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("title", "level"),
+    [
+        ("Principal Engineer", "principal"), ("Staff Engineer, Cache", "staff"), ("Tech Lead", "staff"),
+        ("Sr. Backend Developer", "senior"), ("Software Engineer III", "senior"), ("Software Engineer II", "mid"),
+        ("Graduate Engineer", "junior"), ("Backend Engineer", "mid"),
+    ],
+)  # fmt: skip
+def test_level_is_read_from_the_title(title, level):
+    draft = complete({"title": title, "stack": "Go"})
+    assert draft.role.level == level
+    assert ("level mid" in draft.assumed) == (title == "Backend Engineer")
+
+
+def test_a_long_description_is_shortened_and_that_is_said():
+    draft = complete({"title": "Engineer", "stack": "Go", "description": "word " * 2000})
+    assert len(draft.role.description) < 4000
+    assert any("first 4,000 letters" in item for item in draft.assumed)
+
+
+@pytest.mark.parametrize(
+    ("fields", "parts"),
+    [
+        ({"stack": "Go"}, ["no title"]),
+        ({"title": "Engineer"}, ["no stack", "Go, Kafka, PostgreSQL"]),
+        ({"title": "Engineer", "stack": "Go", "level": "guru"}, ["'level'", "guru", "junior, mid, senior"]),
+        ({"title": "x" * 200, "stack": "Go"}, ["title", "120"]),
+        ({"description": "y" * 300}, ["no title"]),
+    ],
+)
+def test_what_cannot_be_completed_is_refused_in_one_sentence(fields, parts):
+    with pytest.raises(DataError) as caught:
+        complete(fields, "roles.csv, line 2")
+    message = str(caught.value)
+    assert message.startswith("roles.csv, line 2")
+    assert "\n" not in message
+    assert all(part in message for part in parts)
+
+
+def test_files_of_every_kind_hold_the_same_roles(tmp_path):
+    rows = [{"title": "Engineer A", "stack": "Go; NATS"}, {"title": "Engineer B", "stack": "Java"}]
+    texts = {
+        "a.csv": "title,stack\nEngineer A,Go; NATS\nEngineer B,Java\n",
+        "b.csv": '\ufeffTitle;Tech stack\nEngineer A;"Go; NATS"\nEngineer B;Java\n',
+        "c.json": json.dumps(rows),
+        "d.jsonl": "\n".join(map(json.dumps, rows)),
+    }
+    found = []
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        found.append([draft.role for draft in read_drafts(tmp_path / name)])
+    assert found == [found[0]] * 4
+    assert [role.stack for role in found[0]] == [("Go", "NATS"), ("Java",)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.csv", "title,stack\nEngineer,\n", "a.csv, line 2 has no stack"),
+        ("a.csv", "title,stack\n", "holds no roles"),
+        ("a.csv", "title,stack\nE,Go\nE,Go\n", "roles 0 and 1 have the same id"),
+        ("a.json", "{", "a.json is not a JSON file"),
+        ("a.json", "[3]", "record 0: it is no JSON object"),
+    ],
+)
+def test_bad_files_are_refused_with_the_place(tmp_path, name, text, said):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_drafts(tmp_path / name)
+    with pytest.raises(DataError, match="There is no file"):
+        read_drafts(tmp_path / "nowhere.csv")

@@ -1,0 +1,270 @@
+"""Questions for a role: which are kept, what is said when there are too few, and the command as a person runs it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from recruiter import QuestionWriter
+from recruiter.config import REPOSITORY, SamplingParams
+from recruiter.errors import ConfigError, DataError
+from recruiter.generate import Cancelled, Question, choose, generate, is_same
+from recruiter.judges.rubric_judge import RubricJudge
+from recruiter.judging import read_questions
+from recruiter.rubric import Judgement, Scores
+from recruiter.sheets import render
+from recruiter.writers import Written
+from recruiter.writers.local import LocalWriter
+from tests.fake_judge import FakeJudge, Faults
+
+SAMPLING = SamplingParams(max_generate_length=16)
+QUESTIONS = (
+    "How would you find out why the queue of service grows at night?",
+    "Two workers picked up the same job after a failover: what makes its effect happen once?",
+    "A column that twelve services read has to be renamed. In which steps do you do it?",
+)
+
+
+class Lists:
+    """A writer that goes through a list, one text a sample, on from call to call."""
+
+    name, notes, fingerprint, trained_with = "lists", (), "0", SAMPLING
+
+    def __init__(self, *texts: str | None) -> None:
+        self.texts, self.calls = iter(texts), []
+
+    def prepare(self) -> None:
+        pass
+
+    def write(self, roles, samples, sampling, seed=0, skip=frozenset(), progress=lambda _: None):
+        self.calls.append((len(roles), samples, seed))
+        for role in roles:
+            for sample in range(samples):
+                text = next(self.texts)
+                error = "timeout: no answer" if text is None else None
+                yield Written(role.id, sample, text or "", 5, text != "Cut off", 0.1, error=error)
+        progress(1.0)
+
+
+class LengthJudge:
+    """Longer is better; a text with "unscored" in it has no score."""
+
+    name = version = "length"
+
+    async def score(self, role, questions):
+        scored = [Scores(*[min(10.0, len(q) / 10)] * 3) for q in questions]
+        return [Judgement.unscored("no answer") if "unscored" in q else Judgement(s, "Its length.")
+                for q, s in zip(questions, scored, strict=True)]  # fmt: skip
+
+
+# ---- which are kept --------------------------------------------------------------------------------------------------
+
+
+def test_the_judge_keeps_the_best_and_unscored_ones_come_last(role):
+    writer = Lists("Why?", QUESTIONS[0], "unscored " + QUESTIONS[2], QUESTIONS[1])
+    (one,) = generate(writer, [role()], 2, SAMPLING, best_of=2, judge=LengthJudge())
+    assert [q.text for q in one.questions] == [QUESTIONS[1], QUESTIONS[0]]
+    assert one.questions[0].judgement.reasoning == "Its length."
+    assert (one.drawn, one.shortfall, len(writer.calls)) == (4, "", 1)
+
+
+def test_without_a_judge_the_order_is_that_of_writing(role):
+    (one,) = generate(Lists(*QUESTIONS), [role()], 3, SAMPLING)
+    assert [q.text for q in one.questions] == list(QUESTIONS)
+    assert {q.judgement for q in one.questions} == {None}
+
+
+def test_repeated_cut_off_and_failed_ones_are_replaced_by_new_ones(role):
+    writer = Lists(QUESTIONS[0], QUESTIONS[0].upper(), None, QUESTIONS[1], QUESTIONS[2])
+    (one,) = generate(writer, [role()], 3, SAMPLING, judge=LengthJudge())
+    assert [q.text for q in one.questions] == sorted(QUESTIONS, key=len, reverse=True)
+    assert len({seed for _, _, seed in writer.calls}) == len(writer.calls) == 2
+
+
+def test_too_few_are_said_with_the_reasons_and_other_roles_are_not_written_again(role):
+    texts = [*QUESTIONS[:2], QUESTIONS[0], "Cut off", QUESTIONS[0], None]
+    writer = Lists(*texts)
+    good, short = generate(writer, [role(0), role(1)], 2, SAMPLING)
+    assert (len(good.questions), good.shortfall) == (2, "")
+    assert short.shortfall == (
+        "1 of 2; of 4 written, 1 repeating others; 1 cut off at the length limit; 1 timeout: no answer"
+    )
+    assert [calls[:2] for calls in writer.calls] == [(2, 2), (1, 1), (1, 1)]
+
+
+def test_questions_with_half_of_their_wording_in_common_are_the_same(role):
+    one = "How would you find out why the queue of the payment service grows at night?"
+    assert is_same(role(), one, "How would you find out why the queue of the billing service grows on Sundays?")
+    assert not is_same(role(), one, QUESTIONS[1])
+    assert is_same(role(), "Why?", " why?")
+    assert not is_same(role(), "Why?", "When?")
+    kept = choose(role(), [Question(text, None, None) for text in (one, one, QUESTIONS[1])], 5)
+    assert [q.text for q in kept] == [one, QUESTIONS[1]]
+
+
+def test_what_cannot_work_is_refused_before_anything_is_written(role):
+    for arguments in ({"n": 0}, {"n": 1, "best_of": 0}, {"n": 1, "best_of": 2}):
+        writer = Lists()
+        with pytest.raises(ConfigError):
+            generate(writer, [role()], arguments.pop("n"), SAMPLING, **arguments)
+        assert not writer.calls
+
+
+def test_progress_is_reported_and_may_cancel(role):
+    seen = []
+    generate(Lists(*QUESTIONS), [role()], 3, SAMPLING, judge=RubricJudge(), report=lambda *what: seen.append(what))
+    assert list(dict.fromkeys(doing for doing, _ in seen)) == ["loading lists", "writing", "judging with rubric"]
+    assert seen[-1] == ("judging with rubric", 1.0)
+
+    def cancel(doing, share):
+        if doing == "writing" and share:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        generate(Lists(*QUESTIONS), [role()], 3, SAMPLING, report=cancel)
+
+
+# ---- for programs ----------------------------------------------------------------------------------------------------
+
+
+def test_three_lines_of_python(tiny_writer_folder):
+    writer = QuestionWriter(str(tiny_writer_folder))
+    questions = writer.questions(
+        title="Senior Backend Engineer", stack=["Go", "Kafka"], n=2, sampling=SamplingParams(200, temperature=3.0)
+    )
+    assert all(question.text for question in questions)
+    with pytest.raises(DataError, match="no title"):
+        writer.questions(stack=["Go"])
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import recruiter, sys; print('torch' in sys.modules, 'pydantic' in sys.modules, recruiter.__version__)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[:2] == ["False", "False"]
+
+
+@pytest.fixture(scope="session")
+def tiny_writer_folder(tmp_path_factory):
+    from tests.engines.conftest import tiny_model, tiny_tokenizer
+
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny_model("llama").save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def test_settings_are_those_of_training(tiny_writer_folder, tmp_path):
+    from recruiter.generate import sampling_of
+
+    assert sampling_of(LocalWriter(str(tiny_writer_folder))) == SamplingParams(256)
+    assert sampling_of(LocalWriter("exports/starter", name="starter")) == SamplingParams(128, temperature=0.5)
+    (tmp_path / "export.json").write_text("{}")
+    (tmp_path / "generation_config.json").write_text('{"temperature": 0.7, "top_p": 0.9, "do_sample": true}')
+    assert sampling_of(LocalWriter(str(tmp_path))) == SamplingParams(256, temperature=0.7, top_p=0.9)
+
+
+# ---- sheets ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sets(role):
+    texts = ("How [would] you, | do it?", QUESTIONS[1], "unscored " + QUESTIONS[2])
+    good = generate(Lists(*texts), [role()], 3, SAMPLING, judge=LengthJudge())
+    return good + generate(Lists(*[QUESTIONS[0]] * 4), [role(1)], 2, SAMPLING)
+
+
+def test_text_fits_the_width_and_says_everything(sets):
+    text = render(sets, "text", {"model": "m"}, 60)
+    assert max(map(len, text.splitlines())) <= 60
+    joined = " ".join(text.split())
+    for part in ("(junior; Python, PostgreSQL)", "1. Two workers", "8.7 of 10 (relevance 8.7", "Its length.",
+                 "How [would] you, | do it?", "No score: no answer",
+                 "Only 1 of 2; of 4 written, 3 repeating others."):  # fmt: skip
+        assert part in joined
+
+
+def test_json_and_csv_hold_roles_scores_and_reasons_and_can_be_judged_again(sets, tmp_path):
+    data = json.loads(render(sets, "json", {"model": "m", "seed": 3}))
+    assert (data["model"], data["seed"], len(data["sets"])) == ("m", 3, 2)
+    first, _, last = data["sets"][0]["questions"]
+    assert (first["composite"], first["reasoning"]) == (8.7, "Its length.")
+    assert (last["composite"], last["unscored_reason"]) == (None, "no answer")
+    path = tmp_path / "q.csv"
+    path.write_text(render(sets, "csv", {}), encoding="utf-8")
+    assert len(list(csv.DictReader(path.open()))) == 4
+    again = read_questions(path, {})
+    assert [(role, text) for role, text in again] == [(s.role, q.text) for s in sets for q in s.questions]
+
+
+def test_markdown_names_model_and_judge(sets):
+    text = render(sets, "markdown", {"model": "m", "judge": "length"})
+    assert text.startswith("## Backend Engineer, Area 0 (junior; Python, PostgreSQL)\n\n1. Two workers")
+    assert "Written by m, judged by length." in text
+
+
+# ---- the command -----------------------------------------------------------------------------------------------------
+
+
+def run(*arguments, stdin="", **environment):
+    command = [sys.executable, "scripts/generate.py", *map(str, arguments)]
+    environment = {**os.environ, "XAI_API_KEY": "", "COLUMNS": "80", **environment}
+    return subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, env=environment, input=stdin, timeout=60
+    )
+
+
+def test_command_writes_judges_and_says_what_it_assumed_and_what_comes_next(tmp_path):
+    with FakeJudge() as server:
+        done = run(
+            "--model", "openai_compatible/fake", "--base-url", server.openai_url, "--title", "Backend Engineer, Search",
+            "--stack", "Go, Kafka", "-n", 2, "--best_of", 2,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "Backend Engineer, Search (mid; Go, Kafka)"
+    assert max(map(len, lines)) <= 80
+    assert done.stdout.count("of 10 (relevance") == 2
+    for said in ("Assumed: level mid; skills Go, Kafka; no description.", "The judge is rubric", "--seed 1"):
+        assert said in done.stderr
+
+
+def test_command_reads_pasted_text_and_files_and_writes_files(tmp_path):
+    roles, output = tmp_path / "roles.csv", tmp_path / "out.md"
+    roles.write_text("Title,Stack\nEngineer A,Go\nEngineer B,Java; Spring\n")
+    with FakeJudge(Faults(["refusal"], share=1.0, times=None, after=3)) as server:
+        model = ("--model", server.openai_url, "-n", "1")
+        done = run(*model, "--description", "-", "--format", "json", stdin="Senior Engineer\nWrites Rust and SQL.\n")
+        assert done.returncode == 0, done.stderr
+        data = json.loads(done.stdout)
+        assert data["sets"][0]["role"]["stack"] == ["Rust", "SQL"]
+        done = run(*model, "--roles", roles, "--output", output)
+        assert done.returncode == 0, done.stderr
+        assert "Wrote 2 questions for 2 roles" in done.stderr
+        assert output.read_text().count("## Engineer") == 2
+        done = run(*model, "--roles", roles, "-n", "2")
+    assert done.returncode == 2
+    assert "refusal: the model declined" in done.stdout
+    assert "2 of 2 roles got fewer than 2 questions." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--title", "Engineer", "--stack", "Go", "--model", "grok-4-1"], ["XAI_API_KEY"]),
+        (["--title", "Engineer", "--model", "starter"], ["no stack"]),
+        (["--roles", "nowhere.csv"], ["There is no file nowhere.csv"]),
+        (["--role", "nobody", "--model", "starter"], ["--role nobody"]),
+        (["--title", "Engineer", "--stack", "Go", "--model", "nothing"], ["There is no model nothing"]),
+        (["--title", "E", "--stack", "Go", "--model", "starter", "--checkpoint", "x"], ["--checkpoint belongs to"]),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, parts):
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert all(part in done.stderr for part in parts)

@@ -1,0 +1,49 @@
+"""Ten roles, small steps, and a way to train on them."""
+
+import json
+
+import pytest
+
+from recruiter.config import Config
+from recruiter.dataset import total_steps
+from recruiter.grpo import Trainer
+from recruiter.metrics_logger import RunLog, read_jsonl
+from tests.fake_policy import FakeJudge, FakePolicy
+
+
+@pytest.fixture
+def small(config) -> Config:
+    trainer = config.trainer
+    trainer.train_batch_size, trainer.epochs, trainer.max_training_steps = 4, 3, 6
+    trainer.eval_interval, trainer.ckpt_interval, trainer.max_ckpts_to_keep = 0, 100, -1
+    config.generator.n_samples_per_prompt = 4
+    return config
+
+
+@pytest.fixture
+def train(tmp_path, role):
+    """Train on ten roles in folder `name`; returns the policy, the metrics without times, and the run's folder."""
+    roles, held_back = [role(i) for i in range(10)], [role(i) for i in range(10, 13)]
+
+    def run(config, judge=None, name="run", policy=None, resume=None, stop=lambda: False, raises=None):
+        folder = tmp_path / name
+        policy = policy or FakePolicy()
+        start = folder / f"global_step_{resume}" if resume else None
+        with RunLog(folder, config, FakeJudge(), total_steps(config, len(roles)), resume or 0) as log:
+            trainer = Trainer(config, policy, judge or FakeJudge(), roles, held_back, log, stop)
+            if start:
+                trainer.resume(start)
+            if raises is None:
+                trainer.train()
+            else:
+                with pytest.raises(raises) as caught:
+                    trainer.train()
+                policy.error = str(caught.value)
+        rows = read_jsonl(folder / "metrics.jsonl")
+        return policy, [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in rows], folder
+
+    return run
+
+
+def saved_weight(folder, step: int) -> float:
+    return json.loads((folder / f"global_step_{step}/policy/weight.json").read_text())

@@ -1,0 +1,83 @@
+"""Validation, the best checkpoint, and stopping early."""
+
+import json
+
+import pytest
+
+from recruiter.checkpoints import best_step, checkpoint_steps
+from recruiter.dataset import sampling_seed
+from recruiter.rubric import Judgement, Scores
+from tests.fake_policy import FakeJudge
+
+
+class ScriptedValidation(FakeJudge):
+    """Gives the scripted mean at each validation (roles 10 to 12 are held back)."""
+
+    def __init__(self, means: list[float | None]) -> None:
+        super().__init__()
+        self.means, self.asked = means, 0
+
+    async def score(self, role, questions):
+        if int(role.id[-3:]) < 10:
+            return await super().score(role, questions)
+        value = self.means[self.asked // 3]
+        self.asked += 1
+        return [Judgement.unscored("timed out") if value is None else Judgement(Scores(value, value, value))]
+
+
+def test_validation_is_every_few_steps_always_with_the_same_random_numbers(small, train):
+    small.trainer.eval_interval = 2
+    policy, metrics, _ = train(small, ScriptedValidation([1, 2, 3, 4]))
+    validations = [call for call in policy.calls if call[0] == "sample" and call[3] == 1]
+    assert validations == [("sample", sampling_seed(42, 0), 3, 1)] * 4
+    assert [row.get("validation_reward") for row in metrics] == pytest.approx([None, 0.2, None, 0.3, None, 0.4])
+
+
+def test_best_checkpoint_is_marked_and_survives_pruning(small, train):
+    small.trainer.eval_interval, small.trainer.max_ckpts_to_keep, small.trainer.ckpt_interval = 1, 1, 1
+    _, _, folder = train(small, ScriptedValidation([1, 2, 6, 3, 5, 4, 2]))
+    assert best_step(folder) == 2
+    assert json.loads((folder / "best.json").read_text())["validation_reward"] == pytest.approx(0.6)
+    assert checkpoint_steps(folder) == [2, 6]
+
+
+def test_best_is_saved_even_between_checkpoint_intervals(small, train):
+    small.trainer.eval_interval, small.trainer.ckpt_interval = 1, 100
+    _, _, folder = train(small, ScriptedValidation([1, 1, 6, 3, 5, 4, 2]))
+    assert checkpoint_steps(folder) == [2, 6]
+
+
+def test_early_stop_after_validations_without_a_new_best(small, train):
+    small.trainer.eval_interval, small.trainer.early_stop_patience = 1, 2
+    _, metrics, folder = train(small, ScriptedValidation([3, 2, 5, 4, 5, 9, 9]))
+    assert [row["step"] for row in metrics] == [1, 2, 3, 4]
+    assert checkpoint_steps(folder) == [2, 4]
+
+
+def test_patience_is_remembered_over_a_resume(small, train):
+    small.trainer.eval_interval, small.trainer.early_stop_patience, small.trainer.max_training_steps = 1, 2, 3
+    train(small, ScriptedValidation([1, 2, 5, 4]))
+    small.trainer.max_training_steps = 6
+    _, metrics, _ = train(small, ScriptedValidation([4, 9, 9]), resume=3)
+    assert [row["step"] for row in metrics] == [1, 2, 3, 4]
+
+
+def test_run_that_stopped_early_is_not_trained_further_when_started_again(small, train):
+    small.trainer.eval_interval, small.trainer.early_stop_patience = 1, 2
+    train(small, ScriptedValidation([1, 2, 5, 4, 5]))
+    policy, metrics, _ = train(small, ScriptedValidation([1]), resume=4)
+    assert [row["step"] for row in metrics] == [1, 2, 3, 4]
+    assert policy.calls == []
+
+
+def test_validation_in_which_nothing_was_scored_is_no_number(small, train):
+    small.trainer.eval_interval, small.trainer.max_training_steps = 1, 2
+    _, metrics, folder = train(small, ScriptedValidation([None, None, 3]))
+    assert [row["validation_reward"] for row in metrics] == [None, pytest.approx(0.3)]
+    assert best_step(folder) == 2
+
+
+def test_no_validation_without_validation_roles_or_interval(small, train):
+    policy, metrics, _ = train(small)
+    assert sampling_seed(42, 0) not in {call[1] for call in policy.calls if call[0] == "sample"}
+    assert all("validation_reward" not in row for row in metrics)
