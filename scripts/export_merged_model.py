@@ -155,14 +155,12 @@ def _deploy(options: argparse.Namespace, console: Console) -> None:
     console.print(plan.text, highlight=False, soft_wrap=True)
     _ask(options.yes, "Create it?", "creates it")
     endpoint = create_endpoint(plan)
+    remove = f"python scripts/export_merged_model.py --hub_repo {options.hub_repo} --delete_endpoint"
+    console.print(f"It is starting, also if you stop waiting. To remove it: {remove}", highlight=False, soft_wrap=True)
     with console.status("starting") as status:
         address = wait_for_endpoint(endpoint, settings.wait_minutes, lambda state: status.update(f"endpoint: {state}"))
     console.print(f"It runs: {address}", highlight=False)
     console.print(f"Next: HF_ENDPOINT_URL={address} python scripts/test_endpoint.py", highlight=False, soft_wrap=True)
-    console.print(
-        f"Remove it: python scripts/export_merged_model.py --hub_repo {options.hub_repo} --delete_endpoint",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
 
 
 def _undeploy(options: argparse.Namespace, console: Console) -> None:
