@@ -13,7 +13,7 @@ from recruiter.errors import DataError
 from recruiter.export.config_files import PROBE
 from recruiter.export.evidence import EvaluationTable, TrainingRun
 from recruiter.export.manifest import Manifest
-from recruiter.plots import plot_training
+from recruiter.plots import plot_training, read_runs
 from recruiter.prompts import generator_messages
 from recruiter.rubric import CRITERIA, CRITERION_NAMES
 
@@ -92,9 +92,12 @@ def _draw(run: TrainingRun | None, folder: Path) -> bool:
     if run is None:
         return False
     try:
-        plot_training(run.folder, folder / PLOT)
+        drawn = plot_training(read_runs([run.folder]), (folder / PLOT).with_suffix(""))
     except DataError:
         return False
+    for path in drawn:
+        if path.name != PLOT:
+            path.unlink()  # the card shows one picture
     return True
 
 
