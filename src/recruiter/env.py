@@ -42,7 +42,7 @@ class Scorer(Protocol):
         """The judgement.
 
         Raises:
-            JudgeError: the judge cannot be used any more.
+            ApiError: the judge cannot be used any more, or its budget is spent.
         """
         ...
 

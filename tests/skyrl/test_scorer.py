@@ -13,7 +13,7 @@ import ray
 from recruiter.config import Config, JudgeConfig
 from recruiter.engines.skyrl.scorer import ClusterScorer
 from recruiter.env import GroupKey
-from recruiter.errors import ConfigError, JudgeError
+from recruiter.errors import ApiError, BudgetError, ConfigError, JudgeError
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
@@ -95,10 +95,10 @@ def test_the_budget_holds_for_the_whole_cluster(
     with FakeJudge() as server:
         scorer = judged_by(server, budget_usd=0.0005, concurrency=2)
         questions = (f"Question {number}?" for number in range(50))
-        with pytest.raises(JudgeError, match=r"budget_usd"):
+        with pytest.raises(BudgetError, match=r"budget_usd"):
             list(map(scorer, [role()] * 50, questions, [GROUP] * 50))
         spent = len(server.requests)
-        with pytest.raises(JudgeError, match=r"budget_usd"):
+        with pytest.raises(BudgetError, match=r"budget_usd"):
             scorer(role(), "One more?", GROUP)
         assert len(server.requests) == spent
 
@@ -108,7 +108,7 @@ def test_a_failed_call_is_unscored_and_a_refused_key_one_sentence(
 ) -> None:
     with FakeJudge(Faults(kinds=("malformed",), share=1.0, times=None)) as server:
         assert judged_by(server)(role(), "Why?", GROUP).unscored_reason.startswith("malformed")
-    with FakeJudge(key="another") as server, pytest.raises(JudgeError, match="XAI_API_KEY") as caught:
+    with FakeJudge(key="another") as server, pytest.raises(ApiError, match="XAI_API_KEY") as caught:
         judged_by(server)(role(), "Why not?", GROUP)
     assert "\n" not in str(caught.value)
     assert KEY not in str(caught.value)
@@ -116,7 +116,7 @@ def test_a_failed_call_is_unscored_and_a_refused_key_one_sentence(
 
 def test_a_judge_that_cannot_be_made_is_the_same_sentence_as_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XAI_API_KEY", raising=False)
-    with pytest.raises(ConfigError, match=r"^The judge xai needs a key"):
+    with pytest.raises(ConfigError, match=r"^xai needs a key"):
         ClusterScorer(Config())
 
 

@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from recruiter.config import Config
 from recruiter.env import GroupKey
-from recruiter.errors import JudgeError, RecruiterError, UnscoredError
+from recruiter.errors import ApiError, JudgeError, RecruiterError, UnscoredError
 from recruiter.human_feedback import HumanJudge, QuestionGroup
 from recruiter.judges import Judge, PaidJudge, make_judge
 from recruiter.roles import Role
@@ -81,7 +81,7 @@ class JudgeService:
             judgements = list(view.judgements)
         except UnscoredError:
             judgements = [Judgement.unscored("not rated in time")] * len(asked)
-        except JudgeError as error:
+        except ApiError as error:
             for _, answer in asked:
                 answer.set_exception(error)
             return
@@ -90,7 +90,9 @@ class JudgeService:
 
     async def take_metrics(self) -> dict[str, Any]:
         """What judging took since this was last asked, where that is worth counting."""
-        return self.judge.usage.take_step() if isinstance(self.judge, PaidJudge) else {}
+        if not isinstance(self.judge, PaidJudge):
+            return {}
+        return {f"judge_{name}": value for name, value in self.judge.usage.take_step().items()}
 
     async def usage_state(self) -> dict[str, Any] | None:
         """All that judging has taken, or None where it takes nothing."""
