@@ -17,6 +17,10 @@ CONSTRAINTS := constraints/cpu.txt
 TORCH := $(shell grep '^torch==' $(CONSTRAINTS))
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+# Chromium for the tests of the pages: the system's, else from the system's packages, else Playwright's own build.
+BROWSER := command -v chromium || command -v chromium-browser || command -v google-chrome \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get && apt-get update -qq && apt-get install -qq -y chromium; } \
+	|| $(PY) -m playwright install chromium
 SUFFIX := $(if $(filter-out 42,$(SEED)),-seed$(SEED))
 SKYRL := skyrl==0.3.0 skyrl-gym==0.4.0
 RUN := checkpoints/quickstart$(SUFFIX)
@@ -77,6 +81,7 @@ endif
 
 $(INSTALLED_DEV): $(INSTALLED)
 	$(PIP) -c $(CONSTRAINTS) -e '.[dev,peers]'
+	@{ $(BROWSER); } >/dev/null || echo "No Chromium could be installed; the tests of the pages will fail without one."
 	@touch $@
 
 .venv-skyrl/.installed: pyproject.toml constraints/skyrl.txt

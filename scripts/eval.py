@@ -33,7 +33,7 @@ from recruiter.evaluation.results import Plan, Results
 from recruiter.evaluation.runner import Evaluation
 from recruiter.evaluation.spending import endpoints, limit_spending
 from recruiter.evaluation.store import RecordStore
-from recruiter.evaluation.tables import markdown, tables
+from recruiter.evaluation.tables import markdown, tables, warnings
 from recruiter.judges import Judge, make_judge, named_judge
 from recruiter.prompts import PROMPT_HASH
 from recruiter.report import write_report
@@ -202,8 +202,8 @@ def print_results(console: Console, results: Results, show: int) -> None:
         for row in each.rows:
             table.add_row(*row)
         console.print(table)
-    for flag in results.flags:
-        console.print(f"Note: {flag}", highlight=False, markup=False, soft_wrap=True)
+    for warning in warnings(results):
+        console.print(f"Note: {warning}", highlight=False, markup=False, soft_wrap=True)
     if show:
         print_questions(console, results, show)
 

@@ -109,7 +109,9 @@ def _export(options: argparse.Namespace, console: Console) -> None:
             highlight=False, soft_wrap=True,
         )  # fmt: skip
         if merged.kept < 0.9:
-            console.print(f"Rounding to {options.torch_dtype} takes much of it: compare with --torch_dtype float32.")
+            console.print(
+                f"Rounding to {options.torch_dtype} takes much of it: --torch_dtype float16 or float32 keeps more."
+            )
     describe(options.output, options.hub_repo)
     if options.verify:
         from recruiter.export.verify import verify
@@ -118,7 +120,7 @@ def _export(options: argparse.Namespace, console: Console) -> None:
         with console.status("verifying") as status:
             found = verify(export, roles[:: len(roles) // VERIFIED_ROLES][:VERIFIED_ROLES], status.update)
         for role, question in found.questions:
-            console.print(f"  {role.title} ({role.level}): {question}", highlight=False, markup=False)
+            console.print(f"  {role.title} ({role.level}): {question}", highlight=False, markup=False, soft_wrap=True)
         console.print(
             f"Against base + adapter in float32, over {found.tokens} tokens: largest difference of a probability "
             f"{found.max_difference:.2g}, mean KL {max(found.kl_lost, 0):.2g} nats "
@@ -153,14 +155,12 @@ def _deploy(options: argparse.Namespace, console: Console) -> None:
     console.print(plan.text, highlight=False, soft_wrap=True)
     _ask(options.yes, "Create it?", "creates it")
     endpoint = create_endpoint(plan)
+    remove = f"python scripts/export_merged_model.py --hub_repo {options.hub_repo} --delete_endpoint"
+    console.print(f"It is starting, also if you stop waiting. To remove it: {remove}", highlight=False, soft_wrap=True)
     with console.status("starting") as status:
         address = wait_for_endpoint(endpoint, settings.wait_minutes, lambda state: status.update(f"endpoint: {state}"))
     console.print(f"It runs: {address}", highlight=False)
     console.print(f"Next: HF_ENDPOINT_URL={address} python scripts/test_endpoint.py", highlight=False, soft_wrap=True)
-    console.print(
-        f"Remove it: python scripts/export_merged_model.py --hub_repo {options.hub_repo} --delete_endpoint",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
 
 
 def _undeploy(options: argparse.Namespace, console: Console) -> None:

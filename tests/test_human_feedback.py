@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from recruiter.config import HumanFeedbackConfig, JudgeConfig
-from recruiter.errors import JudgeError
+from recruiter.errors import ConfigError, JudgeError
 from recruiter.feedback_client import FeedbackClient, spoken
-from recruiter.human_feedback import GroupView, HumanJudge
+from recruiter.human_feedback import GroupView, HumanJudge, QuestionGroup
 from recruiter.judges import make_judge
 
 RATED = {"status": "rated", "relevance": 5, "clarity": 3.0, "discriminative": 1}
@@ -131,6 +131,21 @@ def test_answers_that_end_the_run_at_once(answering, status, body, said):
         FeedbackClient(settings).check()
     assert said in str(caught.value)
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", ["ключ-которого-нет", "two words"])
+def test_what_cannot_be_a_key_is_refused(monkeypatch, wrong):
+    monkeypatch.setenv("FEEDBACK_API_KEY", wrong)
+    with pytest.raises(ConfigError, match="FEEDBACK_API_KEY holds spaces or letters"):
+        HumanJudge(HumanFeedbackConfig())
+
+
+def test_step_of_which_nothing_can_be_shown_ends_the_run(answering, role):
+    settings, script = answering
+    script[:] = [(422, '{"error": {"code": "invalid", "message": "No such field."}}')]
+    group = QuestionGroup("g", "run", 1, role(), ("Why?",))
+    with pytest.raises(JudgeError, match=r"No such field\. No group of this step could be shown"):
+        asyncio.run(HumanJudge(settings).rate([group]))
 
 
 def test_busy_or_broken_server_is_asked_again_until_the_patience_is_over(answering):

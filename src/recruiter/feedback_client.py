@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from recruiter.config import HumanFeedbackConfig
-from recruiter.errors import JudgeError
+from recruiter.errors import ConfigError, JudgeError
 
 KEY_VARIABLE = "FEEDBACK_API_KEY"
 ANSWER_SECONDS = 15.0  # for a call that does not wait for people
@@ -34,8 +34,15 @@ class FeedbackClient:
     """
 
     def __init__(self, settings: HumanFeedbackConfig) -> None:
+        """Read the key from the environment.
+
+        Raises:
+            ConfigError: it is nothing that could be a key.
+        """
         self.url, self._settings = settings.api_url.rstrip("/"), settings
         key = os.environ.get(KEY_VARIABLE, "").strip()
+        if not key.isascii() or len(key.split()) > 1:
+            raise ConfigError(f"{KEY_VARIABLE} holds spaces or letters that no key has; copy it again.")
         self._options: dict[str, Any] = {
             "base_url": self.url,
             "headers": {"Authorization": f"Bearer {key}"} if key else {},

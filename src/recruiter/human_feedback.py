@@ -22,6 +22,7 @@ from recruiter.roles import Role
 from recruiter.rubric import CRITERION_NAMES, Judgement, Scores, rating_to_score
 
 CANNOT_BE_SHOWN = (413, 422)  # the server will not take these questions, whenever they are handed in
+REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class HumanJudge:
         Raises:
             JudgeError: the server cannot be used.
         """
-        content = "\n".join([role.model_dump_json(), *questions])
+        content = "\n".join([str(self.settings.overlap), role.model_dump_json(), *questions])
         name = f"validation-{hashlib.sha256(content.encode()).hexdigest()[:24]}"
         try:
             views = await self.rate([QuestionGroup(name, "validation", 0, role, tuple(questions))])
@@ -142,6 +143,10 @@ class HumanJudge:
         """
         start = time.monotonic()
         views = {group.id: await self._submit(group) for group in groups}
+        if all(view.status == REFUSED for view in views.values()):
+            raise JudgeError(
+                f"{views[groups[0].id].judgements[0].unscored_reason} No group of this step could be shown."
+            )
         while waiting := [group for group in groups if views[group.id].is_open]:
             online = max(views[group.id].raters_online for group in waiting)
             self.waiting = Waiting(tuple(group.id for group in waiting), len(groups), online)
@@ -192,7 +197,7 @@ class HumanJudge:
             if refused.status not in CANNOT_BE_SHOWN:
                 raise
             unscored = (Judgement.unscored(str(refused)),) * len(group.questions)
-            return GroupView(group.id, "refused", 0, False, None, unscored)
+            return GroupView(group.id, REFUSED, 0, False, None, unscored)
 
     async def _news(
         self, groups: Sequence[QuestionGroup], views: dict[str, GroupView], seconds: float

@@ -62,7 +62,7 @@ def run(config: Config) -> None:
         from recruiter.engines.skyrl import prepare_imports
 
         prepare_imports()
-    from recruiter.engines.model import check_model
+    from recruiter.engines.loading import check_model
     from recruiter.grpo import Interrupted
     from recruiter.metrics_logger import RunLog
 

@@ -31,7 +31,8 @@ _MAY_CHANGE = (
     "trainer.epochs", "trainer.max_training_steps", "trainer.ckpt_", "trainer.max_ckpts_to_keep", "trainer.eval_",
     "trainer.early_stop_patience", "trainer.resume_", "trainer.tensorboard", "trainer.device", "judge.max_unscored",
     "judge.base_url", "judge.concurrency", "judge.attempt_timeout", "judge.total_timeout", "judge.max_attempts",
-    "judge.cache_path", "judge.budget_usd", "judge.prices", "endpoint.", "human_feedback.", "skyrl.trainer.placement.",
+    "judge.cache_path", "judge.budget_usd", "judge.prices", "endpoint.", "human_feedback.api_url", "human_feedback.timeout",
+    "human_feedback.poll_interval", "human_feedback.max_staleness_steps", "skyrl.trainer.placement.",
     "skyrl.trainer.logger", "skyrl.trainer.policy.fsdp_config.", "skyrl.generator.inference_engine.",
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ from recruiter.evaluation.contestants import (
     judge_flags,
     training_rollouts,
 )
-from recruiter.evaluation.spending import limit_spending
+from recruiter.evaluation.spending import limit_spending, spending
 from recruiter.judges import make_judge, named_judge
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.writers.local import LocalWriter
@@ -119,3 +119,12 @@ def test_a_budget_needs_every_price_and_prices_need_their_model():
     assert found[0].endpoint.usage.price.output == 2.0
     with pytest.raises(ConfigError, match="--price names yours"):
         limit_spending(found, [], None, {"yours": (1.0, 2.0)})
+
+
+def test_a_model_that_judges_itself_spends_twice(monkeypatch):
+    monkeypatch.setenv("XAI_API_KEY", "xai-0123456789-of-the-tests")
+    found, _ = find_contestants(["xai", "grok-4-1"], None)
+    judge = make_judge(named_judge("xai"))
+    assert list(spending(found, [judge])) == ["xai", "grok-4-1", judge.name]
+    found, _ = find_contestants([judge.name], None)
+    assert list(spending(found, [judge])) == [judge.name, f"{judge.name} as a judge"]

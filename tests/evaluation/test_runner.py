@@ -9,6 +9,7 @@ from recruiter.config import JudgeConfig
 from recruiter.errors import ModelError
 from recruiter.evaluation.figures import judge_figures
 from recruiter.evaluation.results import SCHEMA_VERSION, JudgementRecord, load_results
+from recruiter.evaluation.tables import warnings
 from recruiter.judges.llm import LLMJudge
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.llm.usage import Budget
@@ -216,7 +217,7 @@ def test_notes_of_a_writer_are_remembered_with_its_questions(evaluate):
     evaluate([writer])
     results, _ = evaluate([ListWriter("a", ["a", "b"])])
     assert results.models["a"].notes == ["its provider takes no temperature"]
-    assert "a: its provider takes no temperature" in results.flags
+    assert warnings(results) == ["a: its provider takes no temperature."]
 
 
 def test_killed_at_any_moment_and_run_again_it_gives_the_same_results(tmp_path, server, pytestconfig):

@@ -73,7 +73,7 @@ def test_vllm_loads_it_and_says_what_transformers_says(exported: Path) -> None:
     server = LLM(str(exported), dtype="auto", gpu_memory_utilization=0.4, enforce_eager=True)
     assert server.llm_engine.model_config.max_model_len == 8192
     assert server.llm_engine.model_config.dtype == torch.bfloat16
-    (answer,) = server.chat([messages], SamplingParams(temperature=0, max_tokens=8, logprobs=1))
+    (answer,) = server.chat([messages], SamplingParams(temperature=0, max_tokens=8, logprobs=1, detokenize=False))
     completion = answer.outputs[0]
     assert len(completion.token_ids) == 8
     model = AutoModelForCausalLM.from_pretrained(exported, dtype=torch.bfloat16).to("cuda")

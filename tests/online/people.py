@@ -126,8 +126,10 @@ class Crowd:
         handled: ids of the groups that this was done with.
     """
 
-    def __init__(self, url: str, handle: Callable[[Person, dict[str, Any]], Any] | None = None) -> None:
-        self.person = Person(url)
+    def __init__(
+        self, url: str, handle: Callable[[Person, dict[str, Any]], Any] | None = None, pause: float = 0.03
+    ) -> None:
+        self.person, self._pause = Person(url), pause
         self.handle = handle or Person.submit
         self.handled: list[str] = []
         self._stop = threading.Event()
@@ -143,7 +145,7 @@ class Crowd:
                     continue
             except httpx2.HTTPError:  # the server is away; a person tries again
                 pass
-            self._stop.wait(0.02)
+            self._stop.wait(self._pause)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -23,8 +23,8 @@ from recruiter.starter import ensure_starter
 from tests.online.people import Crowd, Person, Server
 from tests.test_main import data  # noqa: F401
 
-HELD_OUT = 32
-STEPS = 10
+HELD_OUT = 24
+STEPS = 8
 
 
 def rates_by_the_rubric(person: Person, shown: dict[str, Any]) -> None:
@@ -41,7 +41,7 @@ def rates_by_the_rubric(person: Person, shown: dict[str, Any]) -> None:
 
 
 def run(*command: str) -> str:
-    done = subprocess.run([sys.executable, *command], cwd=REPOSITORY, capture_output=True, text=True, timeout=500)
+    done = subprocess.run([sys.executable, *command], cwd=REPOSITORY, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -53,7 +53,7 @@ def test_ratings_over_http_make_a_real_model_write_better_questions_for_roles_it
     ensure_starter(REPOSITORY / "exports/starter")
     folder, server = tmp_path / "run", Server(tmp_path).start()
     try:
-        with Crowd(server.url, rates_by_the_rubric) as crowd:
+        with Crowd(server.url, rates_by_the_rubric, pause=0.5) as crowd:
             run(
                 "-m", "src.recruiter.main", "--config-name=online_config", f"human_feedback.api_url={server.url}",
                 "trainer.policy.model.path=exports/starter", f"trainer.ckpt_path={folder}", "trainer.device=cpu",

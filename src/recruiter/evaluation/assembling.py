@@ -17,7 +17,7 @@ from recruiter.evaluation.results import (
     SampleRecord,
     TextFigures,
 )
-from recruiter.evaluation.spending import endpoints, spent
+from recruiter.evaluation.spending import spending
 from recruiter.evaluation.strengths import pairwise_figures
 from recruiter.evaluation.texts import text_figures
 from recruiter.evaluation.versions import versions
@@ -41,12 +41,11 @@ def assemble(
     }
     flags = contestant_flags(setup.contestants, setup.roles, setup.sampling)
     flags += [f"Judge {judge}: {flag}." for judge, record in judges.items() for flag in record.flags]
-    flags += [f"{name} was left out: {reason}" for name, reason in setup.left_out.items()]
     flags += problems
     return Results(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
-        spent={endpoint.name: spent(endpoint.usage) for endpoint in endpoints(setup.contestants, setup.judges)},
+        spent=spending(setup.contestants, setup.judges),
         versions=versions(),
         plan=setup.plan,
         flags=flags,

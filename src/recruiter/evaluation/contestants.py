@@ -183,7 +183,6 @@ def contestant_flags(contestants: Sequence[Contestant], roles: Sequence[Role], s
             flags.append(f"{contestant.name} was trained on {len(seen)} of these {len(roles)} roles.")
         if (own := contestant.trained_with) and own != sampling:
             flags.append(f"{contestant.name} was trained with other sampling settings ({_spelled(own)}).")
-        flags += [f"{contestant.name}: {note}" for note in contestant.writer.notes]
     return flags
 
 

@@ -305,10 +305,10 @@ class Results(Record):
     """An evaluation. `made_at`, `seconds` and `spent` are all that differs when it is run again from what is stored.
 
     Attributes:
-        spent: by judge or model, for those that are called over a network: calls, tokens, USD and failed attempts of
-            this run; what had been stored by an earlier one cost nothing again.
+        spent: by the names of models and judges that are called over a network: calls, tokens, USD and failed attempts
+            of this run; what had been stored by an earlier one cost nothing again.
         versions: of this package, its revision, Python and the libraries that matter.
-        flags: what a reader should know before believing any figure.
+        flags: what a reader should know before believing any figure, beside `left_out` and the models' `notes`.
         left_out: models that could not take part, with the reason.
         prompts: the chat messages of each role, by its id, the same for every model.
         judge_system: what a judge that is a language model is told; a question's own message follows from role and

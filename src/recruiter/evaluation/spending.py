@@ -72,8 +72,16 @@ def probe(judge: LLMJudge, plan: Plan, roles: int, models: int) -> str:
     return f"{judge.name} answered in {found.seconds:.1f} s; it will be asked at most {calls:,} times{cost}."
 
 
-def spent(usage: Usage) -> dict[str, Any]:
-    """What the results say of one that was called."""
+def spending(contestants: Sequence[Contestant], judges: Sequence[Judge]) -> dict[str, dict[str, Any]]:
+    """What calls took in this run, by the names of models and judges; a judge that is also a model has its own entry."""
+    spent = {each.name: _took(each.endpoint.usage) for each in contestants if each.endpoint}
+    for judge in judges:
+        if isinstance(judge, LLMJudge):
+            spent[f"{judge.name} as a judge" if judge.name in spent else judge.name] = _took(judge.usage)
+    return spent
+
+
+def _took(usage: Usage) -> dict[str, Any]:
     total = usage.total
     return {
         "wanted": total.wanted,

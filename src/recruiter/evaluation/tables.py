@@ -43,6 +43,12 @@ def tables(results: Results) -> Iterator[Table]:
         yield _agreement(results)
 
 
+def warnings(results: Results) -> list[str]:
+    """Everything that a reader should know before believing any figure, a sentence each."""
+    notes = [f"{name}: {note}." for name, model in results.models.items() for note in model.notes]
+    return results.flags + notes + [f"{name} is left out: {reason}" for name, reason in results.left_out.items()]
+
+
 def markdown(results: Results) -> str:
     """All tables, what a reader should know first, and how it was made."""
     plan = results.plan
@@ -52,8 +58,8 @@ def markdown(results: Results) -> str:
         f"{_count(len(results.roles), 'role')} from {plan.roles_from}, {_count(plan.samples, 'question')} a role, seed "
         f"{plan.seed}; {sampling}. Scores are 0–10. Intervals are 95%, by bootstrap over roles. Made {results.made_at}.",
     ]
-    if results.flags:
-        parts.append("Before you believe a figure:\n\n" + "\n".join(f"- {flag}" for flag in results.flags))
+    if known := warnings(results):
+        parts.append("Before you believe a figure:\n\n" + "\n".join(f"- {warning}" for warning in known))
     for table in tables(results):
         lines = [
             f"| {' | '.join(table.columns)} |",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCardData, metadata_load
+from yaml import YAMLError
 
 from recruiter.errors import DataError
 from recruiter.export.config_files import PROBE
@@ -22,8 +24,10 @@ _FEW_BITS_KEPT = 0.9
 
 def find_licence(base: Path) -> str | None:
     """The licence that a base model's own card or manifest states, as an SPDX-like identifier."""
-    card = base / "README.md"
-    stated = (metadata_load(card) or {}).get("license") if card.is_file() else None
+    card, stated = base / "README.md", None
+    if card.is_file():
+        with suppress(ValueError, YAMLError):  # a card that cannot be read states nothing
+            stated = (metadata_load(card) or {}).get("license")
     if stated is None:
         stated = Manifest.licence_of(base)
     return str(stated).lower() if stated else None

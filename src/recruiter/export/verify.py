@@ -18,7 +18,8 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from recruiter.config import SamplingParams
-from recruiter.engines.model import LocalModel, pick_device, quiet_peft
+from recruiter.engines.loading import pick_device
+from recruiter.engines.model import LocalModel, quiet_peft
 from recruiter.errors import ExportError
 from recruiter.export import Export
 from recruiter.prompts import generator_messages

@@ -153,7 +153,7 @@ def _heat_map(axes: Axes, labels: Sequence[str], rows: Sequence[dict[str, Estima
         for x, level in enumerate(levels):
             if level in row:
                 found = row[level]
-                red, green, blue, _ = image.cmap(image.norm(found.mean))
+                red, green, blue, _ = image.to_rgba(np.array([found.mean]))[0]
                 ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
                 text = f"{found.mean:+.1f}" if is_difference else f"{found.mean:.1f}"
                 axes.text(x, y, f"{text}\n({found.roles})", ha="center", va="center", fontsize=8, color=ink)

@@ -80,7 +80,7 @@ def plot_training(runs: Sequence[Run], target: Path, results: Sequence[Results] 
         for panel, place in zip(panels, axes, strict=True):
             panel(place)
             place.set_xlabel("step")
-            place.xaxis.get_major_locator().set_params(integer=True)
+            place.locator_params(axis="x", integer=True)
         return save(figure, target)
 
 
@@ -198,5 +198,5 @@ def _outcomes(axes: Axes, run: Run) -> None:
         axes.bar(steps, counts, 0.9, bottom=bottom, color=colour(index), label=label)
         bottom = [below + count for below, count in zip(bottom, counts, strict=True)]
     axes.set(title=f"Questions of {run.name}", xlabel="step", ylabel="questions")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), fontsize=8)

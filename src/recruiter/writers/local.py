@@ -40,7 +40,7 @@ class LocalWriter:
         Raises:
             ModelError: the folder holds no adapter.
         """
-        from recruiter.engines.model import adapter_base
+        from recruiter.engines.loading import adapter_base
 
         return cls(adapter_base(adapter), adapter, name)
 

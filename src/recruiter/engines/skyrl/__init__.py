@@ -7,6 +7,7 @@ rules, `worker` and `loss` run on the GPUs, `scorer` is the one place that judge
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import sys
@@ -29,7 +30,7 @@ def prepare_imports() -> None:
     """Make SkyRL importable, here and in the processes that start from here.
 
     Raises:
-        ConfigError: SkyRL is not installed.
+        ConfigError: SkyRL is not installed, or not with what it needs.
     """
     missing = [name for name in ("skyrl", "skyrl_gym", "ray") if importlib.util.find_spec(name) is None]
     if missing:
@@ -43,3 +44,11 @@ def prepare_imports() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([*inherited, *(item for item in folders if item not in inherited)])
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")  # the other one compiles kernels at start
+    try:
+        importlib.import_module("skyrl.train.trainer")
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ConfigError(
+            f"SkyRL cannot be imported with Python {sys.version.split()[0]} and the packages that are here ({reason}); make "
+            f"its environment with `make skyrl-env` and run the same command with .venv-skyrl/bin/python."
+        ) from None

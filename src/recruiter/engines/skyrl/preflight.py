@@ -23,7 +23,7 @@ from packaging.version import Version
 from recruiter.command import command
 from recruiter.config import REPOSITORY, Config, check_free_space, load_config, require_model
 from recruiter.engines.skyrl import SKYRL_VERSION, has_flash_attention, prepare_imports
-from recruiter.errors import EngineError, RecruiterError
+from recruiter.errors import ConfigError, EngineError, RecruiterError
 
 PYTHON = (3, 12)
 PACKAGES = {
@@ -239,8 +239,11 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from check_gpus()
     yield from check_machine()
     yield from check_run(config)
-    if installed("ray") and installed("skyrl"):
+    try:
         prepare_imports()
+    except ConfigError as error:
+        yield Finding("SkyRL", False, str(error))
+    else:
         yield from check_cluster(REPOSITORY / config.trainer.ckpt_path)
 
 

@@ -143,7 +143,7 @@ class ClusterScorer:
 
 def _keys() -> dict[str, str]:
     """The variables of this process that hold keys of judges."""
-    from recruiter.judges.llm.providers import PROVIDERS
+    from recruiter.llm.providers import PROVIDERS
 
     names = {provider.key_variable for provider in PROVIDERS.values()} | {"FEEDBACK_API_KEY"}
     return {name: os.environ[name] for name in names if name and name in os.environ}
