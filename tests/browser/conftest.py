@@ -59,6 +59,7 @@ class Server:
     role: Callable[..., Role]
     client: httpx.Client = field(init=False)
     groups: list[str] = field(default_factory=list)
+    runs: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.client = httpx.Client(base_url=self.url, timeout=10)
@@ -82,10 +83,18 @@ class Server:
         """Any other call of training."""
         return self.client.post(path, json=body).raise_for_status().json()
 
+    def report(self, run: str, **fields: object) -> None:
+        """What a run says of itself."""
+        self.runs.add(run)
+        body = {"step": 1, "total_steps": 1, "state": "done", **fields}
+        self.client.put(f"/api/runs/{run}", json=body).raise_for_status()
+
     def clear(self) -> None:
-        """Take what was handed in out of the queue."""
+        """Take what was handed in out of the queue, and let no run wait."""
         if self.groups:
             self.post("/api/groups/cancel", ids=self.groups)
+        for run in self.runs:
+            self.report(run)
 
 
 QUESTIONS = ["How would you keep the queue short?", "What is Python?", "Why does an index on (a, b) not help b alone?"]

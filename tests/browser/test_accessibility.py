@@ -57,8 +57,7 @@ def test_the_empty_queue(look: Visit) -> None:
 def test_the_other_pages(look: Visit, server: Server, path: str) -> None:
     if path == "/runs":
         steps = [{"step": i, "reward": 0.1 * i, "rated": 8 - i, "unscored": i} for i in range(1, 5)]
-        report = {"step": 5, "total_steps": 9, "state": "waiting", "waiting_groups": ["some-group"], "recent": steps}
-        server.client.put("/api/runs/a-run", json=report).raise_for_status()
+        server.report("a-run", step=5, total_steps=9, state="waiting", waiting_groups=["some-group"], recent=steps)
     page = look(path)
     page.wait_for_load_state("networkidle")
     check(page)

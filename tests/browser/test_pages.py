@@ -50,14 +50,13 @@ def test_a_run_in_progress_is_drawn_and_followed(visit: Visit, server: Server) -
         {"step": 1, "reward": 0.25, "rated": 12, "unscored": 4},
         {"step": 2, "reward": 0.5, "rated": 16, "unscored": 0},
     ]
-    report = {"step": 3, "total_steps": 10, "state": "waiting", "reward_mean": 0.5, "waiting_groups": ["g1", "g2"],
-              "recent": steps, "message": "Waiting for people."}  # fmt: skip
-    server.client.put("/api/runs/drawn", json=report).raise_for_status()
+    report = {"step": 3, "total_steps": 10, "recent": steps}
+    server.report("drawn", **report, state="waiting", reward_mean=0.5, waiting_groups=["g1", "g2"], message="Wait.")
     page = visit("/runs?run=drawn")
     expect(page.locator("#run-head")).to_contain_text("waiting for ratings")
     expect(page.locator("figure.chart").first.locator("circle title")).to_have_text(["1: 0.25", "2: 0.50"])
     expect(page.get_by_role("heading", name="Waiting for 2 groups")).to_be_visible()
-    server.client.put("/api/runs/drawn", json={**report, "state": "done", "waiting_groups": []}).raise_for_status()
+    server.report("drawn", **report)
     expect(page.locator("#run-head")).to_contain_text("finished", timeout=8000)
 
 

@@ -243,12 +243,10 @@ def test_ratings_wait_for_a_server_that_is_away(visit: Visit, server: Server) ->
 
 
 def test_what_training_waits_for_is_shown(visit: Visit, server: Server) -> None:
-    group = server.add()
-    report = {"step": 5, "total_steps": 9, "state": "waiting", "waiting_groups": [group]}
-    server.client.put("/api/runs/night-run", json=report).raise_for_status()
+    server.report("night-run", step=5, total_steps=9, state="waiting", waiting_groups=[server.add()])
     page = visit()
-    expect(page.locator("#training-waits")).to_have_text(re.compile("night-run, step 5, has waited .* for 1 group"))
-    server.client.put("/api/runs/night-run", json={**report, "state": "done", "waiting_groups": []})
+    waits = re.compile("night-run, step 5, has waited .* for 1 group")
+    expect(page.locator("#training-waits")).to_have_text(waits, timeout=20_000)  # the page asks every 15 s
 
 
 def test_single_keys_can_be_switched_off(visit: Visit, server: Server) -> None:
