@@ -8,6 +8,7 @@ VENV ?= .venv
 PYTHON ?= python3
 TORCH_INDEX ?=
 SEED ?= 42
+SKYRL_PYTHON ?= python3.12
 PYTEST_ARGS ?=
 
 PY := $(VENV)/bin/python
@@ -16,12 +17,17 @@ CONSTRAINTS := constraints/cpu.txt
 TORCH := $(shell grep '^torch==' $(CONSTRAINTS))
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+# Chromium for the tests of the pages: the system's, else from the system's packages, else Playwright's own build.
+BROWSER := command -v chromium || command -v chromium-browser || command -v google-chrome \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get && apt-get update -qq && apt-get install -qq -y chromium; } \
+	|| $(PY) -m playwright install chromium
 SUFFIX := $(if $(filter-out 42,$(SEED)),-seed$(SEED))
+SKYRL := skyrl==0.3.0 skyrl-gym==0.4.0
 RUN := checkpoints/quickstart$(SUFFIX)
 RESULTS := results/quickstart$(SUFFIX).json
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev quickstart test soak lint format clean
+.PHONY: help install install-dev quickstart test soak lint format clean skyrl-env test-skyrl
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +47,11 @@ test: $(INSTALLED_DEV) ## run every test but the long ones
 
 soak: $(INSTALLED_DEV) ## run the long tests
 	$(PY) -m pytest -m soak $(PYTEST_ARGS)
+
+skyrl-env: .venv-skyrl/.installed ## make .venv-skyrl, the environment of engine=skyrl (CUDA, Python 3.12)
+
+test-skyrl: .venv-skyrl-test/.installed ## run the tests of engine=skyrl with SkyRL itself, on the CPU
+	.venv-skyrl-test/bin/python -m pytest -o addopts="-q --strict-markers --strict-config" tests/skyrl $(PYTEST_ARGS)
 
 lint: $(INSTALLED_DEV) ## check style, format and types
 	$(PY) -m ruff check
@@ -70,4 +81,25 @@ endif
 
 $(INSTALLED_DEV): $(INSTALLED)
 	$(PIP) -c $(CONSTRAINTS) -e '.[dev,peers]'
+	@{ $(BROWSER); } >/dev/null || echo "No Chromium could be installed; the tests of the pages will fail without one."
+	@touch $@
+
+.venv-skyrl/.installed: pyproject.toml constraints/skyrl.txt
+	@$(SKYRL_PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null || { echo "SkyRL needs Python 3.12: write for example SKYRL_PYTHON=/path/to/python3.12"; exit 1; }
+	$(SKYRL_PYTHON) -m venv .venv-skyrl
+	@echo "Installing SkyRL, vLLM and torch for CUDA into .venv-skyrl; this takes several gigabytes and minutes."
+	.venv-skyrl/bin/python -m pip --disable-pip-version-check install --quiet -c constraints/skyrl.txt -e '.[skyrl]'
+	.venv-skyrl/bin/python -m pip --disable-pip-version-check install --quiet --no-deps $(SKYRL)
+	@touch $@
+	@echo "Next: .venv-skyrl/bin/python -m recruiter.engines.skyrl.preflight"
+
+# SkyRL's trainer, generator and workers without vLLM and CUDA.
+.venv-skyrl-test/.installed: pyproject.toml constraints/cpu.txt constraints/skyrl-test.txt
+	$(PYTHON) -m venv .venv-skyrl-test
+	@echo "Installing SkyRL for the CPU into .venv-skyrl-test; this takes a few minutes."
+ifneq ($(TORCH_INDEX),)
+	.venv-skyrl-test/bin/python -m pip --disable-pip-version-check install --quiet --no-deps $(TORCH) --index-url $(TORCH_INDEX)
+endif
+	.venv-skyrl-test/bin/python -m pip --disable-pip-version-check install --quiet -r constraints/skyrl-test.txt
+	.venv-skyrl-test/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -e . $(SKYRL)
 	@touch $@

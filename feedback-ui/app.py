@@ -9,6 +9,7 @@ Reading order: `database.py` (what is stored), `feedback/groups.py`, `leases.py`
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import threading
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 import sqlalchemy as sa
+from dotenv import load_dotenv
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
@@ -35,8 +37,10 @@ from feedback.routes import owner, practice, queue, rating, stats, training, wri
 from feedback.safety import Guard, refused
 from feedback.settings import FOLDER, Settings
 from generator import QuestionGenerator
+from recruiter.config import REPOSITORY
 from recruiter.errors import RecruiterError
 
+log = logging.getLogger(__name__)
 VERSION = version("recruiter")
 
 
@@ -45,6 +49,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        load_dotenv(REPOSITORY / ".env")
         chosen = settings or Settings.from_environment()
         database = Database(chosen.database_url)
         try:
@@ -73,6 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(Refusal, _explain)
     app.add_exception_handler(HTTPException, _explain)
     app.add_exception_handler(RequestValidationError, _explain)
+    app.add_exception_handler(sa.exc.OperationalError, _explain)
     app.add_middleware(Guard)
     app.add_middleware(StartInOneSentence)
     return app
@@ -125,6 +131,9 @@ def _explain(request: Request, error: Exception) -> Response:
 def _refusal(error: Exception) -> Refusal:
     if isinstance(error, Refusal):
         return error
+    if isinstance(error, sa.exc.OperationalError):
+        log.error("The database did not do what was asked: %s", error.orig)
+        return Refusal(503, "database", "The database is busy or away; try again in a moment.", {"Retry-After": "1"})
     if isinstance(error, RequestValidationError):
         return Refusal(422, "invalid", _first_fault(error))
     if isinstance(error, HTTPException) and error.status_code == 400:

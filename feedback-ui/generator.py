@@ -15,16 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from recruiter.checkpoints import checkpoint_steps
-from recruiter.config import REPOSITORY, SamplingParams
-from recruiter.errors import RecruiterError
+from recruiter.errors import ModelError, RecruiterError
+from recruiter.generate import QuestionSet, Report, generate, sampling_of
+from recruiter.judges import Judge
 from recruiter.roles import Role
-from recruiter.writers import RL_EXPORT, Progress, Writer, find_writer
+from recruiter.writers import Writer, default_writer, find_writer
 
-STARTER = "exports/starter"
 GET_ONE = "There is no model here yet; get one with `python scripts/download_model.py --starter`."
 JOBS_WAITING, JOBS_KEPT = 20, 500
-Work = Callable[["QuestionGenerator", Progress], Any]
+Work = Callable[["QuestionGenerator", Report], Any]
 
 
 @dataclass
@@ -45,15 +44,6 @@ class Job:
     result: Any = None
 
 
-def best_model() -> str | None:
-    """What `find_writer` calls the best model here: the exported one, the newest checkpoint, the starter model."""
-    if (REPOSITORY / RL_EXPORT / "config.json").is_file():
-        return RL_EXPORT
-    if any(checkpoint_steps(folder.parent) for folder in (REPOSITORY / "checkpoints").rglob("global_step_*")):
-        return "latest"
-    return STARTER if (REPOSITORY / STARTER / "config.json").is_file() else None
-
-
 class QuestionGenerator:
     """Loads a model once and does jobs with it, one at a time."""
 
@@ -63,21 +53,19 @@ class QuestionGenerator:
         self._writer: Writer | None = None
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._waiting: queue.Queue[Job | None] = queue.Queue(JOBS_WAITING)
-        self._lock = threading.Lock()
+        self._lock, self._choosing = threading.Lock(), threading.Lock()
         self._thread: threading.Thread | None = None
         self._ready = False
         self._failure: str | None = None
         self._closing = False
 
-    @property
-    def name(self) -> str | None:
-        """The model's name, if there is one."""
-        return self._writer.name if self._writer else self._wanted or best_model()
-
     def state(self) -> dict[str, Any]:
         """`state` (none, loading, ready, failed), `name` and `message`. Asking begins the loading."""
-        name = self.name
-        if name is None:
+        try:
+            name = self._chosen().name
+        except RecruiterError as error:
+            return {"state": "failed", "name": self._wanted, "message": str(error)}
+        except LookupError:
             return {"state": "none", "name": None, "message": GET_ONE}
         if self._failure:
             return {"state": "failed", "name": name, "message": self._failure}
@@ -106,20 +94,27 @@ class QuestionGenerator:
         """A job, if it is known."""
         return self._jobs.get(job_id)
 
-    def write(self, role: Role, count: int, progress: Progress = lambda _: None) -> list[str]:
+    def write(
+        self, role: Role, count: int, report: Report = lambda *_: None, *, best_of: int = 1, judge: Judge | None = None
+    ) -> QuestionSet:
         """`count` different questions for a role, or as many as the model has; for work, in the job's thread.
 
         Raises:
-            RecruiterError: the model cannot be loaded or writes nothing.
+            RecruiterError: model or judge cannot be used, or nothing usable was written.
         """
         writer = self._load()
-        sampling = writer.trained_with or SamplingParams(max_generate_length=128)
+
+        def go_on(what: str, share: float) -> None:
+            if self._closing:
+                raise RecruiterError("The server is stopping.")
+            report(what, share)
+
         seed = random.SystemRandom().randrange(2**31)
-        written = writer.write([role], count, sampling, seed, progress=lambda share: self._go_on(progress, share))
-        texts = dict.fromkeys(one.text for one in written if one.text)
-        if not texts:
-            raise RecruiterError(f"{writer.name} wrote nothing for this role; try again.")
-        return list(texts)
+        settings = sampling_of(writer)
+        (found,) = generate(writer, [role], count, settings, best_of=best_of, judge=judge, seed=seed, report=go_on)
+        if not found.questions:
+            raise RecruiterError(f"{writer.name} has nothing for this role ({found.shortfall}); try again.")
+        return found
 
     def close(self) -> None:
         """End the thread; a job under way ends at its next step."""
@@ -133,26 +128,37 @@ class QuestionGenerator:
             self._thread.join(timeout=5)
             break
 
-    def _go_on(self, progress: Progress, share: float) -> None:
-        if self._closing:
-            raise RecruiterError("The server is stopping.")
-        progress(share)
-
     def _start(self) -> None:
         with self._lock:
             if self._thread is None and not self._closing:
                 self._thread = threading.Thread(target=self._run, name="generator", daemon=True)
                 self._thread.start()
 
+    def _chosen(self) -> Writer:
+        """The model that is to write, loaded or not.
+
+        Raises:
+            LookupError: there is none.
+            RecruiterError: there is no such model.
+        """
+        with self._choosing:
+            if self._writer is None and self._wanted:
+                self._writer = find_writer(self._wanted)
+            elif self._writer is None:
+                try:
+                    self._writer = default_writer()
+                except ModelError:
+                    raise LookupError from None
+            return self._writer
+
     def _load(self) -> Writer:
-        if self._writer is None:
-            name = self._wanted or best_model()
-            if name is None:
-                raise RecruiterError(GET_ONE)
-            writer = find_writer(name)
-            writer.prepare()
-            self._writer, self._failure, self._ready = writer, None, True
-        return self._writer
+        try:
+            writer = self._chosen()
+        except LookupError:
+            raise RecruiterError(GET_ONE) from None
+        writer.prepare()
+        self._failure, self._ready = None, True
+        return writer
 
     def _run(self) -> None:
         try:
@@ -163,15 +169,14 @@ class QuestionGenerator:
             self._do(job)
 
     def _do(self, job: Job) -> None:
-        def progress(share: float) -> None:
-            job.progress = share
-            job.message = f"Writing questions, {share:.0%} done."
+        def report(what: str, share: float) -> None:
+            job.state = "loading_model" if what.startswith("loading") else "writing"
+            job.progress, job.message = share, f"{what.capitalize()}, {share:.0%} done."
 
         try:
             job.state, job.message = "loading_model", "Loading the model."
             self._load()
-            job.state, job.message = "writing", "Writing questions."
-            job.result = job.work(self, progress)
+            job.result = job.work(self, report)
             job.progress, job.message, job.state = 1.0, "", "done"
         except Exception as error:
             job.message, job.state = _said(error), "failed"

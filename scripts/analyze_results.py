@@ -1,4 +1,11 @@
-"""Draw what a training run and an evaluation left behind: reward over steps, and scores with intervals."""
+"""Draw what training, evaluation and raters left behind, as PNG and SVG.
+
+  python scripts/analyze_results.py --run checkpoints/quickstart --results results/quickstart.json
+  python scripts/analyze_results.py --run checkpoints/one checkpoints/two --output results/compared
+  python scripts/analyze_results.py --ratings ratings.jsonl --judged rubric.json
+
+Without any of these it draws results/eval_results.json.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +14,63 @@ from pathlib import Path
 
 from recruiter.command import command, shown
 from recruiter.config import REPOSITORY
-from recruiter.plots import plot_scores, plot_training
+from recruiter.errors import ConfigError
+from recruiter.evaluation.results import load_results
+from recruiter.plots import (
+    Contest,
+    plot_distributions,
+    plot_levels,
+    plot_people,
+    plot_scores,
+    plot_training,
+    plot_unscored,
+    read_ratings,
+    read_runs,
+)
+
+DEFAULT = REPOSITORY / "results/eval_results.json"
 
 
 @command
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, metavar="FOLDER", help="of a training run: draws its metrics")
-    parser.add_argument("--results", type=Path, default=REPOSITORY / "results/eval_results.json", metavar="FILE")
+    options = parse_options()
+    files = options.results or ([DEFAULT] if DEFAULT.is_file() or not (options.run or options.ratings) else [])
+    runs = read_runs(options.run)
+    results = [(path.stem, load_results(path)) for path in files]
+    ratings = read_ratings(options.ratings, options.judged) if options.ratings else None
+    drawn = []
+    if runs:
+        drawn += plot_training(runs, options.output / "training", [each for _, each in results])
+        if any(row["unscored"] for run in runs for row in run.rows):
+            drawn += plot_unscored(runs, options.output / "unscored")
+    if results:
+        contest = Contest(results)
+        drawn += plot_scores(contest, options.output / "scores")
+        drawn += plot_distributions(contest, options.output / "distributions")
+        drawn += plot_levels(contest, options.output / "levels")
+    if ratings is not None:
+        drawn += plot_people(ratings, options.output / "people")
+    print(f"Drew, as PNG and SVG in {shown(options.output)}: " + ", ".join(dict.fromkeys(path.stem for path in drawn)))
+    for report in (path.with_suffix(".html") for path in files):
+        if report.is_file():
+            print(f"Next: open {shown(report)} to read the questions")
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, nargs="+", default=[], metavar="FOLDER", help="training runs")
+    parser.add_argument("--results", type=Path, nargs="+", default=[], metavar="FILE", help="of scripts/eval.py")
+    parser.add_argument("--ratings", type=Path, metavar="FILE", help="people's, as the feedback server exports them")
+    parser.add_argument(
+        "--judged", type=Path, nargs="+", default=[], metavar="FILE", help="JSON of scripts/judge.py, a judge each"
+    )
     parser.add_argument("--output", type=Path, default=REPOSITORY / "results", metavar="FOLDER")
     options = parser.parse_args()
-    drawn = [plot_training(options.run, options.output / "training.png")] if options.run else []
-    if options.results.is_file() or not drawn:
-        drawn.append(plot_scores(options.results, options.output / "scores.png"))
-    print("Drew " + " and ".join(shown(path) for path in drawn))
+    if bool(options.judged) != bool(options.ratings):
+        raise ConfigError(
+            "--ratings and --judged need each other: judges are drawn against people on the same questions."
+        )
+    return options
 
 
 if __name__ == "__main__":

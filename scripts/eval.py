@@ -1,110 +1,224 @@
-"""Evaluate models on held-out roles: every model writes a question for each role, the judge scores them.
+"""Evaluate models on held-out roles: each writes a question for each role, and judges score them.
 
-Models: `starter`, `baseline`, `rl` (with --checkpoint), a folder, or a Hub id. Differences are to the first one named.
+  python scripts/eval.py --model starter rl --checkpoint checkpoints/quickstart --judge rubric
+  python scripts/eval.py --model baseline rl grok-4-1 --judge xai anthropic --pairwise --budget-usd 5
+
+Models: baseline, rl, starter, grok-4-1, claude-4-5-haiku, gpt-5-mini, a folder, a checkpoint, a Hub id, or
+provider/model. Differences are to `baseline` if it takes part, else to the first one. An evaluation that was stopped goes
+on where it was when the same command is given again. The exit status is 2 if questions or scores are missing.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from recruiter.command import command, shown
-from recruiter.config import REPOSITORY, SamplingParams, load_config
+from recruiter.config import REPOSITORY
 from recruiter.dataset import read_raw
-from recruiter.evaluation import Contestant, evaluate, find_contestant, training_run
-from recruiter.judges import make_judge, named_judge
-from recruiter.roles import Role, load_roles
-from recruiter.rubric import CRITERION_NAMES
+from recruiter.errors import ConfigError
+from recruiter.evaluation.contestants import OWN_SERVER, Setup, common_sampling, find_contestants
+from recruiter.evaluation.inspect_log import require_inspect, write_inspect_logs
+from recruiter.evaluation.results import Plan, Results
+from recruiter.evaluation.runner import Evaluation
+from recruiter.evaluation.spending import endpoints, limit_spending
+from recruiter.evaluation.store import RecordStore
+from recruiter.evaluation.tables import markdown, tables, warnings
+from recruiter.judges import Judge, make_judge, named_judge
+from recruiter.prompts import PROMPT_HASH
+from recruiter.report import write_report
+from recruiter.roles import load_roles
+from recruiter.rubric import RUBRIC_HASH
+
+HELD_OUT = REPOSITORY / "data/raw/test.parquet"
 
 
 @command
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", nargs="+", required=True, metavar="NAME")
-    parser.add_argument("--checkpoint", metavar="FOLDER", help="of `rl`: a checkpoint, a run, `latest` or `best`")
-    parser.add_argument(
-        "--judge", default="rubric", metavar="NAME", help="rubric (default), a provider, or provider/model"
+    options = parse_options()
+    if options.inspect_log:
+        require_inspect()
+    roles = load_roles(options.roles) if options.roles else read_raw(HELD_OUT)
+    contestants, left_out = find_contestants(
+        options.model, options.checkpoint, options.base_url, options.skip_missing_keys
     )
-    parser.add_argument("--base-url", metavar="URL", help="address of the judge's server instead of its provider's")
-    parser.add_argument("--roles", type=Path, metavar="FILE", help="roles as JSON instead of the held-out split")
-    parser.add_argument("--samples", type=int, default=1, metavar="N", help="questions a role (default 1)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
-    parser.add_argument("--show", type=int, default=0, metavar="N", help="print the questions for N roles side by side")
-    parser.add_argument("--output", type=Path, default=REPOSITORY / "results/eval_results.json", metavar="FILE")
-    options = parser.parse_args()
-    if options.samples < 1:
-        parser.error(f"--samples {options.samples} must be 1 or more")
-
-    roles = load_roles(options.roles) if options.roles else read_raw(REPOSITORY / "data/raw/test.parquet")
-    contestants = [find_contestant(name, options.checkpoint) for name in options.model]
-    runs = [run for run in map(training_run, contestants) if run]
-    trained_with = runs[0]["config"]["generator"]["sampling_params"] if runs else {}
-    sampling = SamplingParams(**trained_with) if runs else load_config("train_config").generator.sampling_params
-    judge = make_judge(named_judge(options.judge, options.base_url))
+    judges = find_judges(options.judge, options.base_url, options.cache)
+    limit_spending(contestants, judges, options.budget_usd, options.price)
+    plan = Plan(
+        baseline=contestants[0].name,
+        roles_from=shown(options.roles or HELD_OUT),
+        samples=options.samples,
+        seed=options.seed,
+        sampling=asdict(common_sampling(contestants)),
+        trim=options.trim,
+        twice=options.twice,
+        pairwise=options.pairwise,
+        budget_usd=options.budget_usd,
+        prompt_hash=PROMPT_HASH,
+        rubric_hash=RUBRIC_HASH,
+    )
     console = Console()
-    with Progress(console=console) as bars:
-        tasks = {contestant.name: bars.add_task(contestant.name, total=len(roles)) for contestant in contestants}
-
-        def progress(contestant: Contestant, done: int) -> None:
-            bars.update(tasks[contestant.name], completed=done)
-
-        results = evaluate(contestants, judge, roles, sampling, options.seed, options.samples, options.output, progress)
-    print_table(console, results, len(roles))
-    if any(run["judge"] == judge.name for run in runs):
-        console.print(f"Note: '{judge.name}' also judged the training; a different judge is stronger evidence.")
-    print_questions(
-        console, results, roles[:: max(1, len(roles) // options.show)][: options.show] if options.show else []
+    store = RecordStore(options.output.parent / "eval_store.sqlite")
+    with shown_progress(console) as progress:
+        evaluation = Evaluation(Setup(plan, roles, contestants, judges, left_out), store, progress)
+        for line in evaluation.probe_judges():
+            console.print(line, highlight=False, soft_wrap=True)
+        results = evaluation.run()
+    results.save(options.output)
+    tables_file, report = options.output.with_suffix(".md"), options.output.with_suffix(".html")
+    tables_file.write_text(markdown(results), encoding="utf-8")
+    write_report(options.output, report)
+    if options.inspect_log:
+        write_inspect_logs(results, options.inspect_log)
+    print_results(console, results, options.show)
+    for endpoint in endpoints(contestants, judges):
+        console.print(f"{endpoint.name}: {endpoint.usage.summary()}", highlight=False, soft_wrap=True)
+    console.print(
+        f"\nWrote {shown(report)} (to read and filter), {shown(tables_file)} (tables), {shown(options.output)} (everything)",
+        highlight=False,
+        soft_wrap=True,
     )
-    console.print(f"\nEvery question and judgement: {shown(options.output)}")
-    console.print("Next: python scripts/analyze_results.py draws the plots")
-
-
-def print_table(console: Console, results: dict, roles: int) -> None:
-    """One row a model: scores with intervals, and the paired difference to the first model. Fits 80 columns."""
-    title = f"{roles} held-out roles, judge {results['judge']}: scores 0–10, 95% intervals over roles"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("model", *CRITERION_NAMES, "composite", "difference"):
-        table.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
-    for name, model in results["models"].items():
-        scores = model["summary"]["scores"]
-        table.add_row(
-            name,
-            *(f"{scores[criterion]['mean']:.2f}" if scores[criterion] else "–" for criterion in CRITERION_NAMES),
-            interval(scores["composite"]),
-            interval(model["difference"], "+") if model["difference"] else "",
-        )
-    console.print(table)
-    for name, model in results["models"].items():
-        summary = model["summary"]
-        below = summary["share_below_5"]
+    if options.inspect_log:
         console.print(
-            f"{name}: {'–' if below is None else f'{below:.0%}'} below 5, wording shared with another role's question "
-            f"{summary['overlap_median']:.2f} (median), {summary['tokens_mean']:.0f} tokens, "
-            f"{summary['unscored']} of {summary['questions']} unscored",
-            highlight=False,
+            f"Inspect logs: inspect view --log-dir {shown(options.inspect_log)}", highlight=False, soft_wrap=True
         )
+    console.print(
+        f"Next: python scripts/analyze_results.py --results {shown(options.output)}", highlight=False, soft_wrap=True
+    )
+    for problem in evaluation.problems:
+        print(problem, file=sys.stderr)
+    if any(figures.unwritten or figures.unscored for each in results.figures.values() for figures in each.values()):
+        print("Some questions or scores are missing; run the same command again to ask for them.", file=sys.stderr)
+        sys.exit(2)
 
 
-def interval(figure: dict | None, sign: str = "") -> str:
-    """A mean with its interval on two lines."""
-    if figure is None:
-        return "–"
-    return f"{figure['mean']:{sign}.2f}\n[dim]{figure['low']:{sign}.2f} … {figure['high']:{sign}.2f}[/dim]"
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--model", nargs="+", required=True, metavar="NAME")
+    add("--checkpoint", metavar="FOLDER", help="of `rl`: a checkpoint, a run, `latest` or `best`, or a merged model")
+    add("--judge", nargs="+", metavar="NAME", help="rubric, a provider, or provider/model; several to compare them "
+        "(default xai, as in training)")  # fmt: skip
+    add("--base-url", metavar="URL", help="address of the models and judges named openai_compatible/…")
+    add("--cache", metavar="FILE", help="cache of judgements (default data/judge_cache.sqlite)")
+    add("--roles", type=Path, metavar="FILE", help="roles as JSON instead of the held-out split")
+    add("--samples", type=int, default=2, metavar="N", help="questions a role (default 2)")
+    add("--seed", type=int, default=0, metavar="N")
+    add(
+        "--twice", type=int, default=20, metavar="N", help="questions that each judge is asked about twice (default 20)"
+    )
+    add("--pairwise", action="store_true", help="have the judges compare every two models' questions, in both orders")
+    add("--trim", type=float, metavar="SHARE", help="also give figures without this share of the lowest and of the "
+        "highest roles")  # fmt: skip
+    add("--budget-usd", type=float, metavar="USD", help="stop calling models and judges before it costs more")
+    add("--price", nargs=3, action="append", default=[], metavar=("MODEL", "INPUT", "OUTPUT"), help="USD per million "
+        "tokens of a model whose price is not known")  # fmt: skip
+    add("--skip-missing-keys", action="store_true", help="leave out models whose key is missing")
+    add("--inspect-log", type=Path, metavar="FOLDER", help="also write logs for the viewer of Inspect AI, one a model")
+    add("--show", type=int, default=0, metavar="N", help="print the questions for N roles side by side")
+    add("--output", type=Path, default=REPOSITORY / "results/eval_results.json", metavar="FILE")
+    options = parser.parse_args()
+    checks = {
+        "--samples": (options.samples >= 1, "1 or more"),
+        "--twice": (options.twice >= 0, "0 or more"),
+        "--trim": (options.trim is None or 0 < options.trim < 0.5, "between 0 and 0.5"),
+        "--budget-usd": (options.budget_usd is None or options.budget_usd > 0, "above 0"),
+    }
+    for name, (is_right, wanted) in checks.items():
+        if not is_right:
+            parser.error(f"{name} {vars(options)[name[2:].replace('-', '_')]} cannot work; write a number {wanted}")
+    if options.output.suffix != ".json":
+        parser.error(f"--output {options.output} cannot work; name a .json file, the others get its name")
+    if options.base_url and not any(name.startswith(OWN_SERVER) for name in [*options.model, *(options.judge or [])]):
+        parser.error(f"--base-url is for models and judges named {OWN_SERVER}/…, and none is")
+    try:
+        options.price = {model: (float(dollars), float(more)) for model, dollars, more in options.price}
+    except ValueError:
+        parser.error("--price takes a model and two numbers, USD per million tokens in and out")
+    return options
 
 
-def print_questions(console: Console, results: dict, roles: list[Role]) -> None:
-    """What each model asked for the same roles."""
-    for role in roles:
+def find_judges(names: list[str] | None, base_url: str | None, cache: str | None) -> list[Judge]:
+    """The judges that are named; Grok if none is.
+
+    Raises:
+        ConfigError: there is no such judge, its key is missing, or it stands there twice.
+    """
+    if not names and not os.environ.get("XAI_API_KEY"):
+        raise ConfigError(
+            "The default judge is Grok, and XAI_API_KEY is not set: set it in the environment or in .env, or name a judge, "
+            "for example --judge rubric (offline) or --judge anthropic."
+        )
+    named = [(name, base_url if name.partition("/")[0] == OWN_SERVER else None) for name in names or ["xai"]]
+    settings = [named_judge(*each) for each in named]
+    judges = [make_judge(replace(each, cache_path=cache) if cache else each) for each in settings]
+    found = [judge.name for judge in judges]
+    if twice := next((name for name in found if found.count(name) > 1), None):
+        raise ConfigError(f"--judge names {twice} twice.")
+    return judges
+
+
+@contextmanager
+def shown_progress(console: Console) -> Iterator:
+    """A bar for everything that somebody is at work on; where there is no terminal, a line when it is done."""
+    columns = TextColumn("{task.description}"), BarColumn(bar_width=24), TaskProgressColumn(), TimeElapsedColumn()
+    bars = Progress(*columns, console=console, disable=not console.is_terminal)
+    tasks: dict[str, TaskID] = {}
+
+    def progress(who: str, what: str, share: float) -> None:
+        name = f"{who}: {what}"
+        if name not in tasks:
+            tasks[name] = bars.add_task(name, total=1.0)
+        was_done = bars.tasks[tasks[name]].finished
+        bars.update(tasks[name], completed=share)
+        if bars.disable and share >= 1.0 and not was_done:
+            console.print(f"{name}: done", highlight=False)
+
+    with bars:
+        yield progress
+
+
+def print_results(console: Console, results: Results, show: int) -> None:
+    """All tables but the long ones, what to know before believing them, and some questions."""
+    console.print(f"\n{len(results.roles)} roles from {results.plan.roles_from}; scores 0–10, 95% intervals over roles")
+    for each in tables(results):
+        if each.is_long:
+            continue
+        table = Table(
+            title=each.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        )
+        for index, column in enumerate(each.columns):
+            table.add_column(column, justify="right" if index else "left", no_wrap=index > 0, overflow="fold")
+        for row in each.rows:
+            table.add_row(*row)
+        console.print(table)
+    for warning in warnings(results):
+        console.print(f"Note: {warning}", highlight=False, markup=False, soft_wrap=True)
+    if show:
+        print_questions(console, results, show)
+
+
+def print_questions(console: Console, results: Results, count: int) -> None:
+    """What each model asked for some roles."""
+    judge = next(iter(results.judges))
+    for role in results.roles[:: max(1, len(results.roles) // count)][:count]:
         console.print(f"\n[bold]{role.title}[/bold] ({role.level}; {', '.join(role.stack)})")
-        for name, model in results["models"].items():
-            row = next(row for row in model["rows"] if row["role_id"] == role.id)
-            score = f"{row['scores']['composite']:.1f}" if row["scores"] else "unscored"
-            console.print(f"  {name} ({score}): {row['question']}", highlight=False, markup=False)
+        for sample in results.samples:
+            if sample.role_id == role.id and sample.sample == 0:
+                scores = sample.judgements[judge].scores if judge in sample.judgements else None
+                score = f"{scores['composite']:.1f}" if scores else "unscored"
+                text = f"(nothing: {sample.failure})" if sample.question is None else sample.question
+                console.print(f"  {sample.model} ({score}): {text}", highlight=False, markup=False)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from recruiter.command import command, shown
-from recruiter.config import REPOSITORY
+from recruiter.config import REPOSITORY, SamplingParams
 from recruiter.drafts import Draft, complete, read_drafts
-from recruiter.errors import ConfigError
+from recruiter.errors import ConfigError, RecruiterError
 from recruiter.generate import QuestionSet, generate, sampling_of
 from recruiter.judges import Judge, PaidJudge, make_judge, named_judge
 from recruiter.judging import find_role
@@ -34,6 +34,7 @@ from recruiter.rubric import RUBRIC_HASH
 from recruiter.sheets import FORMATS, SUFFIXES, render, text_lines
 from recruiter.writers import ALIASES, Writer, default_writer, find_writer
 
+TOGETHER = 128  # questions on their way at a time; what is finished before is shown when a run ends early
 FIELDS = ("title", "level", "focus", "stack", "skills", "description")
 
 
@@ -53,16 +54,9 @@ def main() -> None:
     if options.best_of > 1 and not options.judge:
         messages.print("The judge is rubric, an offline check of form and fit; --judge names another.")
 
-    with progress_bar(messages) as bar:
-        task = bar.add_task("", total=1.0)
-
-        def report(doing: str, share: float) -> None:
-            bar.update(task, description=doing, completed=share)
-
-        sets = generate(
-            writer, [draft.role for draft in drafts], options.n, sampling,
-            best_of=options.best_of, judge=judge, seed=options.seed, report=report,
-        )  # fmt: skip
+    sets, stopped = write(writer, drafts, options, sampling, judge, messages)
+    if stopped and not sets:
+        raise stopped
     made_with = {
         "model": writer.name,
         "fingerprint": writer.fingerprint,
@@ -75,7 +69,40 @@ def main() -> None:
         "rubric_hash": RUBRIC_HASH,
     }
     show(sets, options, made_with, messages)
-    close(sets, options, writer, judge, messages)
+    if stopped:
+        messages.print(f"These are {len(sets)} of {len(drafts)} roles.")
+        raise stopped
+    finish(sets, options, writer, judge, messages)
+
+
+def write(
+    writer: Writer,
+    drafts: list[Draft],
+    options: argparse.Namespace,
+    sampling: SamplingParams,
+    judge: Judge | None,
+    messages: Console,
+) -> tuple[list[QuestionSet], BaseException | None]:
+    """The questions for all roles, some roles at a time; and what ended it before the last one, if anything did."""
+    sets: list[QuestionSet] = []
+    size = max(1, TOGETHER // (options.n * options.best_of))
+    with progress_bar(messages) as bar:
+        task = bar.add_task("", total=1.0)
+        for first in range(0, len(drafts), size):
+            part = [draft.role for draft in drafts[first : first + size]]
+            where = f" (roles {first + 1} to {first + len(part)} of {len(drafts)})" if len(drafts) > size else ""
+
+            def report(doing: str, share: float, where: str = where) -> None:
+                bar.update(task, description=doing + where, completed=share)
+
+            try:
+                sets += generate(
+                    writer, part, options.n, sampling,
+                    best_of=options.best_of, judge=judge, seed=options.seed, report=report,
+                )  # fmt: skip
+            except (KeyboardInterrupt, RecruiterError) as error:
+                return sets, error
+    return sets, None
 
 
 def progress_bar(messages: Console) -> Progress:
@@ -120,6 +147,8 @@ def parse() -> argparse.Namespace:
         parser.error("say for which role: --title and --stack, --description, --role or --roles")
     if (options.roles and len(given) > 1) or (options.role and len(given) > 1):
         parser.error(f"{' and '.join(given)} do not go together: --role and --roles hold whole roles")
+    if options.output and not options.output.resolve().parent.is_dir():
+        parser.error(f"--output {options.output}: there is no folder {options.output.parent}")
     if options.n < 1 or options.best_of < 1:
         parser.error(f"-n {options.n} and --best_of {options.best_of} must be 1 or more")
     return options
@@ -175,10 +204,13 @@ def show(sets: list[QuestionSet], options: argparse.Namespace, made_with: dict[s
     except OSError as error:
         raise ConfigError(f"--output {options.output} cannot be written: {error.strerror}.") from None
     count = sum(len(one.questions) for one in sets)
-    messages.print(f"Wrote {count} questions for {len(sets)} roles to {shown(options.output)}.")
+    plural = ["s" if number != 1 else "" for number in (count, len(sets))]
+    messages.print(
+        f"Wrote {count} question{plural[0]} for {len(sets)} role{plural[1]} to {shown(options.output)}.", soft_wrap=True
+    )
 
 
-def close(
+def finish(
     sets: list[QuestionSet], options: argparse.Namespace, writer: Writer, judge: Judge | None, messages: Console
 ) -> None:
     """What it took, what fell short, what can be done next."""

@@ -68,7 +68,7 @@ def test_settings_stand_in_the_section_they_belong_to() -> None:
         if line.startswith("## "):
             section = line.removeprefix("## ")
         elif match := ROW.match(line):
-            assert match["key"].startswith(section + "."), f"{match['key']} stands under '{section}'"
+            assert f"{match['key']}.".startswith(section + "."), f"{match['key']} stands under '{section}'"
             seen.add(section)
     assert {section.split(".")[0] for section in seen} == {field.name for field in fields(Config)}
 

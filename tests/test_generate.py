@@ -252,6 +252,17 @@ def test_command_reads_pasted_text_and_files_and_writes_files(tmp_path):
     assert "2 of 2 roles got fewer than 2 questions." in done.stderr
 
 
+def test_command_that_ends_early_writes_the_roles_that_are_finished(tmp_path):
+    roles, output = tmp_path / "roles.csv", tmp_path / "out.json"
+    roles.write_text("Title,Stack\n" + "".join(f"Engineer {n},Go\n" for n in range(3)))
+    with FakeJudge(Faults(["no_credit"], share=1.0, times=None, after=140)) as server:
+        done = run("--model", server.openai_url, "-n", "1", "--best_of", 70, "--roles", roles, "--output", output)
+    assert done.returncode == 1
+    assert "These are 2 of 3 roles." in done.stderr
+    assert "is used up" in done.stderr.strip().splitlines()[-1]
+    assert [one["role"]["title"] for one in json.loads(output.read_text())["sets"]] == ["Engineer 0", "Engineer 1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [

@@ -148,5 +148,5 @@ def test_two_steps_of_the_starter_model_and_its_evaluation(data: Path, tmp_path:
     assert done.returncode == 0, done.stderr
     assert "starter" in done.stdout
     results = json.loads((tmp_path / "results.json").read_text())
-    assert results["models"]["rl"]["difference"]["roles"] == 3
+    assert results["figures"]["rubric"]["rl"]["difference"]["roles"] == 3
     shutil.rmtree(run)

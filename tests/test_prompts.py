@@ -3,13 +3,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from recruiter import evaluation, prompts
+from recruiter import prompts
 from recruiter.config import SamplingParams
 from recruiter.dataset import format_prompts, load_split, write_raw
 from recruiter.engines import model as engine_model
-from recruiter.prompts import GENERATOR_SYSTEM, PROMPT_HASH, generator_messages, judge_messages
+from recruiter.prompts import GENERATOR_SYSTEM, PROMPT_HASH, comparison_messages, generator_messages, judge_messages
 from recruiter.rubric import CRITERIA
-from tests.fake_judge.server import read_message
+from recruiter.writers.local import LocalWriter
+from tests.fake_judge.server import COMPARED, read_message
 
 
 def changed_module(old: str, new: str) -> dict:
@@ -94,15 +95,12 @@ def test_processed_data_and_evaluation_use_the_same_bytes_as_generator_messages(
         def __init__(self, *_args, **_kwargs):
             pass
 
-        def sample(self, prompts, group_size, sampling, seed):
+        def portions(self, prompts, *_args):
             asked.extend(prompts)
             return iter([])
 
     monkeypatch.setattr(engine_model, "LocalModel", Recorder)
-    with pytest.raises(ValueError, match="zip"):  # the recorder answers nothing
-        evaluation.write_questions(
-            evaluation.Contestant("x", "x"), roles, SamplingParams(), 0, 1, progress=lambda done: None
-        )
+    assert list(LocalWriter("x").write(roles, 1, SamplingParams())) == []
     assert asked == expected
 
 
@@ -168,3 +166,20 @@ def test_messages_about_one_role_begin_alike(role):
     one, other = (judge_messages(role(), question)[1]["content"] for question in ("How?", "Why?"))
     shared = one.index("<question-")
     assert one[:shared] == other[:shared]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_compared_questions_stay_data_too(role, attack):
+    system, user = comparison_messages(role(3), attack, "What is hard?")
+    assert system == comparison_messages(role(1), "Why?", "How?")[0]
+    found = COMPARED.fullmatch(user["content"])
+    assert (found["first"], found["second"]) == (attack, "What is hard?")
+    assert comparison_messages(role(3), "What is hard?", attack)[1] != user
+
+
+def test_a_comparison_names_every_criterion_and_red_flag(role):
+    system, user = comparison_messages(role(3), "Why?", "How?")
+    for criterion in CRITERIA:
+        assert criterion.question in system["content"]
+        assert all(flag.text in system["content"] for flag in criterion.red_flags)
+    assert role(3).description in user["content"]

@@ -10,7 +10,7 @@ import pytest
 
 from recruiter.config import RewardConfig
 from recruiter.errors import JudgeError
-from recruiter.reward import BackgroundJudge, OverlapWindow, masked_trigrams, overlaps_across_roles, shape
+from recruiter.reward import BackgroundJudge, OverlapWindow, masked_trigrams, shape
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Scores
 
@@ -102,12 +102,6 @@ def test_window_state_survives_json(role):
     assert restored.state() == window.state()
     assert restored.overlap(role(2), "four five six") == 1.0
     assert restored.overlap(role(1), "four five six") == 0.0
-
-
-def test_overlap_across_roles_compares_each_question_with_all_others(role):
-    roles = [role(0), role(1), role(2)]
-    questions = ["one two three four", "zero one two three", "alpha beta gamma"]
-    assert overlaps_across_roles(roles, questions) == [0.5, 0.5, 0.0]
 
 
 # ---- shaping ---------------------------------------------------------------------------------------------------------

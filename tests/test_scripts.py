@@ -37,7 +37,7 @@ def copy(tmp_path_factory) -> Path:
 
 
 def start(root: Path, *arguments: str) -> subprocess.Popen:
-    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
+    environment = {**os.environ, "PYTHONPATH": str(root / "src"), "XAI_API_KEY": ""}
     return subprocess.Popen(
         [sys.executable, *arguments],
         cwd=root,
@@ -65,9 +65,17 @@ REFUSED = {
         ["scripts/format_prompts.py", "--raw", "nowhere"],
         ["nowhere/train.parquet", "scripts/prepare_dataset.py"],
     ),
-    "rl without checkpoint": (
-        ["scripts/eval.py", "--model", "rl", "--roles", "good.json"],
-        ["--model rl needs --checkpoint"],
+    "no judge and no key": (
+        ["scripts/eval.py", "--model", "baseline", "--roles", "good.json"],
+        ["default judge is Grok", "XAI_API_KEY", "--judge rubric"],
+    ),
+    "model without its key": (
+        ["scripts/eval.py", "--model", "baseline", "grok-4-1", "--judge", "rubric", "--roles", "good.json"],
+        ["xai needs a key", "XAI_API_KEY"],
+    ),
+    "judge named twice": (
+        ["scripts/eval.py", "--model", "baseline", "--judge", "rubric", "rubric", "--roles", "good.json"],
+        ["--judge names rubric twice"],
     ),
     "unknown checkpoint": (
         ["scripts/eval.py", "--model", "rl", "--checkpoint", "nowhere", "--roles", "good.json"],

@@ -27,7 +27,7 @@ from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from benchmarks.workload import peak_memory, reset_peak_memory
-from recruiter.engines.model import pick_device
+from recruiter.engines.loading import pick_device
 from recruiter.prompts import Message, generator_messages
 from recruiter.roles import Role
 

@@ -1,4 +1,7 @@
-"""What a route asks for: a rater, an owner, or training. FastAPI dependencies, and the things all routes share."""
+"""What a route asks for: a rater, an owner, or training. FastAPI dependencies, and the things all routes share.
+
+Dependencies that wait for nothing are coroutines: FastAPI runs the others in a thread each.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Request, Response
 
@@ -17,9 +20,12 @@ import database as db
 from feedback import accounts, runs, safety
 from feedback.accounts import COOKIE, LOCAL, Keys, Rater
 from feedback.errors import Refusal
+from feedback.models.stats import Statistics
 from feedback.settings import Settings
 from generator import QuestionGenerator
 
+MOST_FIGURES = 100  # choices whose statistics are remembered
+Figures = TypeVar("Figures")
 SOMEBODY = Rater(0, "owner", LOCAL)  # on this machine, without a cookie: may look, and becomes a rater to rate
 
 
@@ -45,25 +51,30 @@ class Changes:
         self._event = asyncio.Event()
 
 
-class Recently:
-    """Remembers what was computed for a while, and lets only one thread compute the same."""
+class Recently(Generic[Figures]):
+    """Figures that may be some seconds old. One thread computes them anew; the others get the old ones meanwhile."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._known: dict[Hashable, tuple[float, Any]] = {}
+        self._known: dict[Hashable, tuple[float, Figures]] = {}
 
-    def get(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+    def get(self, key: Hashable, compute: Callable[[], Figures]) -> Figures:
         """What was computed for `key` lately, or what is computed now."""
         known = self._known.get(key)
-        if known is None or time.monotonic() - known[0] > self._seconds:
-            with self._lock:
-                known = self._known.get(key)
-                if known is None or time.monotonic() - known[0] > self._seconds:
-                    if len(self._known) > 100:
-                        self._known.clear()
-                    known = self._known[key] = (time.monotonic(), compute())
-        return known[1]
+        if known is not None and time.monotonic() - known[0] <= self._seconds:
+            return known[1]
+        if not self._lock.acquire(blocking=known is None) and known is not None:
+            return known[1]
+        try:
+            known = self._known.get(key)  # another thread may have been first
+            if known is None or time.monotonic() - known[0] > self._seconds:
+                if len(self._known) > MOST_FIGURES:
+                    self._known.clear()
+                known = self._known[key] = (time.monotonic(), compute())
+            return known[1]
+        finally:
+            self._lock.release()
 
 
 @dataclass
@@ -78,11 +89,11 @@ class Context:
     generator: QuestionGenerator
     rater_limit: safety.RateLimit = field(default_factory=lambda: safety.RateLimit(rate=20, burst=100))
     sign_in_limit: safety.RateLimit = field(default_factory=lambda: safety.RateLimit(rate=0.2, burst=10))
-    team: Recently = field(default_factory=lambda: Recently(seconds=1.0))
-    recently: Recently = field(default_factory=lambda: Recently(seconds=5.0))  # statistics
+    team: Recently[dict[str, Any]] = field(default_factory=lambda: Recently(seconds=2.0))
+    statistics: Recently[Statistics] = field(default_factory=lambda: Recently(seconds=5.0))
 
     def progress(self, rater: int) -> dict[str, Any]:
-        """A rater's figures beside the team's, which are at most a second old."""
+        """A rater's figures beside the team's, which may be some seconds old."""
 
         def count() -> dict[str, Any]:
             with self.database.read() as c:
@@ -137,7 +148,7 @@ def set_session(request: Request, response: Response, rater: int, link: str | No
     )  # fmt: skip
 
 
-def signed_in(request: Request, rater: Annotated[Rater | None, Depends(visitor)]) -> Rater:
+async def signed_in(request: Request, rater: Annotated[Rater | None, Depends(visitor)]) -> Rater:
     """A rater, within their rate; no CSRF token is asked for."""
     if rater is None:
         raise sign_in_needed()
@@ -145,7 +156,7 @@ def signed_in(request: Request, rater: Annotated[Rater | None, Depends(visitor)]
     return rater
 
 
-def rating(request: Request, rater: Annotated[Rater, Depends(signed_in)]) -> Rater:
+async def rating(request: Request, rater: Annotated[Rater, Depends(signed_in)]) -> Rater:
     """A rater whose own page sends the call."""
     if request.method in safety.CHANGING:
         check_csrf(request, rater, request.headers.get("x-csrf-token", ""))
@@ -163,14 +174,14 @@ def check_csrf(request: Request, rater: Rater, token: str) -> None:
         raise Refusal(403, "csrf", "The header X-CSRF-Token is missing or another session's; GET /api/session has it.")
 
 
-def owning(rater: Annotated[Rater, Depends(rating)]) -> Rater:
+async def owning(rater: Annotated[Rater, Depends(rating)]) -> Rater:
     """An owner."""
     if not rater.is_owner:
         raise Refusal(403, "owner_only", "Only an owner of this server may do this.")
     return rater
 
 
-def training(request: Request) -> None:
+async def training(request: Request) -> None:
     """Training on this machine, or with the key."""
     context = context_of(request)
     header = request.headers.get("authorization")
@@ -187,7 +198,11 @@ def training(request: Request) -> None:
         )
 
 
-Shared = Annotated[Context, Depends(context_of)]
+async def _shared(request: Request) -> Context:
+    return context_of(request)
+
+
+Shared = Annotated[Context, Depends(_shared)]
 Rating = Annotated[Rater, Depends(rating)]
 SignedIn = Annotated[Rater, Depends(signed_in)]
 Owner = Annotated[Rater, Depends(owning)]

@@ -72,7 +72,7 @@ class Keys:
     def read_session(self, cookie: str) -> tuple[int, str | None] | None:
         """Rater and link of a cookie, if it was signed here and is not too old."""
         try:
-            rater, link = self._sessions.loads(cookie, max_age=self._last)
+            rater, link = self._sessions.loads(cookie, max_age=int(self._last))
         except (BadSignature, ValueError, TypeError):
             return None
         return int(rater), link

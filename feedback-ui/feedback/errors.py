@@ -38,4 +38,4 @@ def lease_lost() -> Refusal:
 
 def errors(*statuses: int) -> dict[int | str, dict[str, object]]:
     """The `responses` of a route that may answer with these statuses."""
-    return {status: {"model": ErrorBody} for status in (*statuses, 413, 422, 429)}
+    return {status: {"model": ErrorBody} for status in (*statuses, 413, 422, 429, 503)}

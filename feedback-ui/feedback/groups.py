@@ -117,7 +117,8 @@ def refresh(c: sa.Connection, key: int, now: float, **changes: Any) -> None:
     )
     lease_count, rating_count = c.execute(counts).one()
     status, late = group["status"], group["late"]
-    if rating_count >= group["overlap"] and status in ("open", "expired", "skipped"):
+    wanted = {"open": group["overlap"], "expired": 1, "skipped": 1}.get(status)
+    if wanted is not None and rating_count >= wanted:
         status, late = "rated", late or status == "expired"
     closed = None if status == "open" else group["closed_at"] or now
     available = status == "open" and lease_count + rating_count < group["overlap"]
@@ -147,8 +148,7 @@ def expire(c: sa.Connection, group_ids: Iterable[str], now: float) -> None:
     """Training waits no longer for these. Who has one open may still rate it: that is kept, as late."""
     for group in lock(c, group_ids):
         if group["status"] == "open":
-            done = "rated" if group["rating_count"] else "expired"
-            refresh(c, group["id"], now, status=done)
+            refresh(c, group["id"], now, status="rated" if group["rating_count"] else "expired")
 
 
 def close_if_nobody_is_left(c: sa.Connection, group: sa.RowMapping, reason: str, now: float) -> None:
@@ -162,8 +162,7 @@ def close_if_nobody_is_left(c: sa.Connection, group: sa.RowMapping, reason: str,
         db.raters.c.last_seen_at > now - ACTIVE_SECONDS, db.raters.c.revoked_at.is_(None), db.raters.c.id.not_in(had_it)
     )
     if group["status"] == "open" and (reason == "broken_text" or not c.execute(left).scalar()):
-        has_ratings = sa.select(sa.func.count()).where(db.ratings.c.group_id == key)
-        refresh(c, key, now, status="rated" if c.execute(has_ratings).scalar() else "skipped", reason=reason)
+        refresh(c, key, now, status="rated" if group["rating_count"] else "skipped", reason=reason)
     else:
         refresh(c, key, now)
 

@@ -15,6 +15,7 @@ import database as db
 from feedback import groups
 from feedback.errors import Refusal, lease_lost, not_found
 
+_NAME_AND_STATUS = sa.select(db.groups.c.group_id, db.groups.c.status).where(db.groups.c.id == sa.bindparam("key"))
 RECLAIMED_AT_ONCE = 20  # leases that are over, taken back by one request
 
 
@@ -32,16 +33,15 @@ def take_next(
     reclaim(c, now)
     current = open_lease(c, rater)
     if current is not None:
-        if prefer is None or prefer == _group_name(c, current["group_id"]):
+        name, status = c.execute(_NAME_AND_STATUS, {"key": current["group_id"]}).one()
+        if status != "cancelled" and prefer in (None, name):
             extend(c, current["id"], now, lease_seconds)
             touch(c, rater, now)
             return find(c, current["id"])
         release(c, current, now)
     group = _pick(c, rater, prefer)
     if group is None:
-        left = sa.select(db.groups.c.id).where(
-            db.groups.c.status == "open", _not_had(rater), db.groups.c.late.is_(False)
-        )
+        left = sa.select(db.groups.c.id).where(db.groups.c.status == "open", _not_had(rater))
         touch(c, rater, now)
         return "busy" if c.execute(left.limit(1)).first() else "empty"
     lease = grant(c, group["id"], rater, now, lease_seconds)
@@ -165,10 +165,6 @@ def candidates(c: sa.Connection, group: int, shown: list[int]) -> list[dict[str,
     )
     texts = dict(c.execute(query.group_by(db.questions.c.candidate)).all())
     return [{"candidate_id": str(position), "text": texts[candidate]} for position, candidate in enumerate(shown, 1)]
-
-
-def _group_name(c: sa.Connection, key: int) -> str:
-    return str(c.execute(sa.select(db.groups.c.group_id).where(db.groups.c.id == key)).scalar_one())
 
 
 def _not_had(rater: int) -> sa.ColumnElement[bool]:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
-import re
 import time
 from functools import cache
+from typing import Any
 
 import database as db
 from feedback import groups
+from feedback.errors import Refusal
 from feedback.models.practice import TypedRole
 from generator import QuestionGenerator
 from recruiter.config import REPOSITORY
 from recruiter.dataset import read_raw, split_roles
+from recruiter.drafts import Draft, complete
+from recruiter.errors import DataError
+from recruiter.generate import Report
 from recruiter.roles import Role, load_roles
-from recruiter.writers import Progress
 
 RUN = "practice"
 PRIORITY = -1  # what training waits for comes first
 TEST_SIZE, SEED = 100, 42  # of scripts/prepare_dataset.py, where it has not run yet
-UNKNOWN = "not given"
 
 
 def random_role() -> Role:
@@ -41,49 +42,36 @@ def all_roles() -> list[Role]:
     return load_roles(REPOSITORY / "data/backend_roles.json")
 
 
-def typed_role(typed: TypedRole) -> Role:
-    """A whole record from what a person filled in; what they left out is said to be not given."""
-    return _role(
-        typed.title, typed.level or "mid", typed.focus or typed.title, typed.stack, typed.description, typed.key_skills
-    )
+def typed_role(typed: TypedRole) -> Draft:
+    """A whole record from what a person filled in.
+
+    Raises:
+        Refusal: 422, too little is known of the role.
+    """
+    return _complete(typed.model_dump())
 
 
-def pasted_role(text: str) -> Role:
-    """A whole record from a pasted description: its first line is the title, known technologies are the stack."""
-    lines = [line.strip(" #*-\t") for line in text.splitlines()]
-    title = next(line for line in lines if line)[:120]
-    level = next(
-        (level for word, level in _LEVEL_WORDS.items() if re.search(rf"\b{word}\b", text, re.IGNORECASE)), "mid"
-    )
-    stack = [term for term in known_terms() if re.search(rf"(?<!\w){re.escape(term)}(?!\w)", text)][:12]
-    return _role(title, level, title, stack, text[:4000], [])
+def pasted_role(text: str) -> Draft:
+    """A whole record from a pasted description.
+
+    Raises:
+        Refusal: 422, it names no title or no technology.
+    """
+    return _complete({"description": text})
 
 
-_LEVEL_WORDS = {"principal": "principal", "staff": "staff", "senior": "senior", "lead": "senior", "junior": "junior"}
-
-
-@cache
-def known_terms() -> list[str]:
-    """Technologies that roles list, longest first."""
-    return sorted({term for role in all_roles() for term in role.stack}, key=lambda term: (-len(term), term))
-
-
-def group_for(database: db.Database, generator: QuestionGenerator, role: Role, count: int, progress: Progress) -> str:
+def group_for(database: db.Database, generator: QuestionGenerator, role: Role, count: int, report: Report) -> str:
     """Have questions written for a role and put them into the queue; return the group's id."""
-    questions = [text.replace("\0", "") for text in generator.write(role, count, progress)]
-    shown = role.model_dump(mode="json")
-    shown |= {name: [] for name in ("stack", "key_skills") if shown[name] == [UNKNOWN]}
-    if role.description == UNKNOWN:
-        shown["description"] = ""
-    new = groups.NewGroup(groups.new_practice_id(), RUN, 0, shown, questions, priority=PRIORITY)
+    questions = [question.text.replace("\0", "") for question in generator.write(role, count, report).questions]
+    group_id = groups.new_practice_id()
+    new = groups.NewGroup(group_id, RUN, 0, role.model_dump(mode="json"), questions, priority=PRIORITY)
     with database.write() as c:
         groups.submit(c, new, time.time())
-    return new.group_id
+    return group_id
 
 
-def _role(title: str, level: str, focus: str, stack: list[str], description: str, key_skills: list[str]) -> Role:
-    record = {
-        "title": title, "level": level, "focus": focus, "stack": stack or [UNKNOWN],
-        "description": description.strip() or UNKNOWN, "key_skills": key_skills or stack or [UNKNOWN],
-    }  # fmt: skip
-    return Role(id=f"typed-{hashlib.sha256(repr(record).encode()).hexdigest()[:12]}", **record)  # type: ignore[arg-type]
+def _complete(fields: dict[str, Any]) -> Draft:
+    try:
+        return complete(fields)
+    except DataError as error:
+        raise Refusal(422, "incomplete_role", str(error)) from None

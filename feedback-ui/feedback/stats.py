@@ -58,7 +58,7 @@ def counts(c: sa.Connection, choice: Choice) -> dict[str, int]:
             for condition in (db.groups.c.status == "skipped", db.groups.c.status == "open", db.groups.c.late)
         )
     ).where(*of_run)
-    skipped, pending, late = c.execute(states).one()
+    skipped, pending, late = list(c.execute(states).one())
     questions = c.execute(chosen_scores(choice, sa.func.count())).scalar_one()
     return {
         "ratings": rated, "groups": groups, "questions": questions, "raters": people, "all_equal": equal,

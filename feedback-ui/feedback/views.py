@@ -131,7 +131,7 @@ def _result(
     results = []
     for index, candidate in enumerate(candidates):
         mean = means[candidate]
-        status = "rated" if mean and group["status"] in ("rated", "cancelled") else unrated
+        status = "rated" if mean and group["status"] == "rated" else unrated
         scores = dict.fromkeys(CRITERION_NAMES) if status != "rated" else mean
         results.append({"question_index": index, "status": status, **scores, "reward": reward_of(scores)})
     return {"results": results, "all_equal": bool(given) and all(row["all_equal"] for row in given)}

@@ -7,25 +7,17 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from generator import QuestionGenerator
+from recruiter.drafts import Draft
 from recruiter.errors import RecruiterError
+from recruiter.generate import Question, Report
 from recruiter.judges import Judge, make_judge, named_judge
-from recruiter.judging import judge_all
-from recruiter.reward import masked_trigrams
-from recruiter.roles import Role
-from recruiter.rubric import Judgement
-from recruiter.writers import Progress
-
-TOO_ALIKE = 0.5  # share of a question's wording that it may have in common with a better one
-WRITING_SHARE = 0.9  # of the progress; judging is the rest
-
-Judged = tuple[str, Judgement]
 
 
 @dataclass
 class Written:
-    """What is shown: the questions, best first, and a sentence on how they came about."""
+    """What is shown: the questions, best first, and a few sentences on how they came about."""
 
-    questions: list[Judged]
+    questions: list[Question]
     message: str
 
 
@@ -33,7 +25,7 @@ class Written:
 class Writing:
     """A job for the generator. It ends early, at the model's next token, when `cancel` is called."""
 
-    role: Role
+    draft: Draft
     count: int
     best_of: int
     judge: str
@@ -43,41 +35,29 @@ class Writing:
         """Nobody waits for it any more."""
         self._cancelled.set()
 
-    def __call__(self, generator: QuestionGenerator, progress: Progress) -> Written:
+    def __call__(self, generator: QuestionGenerator, report: Report) -> Written:
         """Write and judge.
 
         Raises:
-            RecruiterError: the model or the judge cannot be used, or it was cancelled.
+            RecruiterError: model or judge cannot be used, or it was cancelled.
         """
 
-        def go_on(share: float) -> None:
+        def go_on(what: str, share: float) -> None:
             if self._cancelled.is_set():
                 raise RecruiterError("Stopped.")
-            progress(share)
+            report(what, share)
 
         judge = judge_named(self.judge)
-        drafts = generator.write(self.role, self.count * self.best_of, lambda share: go_on(WRITING_SHARE * share))
-        go_on(WRITING_SHARE)
-        judged = list(zip(drafts, judge_all(judge, [(self.role, draft) for draft in drafts]), strict=True))
-        kept = best_different(self.role, judged, self.count)
-        return Written(
-            kept, f"{generator.name} wrote {_drafts(len(drafts))}; these {len(kept)} are the best by {judge.name}."
-        )
-
-
-def best_different(role: Role, judged: list[Judged], count: int) -> list[Judged]:
-    """The `count` best by composite, unscored ones last, leaving out what mostly repeats a better one.
-
-    Where too few are left, the best of those left out come back: a repeated question is better than none.
-    """
-    ranked = sorted(judged, key=lambda one: -1.0 if one[1].reward is None else one[1].reward, reverse=True)
-    kept: list[Judged] = []
-    repeats: list[Judged] = []
-    for text, judgement in ranked:
-        own = masked_trigrams(role, text)
-        alike = (len(own & masked_trigrams(role, other)) / len(own) for other, _ in kept if own)
-        (repeats if max(alike, default=0.0) > TOO_ALIKE else kept).append((text, judgement))
-    return (kept + repeats)[:count]
+        found = generator.write(self.draft.role, self.count, go_on, best_of=self.best_of, judge=judge)
+        kept = len(found.questions)
+        parts = [
+            f"{found.drawn} written by {generator.state()['name']}; the {judge.name} judge scores these {kept} highest."
+        ]
+        if found.shortfall:
+            parts.append(f"Fewer than wanted: {found.shortfall}.")
+        if self.draft.assumed:
+            parts.append(f"Assumed: {'; '.join(self.draft.assumed)}.")
+        return Written(found.questions, " ".join(parts))
 
 
 @cache
@@ -88,7 +68,3 @@ def judge_named(name: str) -> Judge:
         ConfigError: there is no such judge, or its key is missing.
     """
     return make_judge(named_judge(name))
-
-
-def _drafts(number: int) -> str:
-    return "1 draft" if number == 1 else f"{number} drafts"

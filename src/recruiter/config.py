@@ -19,7 +19,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from recruiter.config_check import check_config
@@ -29,6 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG_FOLDER = REPOSITORY / "configs"
 QUICKSTART_OFFER = "To see the whole path run on any machine, without a GPU or a key: make quickstart"
 MIN_FREE_BYTES = 500 * 1024**2
+_SHARED = ("trainer", "generator")  # sections in which SkyRL has keys too
 
 
 @dataclass
@@ -44,6 +45,8 @@ PRICES: dict[str, Any] = {
     "grok-4.3": {"input": 1.25, "cached_input": 0.2, "output": 2.5},
     "gpt-6-luna": {"input": 0.1, "cached_input": 0.01, "output": 0.5},
     "claude-haiku-5-5": {"input": 0.1, "cached_input": 0.01, "output": 0.5},
+    "claude-haiku-4-5-20251001": {"input": 1.0, "cached_input": 0.1, "output": 5.0},
+    "gpt-5-mini-2025-08-07": {"input": 0.25, "cached_input": 0.025, "output": 2.0},
 }
 
 
@@ -180,14 +183,39 @@ class GeneratorConfig:
     sampling_params: SamplingParams = field(default_factory=SamplingParams)
 
 
+# Nvidia GPUs of Hugging Face Inference Endpoints, one of each: USD an hour and GB of memory, as listed in November 2026.
+# A T4 has no bfloat16.
+INSTANCES: dict[str, Any] = {
+    "nvidia-t4": {"usd_per_hour": 0.5, "memory_gb": 16, "dtype": "float16"},
+    "nvidia-l4": {"usd_per_hour": 0.8, "memory_gb": 24, "dtype": "bfloat16"},
+    "nvidia-a10g": {"usd_per_hour": 1.0, "memory_gb": 24, "dtype": "bfloat16"},
+    "nvidia-l40s": {"usd_per_hour": 1.8, "memory_gb": 48, "dtype": "bfloat16"},
+    "nvidia-a100": {"usd_per_hour": 2.5, "memory_gb": 80, "dtype": "bfloat16"},
+}
+
+
+@dataclass
+class EndpointConfig:
+    image: str = "vllm/vllm-openai:v0.8.5"
+    instance_type: str = "nvidia-t4"
+    vendor: str = "aws"
+    region: str = "us-east-1"
+    scale_to_zero_minutes: int = 60
+    wait_minutes: int = 30  # for a new endpoint to answer
+    instances: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(INSTANCES))
+
+
 @dataclass
 class Config:
+    engine: str = "local"  # local, skyrl
+    skyrl: dict[str, Any] = field(default_factory=dict)  # SkyRL's own settings, found under trainer and generator
     data: DataConfig = field(default_factory=DataConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     human_feedback: HumanFeedbackConfig = field(default_factory=HumanFeedbackConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    endpoint: EndpointConfig = field(default_factory=EndpointConfig)
 
 
 def load_config(name: str, overrides: Sequence[str] = (), folder: Path = CONFIG_FOLDER) -> Config:
@@ -196,7 +224,7 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path = CONFIG_
     Raises:
         ConfigError: an unknown key, a wrong type, or a value that cannot work.
     """
-    ConfigStore.instance().store(name="schema", node=Config)
+    ConfigStore.instance().store(name="schema", node=_open_schema())
     overrides = [re.sub(r"^\+*trainer\.policy\.model\.lora\.", "trainer.policy.lora.", item) for item in overrides]
     added = next((item for item in overrides if item.startswith(("+", "~"))), None)
     if added is not None:
@@ -210,6 +238,7 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path = CONFIG_
         missing = sorted(OmegaConf.missing_keys(composed))
         if missing:
             raise ConfigError(f"{missing[0]} is not set; write {missing[0]}=<value>.")
+        composed.skyrl = {**composed.skyrl, **_take_unknown(composed)}
         config = cast(Config, OmegaConf.to_object(composed))
     except MissingConfigException:
         names = sorted(path.stem for path in folder.glob("*.yaml"))
@@ -218,8 +247,49 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path = CONFIG_
         ) from None
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
         raise ConfigError(_explain(error, overrides, name)) from None
+    if config.skyrl and config.engine != "skyrl":
+        raise ConfigError(_unknown_setting(next(iter(config.skyrl))))
     check_config(config)
     return config
+
+
+def _open_schema() -> DictConfig:
+    """The schema; `trainer` and `generator` accept keys that it lacks, for some of them are SkyRL's."""
+
+    def open_up(node: DictConfig) -> None:
+        OmegaConf.set_struct(node, False)
+        for name in node:
+            if isinstance(child := node._get_node(name), DictConfig):
+                open_up(child)
+
+    schema = cast(DictConfig, OmegaConf.structured(Config))
+    for section in _SHARED:
+        open_up(schema[section])
+    return schema
+
+
+def _take_unknown(composed: DictConfig) -> dict[str, Any]:
+    """Remove what the schema lacks from `composed`; return its leaves under their dotted names."""
+
+    def take(node: Any, schema: dict[str, Any], prefix: str) -> None:
+        for name in list(node):
+            if name not in schema:
+                found.update(leaves(cast(dict[str, Any], OmegaConf.to_container(node))[name], prefix + name))
+                del node[name]
+            elif isinstance(schema[name], dict) and schema[name]:
+                take(node[name], schema[name], f"{prefix}{name}.")
+
+    def leaves(value: Any, key: str) -> dict[str, Any]:
+        if not isinstance(value, dict) or not value:
+            return {key: value}
+        return {name: leaf for part in value for name, leaf in leaves(value[part], f"{key}.{part}").items()}
+
+    found: dict[str, Any] = {}
+    schema = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.structured(Config)))
+    with open_dict(composed):
+        for section in _SHARED:
+            take(composed[section], schema[section], f"{section}.")
+    return found
 
 
 def to_dict(config: Config) -> dict[str, Any]:
@@ -271,15 +341,7 @@ def _explain(error: Exception, overrides: Sequence[str], name: str) -> str:
     key = str(getattr(cause, "full_key", "") or "")
     unknown = re.search(r"Key '([^']+)' (?:is )?not in", message)
     if unknown:
-        key = key or unknown.group(1)
-        known = _known_keys()
-        ending = key.rsplit(".", 1)[-1]
-        by_ending = {item.rsplit(".", 1)[-1]: item for item in known}
-        close = difflib.get_close_matches(key, known, n=1, cutoff=0.75) or [
-            by_ending[match] for match in difflib.get_close_matches(ending, list(by_ending), n=1, cutoff=0.7)
-        ]
-        hint = f"did you mean {close[0]}?" if close else "see configs/train_config.yaml for the known keys."
-        return f"There is no setting '{key}'; {hint}"
+        return _unknown_setting(key or unknown.group(1))
     for override in overrides:
         changed, _, value = override.partition("=")
         unreadable = not changed or (value and f"'{value}'" in message)
@@ -288,7 +350,21 @@ def _explain(error: Exception, overrides: Sequence[str], name: str) -> str:
     return f"{key or f'The configuration {name}.yaml'} is not valid: {message}."
 
 
-def _known_keys() -> list[str]:
+def _unknown_setting(key: str) -> str:
+    """The sentence about a key that does not exist, with the one that was likely meant."""
+    known = known_keys()
+    ending = key.rsplit(".", 1)[-1]
+    by_ending = {item.rsplit(".", 1)[-1]: item for item in known}
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.75) or [
+        by_ending[match] for match in difflib.get_close_matches(ending, list(by_ending), n=1, cutoff=0.7)
+    ]
+    hint = f"did you mean {close[0]}?" if close else "see configs/train_config.yaml for the known keys."
+    return f"There is no setting '{key}'; {hint}"
+
+
+def known_keys() -> list[str]:
+    """The dotted name of every setting."""
+
     def walk(node: Any, prefix: str) -> list[str]:
         found: list[str] = []
         for name in node:

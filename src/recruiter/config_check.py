@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from recruiter.errors import ConfigError
 
 if TYPE_CHECKING:
-    from recruiter.config import Config, JudgeConfig, TrainerConfig
+    from recruiter.config import Config, EndpointConfig, JudgeConfig, TrainerConfig
 
 MAX_QUESTIONS_A_PAGE, MAX_GROUPS_A_CALL = 64, 256  # what the feedback server takes
 
@@ -51,11 +51,15 @@ _RANGES: tuple[tuple[str, float, float, bool], ...] = (
     ("trainer.eval_interval", 0, math.inf, True),
     ("trainer.early_stop_patience", 1, math.inf, True),
     ("trainer.ckpt_interval", 1, math.inf, True),
+    ("endpoint.scale_to_zero_minutes", 15, math.inf, True),
+    ("endpoint.wait_minutes", 1, math.inf, True),
     ("generator.sampling_params.max_generate_length", 1, math.inf, True),
     ("generator.sampling_params.temperature", 0, 10, False),
     ("generator.sampling_params.top_p", 0, 1, False),
 )
+_DTYPES = ("float16", "bfloat16", "float32")
 _CHOICES = {
+    "engine": ("local", "skyrl"),
     "trainer.resume_mode": ("none", "latest", "from_path"),
     "trainer.device": ("auto", "cpu", "cuda"),
     "trainer.policy.model.dtype": ("auto", "float32", "bfloat16"),
@@ -99,9 +103,44 @@ def check_config(config: Config) -> None:
             f"trainer.early_stop_patience={trainer.early_stop_patience} needs validation; set "
             f"trainer.eval_interval and data.val_size to 1 or more."
         )
-    _check_batches(trainer, samples)
+    _check_batches(trainer, samples, config.engine)
     _check_judge(config.judge)
+    _check_instances(config.endpoint)
     _check_human_feedback(config)
+    if config.engine == "skyrl":
+        _check_skyrl(config)
+
+
+def _check_skyrl(config: Config) -> None:
+    trainer = config.trainer
+    if config.human_feedback.max_staleness_steps:
+        raise ConfigError(
+            f"human_feedback.max_staleness_steps={config.human_feedback.max_staleness_steps} cannot work with "
+            f"engine=skyrl, which trains on the present step alone; write 0, or engine=local."
+        )
+    if trainer.device == "cpu":
+        raise ConfigError("trainer.device=cpu cannot work with engine=skyrl, which needs a GPU; write engine=local.")
+    if trainer.policy.model.dtype == "float32":
+        raise ConfigError(
+            "trainer.policy.model.dtype=float32 cannot work with engine=skyrl, which computes in bfloat16 over float32 "
+            "weights; write auto, or engine=local."
+        )
+
+
+def _check_instances(endpoint: EndpointConfig) -> None:
+    for name, facts in endpoint.instances.items():
+        facts = facts if isinstance(facts, dict) else {}
+        numbers: list[Any] = [facts.get(key) for key in ("usd_per_hour", "memory_gb")]
+        known = set(facts) == {"usd_per_hour", "memory_gb", "dtype"} and facts["dtype"] in _DTYPES
+        if not known or not all(type(number) in (int, float) and 0 < number < math.inf for number in numbers):
+            raise ConfigError(
+                f"endpoint.instances of {name}={facts} cannot work; write {{usd_per_hour: 0.5, memory_gb: 16, dtype: "
+                f"float16}}, dtype one of {', '.join(_DTYPES)}."
+            )
+    if endpoint.instance_type not in endpoint.instances:
+        raise ConfigError(
+            f"endpoint.instance_type={endpoint.instance_type} cannot work; write one of {', '.join(endpoint.instances)}."
+        )
 
 
 def _check_human_feedback(config: Config) -> None:
@@ -142,7 +181,7 @@ def _value(config: Config, key: str) -> Any:
     return functools.reduce(getattr, key.split("."), config)
 
 
-def _check_batches(trainer: TrainerConfig, samples: int) -> None:
+def _check_batches(trainer: TrainerConfig, samples: int, engine: str) -> None:
     """A last, partial batch of an epoch is trained on; only the configured sizes must divide."""
     batch, mini = trainer.train_batch_size, trainer.policy_mini_batch_size or trainer.train_batch_size
     if batch % mini:
@@ -150,6 +189,8 @@ def _check_batches(trainer: TrainerConfig, samples: int) -> None:
             f"trainer.policy_mini_batch_size={mini} does not divide trainer.train_batch_size={batch}; "
             f"try {_nearest_divisor(batch, mini)}."
         )
+    if engine == "skyrl":
+        return  # a pass there holds samples of one GPU, which its mapping checks
     micro = trainer.micro_train_batch_size_per_gpu or samples
     if micro % samples or (mini * samples) % micro:
         good = samples * _nearest_divisor(mini, max(1, micro // samples))

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recruiter.config import Config
-from recruiter.errors import DataError
+from recruiter.errors import ConfigError, DataError
 from recruiter.prompts import PROMPT_HASH, generator_messages
 from recruiter.roles import LEVELS, Role, parse_roles
 
@@ -126,8 +126,19 @@ def epoch_order(count: int, seed: int, epoch: int) -> list[int]:
 
 
 def steps_per_epoch(config: Config, roles: int) -> int:
-    """Steps in one pass over the roles; the last one may be smaller."""
-    return math.ceil(roles / config.trainer.train_batch_size)
+    """Steps in one pass over the roles; the last one may be smaller. SkyRL takes whole batches and leaves the rest out.
+
+    Raises:
+        ConfigError: SkyRL could make no batch.
+    """
+    batch = config.trainer.train_batch_size
+    if config.engine != "skyrl":
+        return math.ceil(roles / batch)
+    if roles < batch:
+        raise ConfigError(
+            f"trainer.train_batch_size={batch} is more than the {roles} roles to train on; write {roles} or less."
+        )
+    return roles // batch
 
 
 def total_steps(config: Config, roles: int) -> int:

@@ -9,6 +9,10 @@ class ConfigError(RecruiterError):
     """A setting is unknown, has the wrong type, or contradicts another one."""
 
 
+class MissingKeyError(ConfigError):
+    """A provider's key is not set."""
+
+
 class DataError(RecruiterError):
     """A role record, data file or prompt file is missing or invalid."""
 
@@ -30,5 +34,21 @@ class JudgeError(ApiError):
     """A judge cannot be used at all."""
 
 
+class ExportError(RecruiterError):
+    """A checkpoint cannot be made into a model folder, or the folder is not what it should be."""
+
+
+class HubError(RecruiterError):
+    """The Hub refused, or could not be reached."""
+
+
+class EndpointError(RecruiterError):
+    """An inference endpoint cannot be made, reached or used."""
+
+
 class UnscoredError(RecruiterError):
     """Too many samples came back unscored for training to go on."""
+
+
+class EngineError(RecruiterError):
+    """A process that samples or trains has ended or cannot start."""

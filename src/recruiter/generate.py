@@ -76,9 +76,9 @@ def generate(
         ModelError, ApiError: writer or judge cannot be used.
     """
     if n < 1 or best_of < 1:
-        raise ConfigError(f"-n {n} and --best_of {best_of} must be 1 or more.")
+        raise ConfigError(f"n={n} and best_of={best_of} must be 1 or more.")
     if best_of > 1 and judge is None:
-        raise ConfigError(f"--best_of {best_of} needs a judge: write for example --judge rubric.")
+        raise ConfigError(f"best_of={best_of} needs a judge to say which are best; name one, for example rubric.")
     report(f"loading {writer.name}", 0.0)
     writer.prepare()
     sets = [QuestionSet(role) for role in roles]
@@ -101,10 +101,7 @@ def generate(
             sets[i].questions = choose(roles[i], drawn[i], n)
     for one, questions, reasons in zip(sets, drawn, failed, strict=True):
         if len(one.questions) < n:
-            repeated = len(questions) - len(one.questions)
-            parts = [f"{repeated} repeating others"] if repeated else []
-            parts += [f"{reasons.count(reason)} {reason}" for reason in dict.fromkeys(reasons)]
-            one.shortfall = f"{len(one.questions)} of {n}; of {one.drawn} written, {'; '.join(parts)}"
+            one.shortfall = _shortfall(one, n, len(questions), reasons)
     return sets
 
 
@@ -175,6 +172,13 @@ class QuestionWriter:
         settings = sampling or sampling_of(self.writer)
         (one,) = generate(self.writer, [role], n, settings, best_of=best_of, judge=self.judge, seed=seed)
         return one.questions
+
+
+def _shortfall(one: QuestionSet, n: int, usable: int, reasons: Sequence[str]) -> str:
+    repeated = usable - len(one.questions)
+    parts = [f"{repeated} repeating others"] if repeated else []
+    parts += [f"{reasons.count(reason)} {reason}" for reason in dict.fromkeys(reasons)]
+    return f"{len(one.questions)} of {n}; of {one.drawn} written, {'; '.join(parts)}"
 
 
 def _rank(question: Question) -> float:

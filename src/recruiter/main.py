@@ -10,9 +10,10 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 try:
     import recruiter
@@ -26,6 +27,13 @@ from recruiter.config import REPOSITORY, Config, check_free_space, load_config, 
 from recruiter.dataset import format_prompts, load_split, total_steps, validation_slice
 from recruiter.errors import ConfigError
 from recruiter.pending import PendingRollouts
+
+if TYPE_CHECKING:
+    from recruiter.engines.skyrl.run import ClusterTrainer
+    from recruiter.grpo import Trainer
+    from recruiter.judges import Judge
+    from recruiter.metrics_logger import RunLog
+    from recruiter.roles import Role
 
 
 @command
@@ -50,11 +58,13 @@ def run(config: Config) -> None:
     judge = make_judge(config.judge, config.human_feedback)
     if isinstance(judge, HumanJudge):
         judge.client.check()
-    from recruiter.engines.local import LocalPolicy
-    from recruiter.engines.model import check_model
-    from recruiter.grpo import Interrupted, Trainer
+    if config.engine == "skyrl":
+        from recruiter.engines.skyrl import prepare_imports
+
+        prepare_imports()
+    from recruiter.engines.loading import check_model
+    from recruiter.grpo import Interrupted
     from recruiter.metrics_logger import RunLog
-    from recruiter.online import OnlineTrainer
 
     folder = REPOSITORY / config.trainer.ckpt_path
     check_model(config.trainer.policy.model.path, config.trainer.device)
@@ -66,7 +76,7 @@ def run(config: Config) -> None:
     steps = total_steps(config, len(roles))
     resumed_step = logged_step(start) if start else 0
     if resumed_step >= steps:
-        print(f"{shown(folder)} already holds all {steps} steps of this run.\n{_next_command(folder)}")
+        print(f"{shown(folder)} already holds all {steps} steps of this run.\n{_next_command(config, folder)}")
         return
 
     if isinstance(judge, PaidJudge):
@@ -81,11 +91,7 @@ def run(config: Config) -> None:
             f"{config.generator.n_samples_per_prompt} questions, judge {judge.name}"
         )
         log.status("loading the model")
-        policy = LocalPolicy(config)
-        if isinstance(judge, HumanJudge):
-            trainer: Trainer = OnlineTrainer(config, policy, judge, roles, held_back, log, stop_requested)
-        else:
-            trainer = Trainer(config, policy, judge, roles, held_back, log, stop_requested)
+        trainer = _make_trainer(config, judge, roles, held_back, log, stop_requested)
         if start is not None:
             trainer.resume(start)
             log.say(f"continuing after step {trainer.step}")
@@ -98,7 +104,30 @@ def run(config: Config) -> None:
             if isinstance(judge, PaidJudge):
                 log.say(f"judge {judge.name}: {judge.usage.summary()}")
     print(f"Trained {trainer.step} steps; checkpoints, metrics.jsonl and rollouts.jsonl are in {shown(folder)}.")
-    print(_next_command(folder))
+    print(_next_command(config, folder))
+
+
+def _make_trainer(
+    config: Config,
+    judge: Judge,
+    roles: Sequence[Role],
+    held_back: Sequence[Role],
+    log: RunLog,
+    stop_requested: Callable[[], bool],
+) -> Trainer | ClusterTrainer:
+    """The training loop of the configured engine."""
+    if config.engine == "skyrl":
+        from recruiter.engines.skyrl.run import ClusterTrainer
+
+        return ClusterTrainer(config, judge, roles, held_back, log, stop_requested)
+    from recruiter.engines.local import LocalPolicy
+    from recruiter.grpo import Trainer
+    from recruiter.human_feedback import HumanJudge
+    from recruiter.online import OnlineTrainer
+
+    if isinstance(judge, HumanJudge):
+        return OnlineTrainer(config, LocalPolicy(config), judge, roles, held_back, log, stop_requested)
+    return Trainer(config, LocalPolicy(config), judge, roles, held_back, log, stop_requested)
 
 
 def _start_from(config: Config, folder: Path) -> Path | None:
@@ -119,8 +148,9 @@ def _start_from(config: Config, folder: Path) -> Path | None:
     return checkpoint_folder(folder, steps[-1]) if steps else None
 
 
-def _next_command(folder: Path) -> str:
-    return f"Next: python scripts/eval.py --model starter rl --checkpoint {shown(folder)}"
+def _next_command(config: Config, folder: Path) -> str:
+    offline = " --judge rubric" if config.judge.provider == "rubric" else ""
+    return f"Next: python scripts/eval.py --model starter rl --checkpoint {shown(folder)}{offline}"
 
 
 def _stop_on_interrupt() -> Callable[[], bool]:

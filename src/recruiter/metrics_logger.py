@@ -31,8 +31,9 @@ _MAY_CHANGE = (
     "trainer.epochs", "trainer.max_training_steps", "trainer.ckpt_", "trainer.max_ckpts_to_keep", "trainer.eval_",
     "trainer.early_stop_patience", "trainer.resume_", "trainer.tensorboard", "trainer.device", "judge.max_unscored",
     "judge.base_url", "judge.concurrency", "judge.attempt_timeout", "judge.total_timeout", "judge.max_attempts",
-    "judge.cache_path", "judge.budget_usd", "judge.prices", "human_feedback.api_url", "human_feedback.timeout",
-    "human_feedback.poll_interval", "human_feedback.max_staleness_steps",
+    "judge.cache_path", "judge.budget_usd", "judge.prices", "endpoint.", "human_feedback.api_url", "human_feedback.timeout",
+    "human_feedback.poll_interval", "human_feedback.max_staleness_steps", "skyrl.trainer.placement.",
+    "skyrl.trainer.logger", "skyrl.trainer.policy.fsdp_config.", "skyrl.generator.inference_engine.",
 )  # fmt: skip
 
 
@@ -72,7 +73,7 @@ class RunLog:
             "prompt_hash": PROMPT_HASH,
             "rubric_hash": RUBRIC_HASH,
             "version": __version__,
-            "revision": _git_revision(),
+            "revision": git_revision(),
         }
         if before:
             _check_same_run(folder, before, description)
@@ -219,7 +220,8 @@ def _flatten(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _git_revision() -> str | None:
+def git_revision() -> str | None:
+    """The revision of this code, with `-dirty` if it was changed; None outside a clone."""
     try:
         command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

@@ -138,14 +138,6 @@ class OverlapWindow:
             self._add(role_id, frozenset((first, second, third) for first, second, third in trigrams))
 
 
-def overlaps_across_roles(roles: Sequence[Role], questions: Sequence[str]) -> list[float]:
-    """Overlap of each question with the questions written for the other roles (one question a role)."""
-    window = OverlapWindow(len(questions))
-    for role, question in zip(roles, questions, strict=True):
-        window.remember(role, [question])
-    return [window.overlap(role, question) for role, question in zip(roles, questions, strict=True)]
-
-
 def shape(settings: RewardConfig, window: OverlapWindow, role: Role, question: str, judgement: Judgement) -> Reward:
     """Reward of one question: the judge's, less a share that grows with the overlap beyond what is free."""
     overlap = window.overlap(role, question)

@@ -23,7 +23,7 @@ from recruiter.roles import Role
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP elsewhere.test 127.0.0.1",
 ]  # fmt: skip
 LEASE_SECONDS = 5.0  # short, so that a test can see one run out
 DESKTOP = {"viewport": {"width": 1280, "height": 850}}
@@ -43,7 +43,8 @@ def browser() -> Iterator[Browser]:
         except BrowserError as error:
             pytest.fail(
                 "These tests need Chromium: `apt-get install chromium` or `python -m playwright install chromium`. "
-                f"It could not be started: {error.message.splitlines()[0]}"
+                f"It could not be started: {error.message.splitlines()[0]}",
+                pytrace=False,
             )
         yield started
         started.close()

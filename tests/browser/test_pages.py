@@ -94,6 +94,31 @@ def test_the_owner_makes_and_revokes_links_exports_and_deletes(visit: Visit, ser
     assert server.client.get(f"/api/groups/{group}").status_code == 404
 
 
+def test_from_elsewhere_a_link_is_needed_and_enough(visit: Visit, server: Server) -> None:
+    owner = visit("/owner")
+    owner.get_by_label("Name").fill("Grace")
+    owner.get_by_role("button", name="Create a link").click()
+    expect(owner.locator("#link")).not_to_have_value("")
+    path = owner.locator("#link").input_value().removeprefix(server.url)
+    page = visit()
+    away = server.url.replace("127.0.0.1", "elsewhere.test")
+    assert page.goto(away).status == 401
+    expect(page.get_by_role("heading", name="You need a link to rate here")).to_be_visible()
+    page.goto(away + path)
+    expect(page.get_by_role("heading", name="Nothing waits for you")).to_be_visible()
+    server.add()
+    page.reload()
+    rate(page, "1 2 3 4 5 1 2 3 4 Enter")
+    page.goto(away + "/write")
+    page.evaluate(
+        "localStorage.setItem('sets', JSON.stringify([{name: 'One', role: {title: 'T', level: 'mid'}, questions: ['Why?']}]))"
+    )
+    page.reload()
+    page.get_by_label("Saved sets").select_option("One")
+    page.get_by_role("button", name="Copy all").click()  # browsers let pages copy only in a secure context
+    expect(page.get_by_role("alert")).to_contain_text("select the text instead")
+
+
 def test_a_link_that_is_not_genuine_is_refused_with_a_sentence(visit: Visit, server: Server) -> None:
     page = visit("/join#no-such-token")
     expect(page.locator("#join-text")).not_to_have_text("One moment …")

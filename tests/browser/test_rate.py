@@ -211,6 +211,21 @@ def test_a_lease_that_another_rater_took_is_said_and_the_draft_kept(visit: Visit
     is_empty(other)
 
 
+def test_a_rater_who_went_away_no_longer_holds_the_group(visit: Visit, server: Server) -> None:
+    group = server.add()
+    page = visit("/join")
+    page.clock.install()
+    page.goto(server.url)
+    ready(page)
+    press(page, "1 2 3")
+    page.clock.fast_forward("11:00")
+    expect(page.get_by_role("alert")).to_contain_text("You were away")
+    assert server.view(group)["status"] in ("leased", "pending")
+    page.get_by_role("button", name="Go on").click()
+    ready(page)
+    expect(page.locator("#rated-text")).to_have_text("3 of 9 ratings")
+
+
 def test_ratings_wait_for_a_server_that_is_away(visit: Visit, server: Server) -> None:
     group = server.add()
     page = visit()

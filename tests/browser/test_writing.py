@@ -11,7 +11,7 @@ from recruiter.config import REPOSITORY
 from recruiter.starter import ensure_starter
 from tests.browser.conftest import DESKTOP, Browser, free_port, start
 
-WRITTEN = 90_000  # ms that a small model may take on a busy machine
+WRITTEN = 180_000  # ms that a small model may take on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server whose model is the starter model."""
     ensure_starter(REPOSITORY / "exports/starter")
     port, folder = free_port(), tmp_path_factory.mktemp("writing")
-    process = start(port, folder, FEEDBACK_MODEL="exports/starter")
+    process = start(port, folder, FEEDBACK_MODEL="starter")
     yield f"http://127.0.0.1:{port}"
     process.terminate()
     process.wait(20)

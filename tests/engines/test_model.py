@@ -7,7 +7,8 @@ import torch
 
 from recruiter.config import SamplingParams
 from recruiter.engines.head import token_logprobs
-from recruiter.engines.model import LocalModel, check_model, enable_group_attention, group_logprobs
+from recruiter.engines.loading import check_model
+from recruiter.engines.model import LocalModel, enable_group_attention, group_logprobs
 from recruiter.engines.plain import generate_plain, plain_logprobs
 from recruiter.engines.rollouts import _invert_cumulative, _truncate, common_prefix, generate_groups
 from recruiter.errors import ModelError
@@ -182,7 +183,7 @@ def test_a_model_that_is_no_causal_lm_is_refused(tmp_path: Path) -> None:
 def test_a_large_model_without_a_gpu_is_refused_unless_insisted(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recruiter.engines.model.LARGE_MODEL_BYTES", 1)
+    monkeypatch.setattr("recruiter.engines.loading.LARGE_MODEL_BYTES", 1)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ModelError, match=r"no GPU; trainer\.device=cpu insists"):
         check_model(str(tiny_folder), "auto")

@@ -20,6 +20,11 @@ from tests.fake_judge.faults import Faults
 JUDGED = re.compile(
     r"<(role-[0-9a-f]{16})>\n(?P<role>.*)\n</\1>\n\n<(question-[0-9a-f]{16})>\n(?P<question>.*)\n</\3>", re.DOTALL
 )
+COMPARED = re.compile(
+    r"<(role-[0-9a-f]{16})>\n(?P<role>.*)\n</\1>\n\n<(first-question-[0-9a-f]{16})>\n(?P<first>.*)\n</\3>\n\n"
+    r"<(second-question-[0-9a-f]{16})>\n(?P<second>.*)\n</\5>",
+    re.DOTALL,
+)
 GULLED = re.compile(r"\b(?:give|award|score)\b.{0,40}\b(?:10|ten)\b|\bfull marks\b", re.IGNORECASE)
 SCORES = ("relevance", "clarity", "discriminative")
 ASKED = re.compile(r"Title: (?P<title>[^\n]*)\n.*\nWrite one screening question for this role\.\Z", re.DOTALL)
@@ -129,6 +134,8 @@ class FakeJudge:
             return ""
         if fault == "malformed":
             return '{"reasoning": "I would say'
+        if found := COMPARED.fullmatch(message):
+            return self.preference(Role(id="judged", **json.loads(found["role"])), found["first"], found["second"])
         try:
             role, question = read_message(message)
         except ValueError:
@@ -160,6 +167,15 @@ class FakeJudge:
         with self.lock:
             self.starting -= 1
             return self.starting < 0
+
+    def preference(self, role: Role, first: str, second: str) -> str:
+        """What the model writes when it is asked to compare."""
+        one, other = (self._judge.judge(role, question).scores for question in (first, second))
+        assert one is not None
+        assert other is not None
+        difference = one.composite - other.composite
+        better = "tie" if abs(difference) < 0.25 else "first" if difference > 0 else "second"
+        return json.dumps({"reasoning": f"They differ by {difference:.1f}.", "better": better})
 
 
 class _Server(ThreadingHTTPServer):
@@ -216,8 +232,14 @@ class _Handler(BaseHTTPRequestHandler):
         elif fake.model is not None and request.body["model"] != fake.model:
             fault = "unknown_model"
         if refused := sorted(fake.refuses & request.body.keys()):
-            said = {"error": {"message": f"Unsupported parameter: '{refused[0]}' is not supported with this model."}}
-            self._send(400, json.dumps(said).encode())
+            text = f"Unsupported parameter: '{refused[0]}' is not supported with this model."
+            said = {
+                "message": text,
+                "type": "invalid_request_error",
+                "param": refused[0],
+                "code": "unsupported_parameter",
+            }
+            self._send(400, json.dumps({"type": "error", "error": said}).encode())
         elif fault == "silence":
             fake.stopping.wait()
         elif fault == "cut":

@@ -139,16 +139,23 @@ def settings(database_url) -> Settings:
     return Settings(database_url=database_url, api_key=KEY)
 
 
+@pytest.fixture(scope="session")
+def app() -> Any:
+    """One application for all tests: it takes its settings anew each time it starts."""
+    return create_app()
+
+
 @pytest.fixture
-def server(settings) -> Iterator[Any]:
-    """The running application; `person()` is somebody who uses it, `clock` shifts its time."""
-    app = create_app(settings)
+def server(app, database_url, monkeypatch) -> Iterator[Any]:
+    """The running application: `person()` is somebody who uses it, `rater()` one with a session, `training` a client."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("FEEDBACK_API_KEY", KEY)
     with TestClient(app, base_url="http://localhost", client=LOCAL, raise_server_exceptions=False) as running:
         training = Person(app)
         training.http = running  # its calls run in the event loop of the application, as a server's do
         yield SimpleNamespace(
             app=app,
-            settings=settings,
+            settings=app.state.context.settings,
             context=app.state.context,
             person=lambda *a, **k: Person(app, *a, **k),
             rater=lambda: Person(app).open_page(),

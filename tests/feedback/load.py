@@ -136,6 +136,7 @@ def rate_until_empty(port: int, notes: Notes, think: float, seed: int, stop: thr
     _, session = caller.persist("GET", "/api/session")
     caller.headers["X-CSRF-Token"] = session["csrf_token"]
     stop.wait(chance.random() * think * 2)
+    notes.errors += [status for status in [caller.persist("GET", "/", None, notes.page)[0]] if status != 200]
     while not stop.is_set():
         status, taken = caller.persist("POST", "/api/rate/next", {}, notes.page)
         if status != 200:

@@ -24,27 +24,27 @@ def test_same_id_and_content_is_the_same_group(server):
     assert server.training.refused("POST", "/api/groups", group("g", "Other?")) == (409, "different_content")
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"questions": []},
-        {"questions": ["?"] * 65},
-        {"questions": ["x" * 8001]},
-        {"group_id": "a b"},
-        {"group_id": "x" * 129},
-        {"group_id": "practice:1"},
-        {"group_id": "queue:1"},
-        {"overlap": 0},
-        {"policy_step": -1},
-        {"policy_step": 2**40},
-        {"run": "nul\x00"},
-        {"role": {"title": "Engineer"}},
-        {"role": {**ROLE, "title": "nul\x00"}},
-        {"colour": "red"},
-    ],
-)
-def test_bad_groups_are_refused_with_a_reason(server, changes):
-    assert server.training.refused("POST", "/api/groups", {**group("g"), **changes})[0] == 422
+BAD = [
+    {"questions": []},
+    {"questions": ["?"] * 65},
+    {"questions": ["x" * 8001]},
+    {"group_id": "a b"},
+    {"group_id": "x" * 129},
+    {"group_id": "practice:1"},
+    {"group_id": "queue:1"},
+    {"overlap": 0},
+    {"policy_step": -1},
+    {"policy_step": 2**40},
+    {"run": "nul\x00"},
+    {"role": {"title": "Engineer"}},
+    {"role": {**ROLE, "title": "nul\x00"}},
+    {"colour": "red"},
+]
+
+
+def test_bad_groups_are_refused_with_a_reason(server):
+    for changes in BAD:
+        assert server.training.refused("POST", "/api/groups", {**group("g"), **changes})[0] == 422, changes
 
 
 def test_identical_questions_are_shown_once_and_share_their_rating(server):
@@ -125,6 +125,30 @@ def test_expired_group_on_a_screen_may_still_be_rated_and_is_late(server):
     assert (late["status"], late["late"], late["results"][0]["reward"]) == ("rated", True, 0.75)
     assert rater.next()["reason"] == "empty"
     assert rater.ok("GET", "/api/rate/progress")["queue"]["late"] == 1
+
+
+def test_one_late_rating_of_two_is_kept_as_rated(server):
+    server.training.ok("POST", "/api/groups", group("g", overlap=2))
+    rater = server.rater()
+    taken = rater.next()
+    server.training.ok("POST", "/api/groups/expire", {"ids": ["g"]})
+    rater.rate(taken, 4)
+    late = view(server, "g")
+    assert (late["status"], late["late"], late["raters"]) == ("rated", True, 1)
+
+
+def test_cancelled_group_leaves_the_screen_and_what_is_sent_for_it_is_kept(server):
+    server.training.ok("POST", "/api/groups", group("g"))
+    first, second = server.rater(), server.rater()
+    taken = first.next()
+    server.training.ok("POST", "/api/groups/cancel", {"ids": ["g"]})
+    first.rate(taken, 4)
+    found = view(server, "g")
+    assert (found["status"], found["raters"], found["results"][0]["reward"]) == ("cancelled", 1, None)
+    server.training.ok("POST", "/api/groups", group("h"))
+    second.next()
+    server.training.ok("POST", "/api/groups/cancel", {"ids": ["h"]})
+    assert second.next()["reason"] == "empty"
 
 
 def test_consumed_ratings_are_frozen_and_later_edits_unused(server):

@@ -18,7 +18,7 @@ from app import create_app
 from .load import Caller, ServerProcess
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-EXAMPLES = 6
+EXAMPLES = 4
 MODEL_WORK = ("/api/practice", "/api/write", "/api/model")  # would load a model, see test_practice.py
 
 

@@ -11,7 +11,9 @@ from fastapi.testclient import TestClient
 import generator
 from app import create_app
 from feedback import practice
+from feedback.errors import Refusal
 from feedback.models.practice import TypedRole
+from recruiter.errors import ModelError
 from tests.engines.conftest import tiny_model, tiny_tokenizer
 
 from .conftest import LOCAL, Person, group
@@ -57,7 +59,7 @@ def test_groups_are_written_for_random_typed_and_pasted_roles(settings, model_fo
         shown = [rater.next(prefer=job["group_id"])["group"] for job in done]
         assert shown[0]["role"]["id"] in {role.id for role in practice.held_out_roles()}
         assert shown[1]["role"]["title"] == "Search Engineer"
-        assert (shown[1]["role"]["stack"], shown[1]["role"]["description"]) == (["Rust"], "")
+        assert shown[1]["role"]["stack"] == ["Rust"]
         assert shown[2]["role"]["title"] == "Senior Payments Engineer"
         assert shown[2]["role"]["level"] == "senior"
         assert {"Kafka", "PostgreSQL"} <= set(shown[2]["role"]["stack"])
@@ -68,7 +70,10 @@ def test_groups_are_written_for_random_typed_and_pasted_roles(settings, model_fo
 
 
 def test_without_a_model_it_says_how_to_get_one(settings, monkeypatch):
-    monkeypatch.setattr(generator, "best_model", lambda: None)
+    def nothing_is_here():
+        raise ModelError("There is no model here yet.")
+
+    monkeypatch.setattr(generator, "default_writer", nothing_is_here)
     app = create_app(settings)
     with TestClient(app):
         rater = Person(app, LOCAL).open_page()
@@ -98,7 +103,10 @@ def test_roles_are_held_out_and_whole(server):
     assert {rater.ok("GET", "/api/roles/sample")["id"] for _ in range(5)} <= held_out
 
 
-def test_typed_role_needs_only_a_title():
-    role = practice.typed_role(TypedRole(title="Engineer"))
-    assert (role.title, role.level, role.stack) == ("Engineer", "mid", ("not given",))
-    assert role.id == practice.typed_role(TypedRole(title="Engineer")).id
+def test_typed_role_needs_a_title_and_a_technology():
+    role = practice.typed_role(TypedRole(title="Junior Engineer", stack=["Go"])).role
+    assert (role.title, role.level, role.stack) == ("Junior Engineer", "junior", ("Go",))
+    with pytest.raises(Refusal, match="no stack"):
+        practice.typed_role(TypedRole(title="Engineer"))
+    with pytest.raises(Refusal, match="no stack"):
+        practice.pasted_role("Somebody who is good with people and numbers.")

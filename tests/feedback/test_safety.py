@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import shutil
+from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from starlette.requests import HTTPConnection
 
@@ -16,6 +19,12 @@ from feedback.errors import Refusal
 from feedback.safety import MAX_BODY, RateLimit, client_address, is_local
 
 from .conftest import FAR, KEY, LOCAL, Person, group
+
+
+@pytest.fixture
+def database_url(sqlite_file, tmp_path):
+    """What is tested here does not depend on the kind of database."""
+    return f"sqlite:///{shutil.copy(sqlite_file, tmp_path / 'feedback.db')}"
 
 
 def connection(peer="127.0.0.1", host="localhost:8000", **headers):
@@ -236,6 +245,22 @@ def test_mistakes_of_the_server_are_answered_with_a_reason(server, monkeypatch):
     assert answer.status_code == 500
     assert answer.json()["error"]["code"] == "internal"
     assert "inside" not in answer.text
+
+
+def test_database_that_is_away_is_said_to_be(server, caplog):
+    failure = sa.exc.OperationalError("SELECT secret", {"key": KEY}, Exception("deadlock detected"))
+
+    @contextmanager
+    def away():
+        raise failure
+        yield
+
+    server.context.database.read = away
+    answer = server.training.call("GET", "/api/groups/g")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "database")
+    assert answer.headers["retry-after"] == "1"
+    assert "deadlock detected" in caplog.text
+    assert KEY not in caplog.text
 
 
 # ---- the command -----------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import random
+import threading
 from itertools import combinations
 from statistics import fmean
 
@@ -16,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from feedback import export
+from feedback.access import Recently
 from feedback.agreement import ordinal_alpha, pearson, tau_b
 
 from .conftest import answer, group
@@ -150,6 +152,24 @@ def test_empty_statistics_hold_no_figures(server):
     assert stats["criteria"]["clarity"] == {"mean": None, "histogram": [0] * 5}
     assert stats["agreement"] == {"alpha": dict.fromkeys(CRITERIA), "rank": None, "groups": 0}
     assert (stats["over_time"], stats["judges"], stats["position"]) == ([], [], [])
+
+
+def test_old_figures_are_shown_while_new_ones_are_computed():
+    """Nobody waits for figures that somebody else computes, but for the first."""
+    figures, computing, go_on = Recently(seconds=0), threading.Event(), threading.Event()
+    assert figures.get("k", lambda: 1) == 1
+
+    def slow():
+        computing.set()
+        go_on.wait(5)
+        return 2
+
+    thread = threading.Thread(target=figures.get, args=("k", slow))
+    thread.start()
+    computing.wait(5)
+    assert figures.get("k", lambda: 3) == 1
+    go_on.set()
+    thread.join()
 
 
 def test_people_are_compared_with_a_judge(rated):

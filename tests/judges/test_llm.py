@@ -13,7 +13,6 @@ import pytest
 
 from recruiter.config import REPOSITORY
 from recruiter.errors import ApiError, BudgetError, ConfigError, JudgeError
-from recruiter.evaluation import judge_questions
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.prompts import judge_messages
 from tests.fake_judge import Faults
@@ -391,20 +390,6 @@ def test_a_cache_that_cannot_be_used_is_one_sentence(judge, tmp_path):
         with pytest.raises(ApiError, match=r"judge\.cache_path=.* cannot be used") as caught:
             judge(cache_path=str(path))
         assert "\n" not in str(caught.value)
-
-
-def test_evaluation_judges_all_roles_at_once_and_again_from_the_cache(judge, role, server):
-    roles = [role(n) for n in range(4)]
-    rows = [{"role_id": r.id, "sample": 0, "question": GOOD} for r in roles]
-    server.latency = 0.1
-    made = judge()
-    judge_questions(made, roles, rows)
-    assert server.most_running == 4
-    again = [{**row, "scores": None} for row in rows]
-    judge_questions(made, roles, again)  # in another event loop
-    assert again == rows
-    assert all(row["scores"]["composite"] > 0 for row in rows)
-    assert len(server.requests) == 4
 
 
 # ---- money -----------------------------------------------------------------------------------------------------------

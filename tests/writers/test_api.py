@@ -129,6 +129,13 @@ def test_a_caller_that_stops_stops_the_calls(api_writer, server, role):
     assert len(server.requests) < 5
 
 
+def test_a_cache_that_cannot_be_used_is_said_before_a_call(api_writer, server, role, tmp_path):
+    (tmp_path / "cache.sqlite").mkdir()
+    with pytest.raises(ApiError, match=r"The cache of questions .*cache\.sqlite cannot be used"):
+        list(api_writer().write([role()], 1, SAMPLING))
+    assert not server.requests
+
+
 def test_a_missing_key_is_one_sentence_before_anything(api_writer, monkeypatch):
     monkeypatch.setenv("XAI_API_KEY", "")
     with pytest.raises(ConfigError, match=r"xai needs a key: set XAI_API_KEY .*starter, need none"):

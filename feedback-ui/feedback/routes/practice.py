@@ -13,8 +13,8 @@ from feedback.access import Rating, Shared, SignedIn
 from feedback.errors import Refusal, errors, not_found
 from feedback.models.practice import Job, JobView, ModelView, PracticeIn
 from generator import QuestionGenerator
+from recruiter.generate import Report
 from recruiter.roles import Role
-from recruiter.writers import Progress
 
 router = APIRouter(prefix="/api", tags=["practice"], responses=errors(401, 403))
 
@@ -25,9 +25,9 @@ def start(body: PracticeIn, _: Rating, context: Shared) -> Job:
     if sum((body.role is not None, body.text is not None, body.random)) != 1:
         raise Refusal(422, "invalid", "Give one of role, text and random.")
     if body.role is not None:
-        role = practice.typed_role(body.role)
+        role = practice.typed_role(body.role).role
     else:
-        role = practice.pasted_role(body.text) if body.text is not None else practice.random_role()
+        role = practice.pasted_role(body.text).role if body.text is not None else practice.random_role()
     return take_on(context.generator, partial(_work, context.database, role, body.count))
 
 
@@ -68,5 +68,5 @@ def take_on(generator: QuestionGenerator, work: Any) -> Job:
         raise Refusal(503, "busy", "Many questions are being written; try again in a minute.") from None
 
 
-def _work(database: Any, role: Role, count: int, generator: QuestionGenerator, progress: Progress) -> str:
-    return practice.group_for(database, generator, role, count, progress)
+def _work(database: Any, role: Role, count: int, generator: QuestionGenerator, report: Report) -> str:
+    return practice.group_for(database, generator, role, count, report)

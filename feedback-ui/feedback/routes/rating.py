@@ -31,6 +31,7 @@ from feedback.models.common import Name
 from feedback.models.owner import Ok
 from feedback.models.rating import (
     AnswerIn,
+    Candidate,
     Done,
     Draft,
     JoinIn,
@@ -213,7 +214,7 @@ def _shown(c: sa.Connection, context: Context, lease: sa.RowMapping, now: float)
 def _group(c: sa.Connection, key: int, shown: list[int]) -> RatedGroup:
     columns = (db.groups.c.group_id, db.groups.c.run, db.groups.c.policy_step, db.groups.c.role)
     row: Any = c.execute(sa.select(*columns).where(db.groups.c.id == key)).mappings().one()
-    return RatedGroup(**row, candidates=leases.candidates(c, key, shown))
+    return RatedGroup(**row, candidates=[Candidate(**one) for one in leases.candidates(c, key, shown)])
 
 
 def _answer(body: AnswerIn) -> ratings.Answer:

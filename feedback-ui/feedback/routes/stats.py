@@ -47,7 +47,7 @@ def statistics(choice: Chosen, _: SignedIn, context: Shared) -> Statistics:
         with context.database.read() as c:
             return Statistics(**stats.statistics(c, choice))
 
-    return context.recently.get(choice, compute)
+    return context.statistics.get(choice, compute)
 
 
 @router.get("/ratings")

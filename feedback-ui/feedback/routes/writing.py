@@ -14,9 +14,11 @@ from feedback.models.owner import Ok
 from feedback.models.practice import Job
 from feedback.models.writing import JudgedQuestion, WriteIn, WriteView
 from feedback.routes.practice import take_on
-from feedback.writing import Judged, Writing, Written
+from feedback.writing import Writing, Written
 from generator import Job as GeneratorJob
+from recruiter.generate import Question
 from recruiter.roles import Role
+from recruiter.rubric import Judgement
 
 router = APIRouter(prefix="/api", tags=["writing"], responses=errors(401, 403))
 JobId = Annotated[str, Path(max_length=64)]
@@ -25,8 +27,8 @@ JobId = Annotated[str, Path(max_length=64)]
 @router.post("/write", status_code=202, responses=errors(409, 503))
 def start(body: WriteIn, _: Rating, context: Shared) -> Job:
     """Have questions written for a role, judged, and the best kept."""
-    role = practice.typed_role(body.role)
-    return take_on(context.generator, Writing(role, body.count, body.best_of, context.settings.judge))
+    draft = practice.typed_role(body.role)
+    return take_on(context.generator, Writing(draft, body.count, body.best_of, context.settings.judge))
 
 
 @router.get("/write/{job_id}", responses=errors(404))
@@ -61,11 +63,13 @@ def _find(context: Context, job_id: str) -> tuple[GeneratorJob, Writing]:
     return job, job.work
 
 
-def _shown(one: Judged) -> JudgedQuestion:
-    text, judgement = one
-    scores = asdict(judgement.scores) if judgement.scores else None
-    composite = judgement.scores.composite if judgement.scores else None
+def _shown(one: Question) -> JudgedQuestion:
+    judgement = one.judgement or Judgement.unscored("no judge was asked")
+    scores = judgement.scores
     return JudgedQuestion(
-        text=text, scores=scores, composite=composite, reasoning=judgement.reasoning,
+        text=one.text,
+        scores=asdict(scores) if scores else None,
+        composite=scores.composite if scores else None,
+        reasoning=judgement.reasoning,
         unscored_reason=judgement.unscored_reason,
-    )  # fmt: skip
+    )

@@ -39,6 +39,7 @@ export async function call(method, path, body, { seconds = 20 } = {}) {
   }
   if (response.ok) return content;
   const error = content?.error ?? {};
+  if (error.code === "csrf") error.message = "Your session has changed since this page was opened: reload the page.";
   throw new ApiError(response.status, error.code ?? "error", error.message ?? `The server refused (${response.status}).`);
 }
 

@@ -107,7 +107,7 @@ export class KeptSet {
   #print() {
     const { name, role, questions } = this.#set;
     setText("printed-title", name);
-    setText("printed-role", [role.title === name ? null : role.title, capitalised(role.level), (role.stack ?? []).join(", ")].filter(Boolean).join(" · "));
+    setText("printed-role", [role.title === name ? null : role.title, capitalised(role.level ?? ""), (role.stack ?? []).join(", ")].filter(Boolean).join(" · "));
     byId("printed-list").replaceChildren(
       ...questions.map((text) => element("li", {}, element("div", { text }), element("div", { class: "lines" }))),
     );

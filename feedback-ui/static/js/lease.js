@@ -36,6 +36,11 @@ export class Lease {
     if (wasIdle) this.#beat();
   }
 
+  /** Do something with the group: submit, skip, heartbeat. */
+  post(verb, body) {
+    return post(`${this.#path}/${verb}`, body);
+  }
+
   /** Stop counting, without giving the group back. */
   stop() {
     this.#timers.forEach(clearInterval);
@@ -46,12 +51,11 @@ export class Lease {
   release() {
     this.stop();
     const headers = { "X-CSRF-Token": csrfToken() };
-    fetch(`/api/rate/leases/${encodeURIComponent(this.id)}/release`, { method: "POST", headers, keepalive: true }).catch(() => {});
+    fetch(`${this.#path}/release`, { method: "POST", headers, keepalive: true }).catch(() => {});
   }
 
-  /** See now whether the group is still reserved. */
-  check() {
-    return this.#beat();
+  get #path() {
+    return `/api/rate/leases/${encodeURIComponent(this.id)}`;
   }
 
   get #idle() {
@@ -61,7 +65,7 @@ export class Lease {
   async #beat() {
     if (this.#idle) return;
     try {
-      const { seconds_left } = await post(`/api/rate/leases/${encodeURIComponent(this.id)}/heartbeat`);
+      const { seconds_left } = await this.post("heartbeat");
       this.#ends = Date.now() + seconds_left * 1000;
       this.#warned = false;
       this.onAway(false);

@@ -1,6 +1,6 @@
 // The empty queue: what is going on, and questions to practise with, written by the model on this machine.
 
-import { ApiError, get, pause, persistently, post } from "./api.js";
+import { get, pause, persistently, post } from "./api.js";
 import { byId, setProgress, setText, show } from "./dom.js";
 import * as model from "./model_state.js";
 import { roleOf } from "./role_form.js";
@@ -59,8 +59,8 @@ export class Practice {
     try {
       const { job_id } = await persistently(() => post("/api/practice", { ...wish, count: COUNT }));
       const job = await this.#wait(job_id);
-      if (job.state === "done") return this.onGroup(job.group_id);
-      throw new ApiError(500, "failed", job.message);
+      if (job.state === "failed") throw new Error(job.message);
+      if (this.#open) this.onGroup(job.group_id); // otherwise something else came; it waits in the queue
     } catch (error) {
       this.#showJob(error.message, true);
     } finally {

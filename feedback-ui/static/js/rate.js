@@ -58,7 +58,7 @@ function display(group, answer) {
   count();
   window.scrollTo(0, 0);
   byId("role-title").focus({ preventScroll: true });
-  announce(`${group.role.title}: ${plural(group.candidates.length, "question")} to rate.`);
+  announce(`${byId("role-title").textContent}: ${plural(group.candidates.length, "question")} to rate.`);
 }
 
 /** Put away what is on the page; a draft stays in this browser. */
@@ -103,8 +103,9 @@ async function submit() {
     if (!(await ask(byId("equal-dialog")))) return;
     setAllEqual(true);
   }
-  const { group, rating } = current;
-  const done = await steadily(() => (rating ? call("PUT", `/api/ratings/${rating}`, form.answer) : lease("submit", form.answer)));
+  const { group, rating, lease } = current;
+  const answer = form.answer;
+  const done = await steadily(() => (rating ? call("PUT", `/api/ratings/${rating}`, answer) : lease.post("submit", answer)));
   if (!done) return;
   drafts.drop(group.group_id);
   announce("Submitted.");
@@ -117,8 +118,8 @@ async function skip() {
   byId("skip-note").value = "";
   const reason = await ask(byId("skip-dialog"));
   if (!reason || !current) return;
-  const { group } = current;
-  const done = await steadily(() => lease("skip", { reason, note: byId("skip-note").value.trim() }));
+  const { group, lease } = current;
+  const done = await steadily(() => lease.post("skip", { reason, note: byId("skip-note").value.trim() }));
   if (!done) return;
   drafts.drop(group.group_id);
   announce("Skipped.");
@@ -158,24 +159,22 @@ async function goOn(unused = false) {
 
 // ---- what can go wrong
 
-const lease = (verb, body) => post(`/api/rate/leases/${encodeURIComponent(current.lease.id)}/${verb}`, body);
-
 /** Do it, again and again while the server is away; what it refuses is said. Null if it was refused. */
 async function steadily(action) {
   busy = true;
   byId("submit").disabled = true;
+  let refusal;
   try {
-    const result = await persistently(action, () => away(true));
-    away(false);
-    return result ?? {};
+    return (await persistently(action, () => away(true))) ?? {};
   } catch (error) {
-    away(false);
-    refused(error);
-    return null;
+    refusal = error;
   } finally {
+    away(false);
     busy = false;
     byId("submit").disabled = false;
   }
+  refused(refusal);
+  return null;
 }
 
 function refused(error) {
@@ -195,6 +194,7 @@ function away(gone) {
 
 /** The reservation is gone: take it again if nobody else has, or wait for a rater who went away. */
 async function lost(wasIdle = false) {
+  if (busy) return; // what is on its way will be refused and lead here
   const group = current?.group;
   if (!group) return next();
   if (wasIdle) {

@@ -26,6 +26,7 @@ export class Recent {
 
   #item(entry) {
     const { group } = entry;
+    const title = group.role.title ?? "Role not described";
     const what = entry.answer.all_equal ? "all equal" : plural(group.candidates.length, "question");
     return element(
       "li",
@@ -33,10 +34,10 @@ export class Recent {
       element(
         "div",
         {},
-        element("p", { text: group.role.title }),
+        element("p", { text: title }),
         element("p", { class: "small muted", text: `${what} · ${when(entry.updated_at)}${entry.editable ? "" : " · used by training"}` }),
       ),
-      element("button", { type: "button", text: "Change", "aria-label": `Change the ratings of ${group.role.title}`, onclick: () => this.onEdit(entry) }),
+      element("button", { type: "button", text: "Change", "aria-label": `Change the ratings of ${title}`, onclick: () => this.onEdit(entry) }),
     );
   }
 }

@@ -5,7 +5,8 @@ const terms = (text) => text.split(/[,;\n]/).map((term) => term.trim()).filter(B
 /** What was filled in; empty fields are left out. */
 export function roleOf(form) {
   const fields = new FormData(form);
-  const role = { title: fields.get("title").trim(), level: fields.get("level") };
+  const role = { title: fields.get("title").trim() };
+  if (fields.get("level")) role.level = fields.get("level");
   const [stack, skills, description] = ["stack", "skills", "description"].map((name) => fields.get(name).trim());
   if (stack) role.stack = terms(stack);
   if (skills) role.key_skills = terms(skills);
@@ -16,7 +17,7 @@ export function roleOf(form) {
 /** Put a role into the fields. */
 export function fillRole(form, role) {
   form.elements.title.value = role.title;
-  form.elements.level.value = role.level;
+  form.elements.level.value = role.level ?? "";
   form.elements.stack.value = (role.stack ?? []).join(", ");
   form.elements.skills.value = (role.key_skills ?? []).join(", ");
   form.elements.description.value = role.description ?? "";

@@ -1,10 +1,8 @@
-"""A causal language model on this machine: finding out whether it can run here, loading it, sampling from it."""
+"""A causal language model on this machine: how its prompts are shared, sampling from it, its log-probabilities."""
 
 from __future__ import annotations
 
 import copy
-import json
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
@@ -16,21 +14,19 @@ import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-from transformers.utils import logging as transformers_logging
+from transformers import PreTrainedModel
 
-from recruiter.config import QUICKSTART_OFFER, REPOSITORY, SamplingParams, require_model
+from recruiter.config import SamplingParams
 from recruiter.engines import Sample
 from recruiter.engines.attention import use_group_attention
 from recruiter.engines.compiling import compile_layers, has_compiler
 from recruiter.engines.head import token_logprobs
 from recruiter.engines.linear import refresh_rollout_layers, use_rollout_layers
+from recruiter.engines.loading import check_model, device_memory, load_model, pick_device, pick_dtype, stop_token_ids
 from recruiter.engines.lora import JoinedLora, join_adapters
 from recruiter.engines.packing import PackedGroups
 from recruiter.engines.plain import generate_plain, plain_logprobs
-from recruiter.engines.rollouts import common_prefix, generate_groups
-from recruiter.errors import ConfigError, ModelError
+from recruiter.engines.rollouts import Completion, common_prefix, generate_groups
 from recruiter.prompts import Message
 
 REMEMBERED_PROMPTS = 4096
@@ -43,7 +39,6 @@ KEPT_STATES = {"checkpointed": 4, "compiled": 24, "eager": 36}  # tensors of hid
 FEW_TOKENS = 4096  # a pass of fewer costs more than it computes: layers are computed again instead of kept
 MIN_WINDOW = 4096  # a narrower sliding window could cut into a prompt and its answer
 AGREEMENT = {torch.float32: 1e-4, torch.bfloat16: 0.1}  # mean difference of log-probabilities that is rounding
-LARGE_MODEL_BYTES = 3e9  # weights on disk above which a machine without a GPU is refused unless asked for
 
 
 class LocalModel:
@@ -144,8 +139,7 @@ class LocalModel:
         for part in self._portions(encoded, group_size, sampling.max_generate_length):
             if done >= set(range(part.start, part.stop)):
                 continue
-            first, size = part.start / len(prompts), (part.stop - part.start) / len(prompts)
-            advanced = partial(_advance, progress, first, size)
+            advanced = partial(_advance, progress, part, len(prompts))
             if self.shares_prompts:
                 groups = self._generate(
                     self.rollout_model, encoded[part], group_size, sampling, self.stop_ids, uniforms[part], advanced
@@ -155,10 +149,7 @@ class LocalModel:
                     self.rollout_model, encoded[part], group_size, sampling, self.stop_ids, seed + part.start, advanced
                 )
             advanced(1.0)
-            yield (
-                part,
-                [[Sample(self._text(c.token_ids), c.token_ids, c.logprobs, c.finished) for c in g] for g in groups],
-            )
+            yield part, [[self._sample(completion) for completion in group] for group in groups]
 
     @cached_property
     def needs_checkpointing(self) -> bool:
@@ -190,18 +181,19 @@ class LocalModel:
         ends = [len(prompts) * i // portions for i in range(portions + 1)]
         yield from (slice(start, end) for start, end in pairwise(ends))
 
-    def _text(self, token_ids: list[int]) -> str:
-        return str(self.tokenizer.decode(token_ids, skip_special_tokens=True)).strip()
+    def _sample(self, completion: Completion) -> Sample:
+        text = str(self.tokenizer.decode(completion.token_ids, skip_special_tokens=True)).strip()
+        return Sample(text, completion.token_ids, completion.logprobs, completion.finished)
+
+
+def _advance(progress: Callable[[float], None], part: slice, prompts: int, share: float) -> None:
+    progress((part.start + share * (part.stop - part.start)) / prompts)
 
 
 def set_mode(model: PreTrainedModel, training: bool) -> None:
     """As `model.train(training)`, unless it is in that mode: visiting thousands of modules takes 40 ms."""
     if model.training != training:
         model.train(training)
-
-
-def _advance(progress: Callable[[float], None], first: float, size: float, share: float) -> None:
-    progress(first + size * share)
 
 
 @contextmanager
@@ -258,101 +250,3 @@ def group_logprobs(
     head = model.get_output_embeddings()
     states = hidden[0][layout.predictors]
     return token_logprobs(states, head.weight, getattr(head, "bias", None), targets, temperature)
-
-
-def adapter_base(adapter: Path) -> str:
-    """The base model that an adapter was trained on.
-
-    Raises:
-        ModelError: the folder holds no adapter.
-    """
-    try:
-        return str(json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"])
-    except (OSError, KeyError, json.JSONDecodeError) as error:
-        raise ModelError(f"There is no adapter at {adapter}: {error}.") from None
-
-
-def check_model(path: str, device: str = "auto") -> None:
-    """Find out from small files whether `path` can be trained here, before anything heavy is loaded.
-
-    Raises:
-        ModelError: a folder without a model, something that is no causal LM, or a model too large for a machine
-            without a GPU.
-    """
-    folder = REPOSITORY / path
-    require_model(path)
-    try:
-        config = AutoConfig.from_pretrained(str(folder) if folder.is_dir() else path)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ModelError(f"trainer.policy.model.path={path} cannot be read as a model: {reason}") from None
-    if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        raise ModelError(
-            f"trainer.policy.model.path={path} is a {config.model_type} model, not a causal language model; name one "
-            f"such as Qwen/Qwen3-4B-Instruct-2507."
-        )
-    size = sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder.is_dir() else 0
-    if device == "auto" and size > LARGE_MODEL_BYTES and not torch.cuda.is_available():
-        raise ModelError(
-            f"{path} has {size / 1e9:.1f} GB of weights and this machine has no GPU; trainer.device=cpu insists. "
-            f"{QUICKSTART_OFFER}"
-        )
-
-
-def load_model(path: str, dtype: torch.dtype, device: torch.device) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
-    """Tokenizer and causal LM from a folder or the Hub."""
-    folder = REPOSITORY / path
-    source = str(folder) if folder.is_dir() else path
-    transformers_logging.disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    if not tokenizer.chat_template:
-        raise ModelError(f"{path} has no chat template; use an instruct model.")
-    model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, device_map=None)
-    model = model.eval().to(device)
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    return tokenizer, model
-
-
-def device_memory(device: torch.device) -> float:
-    """Bytes of a GPU's memory that this process may use."""
-    share = torch.cuda.get_per_process_memory_fraction(device.index or 0)
-    return share * torch.cuda.get_device_properties(device).total_memory
-
-
-def stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Every token that ends an answer: the tokenizer's and the generation config's."""
-    configured = model.generation_config.eos_token_id if model.generation_config else None
-    ids = configured if isinstance(configured, list) else [configured]
-    return sorted({token for token in (*ids, tokenizer.eos_token_id) if token is not None})
-
-
-def pick_device(wanted: str) -> str:
-    """`auto` is the GPU where there is one.
-
-    Raises:
-        ConfigError: a GPU is asked for and there is none.
-    """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("trainer.device=cuda, but torch sees no GPU on this machine; write auto or cpu.")
-    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def _seconds(left: Tensor, right: Tensor) -> float:
-    start = time.perf_counter()
-    left @ right
-    return time.perf_counter() - start
-
-
-def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
-    """`auto` is bfloat16 on a GPU; on a CPU, whichever of bfloat16 and float32 multiplies faster here."""
-    if wanted != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
-    if device.type == "cuda":
-        return torch.bfloat16
-    seconds = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        left, right = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
-        left @ right
-        seconds[dtype] = min(_seconds(left, right) for _ in range(5))  # what else the machine does must not decide
-    return torch.bfloat16 if seconds[torch.bfloat16] < 0.8 * seconds[torch.float32] else torch.float32

@@ -52,6 +52,10 @@ class PaidJudge(Judge, Protocol):
         """
         ...
 
+    def again(self) -> PaidJudge:
+        """The same judge for a second opinion: it asks anew about what it has judged."""
+        ...
+
     async def close(self) -> None:
         """Close the connections of the present event loop."""
         ...

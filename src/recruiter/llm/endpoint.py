@@ -14,7 +14,7 @@ from recruiter.llm.failure import CallFailed
 from recruiter.llm.limiter import Limiter
 from recruiter.llm.providers import find_key, find_provider
 from recruiter.llm.retry import RetryPolicy
-from recruiter.llm.usage import Price, Usage
+from recruiter.llm.usage import Budget, Price, Usage
 from recruiter.prompts import Message
 
 LETTERS_A_TOKEN = 4.0
@@ -45,11 +45,7 @@ class Endpoint:
         self.address = settings.base_url or self._provider.base_url or ""
         price = settings.prices.get(self.model)
         self.usage = Usage(Price(**price) if price else None, noun)
-        if settings.budget_usd is not None and price is None:
-            raise ConfigError(
-                f"{settings.option('budget_usd')}={settings.budget_usd:g} needs the price of {self.model}: write "
-                f"'{settings.option('prices')}={{{self.model}: {{input: <USD per million tokens>, output: <USD>}}}}'."
-            )
+        self.share_budget(Budget(settings.budget_usd, settings.option("budget_usd")))
         chosen = self._provider.temperature if settings.temperature is None else settings.temperature
         self.sampling = Sampling(settings.max_tokens, chosen, reasoning_effort=settings.reasoning_effort)
         self._retries = RetryPolicy(settings.max_attempts, settings.attempt_timeout, settings.total_timeout)
@@ -74,6 +70,20 @@ class Endpoint:
     def has_schema(self) -> bool:
         """Whether replies can be held to a JSON schema."""
         return self._provider.has_schema
+
+    def share_budget(self, budget: Budget) -> None:
+        """Spend from `budget`, which others may spend from too.
+
+        Raises:
+            ConfigError: it has a limit, and the price of the model is not known.
+        """
+        if budget.limit_usd is not None and self.usage.price is None:
+            raise ConfigError(
+                f"{budget.option}={budget.limit_usd:g} needs the price of {self.model}: write "
+                f"'{self._settings.option('prices')}={{{self.model}: {{input: <USD per million tokens>, output: <USD>}}}}'."
+            )
+        self._budget = budget
+        budget.usages.append(self.usage)
 
     async def complete(
         self, messages: Sequence[Message], sampling: Sampling | None = None, schema: dict[str, Any] | None = None
@@ -133,15 +143,15 @@ class Endpoint:
         """Refuse a call that could take the run above its budget, those under way (this one among them) included."""
         if self._ended is not None:
             raise self._ended
-        budget, spent, price = self._settings.budget_usd, self.usage.total.cost_usd, self.usage.price
-        if budget is None or price is None:
+        limit, spent, price = self._budget.limit_usd, self._budget.spent_usd, self.usage.price
+        if limit is None or price is None:
             return
         letters = sum(len(message["content"]) for message in messages)
         by_length = price.cost(Tokens(int(letters / LETTERS_A_TOKEN), 0, REPLY_TOKENS))
-        if spent + running * max(self.usage.dearest, by_length) > budget:
+        if spent + running * max(self.usage.dearest, by_length) > limit:
             self._ended = BudgetError(
-                f"{self.name} has cost ${spent:.4f}, and more would exceed {self._settings.option('budget_usd')}={budget:g}: "
-                f"raise it and run the same command again; what arrived is in the cache and costs nothing again."
+                f"Calls have cost ${spent:.4f}, and more would exceed {self._budget.option}={limit:g}: raise it and run "
+                f"the same command again; what arrived is in the cache and costs nothing again."
             )
             raise self._ended
 

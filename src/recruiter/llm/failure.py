@@ -15,8 +15,11 @@ _NO_CREDIT = re.compile(
     r"billing_error|exceeded your current quota",
     re.IGNORECASE,
 )
-_NO_MODEL = re.compile(r"model\b.{0,80}\b(?:not (?:found|exist)|does not exist|unknown|invalid|retired|deprecated)"
-                       r"|unknown model|model_not_found|no such model", re.IGNORECASE)  # fmt: skip
+_NO_MODEL = re.compile(
+    r"model\b.{0,80}\b(?:not (?:found|exist)|does not exist|unknown(?!_param)|invalid(?!_request)|retired|deprecated)"
+    r"|unknown model|model_not_found|no such model",
+    re.IGNORECASE,
+)
 _UNSAFE = re.compile(r"safety|content[ _](?:filter|policy|violates)|usage guidelines|usage policies", re.IGNORECASE)
 _TOO_BUSY = (429, 529)
 _WORTH_ANOTHER_TRY = (408, 409, 425, *range(500, 600))

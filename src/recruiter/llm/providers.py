@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recruiter.config import ApiConfig
-from recruiter.errors import ConfigError
+from recruiter.errors import ConfigError, MissingKeyError
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,13 @@ def find_key(settings: ApiConfig) -> str:
     """The key of a provider, from the environment; "" where none is needed.
 
     Raises:
-        ConfigError: it is missing, or nothing that could be a key.
+        MissingKeyError: it is not set.
+        ConfigError: it is nothing that could be a key.
     """
     provider = PROVIDERS[settings.provider]
     key = os.environ.get(provider.key_variable, "").strip()
     if not key and provider.needs_key:
-        raise ConfigError(
+        raise MissingKeyError(
             f"{settings.provider} needs a key: set {provider.key_variable} in the environment or in .env; "
             f"{settings.KEYLESS}."
         )

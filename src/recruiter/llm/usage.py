@@ -141,3 +141,22 @@ class Usage:
         with self._lock:
             self.step.add(Tally(**state["step"]))
             self.total.add(Tally(**state["total"]))
+
+
+class Budget:
+    """A limit on what calls may cost, of one model or of several together.
+
+    Attributes:
+        limit_usd: None: no limit.
+        option: how the user spells it.
+        usages: what counts towards it.
+    """
+
+    def __init__(self, limit_usd: float | None, option: str) -> None:
+        self.limit_usd, self.option = limit_usd, option
+        self.usages: list[Usage] = []
+
+    @property
+    def spent_usd(self) -> float:
+        """What all calls have cost."""
+        return sum(usage.total.cost_usd for usage in self.usages)

@@ -80,6 +80,10 @@ class Writer(Protocol):
         """
         ...
 
+    def release(self) -> None:
+        """Give back what `prepare` took; it may write again later."""
+        ...
+
     def write(
         self,
         roles: Sequence[Role],

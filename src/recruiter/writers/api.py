@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +57,20 @@ class ApiWriter:
 
         Raises:
             ConfigError: provider, model, address, key or price is missing or wrong.
-            ApiError: the cache cannot be used.
         """
         self.endpoint = Endpoint(settings, "questions")
         self.usage = self.endpoint.usage
         self.name = name or self.endpoint.name
         self.notes: list[str] = []
         self.trained_with: SamplingParams | None = None
-        self._store = Store(cache, _TABLE, "The cache of questions ") if self.endpoint.is_service else None
+        self._cache = cache
         self._refused: set[str] = set()
         self._room = 0  # tokens for thinking
+
+    @cached_property
+    def _store(self) -> Store | None:
+        """Opened by the first question; a server of one's own has none."""
+        return Store(self._cache, _TABLE, "The cache of questions ") if self.endpoint.is_service else None
 
     @property
     def fingerprint(self) -> str:
@@ -75,6 +80,9 @@ class ApiWriter:
 
     def prepare(self) -> None:
         """Nothing takes long."""
+
+    def release(self) -> None:
+        """Nothing is held."""
 
     def write(
         self,
@@ -88,7 +96,7 @@ class ApiWriter:
         """See `Writer`. The first question is asked for alone: it shows whether the model answers, and what it refuses.
 
         Raises:
-            ApiError: no call will succeed, or the budget is spent; what arrived is in the cache.
+            ApiError: no call will succeed, the cache cannot be used, or the budget is spent; what arrived is in the cache.
         """
         self.prepare()
         wanted = [(role, s) for role in roles for s in range(samples) if (role.id, s) not in skip]

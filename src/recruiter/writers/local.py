@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import threading
@@ -39,7 +40,7 @@ class LocalWriter:
         Raises:
             ModelError: the folder holds no adapter.
         """
-        from recruiter.engines.model import adapter_base
+        from recruiter.engines.loading import adapter_base
 
         return cls(adapter_base(adapter), adapter, name)
 
@@ -81,6 +82,12 @@ class LocalWriter:
         """Load the model; see `model`."""
         with self._lock:
             self.model  # noqa: B018
+
+    def release(self) -> None:
+        """Give the model's memory back; it is loaded again when it is needed."""
+        with self._lock:
+            self.__dict__.pop("model", None)
+        gc.collect()  # modules refer to each other
 
     def write(
         self,

@@ -8,6 +8,7 @@ the run. `recruiter.llm` calls the model, `reply.py` reads what it says, `canary
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,6 +96,12 @@ class LLMJudge:
         if judgement.scores is None:
             raise JudgeError(f"{self.name} could not judge a simple question: {judgement.unscored_reason}.")
         return Probe(time.perf_counter() - start, tokens, sum(len(message["content"]) for message in messages))
+
+    def again(self) -> LLMJudge:
+        """The same judge for a second opinion: it asks anew about what it has judged, and stores that apart."""
+        other = copy.copy(self)
+        other._asked_as, other._under_way = (*self._asked_as, "again"), {}
+        return other
 
     async def close(self) -> None:
         """Close the connections of the present event loop; the judge may be used in another one."""

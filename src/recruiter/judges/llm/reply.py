@@ -40,7 +40,7 @@ def parse_reply(text: str) -> Judgement:
     """
     found: list[Judgement] = []
     problems: list[str] = []
-    for value in _json_objects(re.sub(r"\A\s*<think>.*?</think>", "", text, flags=re.DOTALL)):
+    for value in json_objects(re.sub(r"\A\s*<think>.*?</think>", "", text, flags=re.DOTALL)):
         try:
             reply = _Reply.model_validate(value).model_dump()
         except ValidationError as error:
@@ -58,7 +58,7 @@ def parse_reply(text: str) -> Judgement:
     return found[0]
 
 
-def _json_objects(text: str) -> list[dict[str, Any]]:
+def json_objects(text: str) -> list[dict[str, Any]]:
     """The text itself if it is one JSON object, else the outermost objects within it."""
     decoder, objects, start = json.JSONDecoder(), [], text.find("{")
     while start >= 0:

@@ -1,0 +1,116 @@
+"""Finding out whether a model can run here, and loading it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils import logging as transformers_logging
+
+from recruiter.config import QUICKSTART_OFFER, REPOSITORY, require_model
+from recruiter.errors import ConfigError, ModelError
+
+LARGE_MODEL_BYTES = 3e9  # weights on disk above which a machine without a GPU is refused unless asked for
+
+
+def adapter_base(adapter: Path) -> str:
+    """The base model that an adapter was trained on.
+
+    Raises:
+        ModelError: the folder holds no adapter.
+    """
+    try:
+        return str(json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"])
+    except (OSError, KeyError, json.JSONDecodeError) as error:
+        raise ModelError(f"There is no adapter at {adapter}: {error}.") from None
+
+
+def check_model(path: str, device: str = "auto") -> None:
+    """Find out from small files whether `path` can be trained here, before anything heavy is loaded.
+
+    Raises:
+        ModelError: a folder without a model, something that is no causal LM, or a model too large for a machine
+            without a GPU.
+    """
+    folder = REPOSITORY / path
+    require_model(path)
+    try:
+        config = AutoConfig.from_pretrained(str(folder) if folder.is_dir() else path)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ModelError(f"trainer.policy.model.path={path} cannot be read as a model: {reason}") from None
+    if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise ModelError(
+            f"trainer.policy.model.path={path} is a {config.model_type} model, not a causal language model; name one "
+            f"such as Qwen/Qwen3-4B-Instruct-2507."
+        )
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder.is_dir() else 0
+    if device == "auto" and size > LARGE_MODEL_BYTES and not torch.cuda.is_available():
+        raise ModelError(
+            f"{path} has {size / 1e9:.1f} GB of weights and this machine has no GPU; trainer.device=cpu insists. "
+            f"{QUICKSTART_OFFER}"
+        )
+
+
+def load_model(path: str, dtype: torch.dtype, device: torch.device) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    """Tokenizer and causal LM from a folder or the Hub."""
+    folder = REPOSITORY / path
+    source = str(folder) if folder.is_dir() else path
+    transformers_logging.disable_progress_bar()
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    if not tokenizer.chat_template:
+        raise ModelError(f"{path} has no chat template; use an instruct model.")
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, device_map=None)
+    model = model.eval().to(device)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    return tokenizer, model
+
+
+def device_memory(device: torch.device) -> float:
+    """Bytes of a GPU's memory that this process may use."""
+    share = torch.cuda.get_per_process_memory_fraction(device.index or 0)
+    return share * torch.cuda.get_device_properties(device).total_memory
+
+
+def stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Every token that ends an answer: the tokenizer's and the generation config's."""
+    configured = model.generation_config.eos_token_id if model.generation_config else None
+    ids = configured if isinstance(configured, list) else [configured]
+    return sorted({token for token in (*ids, tokenizer.eos_token_id) if token is not None})
+
+
+def pick_device(wanted: str) -> str:
+    """`auto` is the GPU where there is one.
+
+    Raises:
+        ConfigError: a GPU is asked for and there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("trainer.device=cuda, but torch sees no GPU on this machine; write auto or cpu.")
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def _seconds(left: Tensor, right: Tensor) -> float:
+    start = time.perf_counter()
+    left @ right
+    return time.perf_counter() - start
+
+
+def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
+    """`auto` is bfloat16 on a GPU; on a CPU, whichever of bfloat16 and float32 multiplies faster here."""
+    if wanted != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
+    if device.type == "cuda":
+        return torch.bfloat16
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        left, right = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
+        left @ right
+        seconds[dtype] = min(_seconds(left, right) for _ in range(5))  # what else the machine does must not decide
+    return torch.bfloat16 if seconds[torch.bfloat16] < 0.8 * seconds[torch.float32] else torch.float32

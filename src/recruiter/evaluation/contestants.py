@@ -1,0 +1,195 @@
+"""Contestants: the models of an evaluation, what is known of their training, and what a reader must be warned of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from recruiter.command import shown
+from recruiter.config import REPOSITORY, SamplingParams, load_config
+from recruiter.dataset import read_raw
+from recruiter.errors import ConfigError, DataError, MissingKeyError
+from recruiter.evaluation.results import ModelRecord, Plan
+from recruiter.evaluation.texts import Questions, read_rollouts
+from recruiter.judges import Judge
+from recruiter.llm.endpoint import Endpoint
+from recruiter.metrics_logger import read_jsonl
+from recruiter.roles import Role
+from recruiter.writers import Writer, find_writer
+from recruiter.writers.api import ApiWriter
+from recruiter.writers.local import LocalWriter
+
+BASELINE = "baseline"
+OWN_SERVER = "openai_compatible"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A model in an evaluation: its name in tables, and who writes for it."""
+
+    name: str
+    writer: Writer
+
+    @cached_property
+    def adapter(self) -> Path | None:
+        """Folder of the adapter that it is, or that was merged into it by an export."""
+        if not isinstance(self.writer, LocalWriter):
+            return None
+        exported = REPOSITORY / self.writer.path / "export.json"
+        if self.writer.adapter is None and exported.is_file():
+            return REPOSITORY / str(json.loads(exported.read_text(encoding="utf-8"))["checkpoint"])
+        return self.writer.adapter
+
+    @cached_property
+    def run(self) -> Path | None:
+        """Folder of the training run that its adapter comes from, if it is there."""
+        folder = self.adapter.parents[2] if self.adapter else None
+        return folder if folder and (folder / "run.json").is_file() else None
+
+    @cached_property
+    def training(self) -> dict[str, Any] | None:
+        """What `run.json` says of that run."""
+        return json.loads((self.run / "run.json").read_text(encoding="utf-8")) if self.run else None
+
+    @property
+    def trained_with(self) -> SamplingParams | None:
+        """The sampling settings of that run, or those that its export kept."""
+        if self.training is None:
+            return self.writer.trained_with
+        return SamplingParams(**self.training["config"]["generator"]["sampling_params"])
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """What is called for its questions, if they do not come from this machine."""
+        return self.writer.endpoint if isinstance(self.writer, ApiWriter) else None
+
+    def record(self, sampling: SamplingParams) -> ModelRecord:
+        """What the results say of it. `notes` are complete once it has written."""
+        adapter, training = None, None
+        if isinstance(self.writer, LocalWriter):
+            source = shown(REPOSITORY / self.writer.path)
+            adapter = shown(self.writer.adapter) if self.writer.adapter else None
+        else:
+            source = self.endpoint.name if self.endpoint else self.writer.name
+        if self.run and self.training and self.adapter:
+            step = self.adapter.parents[1].name.removeprefix("global_step_")
+            training = {
+                "run": shown(self.run),
+                "step": int(step) if step.isdigit() else None,
+                "judge": self.training["judge"],
+                "config": self.training["config"],
+            }
+        return ModelRecord(
+            kind="local" if self.endpoint is None else "api" if self.endpoint.is_service else "endpoint",
+            source=source,
+            adapter=adapter,
+            fingerprint=self.writer.fingerprint,
+            sampling=asdict(sampling),
+            notes=list(self.writer.notes),
+            training=training,
+        )
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What takes part in an evaluation; the first contestant is the baseline.
+
+    Attributes:
+        left_out: models that cannot take part, with the reason.
+    """
+
+    plan: Plan
+    roles: Sequence[Role]
+    contestants: Sequence[Contestant]
+    judges: Sequence[Judge]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sampling(self) -> SamplingParams:
+        """The settings of every model."""
+        return SamplingParams(**self.plan.sampling)
+
+
+def find_contestants(
+    names: Sequence[str], checkpoint: str | None, base_url: str | None = None, skip_missing_keys: bool = False
+) -> tuple[list[Contestant], dict[str, str]]:
+    """The models that are named, the baseline first, and those that are left out with the reason.
+
+    The baseline is the model named `baseline` if it takes part, else the first one.
+
+    Raises:
+        ConfigError: a name stands there twice, no model is left, or a key is missing that `skip_missing_keys` does not skip.
+        ModelError: there is no such model.
+    """
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError(f"--model names {twice} twice.")
+    contestants, left_out = [], {}
+    for name in sorted(names, key=lambda name: name != BASELINE):
+        try:
+            own = base_url if name.partition("/")[0] == OWN_SERVER else None
+            contestants.append(Contestant(name, find_writer(name, checkpoint, own)))
+        except MissingKeyError as error:
+            if not skip_missing_keys:
+                raise
+            left_out[name] = str(error)
+    if not contestants:
+        raise ConfigError(f"No model is left to evaluate: {' '.join(left_out.values())}")
+    return contestants, left_out
+
+
+def common_sampling(contestants: Sequence[Contestant]) -> SamplingParams:
+    """The settings that all models are sampled with: those of the first one's training that was trained here."""
+    trained = [found for contestant in contestants if (found := contestant.trained_with)]
+    return trained[0] if trained else load_config("train_config").generator.sampling_params
+
+
+def training_rollouts(contestant: Contestant) -> Questions | None:
+    """The questions that its training sampled, if the run logged them and its roles can be read."""
+    if contestant.run is None or contestant.training is None:
+        return None
+    raw = REPOSITORY / contestant.training["config"]["data"]["raw_dir"]
+    try:
+        roles = [role for split in ("train", "test") for role in read_raw(raw / f"{split}.parquet")]
+    except DataError:
+        return None
+    return read_rollouts(contestant.run, {role.id: role for role in roles})
+
+
+def judge_flags(judge: Judge, contestants: Sequence[Contestant]) -> list[str]:
+    """Why a judge's word counts for less here."""
+    flags = [
+        f"it also judged the training of {contestant.name}: a different judge is stronger evidence"
+        for contestant in contestants
+        if contestant.training and contestant.training["judge"] == judge.name
+    ]
+    flags += [
+        f"it is the contestant {contestant.name}, and may favour its own questions"
+        for contestant in contestants
+        if contestant.endpoint and contestant.endpoint.name == judge.name
+    ]
+    return flags
+
+
+def contestant_flags(contestants: Sequence[Contestant], roles: Sequence[Role], sampling: SamplingParams) -> list[str]:
+    """What a reader should know of the models before believing any figure."""
+    flags = []
+    for contestant in contestants:
+        seen = _trained_roles(contestant.run) & {role.id for role in roles}
+        if seen:
+            flags.append(f"{contestant.name} was trained on {len(seen)} of these {len(roles)} roles.")
+        if (own := contestant.trained_with) and own != sampling:
+            flags.append(f"{contestant.name} was trained with other sampling settings ({_spelled(own)}).")
+    return flags
+
+
+def _trained_roles(run: Path | None) -> Set[str]:
+    path = run / "rollouts.jsonl" if run else None
+    return {row["role_id"] for row in read_jsonl(path)} if path and path.is_file() else set()
+
+
+def _spelled(sampling: SamplingParams) -> str:
+    return ", ".join(f"{name} {value}" for name, value in asdict(sampling).items())

@@ -1,0 +1,368 @@
+"""The results file: everything an evaluation found out, and everything needed to compute its figures again.
+
+`samples` hold each model's questions with every judge's judgements, `roles` and `prompts` what the models saw; `figures`,
+`texts`, `agreement`, `consistency` and `pairwise` are computed from these alone (`figures.py`, `texts.py`,
+`agreement.py`, `strengths.py`). Scores are 0–10. An estimate is a mean with its 95% interval over roles. What does not
+exist is null, never 0.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recruiter.checkpoints import write_json
+from recruiter.errors import DataError
+from recruiter.roles import Role
+from recruiter.rubric import CRITERION_NAMES, MAX_SCORE
+
+SCHEMA_VERSION: Literal[2] = 2
+METRICS = (*CRITERION_NAMES, "composite")  # keys of all `scores`
+TAIL = MAX_SCORE / 2  # a question below it needs rewriting
+
+
+class Record(BaseModel):
+    """Base of all parts: unknown fields and NaN are refused."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Estimate(Record):
+    """A mean over roles.
+
+    Attributes:
+        mean: of the roles' means.
+        low, high: 95% bootstrap interval over roles; None where too few roles make it meaningless.
+        roles: how many roles it stands on.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    roles: int
+
+
+class JudgementRecord(Record):
+    """What one judge said of one question: `scores` (one for each of `METRICS`), or the reason why there are none."""
+
+    scores: dict[str, float] | None
+    reasoning: str
+    unscored_reason: str | None
+
+
+class SampleRecord(Record):
+    """One question, or the failure to write one.
+
+    Attributes:
+        model, role_id, sample: which model wrote it for which role, and its number among that role's (from 0).
+        question: the text, whole; None if the model failed.
+        failure: why there is no question.
+        tokens: written, counted by whoever wrote them.
+        finished: whether it ended by itself rather than at the length limit.
+        seconds: until it was there. Locally, a batch's time divided by its questions.
+        cost_usd: 0 where nothing is paid; None if the price is unknown.
+        judgements: by judge.
+    """
+
+    model: str
+    role_id: str
+    sample: int
+    question: str | None
+    failure: str | None
+    tokens: int | None
+    finished: bool | None
+    seconds: float | None
+    cost_usd: float | None
+    judgements: dict[str, JudgementRecord] = Field(default_factory=dict)
+
+
+class ModelRecord(Record):
+    """A contestant.
+
+    Attributes:
+        kind: who computes it: this machine, a provider's API, or an endpoint.
+        source: folder, Hub id, or provider/model.
+        adapter: folder of the LoRA adapter on top.
+        fingerprint: hash of everything its questions depend on.
+        sampling: the settings that it was really sampled with.
+        notes: what differs from the plan, for example a setting that its provider forbids.
+        training: of a checkpoint: `run` (folder), `step`, `judge`, and `config`, as far as they are known.
+    """
+
+    kind: Literal["local", "api", "endpoint"]
+    source: str
+    adapter: str | None
+    fingerprint: str
+    sampling: dict[str, Any]
+    notes: list[str]
+    training: dict[str, Any] | None
+
+
+class JudgeRecord(Record):
+    """A judge.
+
+    Attributes:
+        version: changes whenever it could score differently.
+        flags: why its word counts for less: it judged the training, or it is a contestant.
+    """
+
+    version: str
+    flags: list[str]
+
+
+class Plan(Record):
+    """What was asked for.
+
+    Attributes:
+        baseline: the model that differences are to.
+        trim: share that is cut off at either end for the figures in `trimmed`; None: no such figures.
+        twice: questions that each judge is asked about a second time.
+        sampling: for every model; what a provider forbids stands in its notes.
+    """
+
+    baseline: str
+    roles_from: str
+    samples: int
+    seed: int
+    sampling: dict[str, Any]
+    trim: float | None
+    twice: int
+    pairwise: bool
+    budget_usd: float | None
+    prompt_hash: str
+    rubric_hash: str
+
+
+class Trimmed(Record):
+    """Figures without the `share` of highest and the same share of lowest roles (for a difference: of differences)."""
+
+    share: float
+    scores: dict[str, Estimate | None]
+    difference: Estimate | None
+
+
+class Difference(Record):
+    """A model minus the baseline, paired by role: it stands on the roles where both have a score.
+
+    Attributes:
+        scores: for each of `METRICS`.
+        p_value: of a sign-flip test on the composite; `p_corrected` after Holm over the models of this judge.
+        wins, ties, losses: roles with a higher, equal, lower composite.
+    """
+
+    baseline: str
+    roles: int
+    scores: dict[str, Estimate]
+    p_value: float
+    p_corrected: float
+    wins: int
+    ties: int
+    losses: int
+    by_level: dict[str, Estimate]
+    by_focus: dict[str, Estimate]
+
+
+class ModelFigures(Record):
+    """One judge's figures for one model.
+
+    Attributes:
+        questions: asked for; `unwritten` of them do not exist, `unscored` exist without a score.
+        unscored_reasons: how often each.
+        below_5: share of a role's scored questions below 5.
+        by_level, by_focus: composite.
+        difference: None for the baseline, and where no role is scored for both.
+    """
+
+    questions: int
+    unwritten: int
+    unscored: int
+    unscored_reasons: dict[str, int]
+    scores: dict[str, Estimate | None]
+    below_5: Estimate | None
+    by_level: dict[str, Estimate]
+    by_focus: dict[str, Estimate]
+    difference: Difference | None
+    trimmed: Trimmed | None
+
+
+class TextFigures(Record):
+    """What can be said of a model's questions without a judge.
+
+    Attributes:
+        tokens, words: a question.
+        cut_off: questions that ended at the length limit.
+        seconds_median, seconds_p95: a question, see `SampleRecord.seconds`.
+        cost_usd: of all questions; None if the price is unknown.
+        distinct: different n-grams of words among all, n = "1", "2", "3" (Li et al. 2016).
+        identical: questions that another role's question repeats word for word.
+        overlap: share of a question's masked word trigrams in the most similar question of another role (`reward.py`).
+        novelty: 1 − the same share, against the most similar question among `rollouts_of` (a training run's folder).
+        copies: questions that stand among those rollouts word for word.
+    """
+
+    tokens: Estimate | None
+    words: Estimate | None
+    cut_off: int
+    seconds_median: float | None
+    seconds_p95: float | None
+    cost_usd: float | None
+    distinct: dict[str, float | None]
+    identical: int
+    overlap: Estimate | None
+    novelty: Estimate | None
+    copies: int | None
+    rollouts_of: str | None
+
+
+class Consistency(Record):
+    """A judge that was asked twice about the same questions.
+
+    Attributes:
+        questions: that have two scores.
+        within_half: share whose composites differ by half a point or less.
+        mean_absolute_difference: of the composites.
+        spearman: rank correlation of the composites; None if one of them does not vary.
+    """
+
+    questions: int
+    within_half: float | None
+    mean_absolute_difference: float | None
+    spearman: float | None
+
+
+class Agreement(Record):
+    """Two judges on the same questions.
+
+    Attributes:
+        questions: scored by both.
+        spearman: rank correlation of their composites.
+        mean_difference: first minus second.
+        preferences: pairs of two models' questions for one role that both judges order, and `same_preference`: the
+            share that they order alike.
+    """
+
+    judges: tuple[str, str]
+    questions: int
+    spearman: float | None
+    mean_difference: float | None
+    preferences: int
+    same_preference: float | None
+
+
+class ComparisonRecord(Record):
+    """A judge's preference between two questions for a role, in one order.
+
+    Attributes:
+        first, second: the models, in the order in which the judge saw them.
+        preferred: None if the judge gave no answer, with the reason in `failure`.
+    """
+
+    role_id: str
+    sample: int
+    first: str
+    second: str
+    preferred: Literal["first", "second", "tie"] | None
+    reasoning: str
+    failure: str | None
+
+
+class Strength(Record):
+    """Bradley–Terry strength with ties (Davidson 1970).
+
+    Attributes:
+        log_strength: natural logarithm, relative to the baseline (0), with its interval over roles.
+        beats_baseline: probability of being preferred to the baseline, a tie counting half; None for the baseline.
+        wins, ties, losses: comparisons, both orders counted.
+    """
+
+    log_strength: Estimate
+    beats_baseline: Estimate | None
+    wins: int
+    ties: int
+    losses: int
+
+
+class Pairwise(Record):
+    """One judge's comparisons.
+
+    Attributes:
+        orders_agree: share of the pairs with two answers whose answers fit each other.
+        first_preferred: share of the decided comparisons in which the question shown first won; 0.5 is no bias.
+        tie_parameter: Davidson's nu.
+    """
+
+    comparisons: list[ComparisonRecord]
+    unanswered: int
+    orders_agree: float | None
+    first_preferred: float | None
+    tie_parameter: float | None
+    strengths: dict[str, Strength]
+
+
+class Results(Record):
+    """An evaluation. `made_at`, `seconds` and `spent` are all that differs when it is run again from what is stored.
+
+    Attributes:
+        spent: by the names of models and judges that are called over a network: calls, tokens, USD and failed attempts
+            of this run; what had been stored by an earlier one cost nothing again.
+        versions: of this package, its revision, Python and the libraries that matter.
+        flags: what a reader should know before believing any figure, beside `left_out` and the models' `notes`.
+        left_out: models that could not take part, with the reason.
+        prompts: the chat messages of each role, by its id, the same for every model.
+        judge_system: what a judge that is a language model is told; a question's own message follows from role and
+            question (`prompts.judge_messages`).
+        figures: by judge, then by model.
+        consistency, pairwise: by judge.
+    """
+
+    schema_version: Literal[2] = SCHEMA_VERSION
+    made_at: str
+    seconds: float
+    spent: dict[str, dict[str, Any]]
+    versions: dict[str, str | None]
+    plan: Plan
+    flags: list[str]
+    left_out: dict[str, str]
+    roles: list[Role]
+    prompts: dict[str, list[dict[str, str]]]
+    judge_system: str
+    models: dict[str, ModelRecord]
+    judges: dict[str, JudgeRecord]
+    samples: list[SampleRecord]
+    figures: dict[str, dict[str, ModelFigures]]
+    texts: dict[str, TextFigures]
+    consistency: dict[str, Consistency]
+    agreement: list[Agreement]
+    pairwise: dict[str, Pairwise]
+
+    def save(self, path: Path) -> None:
+        """Write the file beside its place and rename it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, self.model_dump(mode="json"))
+
+
+def load_results(path: Path) -> Results:
+    """Read and check a results file.
+
+    Raises:
+        DataError: it is missing, something else, or of another version.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(f"There are no results at {path}; make some with scripts/eval.py.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}.") from None
+    try:
+        return Results.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        if place == "schema_version":
+            raise DataError(
+                f"{path} has schema version {first['input']}, this code reads {SCHEMA_VERSION}: make it again with "
+                f"scripts/eval.py."
+            ) from None
+        raise DataError(f"{path} is not a results file ({place or 'text'}: {first['msg']}).") from None

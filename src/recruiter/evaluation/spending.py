@@ -1,0 +1,95 @@
+"""What an evaluation may cost: prices from the command line, one budget for all that is called, a look at each judge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recruiter.errors import ConfigError
+from recruiter.evaluation.contestants import Contestant
+from recruiter.evaluation.results import Plan
+from recruiter.judges import Judge
+from recruiter.judges.llm import LLMJudge, Probe
+from recruiter.llm.endpoint import Endpoint
+from recruiter.llm.usage import Budget, Price, Usage
+
+
+def limit_spending(
+    contestants: Sequence[Contestant],
+    judges: Sequence[Judge],
+    budget_usd: float | None,
+    prices: Mapping[str, tuple[float, float]],
+) -> None:
+    """Give all models and judges that are called one budget.
+
+    Args:
+        prices: USD per million tokens in and out, by model, beside those that are known.
+
+    Raises:
+        ConfigError: a price is given for a model that takes no part, or one is missing that the budget needs.
+    """
+    called = endpoints(contestants, judges)
+    unknown = prices.keys() - {endpoint.model for endpoint in called}
+    if unknown:
+        raise ConfigError(f"--price names {min(unknown)}, which is no model or judge that is called here.")
+    budget = Budget(budget_usd, "--budget-usd")
+    for endpoint in called:
+        if endpoint.model in prices:
+            endpoint.usage.price = Price(*prices[endpoint.model])
+        if budget_usd is not None and endpoint.usage.price is None:
+            raise ConfigError(
+                f"--budget-usd {budget_usd:g} needs the price of {endpoint.model}: add --price {endpoint.model} INPUT OUTPUT "
+                f"(USD per million tokens)."
+            )
+        endpoint.share_budget(budget)
+
+
+def endpoints(contestants: Sequence[Contestant], judges: Sequence[Judge]) -> list[Endpoint]:
+    """Everything that is called over a network."""
+    called = [contestant.endpoint for contestant in contestants if contestant.endpoint]
+    return called + [judge.endpoint for judge in judges if isinstance(judge, LLMJudge)]
+
+
+def probe(judge: LLMJudge, plan: Plan, roles: int, models: int) -> str:
+    """Ask a judge for one judgement, and say what the evaluation will take of it at most.
+
+    Raises:
+        ApiError: it does not answer.
+    """
+
+    async def ask() -> Probe:
+        try:
+            return await judge.probe()
+        finally:
+            await judge.close()
+
+    found = asyncio.run(ask())
+    calls = models * roles * plan.samples + plan.twice
+    calls += models * (models - 1) * roles * plan.samples if plan.pairwise else 0
+    price = judge.usage.price
+    cost = f", about ${calls * price.cost(found.tokens):.2f}" if price else ""
+    return f"{judge.name} answered in {found.seconds:.1f} s; it will be asked at most {calls:,} times{cost}."
+
+
+def spending(contestants: Sequence[Contestant], judges: Sequence[Judge]) -> dict[str, dict[str, Any]]:
+    """What calls took in this run, by the names of models and judges; a judge that is also a model has its own entry."""
+    spent = {each.name: _took(each.endpoint.usage) for each in contestants if each.endpoint}
+    for judge in judges:
+        if isinstance(judge, LLMJudge):
+            spent[f"{judge.name} as a judge" if judge.name in spent else judge.name] = _took(judge.usage)
+    return spent
+
+
+def _took(usage: Usage) -> dict[str, Any]:
+    total = usage.total
+    return {
+        "wanted": total.wanted,
+        "stored_before": total.hits,
+        "calls": total.calls,
+        "input_tokens": total.input_tokens,
+        "output_tokens": total.output_tokens,
+        "cost_usd": total.cost_usd if usage.price else None,
+        "seconds_median": total.percentile(0.5),
+        "errors": total.errors,
+    }

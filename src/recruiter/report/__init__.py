@@ -1,0 +1,66 @@
+"""An evaluation as one HTML page to read, filter and compare.
+
+The page is a single file: results, styles and scripts are written into it. It opens from disk and asks nobody for
+anything; its content security policy forbids it to. What models and judges wrote is shown as text, never as markup.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from string import Template
+
+from recruiter.evaluation.results import METRICS, Results, load_results
+from recruiter.roles import LEVELS
+from recruiter.rubric import CRITERIA
+
+FOLDER = Path(__file__).parent
+SCRIPTS = ("dom.js", "charts.js", "figures.js", "background.js", "filters.js", "questions.js", "page.js")
+
+
+def write_report(results: Path, target: Path) -> None:
+    """Write the report of a results file, beside its place and then renamed.
+
+    Raises:
+        DataError: there are no results at `results`, or they cannot be read.
+    """
+    page = render(load_results(results))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(target.name + ".tmp")
+    beside.write_text(page, encoding="utf-8", errors="replace")
+    os.replace(beside, target)
+
+
+def render(results: Results) -> str:
+    """The page as a string."""
+    style = _part("page.css")
+    script = "\n".join(map(_part, SCRIPTS))
+    return Template(_part("page.html")).substitute(
+        title=html.escape(f"Evaluation of {', '.join(results.models)}"),
+        policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'",
+        style=style,
+        script=script,
+        data=_data(results),
+    )
+
+
+def _data(results: Results) -> str:
+    """Results, levels and rubric as JSON that cannot end the element it stands in."""
+    levels: tuple[str, ...] = tuple(LEVELS)
+    rubric = {"criteria": [asdict(criterion) for criterion in CRITERIA], "metrics": METRICS, "levels": levels}
+    text = json.dumps({**results.model_dump(mode="json"), **rubric}, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
+
+
+def _digest(text: str) -> str:
+    """What a content security policy calls an inline text."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _part(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")

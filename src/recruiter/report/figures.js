@@ -1,0 +1,155 @@
+// Sections with figures: scores, differences, levels and focus areas, texts, direct comparisons.
+
+function scoresSection(judge) {
+  const figures = data.figures[judge];
+  const rows = models.map((model) => {
+    const found = figures[model];
+    return [
+      modelName(model),
+      estimate(found.scores.composite),
+      ...data.criteria.map(({ name }) => estimate(found.scores[name])),
+      estimate(found.below_5, percent),
+      unscoredText(found),
+    ];
+  });
+  const head = ["model", "composite", ...data.criteria.map((criterion) => criterion.name), "below 5", "without a score"];
+  const composites = models.map((model) => ({ label: model, model, estimate: figures[model].scores.composite }));
+  return section("scores", "Scores",
+    el("p", { class: "lead" }, "Mean over roles from 0 to 10, under it the 95% interval. The composite is the mean of the three criteria."),
+    table(`Scores by ${judge}`, head, rows),
+    el("div", { class: "charts" },
+      figure("Composite, mean with 95% interval", intervals("Composite", composites, 0, 10, TENS)),
+      figure("How many roles have which composite", histograms(judge)),
+    ),
+    trimmedTable(judge),
+    details("What the criteria ask, and what lowers a score", el("dl", {}, data.criteria.map((criterion) => [
+      el("dt", {}, criterion.name),
+      el("dd", {}, criterion.question, el("ul", {}, criterion.red_flags.map((flag) => el("li", {}, `${flag.text} (−${flag.penalty})`)))),
+    ]))),
+  );
+}
+
+function unscoredText(found) {
+  const parts = [];
+  if (found.unwritten) parts.push(`${found.unwritten} not written`);
+  if (found.unscored) parts.push(`${found.unscored} unscored`);
+  const reasons = Object.entries(found.unscored_reasons).map(([reason, count]) => `${count} × ${reason}`);
+  return [`${found.unwritten + found.unscored} of ${found.questions}`, parts.length > 0 && el("small", {}, parts.join(", "), reasons.length > 0 && `: ${reasons.join("; ")}`)];
+}
+
+function trimmedTable(judge) {
+  const figures = data.figures[judge];
+  const share = models.map((model) => figures[model].trimmed?.share).find(isNumber);
+  if (share === undefined) return null;
+  const rows = models.map((model) => {
+    const { scores, trimmed, difference } = figures[model];
+    return [modelName(model), estimate(scores.composite), estimate(trimmed?.scores.composite), estimate(difference?.scores.composite, signed), estimate(trimmed?.difference, signed)];
+  });
+  const caption = `Composite of all roles, and without the ${percent(share)} highest and the ${percent(share)} lowest`;
+  return details(caption, table(caption, ["model", "all roles", "trimmed", "difference, all", "difference, trimmed"], rows));
+}
+
+function differencesSection(judge) {
+  const others = models.filter((model) => data.figures[judge][model].difference);
+  if (!others.length) return null;
+  const rows = others.map((model) => {
+    const found = data.figures[judge][model].difference;
+    return [
+      modelName(model),
+      estimate(found.scores.composite, signed),
+      ...data.criteria.map(({ name }) => estimate(found.scores[name], signed)),
+      [pValue(found.p_corrected), others.length > 1 && el("small", {}, `uncorrected ${pValue(found.p_value)}`)],
+      [`${found.wins} / ${found.ties} / ${found.losses}`, el("small", {}, `of ${counted(found.roles, "role")}`)],
+    ];
+  });
+  const corrected = others.length > 1 ? `The p-values are corrected for ${others.length} comparisons (Holm). ` : "";
+  return section("differences", `Difference to ${baseline}`,
+    el("p", { class: "lead" }, `Paired by role, on the roles that both models have a score for. ${corrected}Win, tie, loss: roles with a higher, equal and lower composite.`),
+    table(`Difference to ${baseline} by ${judge}`, ["model", "composite", ...data.criteria.map((c) => c.name), "p-value", "win / tie / loss"], rows),
+    el("div", { class: "charts" }, others.map((model) => figure([modelName(model), ` less ${baseline}, one bar a role`], waterfall(model, judge)))),
+  );
+}
+
+function groupsSection(judge) {
+  return section("groups", "By level and focus",
+    groupTable("level", "by_level", judge),
+    details(`By focus: ${counted(new Set(data.roles.map((role) => role.focus)).size, "area")}, few roles each`, groupTable("focus", "by_focus", judge)),
+  );
+}
+
+// A heat table: groups down, models and differences across.
+function groupTable(noun, key, judge) {
+  const figures = data.figures[judge];
+  const groups = [...new Set(models.flatMap((model) => Object.keys(figures[model][key])))];
+  const order = (group) => (noun === "level" ? data.levels.indexOf(group) : 0);
+  groups.sort((one, other) => order(one) - order(other) || one.localeCompare(other));
+  const others = models.filter((model) => figures[model].difference);
+  const rows = groups.map((group) => [
+    group,
+    String(data.roles.filter((role) => role[noun] === group).length),
+    ...models.map((model) => heatCell(figures[model][key][group], number, (value) => ["score", value / 10])),
+    ...others.map((model) => heatCell(figures[model].difference[key][group], signed, (value) => [value < 0 ? "loss" : "gain", Math.abs(value) / 10])),
+  ]);
+  const head = [noun, "roles", ...models.map(modelName), ...others.map((model) => `${model} less ${baseline}`)];
+  return table(`Composite by ${noun}, judge ${judge}`, head, rows, { class: "heat" });
+}
+
+function heatCell(found, format, tint) {
+  if (!found) return NONE;
+  const [kind, share] = tint(found.mean);
+  return el("td", { class: `${kind} tint${Math.min(10, Math.round(share * 10))}` }, estimate(found, format));
+}
+
+function textsSection() {
+  const texts = data.texts;
+  const across = (name, cell) => [name, ...models.map((model) => cell(texts[model]))];
+  const share = (figure) => estimate(figure, percent);
+  const rows = [
+    across("tokens a question", (text) => estimate(text.tokens, (value) => number(value, 0))),
+    across("words a question", (text) => estimate(text.words, (value) => number(value, 0))),
+    across("cut off at the length limit", (text) => String(text.cut_off)),
+    across("seconds a question, median", (text) => number(text.seconds_median, 2)),
+    across("seconds a question, 95 of 100 within", (text) => number(text.seconds_p95, 2)),
+    across("cost of all questions", (text) => dollars(text.cost_usd)),
+    ...["1", "2", "3"].map((n) => across(`distinct ${n === "1" ? "words" : `sequences of ${n} words`}`, (text) => percent(text.distinct[n]))),
+    across("identical to another role's question", (text) => String(text.identical)),
+    across("wording shared with another role's question", (text) => share(text.overlap)),
+    across("new against the training rollouts", (text) => share(text.novelty)),
+    across("copies of a training rollout", (text) => (isNumber(text.copies) ? String(text.copies) : NONE)),
+  ];
+  const runs = [...new Set(models.map((model) => texts[model].rollouts_of).filter(Boolean))];
+  return section("texts", "The texts",
+    el("p", { class: "lead" }, "What can be counted without a judge. Shared wording is the share of a question's word triples, the words of its own role masked, that stand in the most similar question of another role."),
+    table("Length, time, cost and diversity", ["figure", ...models.map(modelName)], rows),
+    runs.length > 0 && el("p", { class: "note" }, `Training rollouts: ${runs.join(", ")}.`),
+  );
+}
+
+function pairwiseSection(judge) {
+  const found = data.pairwise[judge];
+  if (!found) return null;
+  const rows = models.filter((model) => found.strengths[model]).map((model) => {
+    const strength = found.strengths[model];
+    return [
+      modelName(model),
+      estimate(strength.log_strength, (value) => signed(value, 2)),
+      model === baseline ? "baseline" : estimate(strength.beats_baseline, percent),
+      `${strength.wins} / ${strength.ties} / ${strength.losses}`,
+    ];
+  });
+  const preferences = models.filter((model) => found.strengths[model]?.beats_baseline).map((model) => ({ label: model, model, estimate: found.strengths[model].beats_baseline }));
+  return section("pairwise", "Compared directly",
+    el("p", { class: "lead" }, "The judge was shown two questions for a role, in both orders. Strengths are Bradley–Terry with ties, as logarithms relative to the baseline."),
+    table(`Strengths by ${judge}`, ["model", "log strength", `preferred to ${baseline}`, "win / tie / loss"], rows),
+    preferences.length > 0 && el("div", { class: "charts" }, figure(`Probability of being preferred to ${baseline}, a tie counts half`, intervals("Preferred", preferences, 0, 1, [0, 0.25, 0.5, 0.75, 1], percent))),
+    definitions([
+      ["Comparisons", `${found.comparisons.length}, ${found.unanswered} without an answer`],
+      ["Both orders gave the same answer", percent(found.orders_agree)],
+      ["The question shown first won", `${percent(found.first_preferred)} of the decided (50% is no bias)`],
+    ]),
+  );
+}
+
+function section(id, heading, ...content) {
+  return el("section", { id, "aria-labelledby": `${id}-heading` }, el("h2", { id: `${id}-heading` }, heading), ...content);
+}

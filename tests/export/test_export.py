@@ -1,0 +1,240 @@
+import json
+import shutil
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from recruiter import export as module
+from recruiter.errors import ExportError, HubError
+from recruiter.export import describe, plan_export
+from recruiter.export.manifest import Manifest
+from recruiter.export.verify import verify
+from recruiter.prompts import PROMPT_HASH
+from recruiter.rubric import RUBRIC_HASH
+from tests.fake_hub import FakeHub
+
+
+def plan(trained, name="out", length=None, dtype="float32", base=None, overwrite=False):
+    return plan_export(trained.adapter, trained.base.parent / name, length, dtype, base, overwrite)
+
+
+def write(trained, **options):
+    made = plan(trained, **options)
+    made.write(lambda _: None)
+    return made
+
+
+def test_the_same_export_is_recognised_and_another_refused(train):
+    trained = train()
+    assert plan(trained).existing is None
+    write(trained)
+    assert plan(trained).existing is not None
+    with pytest.raises(ExportError, match=r"out holds something else; --overwrite replaces it"):
+        plan(trained, dtype="bfloat16")
+    assert plan(trained, dtype="bfloat16", overwrite=True).existing is None
+
+
+def test_a_changed_or_missing_file_is_named(train):
+    trained = train()
+    folder = write(trained).folder
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(
+        ExportError, match=r"config\.json is changed since it was exported: export again with --overwrite"
+    ):
+        plan(trained)
+    (folder / "config.json").unlink()
+    with pytest.raises(ExportError, match=r"config\.json is missing"):
+        plan(trained)
+
+
+def test_folders_that_cannot_be_the_output(train):
+    trained = train()
+    with pytest.raises(ExportError, match="is the base model of this adapter"):
+        plan(trained, name="base", overwrite=True)
+    (trained.base.parent / "file").write_text("x")
+    with pytest.raises(ExportError, match="file is a file"):
+        plan(trained, name="file")
+    (trained.base.parent / "full").mkdir()
+    (trained.base.parent / "full/notes").write_text("x")
+    with pytest.raises(ExportError, match="full holds something else"):
+        plan(trained, name="full")
+
+
+def test_disk_is_checked_first(train, monkeypatch):
+    trained = train()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
+    with pytest.raises(ExportError, match=r"needs 0\.1 GB and 0\.0 GB are free at .*choose another --output"):
+        plan(trained)
+
+
+def test_bases_that_cannot_be_used(train, edit_json):
+    trained = train()
+    with pytest.raises(
+        ExportError, match=r"belongs to exports/none, which is not there: put it back, or say .* --base"
+    ):
+        plan(trained, base="exports/none")
+    edit_json(trained.base / "config.json", quantization_config={"bits": 4})
+    with pytest.raises(ExportError, match="is quantised"):
+        plan(trained)
+    edit_json(trained.base / "config.json", quantization_config=None, model_type="vit")
+    with pytest.raises(ExportError, match="cannot be read as a causal language model"):
+        plan(trained)
+    (trained.base / "config.json").unlink()
+    with pytest.raises(ExportError, match=r"its config\.json is missing"):
+        plan(trained)
+
+
+def test_incomplete_and_damaged_bases(train, edit_json):
+    trained = train()
+    path = trained.base / "model.safetensors"
+    weights, whole = load_file(path), path.read_bytes()
+    save_file({name: tensor for name, tensor in weights.items() if name != "model.norm.weight"}, path)
+    with pytest.raises(ExportError, match=r"1 weights are missing, model\.norm\.weight for one"):
+        plan(trained)
+    path.write_bytes(whole[:-50])
+    with pytest.raises(ExportError, match=r"model\.safetensors is damaged .*: get the model again"):
+        plan(trained)
+    path.write_bytes(whole)
+    edit_json(trained.base / "config.json", intermediate_size=96)
+    with pytest.raises(ExportError, match=r"contradicts itself: \S+ has shape"):
+        plan(trained)
+
+
+def test_base_on_the_hub_is_fetched(train, monkeypatch, tmp_path):
+    trained = train()
+    hub = FakeHub()
+    hub.connect(monkeypatch, tmp_path / "cache")
+    try:
+        hub.add("org/base", {file.name: file.read_bytes() for file in trained.base.iterdir()})
+        settings = trained.adapter / "adapter_config.json"
+        settings.write_text(settings.read_text().replace(str(trained.base), "org/base"))
+        made = write(trained)
+        manifest = Manifest.read(made.folder)
+        assert (manifest.base, manifest.hub_base) == ("org/base", "org/base")
+        with pytest.raises(HubError, match="The Hub has no org/other"):
+            plan(trained, base="org/other", name="b")
+    finally:
+        hub.close()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_verify_compares_with_base_and_adapter_and_asks_for_questions(train, role, dtype):
+    trained = train()
+    made = write(trained, dtype=dtype)
+    found = verify(made, [role(0), role(1)], lambda _: None)
+    assert found.max_difference < (1e-4 if dtype == "float32" else 0.1)
+    assert found.kl_lost < 0.05 * found.kl_adapter
+    assert [asked.id for asked, _ in found.questions] == ["role-000", "role-001"]
+    assert found.tokens > 2
+    found.check(dtype)
+
+
+def test_verify_notices_an_export_that_is_not_base_and_adapter(train, role):
+    trained = train()
+    made = write(trained)
+    base = load_file(trained.base / "model.safetensors")
+    save_file({name: base[name].clone() for name in base}, made.folder / "model.safetensors", {"format": "pt"})
+    found = verify(made, [role()], lambda _: None)
+    with pytest.raises(ExportError, match=r"not base \+ adapter: a probability differs by"):
+        found.check("float32")
+    with pytest.raises(ExportError, match="no nearer to the trained model than its base"):
+        found.check("bfloat16")
+
+
+def run_of(trained):
+    """What a training run leaves beside its checkpoints."""
+    config = {
+        "generator": {"sampling_params": {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "max_generate_length": 64}},
+        "trainer": {"policy": {"lora": {"rank": 4, "alpha": 8}}},
+    }
+    description = {
+        "config": config, "judge": "xai/grok", "prompt_hash": "p1", "rubric_hash": "r1", "version": "0.1.0",
+        "revision": "abc",
+    }  # fmt: skip
+    (trained.run / "run.json").write_text(json.dumps(description))
+    criteria = {"relevance": 5.0, "clarity": 6.0, "discriminative": 4.0}
+    rows = [
+        {
+            "step": step,
+            "reward_mean": step / 10,
+            "reward_std": 0.1,
+            "length_mean": 30.0,
+            "validation_reward": None,
+            **criteria,
+        }
+        for step in range(1, 6)
+    ]
+    (trained.run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def results_of(trained, **changes):
+    estimate = {"mean": 6.25, "low": 5.5, "high": 7.0, "roles": 2}
+    scores = dict.fromkeys(("relevance", "clarity", "discriminative", "composite"), estimate)
+    figures = {"rl": {"scores": scores, "unscored": 1, "questions": 2}}
+    return {
+        "schema_version": 2, "roles": [{}, {}], "figures": {"openai/judge": figures},
+        "models": {"rl": {"adapter": str(trained.adapter), "source": "base"}}, **changes,
+    }  # fmt: skip
+
+
+def test_card_tells_base_data_judge_hashes_curve_and_use(train):
+    trained = train()
+    run_of(trained)
+    (trained.base / "README.md").write_text("---\nlicense: mit\n---\n")
+    folder = write(trained, length=2048).folder
+    describe(folder, "user/writer")
+    card = (folder / "README.md").read_text()
+    for part in (
+        "license: mit", "# writer", "| base model | base |", "rank 4, alpha 8", "xai/grok", "`p1`", "`r1`", "revision abc",
+        "![Reward over the steps of training](training.png)", "| 3 | 0.3 | 5 | 6 | 4 |  |", 'model="user/writer"',
+        "vllm serve user/writer --max-model-len 2048", "It was not evaluated on held-out roles", "mit, as its base model base",
+    ):  # fmt: skip
+        assert part in card
+    assert "| 4 | 0.4" not in card
+    assert (folder / "training.png").read_bytes()[:4] == b"\x89PNG"
+    assert str(trained.base.parent) not in card
+
+
+def test_card_without_a_run_and_without_a_licence(train):
+    folder = write(train()).folder
+    manifest = describe(folder)
+    card = (folder / "README.md").read_text()
+    assert "license: other" in card
+    assert "does not state one in its files" in card
+    assert "## Training" not in card
+    assert (manifest.prompt_hash, manifest.rubric_hash) == (PROMPT_HASH, RUBRIC_HASH)
+
+
+def test_card_shows_evaluations_of_this_very_adapter(train, monkeypatch, tmp_path):
+    trained = train()
+    folder = write(trained).folder
+    monkeypatch.setattr(module, "REPOSITORY", tmp_path)
+    results = tmp_path / "results/eval.json"
+    results.parent.mkdir()
+    (tmp_path / "results/other.json").write_text(
+        json.dumps(results_of(trained, models={"rl": {"adapter": "x", "source": "y"}}))
+    )
+    (tmp_path / "results/old.json").write_text(json.dumps(results_of(trained, schema_version=1)))
+    (tmp_path / "results/torn.json").write_text("{")
+    describe(folder)
+    assert "not evaluated" in (folder / "README.md").read_text()
+    results.write_text(json.dumps(results_of(trained)))
+    describe(folder)
+    card = (folder / "README.md").read_text()
+    assert "## Evaluation, judge openai/judge" in card
+    assert "| rl | 6.25 (5.50 to 7.00) |" in card
+    assert "| 1 of 2 |" in card
+    assert card.count("## Evaluation") == 1
+
+
+def test_card_outlives_its_checkpoint(train):
+    trained = train()
+    run_of(trained)
+    folder = write(trained).folder
+    describe(folder)
+    before = (folder / "README.md").read_text()
+    shutil.rmtree(trained.run)
+    describe(folder)
+    assert (folder / "README.md").read_text() == before
+    with pytest.raises(ExportError, match="There is no export at"):
+        describe(trained.base)

@@ -1,0 +1,84 @@
+"""Questions for recruiters: the best different ones are kept; jobs can be followed and stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app import create_app
+from feedback.settings import Settings
+from feedback.writing import Writing
+from generator import QuestionGenerator
+from recruiter.drafts import Draft
+from recruiter.errors import RecruiterError
+from recruiter.roles import Role
+from tests.engines.conftest import tiny_model, tiny_tokenizer
+from tests.feedback.conftest import Person
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that writes, though nothing of sense."""
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny_model("llama").save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def person(model: Path, tmp_path: Path) -> Iterator[Person]:
+    settings = Settings(database_url=f"sqlite:///{tmp_path / 'feedback.db'}", model=str(model))
+    someone = Person(create_app(settings))
+    with someone.http:
+        yield someone.open_page()
+
+
+def finished(person: Person, job: str) -> dict:
+    until = time.monotonic() + 60
+    while (view := person.ok("GET", f"/api/write/{job}"))["state"] not in ("done", "failed"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return view
+
+
+def test_questions_are_written_judged_and_sorted(person: Person) -> None:
+    wish = {"role": {"title": "Backend Engineer", "stack": ["Go", "Kafka"]}, "count": 2, "best_of": 2}
+    view = finished(person, person.ok("POST", "/api/write", wish)["job_id"])
+    assert view["state"] == "done", view["message"]
+    assert "the rubric judge scores these 2 highest" in view["message"]
+    assert "Assumed: " in view["message"]
+    assert len(view["questions"]) == 2
+    composites = [question["composite"] for question in view["questions"]]
+    assert composites == sorted(composites, reverse=True)
+    assert all(question["reasoning"] and set(question["scores"]) == {"relevance", "clarity", "discriminative"}
+               for question in view["questions"])  # fmt: skip
+
+
+def test_a_stopped_job_ends(role: Callable[..., Role], model: Path) -> None:
+    generator = QuestionGenerator(str(model))
+    work = Writing(Draft(role(1), ()), 2, 1, "rubric")
+    work.cancel()
+    with pytest.raises(RecruiterError, match="Stopped"):
+        work(generator, lambda share: None)
+    generator.close()
+
+
+def test_a_judge_that_cannot_be_had_fails_the_job_with_its_reason(role: Callable[..., Role], model: Path) -> None:
+    generator = QuestionGenerator(str(model))
+    with pytest.raises(RecruiterError, match="nowhere"):
+        Writing(Draft(role(1), ()), 1, 1, "nowhere/model")(generator, lambda share: None)
+    generator.close()
+
+
+def test_other_jobs_and_unknown_roles_are_not_found(person: Person) -> None:
+    assert person.refused("GET", "/api/write/no-such-job") == (404, "not_found")
+    assert person.refused("POST", "/api/write/no-such-job/cancel") == (404, "not_found")
+    practice = person.ok("POST", "/api/practice", {"random": True, "count": 2})["job_id"]
+    assert person.refused("GET", f"/api/write/{practice}") == (404, "not_found")
+    assert person.refused("GET", "/api/roles/no-such-role") == (404, "not_found")
+    assert person.ok("GET", "/api/roles/ad-serving-03")["title"] == "Backend Engineer, Frequency Capping"
+    assert person.refused("POST", "/api/write", {"role": {"title": " "}}) == (422, "invalid")
+    assert person.refused("POST", "/api/write", {"role": {"title": "Engineer"}}) == (422, "incomplete_role")

@@ -1,0 +1,207 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+
+from recruiter import hub
+from recruiter.errors import HubError
+from recruiter.hub import download, fetch_snapshot, model_size, publish, user_name
+from tests.fake_hub import FakeHub
+
+REPO = "user/writer"
+FILES = {
+    "config.json": b'{"max_position_embeddings": 4096}',
+    "model.safetensors": os.urandom(300_000),
+    "README.md": b"# hi\n",
+}
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path):
+    """A Hub of its own for each test, Xet off, no waiting between attempts."""
+    server = FakeHub()
+    server.connect(monkeypatch, tmp_path / "cache")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    made = tmp_path / "model"
+    made.mkdir()
+    for name, content in {**FILES, "export.json": b"{}"}.items():
+        (made / name).write_bytes(content)
+    return made
+
+
+def wait_until(condition, seconds=10) -> bool:
+    pause, rounds = threading.Event(), int(seconds / 0.02)
+    return any(condition() or pause.wait(0.02) for _ in range(rounds))
+
+
+def say(_: str) -> None:
+    pass
+
+
+def test_publishing_makes_the_repository_and_leaves_local_notes_out(fake, folder):
+    assert publish(folder, REPO, False, say) == f"{fake.url}/{REPO}"
+    assert not fake.repos[REPO]["private"]
+    assert {name: fake.repos[REPO]["files"][name] for name in FILES} == FILES
+    assert "export.json" not in fake.repos[REPO]["files"]
+
+
+def test_private_flag(fake, folder):
+    publish(folder, REPO, True, say)
+    assert fake.repos[REPO]["private"]
+    fake.add("user/open", {})
+    with pytest.raises(HubError, match=r"user/open exists and is public: make it private"):
+        publish(folder, "user/open", True, say)
+    assert "model.safetensors" not in fake.repos["user/open"]["files"]
+
+
+def test_publishing_again_sends_nothing_twice_and_removes_stale_weights(fake, folder):
+    fake.add(REPO, {"model-00001-of-00002.safetensors": b"old", "notes.txt": b"mine"})
+    publish(folder, REPO, False, say)
+    publish(folder, REPO, False, say)
+    assert fake.count("PUT", "/lfs/") == 1
+    assert sorted(fake.repos[REPO]["files"]) == ["README.md", "config.json", "model.safetensors", "notes.txt"]
+
+
+@pytest.mark.parametrize("status", [409, 412, 500, 503])
+def test_known_races_are_tried_again(fake, folder, status):
+    fake.fail("POST", "/commit/main", status, times=2)
+    said: list[str] = []
+    publish(folder, REPO, False, said.append)
+    assert fake.repos[REPO]["files"]["model.safetensors"] == FILES["model.safetensors"]
+
+
+def test_a_repository_that_is_not_everywhere_yet_is_waited_for(fake, folder):
+    fake.fail("POST", "/preupload/main", 404)
+    said: list[str] = []
+    publish(folder, REPO, False, said.append)
+    assert "trying again" in said[0]
+
+
+def test_an_upload_that_failed_goes_on_where_it_stopped(fake, folder):
+    fake.fail("POST", "/commit/main", 403, message="over quota")
+    with pytest.raises(HubError, match="may not write"):
+        publish(folder, REPO, False, say)
+    assert fake.count("PUT", "/lfs/") == 1
+    publish(folder, REPO, False, say)
+    assert fake.count("PUT", "/lfs/") == 1
+
+
+def test_a_transfer_that_keeps_failing_is_one_sentence(fake, folder):
+    fake.fail("PUT", "/lfs/", 500, times=1000)
+    with pytest.raises(HubError, match=r"The Hub refused user/writer \(500\).*Run again"):
+        publish(folder, REPO, False, say)
+
+
+def test_whoami_and_tokens(fake, monkeypatch):
+    assert user_name() == "user"
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    with pytest.raises(HubError, match=r"does not accept HF_TOKEN: make a new one"):
+        user_name()
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", "/nowhere")
+    with pytest.raises(HubError, match="There is no Hub token: write HF_TOKEN="):
+        user_name()
+
+
+def test_other_refusals_are_one_sentence(fake, folder, monkeypatch):
+    with pytest.raises(
+        HubError, match=r"may not write to other/writer: it needs write access, and other must be yours"
+    ):
+        publish(folder, "other/writer", False, say)
+    with pytest.raises(HubError, match="write user/name"):
+        publish(folder, "a/b/c", False, say)
+    with pytest.raises(HubError, match="The Hub has no user/none"):
+        fetch_snapshot("user/none", ["*"])
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(HubError, match=r"The Hub cannot be reached for user/writer \(ConnectError\)"):
+        publish(folder, REPO, False, say)
+
+
+def test_size_and_length_of_a_published_model(fake):
+    fake.add(REPO, FILES)
+    assert model_size(REPO) == (300_000, 4096)
+
+
+def test_download_is_whole_verified_and_not_repeated(fake, tmp_path):
+    fake.add(REPO, FILES)
+    target = tmp_path / "exports/writer"
+    assert download(REPO, None, target, say)
+    assert {name: (target / name).read_bytes() for name in FILES} == FILES
+    sent = fake.bytes_sent
+    assert not download(REPO, None, target, say)
+    assert fake.bytes_sent == sent
+
+
+def test_a_lost_connection_is_resumed_in_the_middle_of_the_file(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 50_000)
+    fake.add(REPO, FILES)
+    fake.cut = 200_000
+    assert download(REPO, None, tmp_path / "writer", say)
+    assert (tmp_path / "writer/model.safetensors").read_bytes() == FILES["model.safetensors"]
+    assert fake.bytes_sent == sum(map(len, FILES.values()))
+
+
+def test_a_killed_download_leaves_nothing_under_its_name_and_goes_on(fake, tmp_path):
+    fake.add(REPO, FILES)
+    target = tmp_path / "writer"
+    fake.stall_after = 200_000
+    code = f"from recruiter.hub import *; download({REPO!r}, None, Path({str(target)!r}), print)"
+    environment = {**os.environ, "HF_ENDPOINT": fake.url, "HF_HUB_DISABLE_XET": "1"}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL) as process:
+        assert fake.stalled.wait(30)
+        notes = tmp_path / ".writer.part/.cache/huggingface/download"
+        assert wait_until(lambda: all((notes / f"{name}.metadata").is_file() for name in ("config.json", "README.md")))
+        process.send_signal(signal.SIGKILL)
+    assert not target.exists()
+    fake.stall_after = None
+    fake.go_on.set()
+    before = fake.bytes_sent
+    assert download(REPO, None, target, say)
+    assert {name: (target / name).read_bytes() for name in FILES} == FILES
+    assert fake.bytes_sent - before == len(FILES["model.safetensors"])
+    assert not list(target.rglob("*.incomplete"))
+
+
+def test_a_damaged_file_is_noticed_and_fetched_again(fake, tmp_path):
+    fake.add(REPO, FILES)
+    target = tmp_path / "writer"
+    download(REPO, None, target, say)
+    state = (target / "model.safetensors").stat()
+    (target / "model.safetensors").write_bytes(b"x" * 300_000)
+    os.utime(target / "model.safetensors", (state.st_atime, state.st_mtime))
+    said: list[str] = []
+    assert download(REPO, None, target, said.append)
+    assert (target / "model.safetensors").read_bytes() == FILES["model.safetensors"]
+
+
+def test_a_revision_is_fetched_and_a_wrong_one_named(fake, tmp_path):
+    commit = fake.add(REPO, FILES)
+    assert download(REPO, commit, tmp_path / "a", say)
+    with pytest.raises(HubError, match=f"no such revision: {REPO} at v9"):
+        download(REPO, "v9", tmp_path / "b", say)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_folder_with_something_else_and_a_small_disk_are_refused(fake, folder, tmp_path, monkeypatch):
+    fake.add(REPO, FILES)
+    with pytest.raises(HubError, match="holds something else"):
+        download(REPO, None, folder, say)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
+    with pytest.raises(HubError, match=r"needs 0\.2 GB and 0\.0 GB are free"):
+        download(REPO, None, tmp_path / "x", say)
+    assert fake.count("GET", "/resolve/") == 0
+
+
+def test_default_model_is_the_published_one():
+    assert hub.MODEL == "ash256/qwen3-4b-question-gen"
