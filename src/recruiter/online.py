@@ -49,7 +49,7 @@ class OnlineTrainer(Trainer):
         self._asked: list[QuestionGroup] = []  # the groups of the present step
         self.stale: list[Rollout] = []  # groups of earlier steps that the present one trains on as well
         self._staleness = config.human_feedback.max_staleness_steps
-        self._seconds_waiting = 0.0
+        self._seconds_waiting, self._is_away = 0.0, False
         self._total = total_steps(config, len(roles))
 
     def train(self) -> None:
@@ -102,20 +102,27 @@ class OnlineTrainer(Trainer):
         """Hand the step's groups in and wait, telling whoever looks what is waited for."""
         self.log.say(f"Step {step}: {len(self._asked)} groups are there to be rated at {self.people.client.url}")
         future = self.judge.start(self.people.rate(self._asked, keep_open=self._staleness > 0))
-        start, reported, was_away = time.monotonic(), -float("inf"), False
+        start, reported = time.monotonic(), -float("inf")
         while not wait([future], timeout=0.2).done:
             self._stop_if_asked()
-            if (away := self.people.client.away) is not None and not was_away:
-                self.log.say(f"The feedback server does not answer ({away[1]}); trying again until it does.")
-            elif was_away and away is None:
-                self.log.say("The feedback server is back.")
-            was_away = away is not None
+            self._say_whether_away()
             message = self._waiting_for(step, time.monotonic() - start)
             self.log.status(message)
             if time.monotonic() - reported > self.config.human_feedback.poll_interval and self.people.waiting:
                 self._report("waiting", message)
                 reported = time.monotonic()
-        return future.result()
+        views = future.result()
+        self._say_whether_away()
+        return views
+
+    def _say_whether_away(self) -> None:
+        """Say it once when the server stops answering, and once when it answers again."""
+        away = self.people.client.away
+        if away is not None and not self._is_away:
+            self.log.say(f"The feedback server does not answer ({away[1]}); trying again until it does.")
+        elif away is None and self._is_away:
+            self.log.say("The feedback server is back.")
+        self._is_away = away is not None
 
     def _waiting_for(self, step: int, seconds: float) -> str:
         waiting, away = self.people.waiting, self.people.client.away
