@@ -49,10 +49,9 @@ class Writing:
 
         judge = judge_named(self.judge)
         found = generator.write(self.draft.role, self.count, go_on, best_of=self.best_of, judge=judge)
-        kept = len(found.questions)
-        parts = [
-            f"{found.drawn} written by {generator.state()['name']}; the {judge.name} judge scores these {kept} highest."
-        ]
+        these = "this one" if len(found.questions) == 1 else f"these {len(found.questions)}"
+        name = generator.state()["name"]
+        parts = [f"{found.drawn} written by {name}; the {judge.name} judge scores {these} highest."]
         if found.shortfall:
             parts.append(f"Fewer than wanted: {found.shortfall}.")
         if self.draft.assumed:

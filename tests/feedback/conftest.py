@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 from app import create_app
 from database import Database
 from feedback.settings import Settings
+from tests.engines.conftest import tiny_model, tiny_tokenizer
 
 KEY = "a-long-enough-key-for-tests"
 ROLE = {
@@ -173,3 +174,12 @@ def later(monkeypatch):
         passed[0] += seconds
 
     return shift
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory) -> Path:
+    """A tiny random model that writes a few bytes: one of twenty tokens ends its questions, so that few are cut off."""
+    folder = tmp_path_factory.mktemp("model")
+    tiny_model("llama", eos_token_id=list(range(2, 22))).save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder

@@ -14,17 +14,8 @@ from feedback import practice
 from feedback.errors import Refusal
 from feedback.models.practice import TypedRole
 from recruiter.errors import ModelError
-from tests.engines.conftest import tiny_model, tiny_tokenizer
 
 from .conftest import LOCAL, Person, group
-
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    tiny_model("llama").save_pretrained(folder)
-    tiny_tokenizer().save_pretrained(folder)
-    return folder
 
 
 def finished(person, job_id):

@@ -15,22 +15,12 @@ from generator import QuestionGenerator
 from recruiter.drafts import Draft
 from recruiter.errors import RecruiterError
 from recruiter.roles import Role
-from tests.engines.conftest import tiny_model, tiny_tokenizer
 from tests.feedback.conftest import Person
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that writes, though nothing of sense."""
-    folder = tmp_path_factory.mktemp("tiny")
-    tiny_model("llama").save_pretrained(folder)
-    tiny_tokenizer().save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture
-def person(model: Path, tmp_path: Path) -> Iterator[Person]:
-    settings = Settings(database_url=f"sqlite:///{tmp_path / 'feedback.db'}", model=str(model))
+def person(model_folder: Path, tmp_path: Path) -> Iterator[Person]:
+    settings = Settings(database_url=f"sqlite:///{tmp_path / 'feedback.db'}", model=str(model_folder))
     someone = Person(create_app(settings))
     with someone.http:
         yield someone.open_page()
@@ -57,8 +47,8 @@ def test_questions_are_written_judged_and_sorted(person: Person) -> None:
                for question in view["questions"])  # fmt: skip
 
 
-def test_a_stopped_job_ends(role: Callable[..., Role], model: Path) -> None:
-    generator = QuestionGenerator(str(model))
+def test_a_stopped_job_ends(role: Callable[..., Role], model_folder: Path) -> None:
+    generator = QuestionGenerator(str(model_folder))
     work = Writing(Draft(role(1), ()), 2, 1, "rubric")
     work.cancel()
     with pytest.raises(RecruiterError, match="Stopped"):
@@ -66,8 +56,10 @@ def test_a_stopped_job_ends(role: Callable[..., Role], model: Path) -> None:
     generator.close()
 
 
-def test_a_judge_that_cannot_be_had_fails_the_job_with_its_reason(role: Callable[..., Role], model: Path) -> None:
-    generator = QuestionGenerator(str(model))
+def test_a_judge_that_cannot_be_had_fails_the_job_with_its_reason(
+    role: Callable[..., Role], model_folder: Path
+) -> None:
+    generator = QuestionGenerator(str(model_folder))
     with pytest.raises(RecruiterError, match="nowhere"):
         Writing(Draft(role(1), ()), 1, 1, "nowhere/model")(generator, lambda share: None)
     generator.close()
