@@ -43,7 +43,7 @@ def test_trl_step_is_timed_in_its_parts(folder: Path, roles: list[Role], padded_
     result = measure_trl(str(folder), roles, GROUP, ANSWER, "float32", steps=2, micro_batch=6, device="cpu")
     assert result["tokens_sampling"] == result["tokens_training"] == padded_tokens
     parts = result["samples"]
-    assert [len(values) for values in parts.values()] == [2, 2, 2]  # the step that warmed up is not among them
+    assert [len(values) for values in parts.values()] == [2, 2, 2, 2]  # the step that warmed up is not among them
     for whole, sampling, training in zip(
         parts["seconds"], parts["seconds_sampling"], parts["seconds_training"], strict=True
     ):
