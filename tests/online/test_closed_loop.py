@@ -76,8 +76,13 @@ def test_ratings_over_http_make_a_real_model_write_better_questions_for_roles_it
         "scripts/eval.py", "--model", "starter", "rl", "--checkpoint", str(folder), "--judge", "rubric",
         "--roles", str(tmp_path / "held_out.json"), "--output", str(tmp_path / "results.json"),
     )  # fmt: skip
-    models = json.loads((tmp_path / "results.json").read_text())["models"]
-    difference = models["rl"]["difference"]
-    print(difference, [models[name]["summary"]["scores"]["composite"] for name in models])
+    figures = json.loads((tmp_path / "results.json").read_text())["figures"]["rubric"]
+    difference = figures["rl"]["difference"]
+    composite = difference["scores"]["composite"]
+    print(
+        f"{figures['starter']['scores']['composite']['mean']:.2f} to {figures['rl']['scores']['composite']['mean']:.2f}",
+        composite,
+    )
     assert difference["roles"] == HELD_OUT
-    assert difference["low"] > 0.5  # of the 95% interval of the paired difference, on the scale of 0 to 10
+    assert difference["p_value"] < 0.01
+    assert composite["low"] > 0.5  # of the paired difference's 95% interval, on the scale of 0 to 10; measured: 1.7
