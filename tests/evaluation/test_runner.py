@@ -160,14 +160,14 @@ def test_a_judge_that_cannot_go_on_leaves_its_questions_unscored_and_the_others_
 
 
 def test_with_a_judge_that_fails_for_good_all_figures_are_those_of_the_pairs_that_are_left(
-    evaluate, asked, server, honest
+    evaluate, asked, server, honest, tmp_path
 ):
     roles, (before, after, third) = honest
     writers = [ListWriter("a", before), ListWriter("b", after), ListWriter("c", third)]
     server.faults = Faults(("refusal", "malformed", "server_error"), share=0.1, times=None)
     failing, _ = evaluate(writers, [asked()], roles, trim=0.1)
     server.faults = Faults()
-    clean, _ = evaluate(writers, [asked(cache_path="clean.sqlite")], roles, trim=0.1)
+    clean, _ = evaluate(writers, [asked(cache_path=str(tmp_path / "clean.sqlite"))], roles, trim=0.1)
     judge = "openai_compatible/fake"
     lost = {(s.model, s.role_id) for s in failing.samples if s.judgements[judge].scores is None}
     assert 3 <= len(lost) <= 12
