@@ -9,10 +9,8 @@ so shaping never waits for other groups; evaluation reports the same overlap, ou
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-import threading
 from collections import Counter, deque
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
@@ -22,6 +20,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
+from recruiter.background import LoopThread
 from recruiter.checkpoints import write_json
 from recruiter.config import RewardConfig
 from recruiter.judges import Judge, PaidJudge
@@ -152,9 +151,7 @@ class BackgroundJudge:
 
     def __init__(self, judge: Judge) -> None:
         self.judge = judge
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="judge", daemon=True)
-        self._thread.start()
+        self._thread = LoopThread("judge")
 
     def submit(self, role: Role, questions: Sequence[str]) -> Future[list[Judgement]]:
         """Start judging one role's questions; the future holds one judgement each, in order."""
@@ -162,7 +159,7 @@ class BackgroundJudge:
 
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine where the judge runs."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        return self._thread.submit(work)
 
     def take_metrics(self) -> dict[str, Any]:
         """What judging took since the last time this was asked, if it takes anything that is worth counting."""
@@ -182,17 +179,4 @@ class BackgroundJudge:
 
     def close(self) -> None:
         """Cancel what is still running and end the thread."""
-
-        async def cancel() -> None:
-            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            if isinstance(self.judge, PaidJudge):
-                await self.judge.close()
-
-        if self._loop.is_running():
-            asyncio.run_coroutine_threadsafe(cancel(), self._loop).result(timeout=10)
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(timeout=10)
-            self._loop.close()
+        self._thread.close(self.judge.close if isinstance(self.judge, PaidJudge) else None)
