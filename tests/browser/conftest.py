@@ -35,7 +35,7 @@ def find_browser() -> str | None:
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # its event loop must not outlive the folder: other tests start their own
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         try:

@@ -470,7 +470,7 @@ def test_address_that_cannot_work_is_refused(judge, url):
 
 
 def test_unknown_provider_lists_those_that_exist(judge):
-    with pytest.raises(ConfigError, match="rubric, xai, openai, anthropic, openai_compatible"):
+    with pytest.raises(ConfigError, match="rubric, human, xai, openai, anthropic, openai_compatible"):
         judge("grok")
 
 
