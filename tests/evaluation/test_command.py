@@ -40,10 +40,17 @@ def run(server, tmp_path_factory):
         environment = {**os.environ, "COLUMNS": "80", "XAI_API_KEY": "", "OPENAI_COMPATIBLE_API_KEY": ""}
         if not wait:
             pipe = subprocess.PIPE
-            return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+            return subprocess.Popen(
+                command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True, preexec_fn=_heed_ctrl_c
+            )
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120), folder
 
     return start
+
+
+def _heed_ctrl_c():
+    """Tests that run in a shell's background inherit that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")
