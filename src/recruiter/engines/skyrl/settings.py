@@ -179,6 +179,7 @@ def _mapped(config: Config) -> dict[str, Any]:
     flat = dict(_leaves(to_dict(config)))
     settings = {key: flat[key] for key in SAME}
     settings.update({theirs: flat[ours] for ours, theirs in RENAMED.items()})
+    settings["trainer.gradient_checkpointing"] = bool(config.trainer.gradient_checkpointing)  # null: see docs/skyrl.md
     return settings
 
 
