@@ -41,7 +41,7 @@ class FakePolicy:
         self.calls.append(("forward_backward", group.messages[1]["content"], list(group.advantages), group))
         for sample, advantage in zip(group.samples, group.advantages, strict=True):
             self.gradient += advantage * sum(sample.token_ids) / 1000
-        return TokenSums(tokens=group.tokens, loss=self.gradient, ratio=group.tokens, max_ratio=1.0)
+        return TokenSums(tokens=group.tokens, loss=self.gradient, ratio=group.tokens, max_ratios=[1.0])
 
     def optim_step(self, tokens):
         self.calls.append(("optim_step", tokens))

@@ -145,7 +145,7 @@ def rollout(role, *values: float | None, lengths=(2, 4), finished=True) -> Rollo
 
 def test_step_metrics_by_hand(role):
     rollouts = [rollout(role(0), 3, 5), rollout(role(1), 7, None, lengths=(6, 8), finished=False)]
-    sums = TokenSums(tokens=10, loss=-5.0, kl=1.0, entropy=20.0, clipped=3.0, ratio=9.0, max_ratio=1.5, has_kl=True)
+    sums = TokenSums(tokens=10, loss=-5.0, kl=1.0, entropy=20.0, clipped=3.0, ratio=9.0, max_ratios=[1.5], has_kl=True)
     metrics = step_metrics(4, rollouts, sums, [UpdateResult(2.0, 1e-4), UpdateResult(4.0, 2e-4)])
     expected = {
         "step": 4,

@@ -7,13 +7,16 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recruiter.engines import Sample, TokenSums, UpdateResult
 from recruiter.prompts import Message
 from recruiter.reward import Reward
 from recruiter.roles import Role
 from recruiter.rubric import CRITERION_NAMES, Judgement
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ZERO_SPREAD = 1e-6
 
@@ -76,7 +79,7 @@ def step_metrics(
         "entropy": _per_token(sums.entropy, sums),
         "clipped": _per_token(sums.clipped, sums),
         "rollout_ratio_mean": _per_token(sums.ratio, sums),
-        "rollout_ratio_max": sums.max_ratio if sums.tokens else None,
+        "rollout_ratio_max": max(map(float, sums.max_ratios), default=None),
         "updates": len(updates),
         "grad_norm": _mean([update.grad_norm for update in updates]),
         "learning_rate": updates[-1].learning_rate if updates else None,
@@ -113,5 +116,5 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(numbers) / len(numbers) if numbers else None
 
 
-def _per_token(total: float, sums: TokenSums) -> float | None:
-    return total / sums.tokens if sums.tokens else None
+def _per_token(total: float | Tensor, sums: TokenSums) -> float | None:
+    return float(total) / sums.tokens if sums.tokens else None

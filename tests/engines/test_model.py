@@ -9,8 +9,9 @@ from recruiter.config import SamplingParams
 from recruiter.engines.head import token_logprobs
 from recruiter.engines.loading import check_model
 from recruiter.engines.model import LocalModel, enable_group_attention, group_logprobs
+from recruiter.engines.packing import common_prefix
 from recruiter.engines.plain import generate_plain, plain_logprobs
-from recruiter.engines.rollouts import _invert_cumulative, _truncate, common_prefix, generate_groups
+from recruiter.engines.rollouts import generate_groups
 from recruiter.errors import ModelError
 from tests.engines.conftest import tiny_model
 
@@ -143,30 +144,6 @@ def test_plain_rollouts_stop_at_the_end_token_and_repeat_with_the_seed() -> None
     for completion in first[0]:
         assert completion.finished == (completion.token_ids[-1] in (2, 3))
         assert not {2, 3} & set(completion.token_ids[:-1])
-
-
-def test_sampling_follows_the_distribution() -> None:
-    weights = torch.zeros(1, 1000)
-    weights[0, [3, 300, 999]] = torch.tensor([0.2, 0.5, 0.3])
-    drawn = _invert_cumulative(
-        weights.expand(20_000, -1), torch.rand(20_000, generator=torch.Generator().manual_seed(0))
-    )
-    shares = torch.bincount(drawn, minlength=1000)[[3, 300, 999]] / 20_000
-    assert torch.allclose(shares, torch.tensor([0.2, 0.5, 0.3]), atol=0.015)
-
-
-def test_sampling_never_draws_a_token_without_weight_at_the_edges() -> None:
-    weights = torch.zeros(2, 600)
-    weights[0, 10], weights[1, 599] = 1.0, 1.0
-    for uniform in (0.0, 0.5, 0.99999994):
-        assert _invert_cumulative(weights, torch.full((2,), uniform)).tolist() == [10, 599]
-
-
-def test_top_k_and_top_p_keep_the_likeliest_tokens() -> None:
-    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
-    assert torch.isfinite(_truncate(logits, SamplingParams(1, top_k=2))).tolist() == [[True, True, False, False]]
-    assert torch.isfinite(_truncate(logits, SamplingParams(1, top_p=0.7))).tolist() == [[True, True, False, False]]
-    assert torch.isfinite(_truncate(logits, SamplingParams(1, top_p=0.4))).tolist() == [[True, False, False, False]]
 
 
 def test_a_missing_folder_offers_the_quickstart() -> None:

@@ -8,12 +8,15 @@ trained one by one and the loss is still a mean over the whole batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from recruiter.config import SamplingParams
 from recruiter.prompts import Message
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -58,22 +61,25 @@ class TrainGroup:
 
 @dataclass
 class TokenSums:
-    """Sums over answer tokens, from which a step's means are made. `max_ratio` is a maximum."""
+    """Sums over answer tokens, from which a step's means are made, and the largest ratio of each pass.
+
+    They may be tensors without dimensions: a GPU then computes on while the next pass is prepared.
+    """
 
     tokens: int = 0
-    loss: float = 0.0
-    kl: float = 0.0
-    entropy: float = 0.0
-    clipped: float = 0.0
-    ratio: float = 0.0
-    max_ratio: float = 0.0
+    loss: float | Tensor = 0.0
+    kl: float | Tensor = 0.0
+    entropy: float | Tensor = 0.0
+    clipped: float | Tensor = 0.0
+    ratio: float | Tensor = 0.0
+    max_ratios: list[float | Tensor] = field(default_factory=list)
     has_kl: bool = False
 
     def add(self, other: TokenSums) -> None:
         """Add another group's sums to these."""
         for name in ("tokens", "loss", "kl", "entropy", "clipped", "ratio"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.max_ratio = max(self.max_ratio, other.max_ratio)
+        self.max_ratios = [*self.max_ratios, *other.max_ratios]
         self.has_kl = self.has_kl or other.has_kl
 
 

@@ -4,7 +4,7 @@ Transformers models look their attention up in a registry and hand every extra k
 register one function there; the caller passes a *layout* that knows which token may see which:
 
 - `packing.PackedGroups`         training: prompts and answers in one row, each answer sees its prompt and itself
-- `Prefill`                      rollouts: prompts are computed once and their keys and values kept
+- `packing.PackedPrompts`        rollouts: the same without answers; keys and values of the prompts are kept
 - `Decode`                       rollouts: one new token for every active answer
 - `graph_rollouts.GraphDecoder`  rollouts on a GPU: the same with buffers that stay where they are
 
@@ -17,7 +17,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 
 NAME = "group_shared"
@@ -59,6 +58,17 @@ def use_group_attention(model: PreTrainedModel) -> None:
     model.set_attn_implementation(NAME)
 
 
+def gather_columns(states_1HTD: Tensor, columns_BS: Tensor) -> Tensor:
+    """(1, H, T, D) and columns (B, S) -> (B, H, S, D)."""
+    gathered: Tensor = states_1HTD[0].index_select(1, columns_BS.flatten()).unflatten(1, columns_BS.shape)
+    return gathered.transpose(0, 1)
+
+
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on `device`, without waiting for what a GPU is still busy with."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 def repeat_heads(states: Tensor, heads: int) -> Tensor:
     """(B, K, T, D) -> (B, H, T, D) for grouped-query attention."""
     return states if states.shape[1] == heads else states.repeat_interleave(heads // states.shape[1], dim=1)
@@ -79,40 +89,15 @@ class PromptCache:
             padding[:, None, None, :], float("-inf")
         )
 
-    def store(self, layer: int, rows: slice, start: int, key: Tensor, value: Tensor) -> None:
-        """Keep key and value (B, K, T, D) as columns from `start` on; B = 1 goes to all `rows`."""
+    def store(self, layer: int, rows: slice, columns_BP: Tensor, key: Tensor, value: Tensor) -> None:
+        """Keep for `rows` what key and value (1, K, T, D) hold in these columns."""
         if layer not in self.keys:
             shape = (len(self.lengths), key.shape[1], self.capacity, key.shape[3])
             self.keys[layer] = key.new_zeros(shape)
             self.values[layer] = value.new_zeros(shape)
-        columns = slice(start, start + key.shape[2])
-        self.keys[layer][rows, :, columns] = key
-        self.values[layer][rows, :, columns] = value
-
-
-class Prefill:
-    """Causal attention over right-padded prompts whose first `start` tokens are in the cache already.
-
-    The keys and values of `rows` are stored. Prompts that begin with the same text share that part: it is computed as
-    one row, for all of them.
-    """
-
-    def __init__(self, cache: PromptCache, rows: slice, start: int) -> None:
-        self.cache, self.rows, self.start = cache, rows, start
-
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """Attention of the new tokens over what is cached before them and over themselves."""
-        self.cache.store(layer, self.rows, self.start, key, value)
-        heads, length = query.shape[1], query.shape[2]
-        mask = None
-        if self.start:
-            columns = slice(0, self.start + length)
-            key = self.cache.keys[layer][self.rows, :, columns]
-            value = self.cache.values[layer][self.rows, :, columns]
-            mask = torch.ones(length, self.start + length, dtype=torch.bool, device=query.device).tril(self.start)
-        return scaled_dot_product_attention(
-            query, repeat_heads(key, heads), repeat_heads(value, heads), mask, is_causal=mask is None, scale=scale
-        )
+        length = columns_BP.shape[1]
+        self.keys[layer][rows, :, :length] = gather_columns(key, columns_BP)
+        self.values[layer][rows, :, :length] = gather_columns(value, columns_BP)
 
 
 class Decode:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recruiter.engines.attention import upload
 from recruiter.engines.compiling import compiled
 
 
@@ -50,7 +51,7 @@ class Part:
         """A part from the lengths of its sequences."""
 
         def ends(lengths: Sequence[int]) -> Tensor:
-            return torch.tensor(list(accumulate(lengths, initial=0)), dtype=torch.int32, device=device)
+            return upload(torch.tensor(list(accumulate(lengths, initial=0)), dtype=torch.int32), device)
 
         return cls(queries, keys, ends(query_lengths), ends(key_lengths), max(query_lengths), max(key_lengths), causal)
 

@@ -18,7 +18,9 @@ from transformers import PreTrainedModel
 from recruiter.config import SamplingParams
 from recruiter.engines.attention import PromptCache
 from recruiter.engines.decode_kernel import decode_attention
-from recruiter.engines.rollouts import Completion, completions, draw, prefill
+from recruiter.engines.drawing import draw
+from recruiter.engines.packing import common_prefix
+from recruiter.engines.rollouts import Completion, completions, prefill
 
 PROMPT_ROUNDING = 64  # prompt buffers grow by this many tokens, so that graphs are seldom recorded again
 KEPT = 2  # decoders kept with their buffers: training's and validation's
@@ -88,6 +90,7 @@ class GraphDecoder:
         self.logprobs_AT = torch.zeros(self.rows, length, device=device)
         self.answer_lengths_A = torch.zeros(self.rows, dtype=torch.long, device=device)
         self.finished_A = torch.zeros(self.rows, dtype=torch.bool, device=device)
+        self.common_1 = torch.zeros(1, dtype=torch.int32, device=device)
         self.step_1 = torch.zeros(1, dtype=torch.long, device=device)
         vocabulary = model.config.get_text_config().vocab_size
         self.logits_AV = torch.zeros(self.rows, vocabulary, dtype=model.dtype, device=device)
@@ -115,13 +118,13 @@ class GraphDecoder:
         lengths = torch.tensor([len(prompt) for prompt in prompts])
         self.cache.lengths = lengths.tolist()
         self.lengths_N.copy_(lengths)
+        self.common_1.fill_(common_prefix(prompts))
         self.starts_A.copy_(lengths.repeat_interleave(self.group_size))
         self.uniforms_AT.copy_(uniforms.reshape(self.rows, -1))
         self.finished_A.zero_()
         self.answer_lengths_A.fill_(self.sampling.max_generate_length)
         self.step_1.zero_()
-        with torch.compiler.set_stance("force_eager"):  # few and long products: compiling for their shapes does not pay
-            last_NC = prefill(self.model.get_decoder(), prompts, self.cache)
+        last_NC = prefill(self.model.get_decoder(), prompts, self.cache, self.model.dtype)
         logits = self.model.get_output_embeddings()(last_NC).repeat_interleave(self.group_size, dim=0)
         self.logits_AV.copy_(logits)
 
@@ -146,21 +149,25 @@ class GraphDecoder:
         ends_A = torch.isin(token_A, self.stop) & ~self.finished_A
         self.answer_lengths_A.copy_(torch.where(ends_A, self.step_1 + 1, self.answer_lengths_A))
         self.finished_A.logical_or_(ends_A)
-        positions_A1 = (self.starts_A + self.step_1)[:, None]
         hidden = self.model.get_decoder()(
-            input_ids=token_A[:, None], position_ids=positions_A1, use_cache=False, layout=self
+            input_ids=token_A[None], position_ids=(self.starts_A + self.step_1)[None], use_cache=False, layout=self
         )
-        self.logits_AV.copy_(self.model.get_output_embeddings()(hidden.last_hidden_state[:, 0]))
+        self.logits_AV.copy_(self.model.get_output_embeddings()(hidden.last_hidden_state[0]))
         self.step_1 += 1
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """Attention of one new token a row over its group's prompt and its own earlier tokens."""
+        """Attention of one new token for every answer over its group's prompt and its own earlier tokens.
+
+        The tokens of all answers stand in one row, as those of prompts do, so that compiled layers serve both: query
+        (1, H, A, D), key and value (1, K, A, D) -> (1, H, A, D).
+        """
         if layer not in self.keys:
             shape = (self.rows, key.shape[1], self.sampling.max_generate_length, key.shape[3])
             self.keys[layer], self.values[layer] = key.new_zeros(shape), value.new_zeros(shape)
-        self.keys[layer].index_copy_(2, self.step_1, key)
-        self.values[layer].index_copy_(2, self.step_1, value)
-        return decode_attention(
-            query, self.cache.keys[layer], self.cache.values[layer], self.keys[layer], self.values[layer],
-            self.lengths_N, self.step_1, scale,
+        self.keys[layer].index_copy_(2, self.step_1, key[0].transpose(0, 1)[:, :, None])
+        self.values[layer].index_copy_(2, self.step_1, value[0].transpose(0, 1)[:, :, None])
+        output_AHD = decode_attention(
+            query[0].transpose(0, 1), self.cache.keys[layer], self.cache.values[layer], self.keys[layer],
+            self.values[layer], self.lengths_N, self.common_1, self.step_1, scale,
         )  # fmt: skip
+        return output_AHD.transpose(0, 1)[None]

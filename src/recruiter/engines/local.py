@@ -19,11 +19,12 @@ from torch import Tensor
 
 from recruiter.config import Config, SamplingParams
 from recruiter.engines import Sample, TokenSums, TrainGroup, UpdateResult
+from recruiter.engines.attention import upload
 from recruiter.engines.compiling import compile_layers
 from recruiter.engines.lora import join_adapters, refresh_adapters
 from recruiter.engines.model import LocalModel, group_logprobs, quiet_peft, set_mode
+from recruiter.engines.packing import common_prefix
 from recruiter.engines.plain import plain_logprobs
-from recruiter.engines.rollouts import common_prefix
 from recruiter.errors import ModelError
 from recruiter.grpo import token_losses
 from recruiter.prompts import Message
@@ -119,18 +120,14 @@ class LocalPolicy:
         losses.loss_T.sum().backward()
         rollout_T = self._flat([sample.logprobs for group in groups for sample in group.samples])
         mismatch_T = (old_T - rollout_T).exp()
-        columns = (losses.loss_T.detach(), losses.kl_T, entropies_T, losses.clipped_T, mismatch_T)
-        loss, kl, entropy, clipped, ratio, max_ratio = torch.stack(
-            [c.sum() for c in columns] + [mismatch_T.max()]
-        ).tolist()
         return TokenSums(
             tokens=sum(group.tokens for group in groups),
-            loss=loss,
-            kl=kl,
-            entropy=entropy,
-            clipped=clipped,
-            ratio=ratio,
-            max_ratio=max_ratio,
+            loss=losses.loss_T.detach().sum(),
+            kl=losses.kl_T.sum(),
+            entropy=entropies_T.sum(),
+            clipped=losses.clipped_T.sum(),
+            ratio=mismatch_T.sum(),
+            max_ratios=[mismatch_T.max()],
             has_kl=reference_T is not None,
         )
 
@@ -159,7 +156,7 @@ class LocalPolicy:
         return compute(self.local.causal_lm, prompts, answers, temperature)
 
     def _flat(self, rows: list[list[float]]) -> Tensor:
-        return torch.tensor([value for row in rows for value in row], device=self.device)
+        return upload(torch.tensor([value for row in rows for value in row]), self.device)
 
     # ---- checkpoints ----------------------------------------------------------------------------------------------
 

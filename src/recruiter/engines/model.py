@@ -18,15 +18,15 @@ from transformers import PreTrainedModel
 
 from recruiter.config import SamplingParams
 from recruiter.engines import Sample
-from recruiter.engines.attention import use_group_attention
+from recruiter.engines.attention import upload, use_group_attention
 from recruiter.engines.compiling import compile_layers, has_compiler
 from recruiter.engines.head import token_logprobs
 from recruiter.engines.linear import refresh_rollout_layers, use_rollout_layers
 from recruiter.engines.loading import check_model, device_memory, load_model, pick_device, pick_dtype, stop_token_ids
 from recruiter.engines.lora import JoinedLora, join_adapters
-from recruiter.engines.packing import PackedGroups
+from recruiter.engines.packing import PackedGroups, common_prefix
 from recruiter.engines.plain import generate_plain, plain_logprobs
-from recruiter.engines.rollouts import Completion, common_prefix, generate_groups
+from recruiter.engines.rollouts import Completion, generate_groups
 from recruiter.prompts import Message
 
 REMEMBERED_PROMPTS = 4096
@@ -246,7 +246,7 @@ def group_logprobs(
         use_cache=False,
         layout=layout,
     ).last_hidden_state
-    targets = torch.tensor([token for group in answers for answer in group for token in answer], device=device)
+    targets = upload(torch.tensor([token for group in answers for answer in group for token in answer]), device)
     head = model.get_output_embeddings()
     states = hidden[0][layout.predictors]
     return token_logprobs(states, head.weight, getattr(head, "bias", None), targets, temperature)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from recruiter.engines.attention import repeat_heads
+from recruiter.engines.attention import PromptCache, gather_columns, repeat_heads, upload
 from recruiter.engines.flash import Part, can_use_flash, cascade_attention
 
 
@@ -33,6 +33,7 @@ class PackedGroups:
     Attributes:
         position_ids_1T: positions; every answer continues from its prompt's end.
         predictors: columns of the hidden states that predict the answer tokens, group after group.
+        prompt_ends: the column of each prompt's last token.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class PackedGroups:
         self.rests = [length - common for length in prompt_lengths]
         self.answers = [list(lengths) for lengths in answer_lengths]
         self.device = device
+        self.prompt_ends = [end - 1 for end in list(accumulate(self.rests, initial=common))[1:]]
         self.position_ids_1T, self.predictors = self._positions()
         self._parts = self._flash_parts() if can_use_flash(device, dtype) else None
         self._blocks = [] if self._parts is not None else self._padded_blocks()
@@ -56,7 +58,7 @@ class PackedGroups:
         tokens = prompts[0][: self.common]
         tokens += [token for prompt in prompts for token in prompt[self.common :]]
         tokens += [token for group in answers for answer in group for token in answer]
-        return torch.tensor([tokens], device=self.device)
+        return upload(torch.tensor([tokens]), self.device)
 
     def attend(self, _layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         """Attention of the row: query (1, H, T, D), key and value (1, K, T, D) -> (1, H, T, D)."""
@@ -66,17 +68,16 @@ class PackedGroups:
         return torch.cat([block.attend(query, key, value, scale) for block in self._blocks], dim=2)
 
     def _positions(self) -> tuple[Tensor, Tensor]:
-        rest_ends = list(accumulate(self.rests, initial=self.common))[1:]
         positions = [torch.arange(self.common)]
         positions += [torch.arange(self.common, self.common + rest) for rest in self.rests]
-        predictors, end = [], rest_ends[-1]
-        for rest, rest_end, lengths in zip(self.rests, rest_ends, self.answers, strict=True):
+        predictors, end = [torch.arange(0)], self.prompt_ends[-1] + 1
+        for rest, prompt_end, lengths in zip(self.rests, self.prompt_ends, self.answers, strict=True):
             for length in lengths:
                 start = self.common + rest
                 positions.append(torch.arange(start, start + length))
-                predictors += [torch.tensor([rest_end - 1]), torch.arange(end, end + length - 1)]
+                predictors += [torch.tensor([prompt_end]), torch.arange(end, end + length - 1)]
                 end += length
-        return torch.cat(positions)[None].to(self.device), torch.cat(predictors).to(self.device)
+        return upload(torch.cat(positions)[None], self.device), upload(torch.cat(predictors), self.device)
 
     def _flash_parts(self) -> list[Part]:
         """Everything sees itself; what follows the common beginning sees that; a group's answers see its prompt's rest."""
@@ -89,7 +90,7 @@ class PackedGroups:
             (slice(self.common, end), [end - self.common], slice(0, self.common), [self.common], False),
             (slice(rest_end, end), groups, slice(self.common, rest_end), self.rests, False),
         ]
-        return [Part.of(*stretch, self.device) for stretch in stretches if stretch[2].stop > stretch[2].start]
+        return [Part.of(*stretch, self.device) for stretch in stretches if all(map(_tokens, (stretch[0], stretch[2])))]
 
     def _padded_blocks(self) -> list[_Block]:
         beginning = torch.arange(self.common)
@@ -105,7 +106,51 @@ class PackedGroups:
                 answers.append((torch.cat([beginning, own]), run))
                 answer_column += length
         first = [[(beginning[:0], beginning)]] if self.common else []
-        return [_Block(runs, self.device) for runs in (*first, prompts, answers)]
+        return [_Block(runs, self.device) for runs in (*first, prompts, answers) if runs]
+
+
+def _tokens(stretch: slice) -> int:
+    return int(stretch.stop - stretch.start)
+
+
+class PackedPrompts:
+    """The layout of prompts in one row, whose keys and values are kept for decoding.
+
+    Args:
+        cache: where they are kept.
+        rows: which of the cache's prompts these are.
+        prompts: their token ids.
+
+    Attributes:
+        ids_1T, position_ids_1T: what the network is called with.
+        ends_B: columns of the hidden states that predict each prompt's first answer token.
+    """
+
+    def __init__(self, cache: PromptCache, rows: slice, prompts: Sequence[list[int]], dtype: torch.dtype) -> None:
+        common, lengths = common_prefix(prompts), [len(prompt) for prompt in prompts]
+        self._row = PackedGroups(common, lengths, [[]] * len(prompts), cache.device, dtype)
+        self._cache, self._rows = cache, rows
+        self.ids_1T, self.position_ids_1T = self._row.row(prompts, []), self._row.position_ids_1T
+        self.ends_B = upload(torch.tensor(self._row.prompt_ends), cache.device)
+        columns = torch.zeros(len(prompts), max(lengths), dtype=torch.long)
+        for row, (end, length) in enumerate(zip(self._row.prompt_ends, lengths, strict=True)):
+            columns[row, :common] = torch.arange(common)
+            columns[row, common:length] = torch.arange(end + 1 - (length - common), end + 1)
+        self._columns_BP = upload(columns, cache.device)
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """Attention of the row, as `PackedGroups`; keys and values (1, K, T, D) go to the cache."""
+        self._cache.store(layer, self._rows, self._columns_BP, key, value)
+        return self._row.attend(layer, query, key, value, scale)
+
+
+def common_prefix(prompts: Sequence[list[int]]) -> int:
+    """How many tokens all prompts begin with, at most all but the last token of the shortest; 0 for one prompt."""
+    if len(prompts) < 2:
+        return 0
+    shortest, longest = min(prompts), max(prompts)  # in dictionary order: what these two share, all share
+    same = next((i for i, (a, b) in enumerate(zip(shortest, longest, strict=False)) if a != b), len(shortest))
+    return min(same, min(map(len, prompts)) - 1)
 
 
 class _Block:
@@ -122,24 +167,18 @@ class _Block:
             queries[row, : len(run)], used[row, : len(run)] = run, True
             keys[row, : len(seen)], keys[row, before : before + len(run)] = seen, run
             visible[row, :, : len(seen)] = True
-        self._queries, self._keys = queries.to(device), keys.to(device)
-        self._mask = visible[:, None].to(device)
-        self._used = used.to(device)
+        self._queries, self._keys = upload(queries, device), upload(keys, device)
+        self._mask = upload(visible[:, None], device)
+        self._used = upload(used, device)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         """Outputs (1, H, tokens, D) of the block's own tokens, in the order of the row."""
         heads = query.shape[1]
         output = scaled_dot_product_attention(
-            _gather(query, self._queries),
-            repeat_heads(_gather(key, self._keys), heads),
-            repeat_heads(_gather(value, self._keys), heads),
+            gather_columns(query, self._queries),
+            repeat_heads(gather_columns(key, self._keys), heads),
+            repeat_heads(gather_columns(value, self._keys), heads),
             attn_mask=self._mask,
             scale=scale,
         )
         return output.transpose(1, 2)[self._used].transpose(0, 1)[None]
-
-
-def _gather(states_1HTD: Tensor, columns_BS: Tensor) -> Tensor:
-    """(1, H, T, D) and columns (B, S) -> (B, H, S, D)."""
-    gathered: Tensor = states_1HTD[0].index_select(1, columns_BS.flatten()).unflatten(1, columns_BS.shape)
-    return gathered.transpose(0, 1)

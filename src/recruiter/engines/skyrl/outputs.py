@@ -44,6 +44,6 @@ def token_sums(metrics: dict[str, float], tokens: int, kl_weight: float) -> Toke
         entropy=metrics["policy_entropy"] * tokens,
         clipped=metrics["loss_metrics/clip_ratio"] * tokens,
         ratio=metrics.get("loss_metrics/rollout_ratio_sum_loss", 0.0),
-        max_ratio=metrics.get("loss_metrics/rollout_ratio_max", 0.0),
+        max_ratios=[metrics.get("loss_metrics/rollout_ratio_max", 0.0)],
         has_kl="policy_kl" in metrics,
     )
