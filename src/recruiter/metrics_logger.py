@@ -120,6 +120,8 @@ class RunLog:
         self._progress.update(self._task, completed=metrics["step"], now=line)
         if self._progress.disable:
             done = metrics["step"] - self._first
+            if done == 1:  # what comes before the first step comes once
+                self._start = time.perf_counter() - metrics.get("seconds", 0.0)
             left = (time.perf_counter() - self._start) / max(done, 1) * (self._total - metrics["step"])
             self.say(f"step {metrics['step']}/{self._total}  {line}  {_duration(left)} left")
 

@@ -119,9 +119,20 @@ def test_a_pass_fits_without_being_told_and_divides_the_share_of_a_gpu() -> None
 
 
 def test_the_engine_that_samples_knows_how_long_a_sequence_can_be() -> None:
-    assert mapped().generator.inference_engine.engine_init_kwargs == {"max_model_len": 512}
+    assert mapped().generator.inference_engine.engine_init_kwargs["max_model_len"] == 512
     kept = mapped("generator.inference_engine.engine_init_kwargs.max_model_len=4096").generator.inference_engine
-    assert kept.engine_init_kwargs == {"max_model_len": 4096}
+    assert kept.engine_init_kwargs["max_model_len"] == 4096
+
+
+@pytest.mark.parametrize(("temperature", "mode"), [("1.0", "raw_logprobs"), ("0.5", "processed_logprobs")])
+def test_the_sampler_reports_log_probabilities_at_the_temperature(temperature: str, mode: str) -> None:
+    made = mapped(f"generator.sampling_params.temperature={temperature}")
+    assert made.generator.inference_engine.engine_init_kwargs["logprobs_mode"] == mode
+
+
+def test_what_is_said_of_eager_mode_and_undone_is_not_shown(recwarn: pytest.WarningsRecorder) -> None:
+    assert mapped("generator.inference_engine.enforce_eager=true").generator.inference_engine.enforce_eager
+    assert not [warning for warning in recwarn if "enforce_eager" in str(warning.message)]
 
 
 def test_every_trajectory_can_wait_for_its_judgement_at_once() -> None:

@@ -43,6 +43,7 @@ def prepare_imports() -> None:
     inherited = [item for item in os.environ.get("PYTHONPATH", "").split(os.pathsep) if item]
     os.environ["PYTHONPATH"] = os.pathsep.join([*inherited, *(item for item in folders if item not in inherited)])
     os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")  # the other one compiles kernels at start
     try:
         importlib.import_module("skyrl.train.trainer")

@@ -78,7 +78,7 @@ def ray_for(settings: SkyRLTrainConfig, log: RunLog) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     log_into(folder)
     warnings.filterwarnings("ignore", module=r"skyrl|ray|vllm|torch")  # nothing that a user could act on
-    names = ("PYTHONPATH", "VLLM_USE_FLASHINFER_SAMPLER", "HF_HUB_OFFLINE", "TQDM_DISABLE")
+    names = ("PYTHONPATH", "VLLM_USE_FLASHINFER_SAMPLER", "HF_HUB_OFFLINE", "TQDM_DISABLE", "TRANSFORMERS_VERBOSITY")
     variables = {
         **prepare_runtime_environment(settings),
         **{name: os.environ[name] for name in names if name in os.environ},
@@ -92,6 +92,7 @@ def ray_for(settings: SkyRLTrainConfig, log: RunLog) -> Iterator[None]:
     signal.signal(signal.SIGTERM, on_terminate)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # this process only coordinates
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it misses the GPU
     try:
         sync_registries()
         yield

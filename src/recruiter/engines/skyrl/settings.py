@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,9 @@ def skyrl_config(config: Config, hardware: Hardware, longest_prompt: int, folder
         _refuse_flash_attention(asked)
         settings.update({"trainer.flash_attn": False, "trainer.remove_microbatch_padding": False})
     try:
-        made = build_nested_dataclass(SkyRLTrainConfig, _nested(settings))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="LoRA is enabled but")  # says what is undone below
+            made = build_nested_dataclass(SkyRLTrainConfig, _nested(settings))
         made.generator.eval_sampling_params = dataclasses.replace(
             made.generator.sampling_params, additional_kwargs={"seed": config.trainer.seed}
         )  # the same draws in every validation
@@ -227,6 +230,10 @@ def _defaults(config: Config, longest_prompt: int, folder: Path) -> dict[str, An
         "generator.max_input_length": longest_prompt,
         "generator.inference_engine.enable_ray_prometheus_stats": False,
         "generator.inference_engine.engine_init_kwargs.max_model_len": -(-length // LENGTH_STEP) * LENGTH_STEP,
+        # By default vLLM reports log-probabilities as if the temperature were 1, and training's are at the temperature.
+        "generator.inference_engine.engine_init_kwargs.logprobs_mode": (
+            "raw_logprobs" if sampling.temperature == 1 else "processed_logprobs"
+        ),
         "environment.env_class": ENV_CLASS,
         "environment.skyrl_gym.max_env_workers": _trajectories(config),  # threads that mostly wait for the judge
     }
