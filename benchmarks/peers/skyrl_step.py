@@ -37,7 +37,7 @@ from skyrl.train.utils.utils import initialize_ray  # noqa: E402
 from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput  # noqa: E402
 
 from recruiter.engines.skyrl.cluster import find_hardware  # noqa: E402
-from recruiter.engines.skyrl.run import longest_prompt  # noqa: E402
+from recruiter.engines.skyrl.run import chat_tokenizer, longest_prompt  # noqa: E402
 from recruiter.engines.skyrl.settings import skyrl_config  # noqa: E402
 
 WARM_UP = 2
@@ -96,7 +96,8 @@ def stock_settings(overrides: list[str], folder: Path) -> SkyRLTrainConfig:
     roles = load_roles(REPOSITORY / "data/backend_roles.json")
     rows = [{**prompt_row(role, index, "train"), "env_class": "instant"} for index, role in enumerate(roles)]
     pq.write_table(pa.Table.from_pylist(rows), folder / "train.parquet")
-    settings = skyrl_config(config, find_hardware(), longest_prompt(config.trainer.policy.model.path, roles), folder)
+    longest = longest_prompt(chat_tokenizer(config.trainer.policy.model.path), roles)
+    settings = skyrl_config(config, find_hardware(), longest, folder)
     settings.data = dataclasses.replace(settings.data, train_data=[str(folder / "train.parquet")], val_data=[])
     settings.trainer.algorithm.policy_loss_type = "regular"
     settings.trainer.ckpt_interval = settings.trainer.eval_interval = -1

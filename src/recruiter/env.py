@@ -8,9 +8,9 @@ a number. `recruiter.engines.skyrl.trainer` reads the judgement itself, from `ge
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import skyrl_gym
 from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput
@@ -18,6 +18,9 @@ from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput
 from recruiter.dataset import ENV_CLASS
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -50,22 +53,25 @@ class Scorer(Protocol):
 class QuestionEnv(BaseTextEnv):  # type: ignore[misc]
     """One episode: the policy writes a question, the scorer judges it."""
 
-    def __init__(self, scorer: Scorer, extras: Mapping[str, Any]) -> None:
+    def __init__(self, scorer: Scorer, extras: Mapping[str, Any], special_tokens: Sequence[str] = ()) -> None:
         """Read the role of this episode.
 
         Args:
             scorer: whoever judges.
             extras: the row of the data set: `extra_info.role` is the role as JSON, `group` its `GroupKey`.
+            special_tokens: what is no part of a question; SkyRL leaves the token that ends an answer in its text.
         """
         super().__init__()
-        self.scorer = scorer
+        self.scorer, self.special_tokens = scorer, special_tokens
         self.role = Role.model_validate_json(extras["extra_info"]["role"])
         self.group: GroupKey = extras["group"]
         self.question = ""
         self.judgement: Judgement | None = None
 
     def step(self, action: str) -> BaseTextEnvStepOutput:
-        """Judge the question `action`, whole; the episode ends."""
+        """Judge the question `action`, whole but for special tokens; the episode ends."""
+        for token in self.special_tokens:
+            action = action.replace(token, "")
         self.question = action.strip()
         self.judgement = self.scorer(self.role, self.question, self.group)
         reward = self.judgement.reward
@@ -83,15 +89,20 @@ class _Creator:
 
     aggregate_metrics = staticmethod(BaseTextEnv.aggregate_metrics)
 
-    def __init__(self, scorer: Scorer) -> None:
-        self.scorer = scorer
+    def __init__(self, scorer: Scorer, special_tokens: Sequence[str]) -> None:
+        self.scorer, self.special_tokens = scorer, special_tokens
 
     def __call__(self, *, extras: Mapping[str, Any], **_: Any) -> QuestionEnv:
-        return QuestionEnv(self.scorer, extras)
+        return QuestionEnv(self.scorer, extras, self.special_tokens)
 
 
-def register_environment(scorer: Scorer) -> None:
-    """Make `skyrl_gym.make("question-gen", …)` return episodes judged by `scorer`."""
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The texts of the tokens that `skip_special_tokens` leaves out."""
+    return [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+
+
+def register_environment(scorer: Scorer, special_tokens: Sequence[str]) -> None:
+    """Make `skyrl_gym.make("question-gen", …)` return episodes judged by `scorer`, without `special_tokens`."""
     if ENV_CLASS in skyrl_gym.registry:
         skyrl_gym.envs.deregister(ENV_CLASS)
-    skyrl_gym.register(id=ENV_CLASS, entry_point=_Creator(scorer))
+    skyrl_gym.register(id=ENV_CLASS, entry_point=_Creator(scorer, special_tokens))

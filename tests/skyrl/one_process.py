@@ -12,11 +12,11 @@ import torch
 from skyrl.backends.skyrl_train.distributed.dispatch import MeshRank
 from skyrl.backends.skyrl_train.distributed.fsdp_strategy import FSDPStrategy
 from skyrl.backends.skyrl_train.inference_servers.base import InferenceEngineInterface
+from skyrl.backends.skyrl_train.inference_servers.remote_inference_client import RemoteInferenceClient
 from skyrl.backends.skyrl_train.utils.ppo_utils import PolicyLossRegistry
 from skyrl.backends.skyrl_train.workers.model_wrapper import HFModelWrapper
 from skyrl.train.config import SkyRLTrainConfig
 from skyrl.train.generators.skyrl_gym_generator import SkyRLGymGenerator
-from skyrl.utils.tok import get_tokenizer
 from torch.distributed.device_mesh import init_device_mesh
 from transformers import DynamicCache
 from transformers.trainer import get_scheduler
@@ -26,11 +26,11 @@ from recruiter.config import Config
 from recruiter.engines.skyrl.cluster import log_into
 from recruiter.engines.skyrl.data import StepLoader
 from recruiter.engines.skyrl.loss import register_loss
-from recruiter.engines.skyrl.run import RunTracker, longest_prompt
+from recruiter.engines.skyrl.run import RunTracker, chat_tokenizer, longest_prompt
 from recruiter.engines.skyrl.settings import Hardware, check_with_skyrl, skyrl_config
 from recruiter.engines.skyrl.trainer import QuestionTrainer
 from recruiter.engines.skyrl.worker import AdapterWorker
-from recruiter.env import GroupKey, register_environment
+from recruiter.env import GroupKey, register_environment, special_tokens
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.metrics_logger import RunLog
 from recruiter.roles import Role
@@ -135,7 +135,7 @@ class Engine(InferenceEngineInterface):
         logits = network(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1] / sampling["temperature"]
         chosen = logits.log_softmax(-1).gather(-1, torch.tensor(answer)[:, None])[:, 0]
         return {
-            "responses": [self.tokenizer.decode(answer, skip_special_tokens=True)],
+            "responses": await RemoteInferenceClient.detokenize(self, [answer]),  # the end token is in it
             "response_ids": [answer],
             "stop_reasons": ["stop" if answer[-1] == self.tokenizer.eos_token_id else "length"],
             "response_logprobs": [chosen.tolist()],
@@ -195,12 +195,12 @@ class Run:
         self.config, self.scorer = config, DirectScorer(score)
         self.folder = Path(config.trainer.ckpt_path)
         register_loss()
-        register_environment(self.scorer)
-        longest = longest_prompt(config.trainer.policy.model.path, [*roles, *validation_roles])
+        tokenizer = chat_tokenizer(config.trainer.policy.model.path)
+        register_environment(self.scorer, special_tokens(tokenizer))
+        longest = longest_prompt(tokenizer, [*roles, *validation_roles])
         self.settings = skyrl_config(config, Hardware(1, 1, False), longest, self.folder)
         self.settings.trainer.eval_before_train = bool(validation_roles) and resume_from is None
         check_with_skyrl(self.settings)
-        tokenizer = get_tokenizer(config.trainer.policy.model.path)
         self.worker = Worker(self.settings, plain_sgd)
         self.dispatch = Dispatch(self.worker)
         engine = Engine(self.worker, tokenizer, replace)

@@ -21,7 +21,7 @@ GROUP = GroupKey("step-1/role", 4)
 
 
 def made(role: Role, score: Callable[[Role, str, GroupKey], Judgement]) -> QuestionEnv:
-    register_environment(score)
+    register_environment(score, ["<|im_end|>"])
     row = prompt_row(role, 3, "train")
     return skyrl_gym.make(ENV_CLASS, env_config={}, extras={"extra_info": row["extra_info"], "group": GROUP})
 
@@ -36,7 +36,7 @@ def test_an_episode_is_one_question_with_its_judges_reward(role: Callable[..., R
     env = made(role(2), score)
     prompt = [{"role": "user", "content": "anything"}]
     assert env.init(prompt) == (prompt, {})
-    output = env.step("  How would you shard this?\n")
+    output = env.step("  How would you shard this?\n<|im_end|>")
     assert (output["reward"], output["done"], output["observations"]) == (pytest.approx(0.6), True, [])
     assert asked == [(role(2), "How would you shard this?", GROUP)]
     assert env.get_metrics() == {"question": "How would you shard this?", "judgement": Judgement(Scores(9, 6, 3))}

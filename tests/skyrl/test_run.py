@@ -13,7 +13,7 @@ from recruiter.config import Config
 from recruiter.engines.skyrl.cluster import find_hardware, ray_for
 from recruiter.engines.skyrl.data import StepLoader
 from recruiter.engines.skyrl.loss import register_loss
-from recruiter.engines.skyrl.run import ClusterTrainer, longest_prompt
+from recruiter.engines.skyrl.run import ClusterTrainer, chat_tokenizer, longest_prompt
 from recruiter.engines.skyrl.scorer import ClusterScorer
 from recruiter.engines.skyrl.settings import LOSS_NAME, Hardware, skyrl_config
 from recruiter.env import GroupKey
@@ -89,7 +89,7 @@ def test_prompts_are_measured_as_the_policy_sees_them(tiny: Path, role) -> None:
     tokens = tiny_tokenizer().apply_chat_template(
         generator_messages(roles[1]), add_generation_prompt=True, return_dict=False
     )
-    assert longest_prompt(str(tiny), roles) == len(tokens)
+    assert longest_prompt(chat_tokenizer(str(tiny)), roles) == len(tokens)
 
 
 def test_a_run_may_continue_on_other_gpus_but_not_with_another_optimizer(config: Config, tmp_path: Path) -> None:

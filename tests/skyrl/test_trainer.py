@@ -180,6 +180,16 @@ def test_one_update_a_step_needs_no_pass_for_old_logprobs_and_several_do(config:
     assert (several.dispatch.forwards, several.dispatch.updates) == (4, 4)
 
 
+def test_the_judge_reads_questions_without_the_token_that_ends_them(config: Config, roles: list[Role]) -> None:
+    tokenizer = tiny_tokenizer()
+    ending = [*tokenizer.encode("?", add_special_tokens=False)[-1:], tokenizer.eos_token_id]
+    run = RecordingRun(config, roles, replace=lambda _, answer: answer[:4] + ending)
+    run.train()
+    asked = {question for _, _, question in run.scorer.asked}
+    written = {tokenizer.decode(answer, skip_special_tokens=True).strip() for answer in run.answers.values()}
+    assert asked == written == {row["question"] for row in read_jsonl(run.folder / "rollouts.jsonl")}
+
+
 def test_metrics_and_rollouts_are_those_of_the_local_engine(config: Config, roles: list[Role]) -> None:
     config.trainer.eval_interval = 1
     run = Run(config, roles, failing, validation_roles=roles[:2])

@@ -15,6 +15,8 @@ from ray.exceptions import RayError
 from skyrl.train.config import SkyRLTrainConfig
 from skyrl.train.entrypoints.main_base import BasePPOExp
 from skyrl.train.utils.tracking import Tracking
+from skyrl.utils.tok import get_tokenizer
+from transformers import PreTrainedTokenizerBase
 
 from recruiter.checkpoints import trainer_state
 from recruiter.command import shown
@@ -25,7 +27,7 @@ from recruiter.engines.skyrl.loss import register_loss
 from recruiter.engines.skyrl.scorer import ClusterScorer
 from recruiter.engines.skyrl.settings import check_with_skyrl, skyrl_config
 from recruiter.engines.skyrl.trainer import QuestionTrainer
-from recruiter.env import register_environment
+from recruiter.env import register_environment, special_tokens
 from recruiter.errors import ConfigError, EngineError, RecruiterError
 from recruiter.grpo import USAGE_FILE, Interrupted
 from recruiter.judges import Judge, PaidJudge
@@ -58,7 +60,9 @@ class ClusterTrainer:
         path = REPOSITORY / config.trainer.policy.model.path
         config.trainer.policy.model.path = str(path) if path.is_dir() else config.trainer.policy.model.path
         hardware = find_hardware()
-        longest = longest_prompt(config.trainer.policy.model.path, [*roles, *validation_roles])
+        tokenizer = chat_tokenizer(config.trainer.policy.model.path)
+        self.special_tokens = special_tokens(tokenizer)
+        longest = longest_prompt(tokenizer, [*roles, *validation_roles])
         self.settings = skyrl_config(config, hardware, longest, log.folder)
         register_loss()
         check_with_skyrl(self.settings)
@@ -97,7 +101,7 @@ class ClusterTrainer:
         try:
             with ray_for(self.settings, self.log):
                 scorer = ClusterScorer(self.config, self.log.folder.name, self._usage())
-                register_environment(scorer)
+                register_environment(scorer, self.special_tokens)
                 self._train(scorer)
         except (RecruiterError, Interrupted):
             raise
@@ -201,19 +205,20 @@ class RunTracker:
             self.other.finish()
 
 
-def longest_prompt(model: str, roles: Sequence[Role]) -> int:
-    """Tokens of the longest prompt, as the policy will see it.
+def chat_tokenizer(model: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model.
 
     Raises:
         ConfigError: the model has no chat template.
     """
-    from skyrl.utils.tok import get_tokenizer
-
-    tokenizer = get_tokenizer(model)
+    tokenizer: PreTrainedTokenizerBase = get_tokenizer(model)
     if not tokenizer.chat_template:
         raise ConfigError(f"trainer.policy.model.path={model} has no chat template; use an instruct model.")
-    lengths = (
-        len(tokenizer.apply_chat_template(generator_messages(role), add_generation_prompt=True, return_dict=False))
-        for role in roles
-    )
-    return max(lengths)
+    return tokenizer
+
+
+def longest_prompt(tokenizer: PreTrainedTokenizerBase, roles: Sequence[Role]) -> int:
+    """Tokens of the longest prompt, as the policy will see it."""
+    prompts = [[dict(message) for message in generator_messages(role)] for role in roles]
+    encoded = tokenizer.apply_chat_template(prompts, add_generation_prompt=True, return_dict=False)  # type: ignore[arg-type]
+    return max(map(len, encoded))
