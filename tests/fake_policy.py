@@ -36,6 +36,9 @@ class FakePolicy:
         self.calls.append(("logprobs", self.weight))
         return [[self.weight] * len(sample.token_ids) for sample in group.samples]
 
+    def look_ahead(self, groups):
+        return False
+
     def forward_backward(self, groups):
         (group,) = groups
         self.calls.append(("forward_backward", group.messages[1]["content"], list(group.advantages), group))

@@ -198,7 +198,7 @@ class Trainer:
         """
         trainer = self.config.trainer
         size = trainer.policy_mini_batch_size or len(rollouts)
-        if trainer.update_epochs_per_batch == 1 and size >= len(rollouts):
+        if self._updates_once(len(rollouts)):
             yield self._judged_groups(rollouts, rollouts)
             return
         batches = [list(self._judged_groups(rollouts[i : i + size], rollouts)) for i in range(0, len(rollouts), size)]
@@ -207,6 +207,11 @@ class Trainer:
         ]
         for _ in range(trainer.update_epochs_per_batch):
             yield from batches
+
+    def _updates_once(self, groups: int) -> bool:
+        """Whether a step of so many groups ends in one optimizer update."""
+        trainer = self.config.trainer
+        return trainer.update_epochs_per_batch == 1 and (trainer.policy_mini_batch_size or groups) >= groups
 
     def _groups_per_pass(self, rollouts: Sequence[Rollout]) -> int:
         """As many as the policy takes, but no small remainder: passes of one update are of equal size."""
@@ -221,7 +226,10 @@ class Trainer:
         Ends the run as soon as too many samples of the whole `step` have no score, without waiting for the others.
         """
         algorithm = self.config.trainer.algorithm
-        for rollout in rollouts:
+        kept = 0
+        for index, rollout in enumerate(rollouts):
+            if kept == index:  # else the passes are divided otherwise than can be told ahead
+                self._look_ahead(rollouts, index)
             self.log.status(f"waiting for {self.judge.judge.name}" if not rollout.judging.done() else "training")
             for sample, judgement in zip(rollout.samples, self._result(rollout.judging), strict=True):
                 rollout.rewards.append(shape(self.config.reward, self.window, rollout.role, sample.text, judgement))
@@ -229,9 +237,21 @@ class Trainer:
             advantages = group_advantages([r.value for r in rollout.rewards], algorithm.grpo_norm_by_std)
             scored = [(s, a) for s, a in zip(rollout.samples, advantages, strict=True) if a is not None]
             if scored and (rollout.has_spread or not algorithm.zero_variance_filter):
+                kept += 1
                 samples, is_stale = [s for s, _ in scored], rollout.sampled_in is not None
                 old_logprobs = [s.logprobs for s in samples] if is_stale else None
                 yield TrainGroup(rollout.messages, samples, [a for _, a in scored], old_logprobs)
+
+    def _look_ahead(self, rollouts: Sequence[Rollout], index: int) -> None:
+        """While the judge is at group `index`, compute the passes that follow if no group drops out."""
+        if self._updates_once(len(rollouts)):
+            size = self._groups_per_pass(rollouts)
+            for start in range(index - index % size, len(rollouts), size):
+                groups = [
+                    TrainGroup(rollout.messages, rollout.samples, []) for rollout in rollouts[start : start + size]
+                ]
+                if rollouts[index].judging.done() or not self.policy.look_ahead(groups):
+                    return
 
     # ---- validation, checkpoints, stopping ------------------------------------------------------------------------
 

@@ -108,6 +108,13 @@ class Policy(Protocol):
         """Token log-probabilities of the group's samples under the current policy."""
         ...
 
+    def look_ahead(self, groups: Sequence[TrainGroup]) -> bool:
+        """Compute the forward half of a pass whose advantages are not known yet; return whether it was.
+
+        A `forward_backward` of just these samples takes it up and gives what it would have given; any other discards it.
+        """
+        ...
+
     def forward_backward(self, groups: Sequence[TrainGroup]) -> TokenSums:
         """Add the gradient of the groups' summed token loss to the accumulated gradient, in one pass."""
         ...

@@ -74,6 +74,7 @@ class LocalPolicy:
             weight_decay=optimizer.weight_decay,
         )
         self.updates = 0
+        self._ahead: list[tuple[list[Sample], tuple[Tensor, Tensor]]] = []  # what `look_ahead` computed, and of what
 
     def groups_per_pass(self, prompts: Sequence[list[Message]], group_size: int) -> int:
         """How many groups one `forward_backward` takes: as configured, or what is fastest here and fits."""
@@ -97,6 +98,30 @@ class LocalPolicy:
         ends = torch.tensor([len(sample.token_ids) for sample in group.samples]).cumsum(0).tolist()
         return [flat[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
+    def look_ahead(self, groups: Sequence[TrainGroup]) -> bool:
+        """Compute the forward half of a pass; on a GPU of one at a time, on a CPU as long as memory is plenty."""
+        samples = [sample for group in groups for sample in group.samples]
+        waiting = sum(len(sample.token_ids) for known, _ in self._ahead for sample in known)
+        tokens = waiting + sum(group.tokens for group in groups)
+        if self.config.trainer.policy.lora.dropout or not self.local.shares_prompts:
+            return False  # another order would draw other random numbers; plain passes are slow enough to be sure of
+        if self._ahead and not self.local.can_keep(tokens, self.checkpoints_layers):
+            return False
+        if not any(_same(samples, known) for known, _ in self._ahead):
+            set_mode(self.local.causal_lm, training=True)
+            self._ahead.append((samples, self._token_logprobs(groups)))
+        return True
+
+    def _taken_up(self, groups: Sequence[TrainGroup]) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropies (T,) of the groups, computed ahead if they were."""
+        samples = [sample for group in groups for sample in group.samples]
+        for index, (known, result) in enumerate(self._ahead):
+            if _same(samples, known):
+                del self._ahead[index]
+                return result
+        self._ahead.clear()  # a group has dropped out, and with it the division into passes
+        return self._token_logprobs(groups)
+
     def forward_backward(self, groups: Sequence[TrainGroup]) -> TokenSums:
         """Add the gradient of the groups' summed token loss to the accumulated gradient, in one pass."""
         algorithm = self.config.trainer.algorithm
@@ -105,7 +130,7 @@ class LocalPolicy:
             with torch.no_grad(), self.model.disable_adapter():
                 reference_T = self._token_logprobs(groups)[0]
         set_mode(self.local.causal_lm, training=True)
-        logprobs_T, entropies_T = self._token_logprobs(groups)
+        logprobs_T, entropies_T = self._taken_up(groups)
         own = logprobs_T.detach().split([group.tokens for group in groups])
         old_T = torch.cat(
             [self._flat(g.old_logprobs) if g.old_logprobs else o for g, o in zip(groups, own, strict=True)]
@@ -134,6 +159,7 @@ class LocalPolicy:
     def optim_step(self, tokens: int) -> UpdateResult:
         """Divide the accumulated gradient by `tokens`, clip it, update the adapter, and clear the gradient."""
         settings = self.config.trainer.policy.optimizer_config
+        self._ahead.clear()
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         if gradients:
             torch._foreach_div_(gradients, max(tokens, 1))
@@ -206,6 +232,11 @@ class LocalPolicy:
             )
         set_peft_model_state_dict(self.model, state)
         refresh_adapters(self.local.causal_lm)
+
+
+def _same(samples: Sequence[Sample], others: Sequence[Sample]) -> bool:
+    """Whether these are the very same samples."""
+    return len(samples) == len(others) and all(a is b for a, b in zip(samples, others, strict=True))
 
 
 def _copy_to_cpu(state: Any) -> Any:

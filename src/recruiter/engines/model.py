@@ -36,6 +36,7 @@ COMPILED_PARAMETERS = 1e9
 ACTIVATION_SHARE = 0.5  # of what the weights leave free on a GPU, for one training pass
 TOKENS_PER_PASS = {"cpu": 1024, "cuda": 16384}
 KEPT_STATES = {"checkpointed": 4, "compiled": 24, "eager": 36}  # tensors of hidden size kept for backward, a layer
+KEPT_BYTES = 4e9  # of a CPU's memory, for forward passes that were computed ahead
 FEW_TOKENS = 4096  # a pass of fewer costs more than it computes: layers are computed again instead of kept
 MIN_WINDOW = 4096  # a narrower sliding window could cut into a prompt and its answer
 AGREEMENT = {torch.float32: 1e-4, torch.bfloat16: 0.1}  # mean difference of log-probabilities that is rounding
@@ -160,11 +161,18 @@ class LocalModel:
         """Tokens of one training pass: enough for fast matrix products, few enough for the memory of this device."""
         if self.device.type == "cpu":
             return TOKENS_PER_PASS["cpu"]
+        memory = device_memory(self.device) - self.causal_lm.get_memory_footprint()
+        return min(TOKENS_PER_PASS["cuda"], int(ACTIVATION_SHARE * memory / self._kept_bytes(gradient_checkpointing)))
+
+    def can_keep(self, tokens: int, gradient_checkpointing: bool) -> bool:
+        """Whether so many tokens of forward passes may wait for their backward passes beyond the usual one."""
+        return self.device.type == "cpu" and tokens * self._kept_bytes(gradient_checkpointing) <= KEPT_BYTES
+
+    def _kept_bytes(self, gradient_checkpointing: bool) -> int:
+        """What the layers keep of one token for the backward pass."""
         config = self.causal_lm.config.get_text_config()
         kept = KEPT_STATES["checkpointed" if gradient_checkpointing else "compiled" if self.compiles else "eager"]
-        bytes_a_token = kept * config.num_hidden_layers * config.hidden_size * self.dtype.itemsize
-        memory = device_memory(self.device) - self.causal_lm.get_memory_footprint()
-        return min(TOKENS_PER_PASS["cuda"], int(ACTIVATION_SHARE * memory / bytes_a_token))
+        return int(kept * config.num_hidden_layers * config.hidden_size * self.dtype.itemsize)
 
     def _portions(self, prompts: Sequence[list[int]], group_size: int, length: int) -> Iterator[slice]:
         """The prompts that are decoded together: as many rows as pay, and as their keys and values leave memory for."""

@@ -1,0 +1,143 @@
+"""Forward passes that are computed while the judge is busy: the same numbers, sooner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.workload import FixedTimeJudge
+from recruiter.config import Config
+from recruiter.engines import TrainGroup
+from recruiter.engines.local import LocalPolicy
+from recruiter.grpo import Trainer
+from recruiter.metrics_logger import RunLog, read_jsonl
+from recruiter.prompts import Message
+from recruiter.roles import Role
+from recruiter.rubric import Judgement, Scores
+from tests.engines.test_local import gradients, policy_for, random_adapter
+
+
+def groups_of(policy: LocalPolicy, count: int = 3) -> list[TrainGroup]:
+    prompts = [[Message(role="user", content=f"Which index, {i}?")] for i in range(count)]
+    sampled = policy.sample(prompts, 3, policy.config.generator.sampling_params, 0)
+    return [
+        TrainGroup(messages, samples, [1.0, -0.5, -0.5]) for messages, samples in zip(prompts, sampled, strict=True)
+    ]
+
+
+def without_advantages(groups: list[TrainGroup]) -> list[TrainGroup]:
+    return [TrainGroup(group.messages, group.samples, []) for group in groups]
+
+
+def passes(policy: LocalPolicy, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Counts the groups of every forward pass from now on."""
+    seen: list[int] = []
+    compute = policy._token_logprobs
+
+    def counted(groups: list[TrainGroup]) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append(len(groups))
+        return compute(groups)
+
+    monkeypatch.setattr(policy, "_token_logprobs", counted)
+    return seen
+
+
+@pytest.mark.parametrize("use_kl", [False, True])
+def test_a_pass_computed_ahead_gives_the_very_same_gradients(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, use_kl: bool
+) -> None:
+    policy = policy_for(tiny_folder, use_kl_loss=use_kl)
+    random_adapter(policy)
+    first, second, third = groups_of(policy)
+    sums = [policy.forward_backward(part) for part in ([first, second], [third])]
+    expected = gradients(policy)
+    policy.optimizer.zero_grad()
+    seen = passes(policy, monkeypatch)
+    assert policy.look_ahead(without_advantages([first, second]))
+    assert policy.look_ahead(without_advantages([third]))
+    assert policy.look_ahead(without_advantages([third]))
+    assert seen == [2, 1]
+    again = [policy.forward_backward(part) for part in ([first, second], [third])]
+    assert seen == [2, 1, *([2, 1] if use_kl else [])]  # the reference's passes are its own
+    assert [float(s.loss) for s in again] == [float(s.loss) for s in sums]
+    for name, gradient in gradients(policy).items():
+        assert torch.equal(gradient, expected[name]), name
+
+
+def test_other_samples_discard_what_was_computed_ahead(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = policy_for(tiny_folder)
+    first, second, third = groups_of(policy)
+    policy.look_ahead(without_advantages([first, second]))
+    seen = passes(policy, monkeypatch)
+    policy.forward_backward([first, third])
+    policy.forward_backward([first, second])
+    assert seen == [2, 2]
+
+
+def test_nothing_outlives_an_update(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = policy_for(tiny_folder)
+    first, second, _ = groups_of(policy)
+    policy.look_ahead(without_advantages([second]))
+    policy.forward_backward([first])
+    policy.look_ahead(without_advantages([second]))
+    policy.optim_step(first.tokens)
+    seen = passes(policy, monkeypatch)
+    policy.forward_backward([second])
+    assert seen == [1]
+
+
+def test_memory_bounds_how_far_it_looks(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recruiter.engines.model.KEPT_BYTES", 0)
+    policy = policy_for(tiny_folder)
+    first, second, _ = groups_of(policy)
+    assert policy.look_ahead(without_advantages([first]))
+    assert not policy.look_ahead(without_advantages([second]))
+
+
+class SlowJudge(FixedTimeJudge):
+    """Leaves the third role without scores, and takes its time."""
+
+    async def score(self, role: Role, questions: list[str]) -> list[Judgement]:
+        judged = await super().score(role, questions)
+        if role.id.endswith("2"):
+            return [Judgement(Scores(5, 5, 5)) for _ in questions]
+        return judged
+
+
+@pytest.mark.parametrize("filters", [False, True])
+def test_a_run_with_a_slow_judge_ends_with_the_same_parameters(
+    tiny_folder: Path, tmp_path: Path, role: Callable[..., Role], monkeypatch: pytest.MonkeyPatch, filters: bool
+) -> None:
+    """With `filters`, one group of each step drops out, and what was computed ahead with it."""
+
+    def adapter_after(latency: float, name: str) -> tuple[dict[str, torch.Tensor], int, list[dict[str, object]]]:
+        policy = policy_for(tiny_folder)
+        config: Config = policy.config
+        config.trainer.train_batch_size, config.trainer.max_training_steps, config.trainer.eval_interval = 6, 2, 0
+        config.trainer.micro_train_batch_size_per_gpu, config.generator.n_samples_per_prompt = 6, 3
+        config.reward.overlap_window = 0
+        ahead = 0
+        look_ahead = policy.look_ahead
+
+        def counted(groups: list[TrainGroup]) -> bool:
+            nonlocal ahead
+            ahead += 1
+            return look_ahead(groups)
+
+        monkeypatch.setattr(policy, "look_ahead", counted)
+        judge = (SlowJudge if filters else FixedTimeJudge)(latency)
+        with RunLog(tmp_path / name, config, judge, 2) as log:
+            Trainer(config, policy, judge, [role(i) for i in range(6)], [], log).train()
+        rows = [{k: v for k, v in row.items() if not k.startswith("seconds")}
+                for row in read_jsonl(tmp_path / name / "metrics.jsonl")]  # fmt: skip
+        return {name: p.detach().clone() for name, p in policy.model.named_parameters()}, ahead, rows
+
+    instant, _, rows = adapter_after(0.0, "instant")
+    late, ahead, late_rows = adapter_after(0.3, "late")
+    assert ahead >= 2
+    assert late_rows == rows
+    for name, parameter in instant.items():
+        assert torch.equal(parameter, late[name]), name
