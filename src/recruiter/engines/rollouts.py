@@ -18,7 +18,7 @@ from recruiter.engines.attention import Decode, PromptCache
 from recruiter.engines.drawing import draw
 from recruiter.engines.packing import PackedPrompts, common_prefix
 
-PREFILL_TOKENS = {"cpu": 512, "cuda": 16384}
+PREFILL_TOKENS = {"cpu": 1024, "cuda": 16384}
 SHRINK_BELOW = 0.9  # drop finished answers once fewer than this share of the rows is active
 
 
