@@ -14,7 +14,15 @@ from recruiter.rubric import RUBRIC_HASH, Judgement, Scores
 
 
 def line(step: int, **changes) -> dict:
-    shown = {"reward_mean": 0.5, "reward_std": 0.1, "length_mean": 9.0, "samples": 4, "unscored": 0, "kl": None}
+    shown = {
+        "reward_mean": 0.5,
+        "reward_std": 0.1,
+        "length_mean": 9.0,
+        "samples": 4,
+        "unscored": 0,
+        "kl": None,
+        "cut_off": 0,
+    }
     return {"step": step, **shown, "seconds": 1.0, **changes}
 
 
@@ -122,6 +130,12 @@ def test_step_is_shown_with_reward_spread_length_unscored_kl_time_and_time_left(
     shown = capsys.readouterr().out
     for part in ("step 3/9", "reward 0.457 ±0.10", "length 9", "unscored 2/4", "KL 0.0123", "1.0 s", "left"):
         assert part in shown
+
+
+@pytest.mark.parametrize(("cut_off", "said"), [(2, False), (3, True)])
+def test_answers_that_mostly_do_not_end_are_said(run, capsys, cut_off, said):
+    run(line(3, cut_off=cut_off))
+    assert ("length 9, 75% cut off" in capsys.readouterr().out) == said
 
 
 @pytest.mark.parametrize("missing", [{"reward_mean": None, "reward_std": None}, {"reward_std": None}])
