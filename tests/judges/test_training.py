@@ -142,20 +142,21 @@ def failing_for_good_is_masking(training, server, policy, share):
 
 def stopping_and_resuming_changes_nothing(training, server, policy):
     """Gives the seconds from the first failure until the run had ended, saved."""
-    undisturbed, _ = training("undisturbed", policy=policy, **{"judge.max_unscored": 0.2})
+    changes = {"judge.max_unscored": 0.2, "judge.attempt_timeout": 5.0}  # no answer is given up on a busy machine
+    undisturbed, _ = training("undisturbed", policy=policy, **changes)
     metrics = read_jsonl(undisturbed / "metrics.jsonl")
     asked = len(server.requests)
     needed = {request.message for request in server.requests}
     server.faults = Faults(
         ["server_error"], share=1.0, times=None, after=sum(row["judge_calls"] for row in metrics[:4])
     )
-    stopped, trained = training("stopped", policy=policy, raises=UnscoredError, **{"judge.max_unscored": 0.2})
+    stopped, trained = training("stopped", policy=policy, raises=UnscoredError, **changes)
     seconds = time.monotonic() - min(request.at for request in server.requests if request.fault)
     assert "of step 5 have no score" in trained.error
     assert "server_error: HTTP 500" in trained.error
     assert [row["step"] for row in read_jsonl(stopped / "metrics.jsonl")] == [1, 2, 3, 4]
     server.faults = Faults()
-    training("stopped", policy=policy, resume=4, **{"judge.max_unscored": 0.2})
+    training("stopped", policy=policy, resume=4, **changes)
     assert parameters(stopped) == parameters(undisturbed)
     assert rewards(stopped) == rewards(undisturbed)
     answered = [request.message for request in server.requests[asked:] if not request.fault]
