@@ -244,14 +244,14 @@ class Trainer:
 
     def _look_ahead(self, rollouts: Sequence[Rollout], index: int) -> None:
         """While the judge is at group `index`, compute the passes that follow if no group drops out."""
-        if self._updates_once(len(rollouts)):
-            size = self._groups_per_pass(rollouts)
-            for start in range(index - index % size, len(rollouts), size):
-                groups = [
-                    TrainGroup(rollout.messages, rollout.samples, []) for rollout in rollouts[start : start + size]
-                ]
-                if rollouts[index].judging.done() or not self.policy.look_ahead(groups):
-                    return
+        judging = rollouts[index].judging
+        if judging.done() or not self._updates_once(len(rollouts)):
+            return
+        size = self._groups_per_pass(rollouts)
+        for start in range(index - index % size, len(rollouts), size):
+            groups = [TrainGroup(rollout.messages, rollout.samples, []) for rollout in rollouts[start : start + size]]
+            if judging.done() or not self.policy.look_ahead(groups):
+                return
 
     # ---- validation, checkpoints, stopping ------------------------------------------------------------------------
 

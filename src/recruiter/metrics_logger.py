@@ -35,7 +35,7 @@ _MAY_CHANGE = (
     "human_feedback.poll_interval", "human_feedback.max_staleness_steps", "skyrl.trainer.placement.",
     "skyrl.trainer.logger", "skyrl.trainer.policy.fsdp_config.", "skyrl.generator.inference_engine.",
 )  # fmt: skip
-MANY = 0.5  # a larger share of answers that did not end by themselves is worth a word
+MANY_CUT_OFF = 0.5  # a larger share of answers that did not end by themselves is worth a word
 
 
 class RunLog:
@@ -172,7 +172,9 @@ def _step_line(metrics: dict[str, Any]) -> str:
         "reward none" if reward is None else f"reward {reward:.3f}" + ("" if spread is None else f" ±{spread:.2f}")
     ]
     cut_off = metrics["cut_off"] / metrics["samples"]
-    parts.append(f"length {metrics['length_mean']:.0f}" + (f", {cut_off:.0%} cut off" if cut_off > MANY else ""))
+    parts.append(
+        f"length {metrics['length_mean']:.0f}" + (f", {cut_off:.0%} cut off" if cut_off > MANY_CUT_OFF else "")
+    )
     if metrics["unscored"]:
         parts.append(f"unscored {metrics['unscored']}/{metrics['samples']}")
     if metrics["kl"] is not None:

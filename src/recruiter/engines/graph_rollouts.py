@@ -121,7 +121,7 @@ class GraphDecoder:
         self.finished_A.zero_()
         self.answer_lengths_A.fill_(self.sampling.max_generate_length)
         self.step_1.zero_()
-        last_NC = prefill(self.model.get_decoder(), prompts, self.cache, self.model.dtype)
+        last_NC = prefill(self.model, prompts, self.cache)
         logits = self.model.get_output_embeddings()(last_NC).repeat_interleave(self.group_size, dim=0)
         self.logits_AV.copy_(logits)
 

@@ -90,7 +90,11 @@ class PackedGroups:
             (slice(self.common, end), [end - self.common], slice(0, self.common), [self.common], False),
             (slice(rest_end, end), groups, slice(self.common, rest_end), self.rests, False),
         ]
-        return [Part.of(*stretch, self.device) for stretch in stretches if all(map(_tokens, (stretch[0], stretch[2])))]
+        return [
+            Part.of(queries, query_lengths, keys, key_lengths, causal, self.device)
+            for queries, query_lengths, keys, key_lengths, causal in stretches
+            if queries.stop > queries.start and keys.stop > keys.start
+        ]
 
     def _padded_blocks(self) -> list[_Block]:
         beginning = torch.arange(self.common)
@@ -107,10 +111,6 @@ class PackedGroups:
                 answer_column += length
         first = [[(beginning[:0], beginning)]] if self.common else []
         return [_Block(runs, self.device) for runs in (*first, prompts, answers) if runs]
-
-
-def _tokens(stretch: slice) -> int:
-    return int(stretch.stop - stretch.start)
 
 
 class PackedPrompts:

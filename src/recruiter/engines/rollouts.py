@@ -67,7 +67,7 @@ def generate_groups(
 
     layout = Decode(cache, group_size, sampling.max_generate_length)
     starts_A = torch.tensor(cache.lengths, device=device).repeat_interleave(group_size)
-    logits = head(prefill(decoder, prompts, cache, model.dtype)).repeat_interleave(group_size, dim=0)
+    logits = head(prefill(model, prompts, cache)).repeat_interleave(group_size, dim=0)
     for step in range(sampling.max_generate_length):
         slots = layout.slots
         token, logprob = draw(logits, uniforms_AT[slots, step], sampling)
@@ -89,14 +89,14 @@ def generate_groups(
     return completions(tokens_AT, logprobs_AT, lengths_A, finished_A, group_size)
 
 
-def prefill(decoder: torch.nn.Module, prompts: Sequence[list[int]], cache: PromptCache, dtype: torch.dtype) -> Tensor:
+def prefill(model: PreTrainedModel, prompts: Sequence[list[int]], cache: PromptCache) -> Tensor:
     """Compute all prompts, what they begin with only once a call; return their last hidden states (N, C)."""
-    shared = common_prefix(prompts)
+    shared, decoder = common_prefix(prompts), model.get_decoder()
     batch = max(1, (PREFILL_TOKENS[cache.device.type] - shared) // (max(map(len, prompts)) - shared))
     last = []
     for first in range(0, len(prompts), batch):
         rows = slice(first, min(first + batch, len(prompts)))
-        layout = PackedPrompts(cache, rows, prompts[rows], dtype)
+        layout = PackedPrompts(cache, rows, prompts[rows], model.dtype)
         output = decoder(input_ids=layout.ids_1T, position_ids=layout.position_ids_1T, use_cache=False, layout=layout)
         last.append(output.last_hidden_state[0, layout.ends_B])
     return torch.cat(last)
