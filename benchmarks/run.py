@@ -68,7 +68,7 @@ SUITES: dict[str, list[dict[str, Any]]] = {
     ],
     "scaling_gpu": [
         *scaling(_LARGE, AXES_GPU, {"side": "ours"}),
-        *_fitting(scaling(_LARGE, PEER_AXES_GPU, TRL_GPU)),
+        *_fitting(scaling(_LARGE, PEER_AXES_GPU, {**TRL_GPU, "liger": True})),
     ],
     "card24": [{**LARGE, "side": "ours", "memory_gb": 22, "steps": 3}],
 }
