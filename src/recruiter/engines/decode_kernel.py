@@ -34,7 +34,7 @@ def _step(q, keys, values, seen, m, total, acc, scale, PRECISION: tl.constexpr):
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _decode_attention(  # type: ignore[no-untyped-def]
-    query, prompt_keys, prompt_values, own_keys, own_values, output, lengths, step, scale, P, T, G,
+    query, prompt_keys, prompt_values, own_keys, own_values, output, lengths, common, step, scale, P, T, G,
     K: tl.constexpr, R: tl.constexpr, D: tl.constexpr, ANSWERS: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -51,11 +51,11 @@ def _decode_attention(  # type: ignore[no-untyped-def]
     total = tl.zeros((ROWS,), tl.float32)
     acc = tl.zeros((ROWS, D), tl.float32)
 
-    length = tl.load(lengths + group)
-    base = (group * K + head) * P * D
+    length, shared = tl.load(lengths + group), tl.load(common)
     for start in range(0, length, BLOCK):
         there = start + column < length
-        block = base + (start + column)[:, None] * D + depth[None, :]
+        source = tl.where(start + column < shared, 0, group)  # what all begin with is read from one place, and cached
+        block = ((source * K + head) * P + start + column)[:, None] * D + depth[None, :]
         keys = tl.load(prompt_keys + block, mask=there[:, None], other=0.0)
         values = tl.load(prompt_values + block, mask=there[:, None], other=0.0)
         m, total, acc = _step(q, keys, values, there[None, :], m, total, acc, scale, PRECISION)
@@ -82,6 +82,7 @@ def decode_attention(
     own_keys_AKTD: Tensor,
     own_values_AKTD: Tensor,
     lengths_N: Tensor,
+    common_1: Tensor,
     step_1: Tensor,
     scale: float,
 ) -> Tensor:
@@ -89,6 +90,7 @@ def decode_attention(
 
     Args:
         lengths_N: prompt tokens of each group, at least 1.
+        common_1: how many of them are the same in all groups.
         step_1: index of the newest own token, on the device, so that one captured graph serves every step.
     """
     groups, kv_heads, prompt_capacity, size = prompt_keys_NKPD.shape
@@ -99,7 +101,7 @@ def decode_attention(
     grid = (groups * triton.cdiv(group_size, answers), kv_heads)
     _decode_attention[grid](
         query_AHD.contiguous(), prompt_keys_NKPD, prompt_values_NKPD, own_keys_AKTD, own_values_AKTD, output, lengths_N,
-        step_1, scale, prompt_capacity, own_keys_AKTD.shape[2], group_size,
+        common_1, step_1, scale, prompt_capacity, own_keys_AKTD.shape[2], group_size,
         K=kv_heads, R=repeat, D=size, ANSWERS=answers, ROWS=max(MIN_ROWS, triton.next_power_of_2(answers * repeat)),
         BLOCK=BLOCK, PRECISION="ieee" if query_AHD.dtype == torch.float32 else "tf32", num_warps=4,
     )  # fmt: skip

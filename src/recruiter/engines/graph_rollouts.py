@@ -19,6 +19,7 @@ from recruiter.config import SamplingParams
 from recruiter.engines.attention import PromptCache
 from recruiter.engines.decode_kernel import decode_attention
 from recruiter.engines.drawing import draw
+from recruiter.engines.packing import common_prefix
 from recruiter.engines.rollouts import Completion, completions, prefill
 
 PROMPT_ROUNDING = 64  # prompt buffers grow by this many tokens, so that graphs are seldom recorded again
@@ -89,6 +90,7 @@ class GraphDecoder:
         self.logprobs_AT = torch.zeros(self.rows, length, device=device)
         self.answer_lengths_A = torch.zeros(self.rows, dtype=torch.long, device=device)
         self.finished_A = torch.zeros(self.rows, dtype=torch.bool, device=device)
+        self.common_1 = torch.zeros(1, dtype=torch.int32, device=device)
         self.step_1 = torch.zeros(1, dtype=torch.long, device=device)
         vocabulary = model.config.get_text_config().vocab_size
         self.logits_AV = torch.zeros(self.rows, vocabulary, dtype=model.dtype, device=device)
@@ -116,6 +118,7 @@ class GraphDecoder:
         lengths = torch.tensor([len(prompt) for prompt in prompts])
         self.cache.lengths = lengths.tolist()
         self.lengths_N.copy_(lengths)
+        self.common_1.fill_(common_prefix(prompts))
         self.starts_A.copy_(lengths.repeat_interleave(self.group_size))
         self.uniforms_AT.copy_(uniforms.reshape(self.rows, -1))
         self.finished_A.zero_()
@@ -165,6 +168,6 @@ class GraphDecoder:
         self.values[layer].index_copy_(2, self.step_1, value[0].transpose(0, 1)[:, :, None])
         output_AHD = decode_attention(
             query[0].transpose(0, 1), self.cache.keys[layer], self.cache.values[layer], self.keys[layer],
-            self.values[layer], self.lengths_N, self.step_1, scale,
+            self.values[layer], self.lengths_N, self.common_1, self.step_1, scale,
         )  # fmt: skip
         return output_AHD.transpose(0, 1)[None]
