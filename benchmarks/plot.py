@@ -1,7 +1,7 @@
 """Draw what the scaling suites measured: `python -m benchmarks.plot` makes docs/images/scaling-{cpu,gpu}.png.
 
 One row a figure (seconds, tokens computed, peak memory), one column for each thing that grows; ours and TRL's on the same
-axes, both logarithmic. Every point is the latest measurement of its case in `results/benchmarks.jsonl`.
+axes; seconds and tokens are logarithmic. Every point is the latest measurement of its case in `results/benchmarks.jsonl`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from matplotlib import pyplot as plt
 from benchmarks.run import AXES_CPU, AXES_GPU, SUITES
 from recruiter.config import REPOSITORY
 from recruiter.metrics_logger import read_jsonl
-from recruiter.plots import COLOURS, STYLE
+from recruiter.plots.style import COLOURS, STYLE
 
 AXIS_NAMES = {
     "roles": "roles a step",
@@ -27,11 +27,12 @@ AXIS_NAMES = {
     "tokens": "tokens an answer",
 }
 SIDES = {"ours": "ours", "trl": "TRL"}
+MEMORY = "peak memory, GB"
 
 
 def measured(path: Path, suite: str) -> dict[tuple[str, int, str], dict[str, Any]]:
     """(axis, value, side) -> result, for every point of a suite that was measured."""
-    names = ("roles", "group", "prompt", "tokens", "side", "device", "threads")
+    names = ("roles", "group", "prompt", "tokens", "side", "device", "threads", "liger", "micro_batch")
     latest = {tuple(row["case"].get(name) for name in names): row["result"] for row in read_jsonl(path)}
     cases = [case for case in SUITES[suite] if tuple(case.get(name) for name in names) in latest]
     axes = AXES_CPU if suite == "scaling_cpu" else AXES_GPU
@@ -50,7 +51,7 @@ def draw(points: dict[tuple[str, int, str], dict[str, Any]], seconds: str, title
     figures = {
         title: lambda result: result[seconds],
         "tokens computed": lambda result: result["tokens_sampling"] + result["tokens_training"],
-        "peak memory, GB": lambda result: result["peak_memory"],
+        MEMORY: lambda result: result["peak_memory"],
     }
     with plt.rc_context(STYLE):
         grid, panels = plt.subplots(
@@ -63,7 +64,7 @@ def draw(points: dict[tuple[str, int, str], dict[str, Any]], seconds: str, title
                         (at, value(r)) for (name, at, who), r in points.items() if (name, who) == (axis, side)
                     )
                     panel.plot(*zip(*curve, strict=True) if curve else ((), ()), ".-", color=colour, label=SIDES[side])
-                panel.set(xscale="log", yscale="log")
+                panel.set(xscale="log", yscale="linear" if figure == MEMORY else "log")
                 ticks = sorted({at for name, at, _ in points if name == axis})
                 panel.set_xticks(ticks, [str(tick) for tick in ticks])
                 panel.minorticks_off()
@@ -71,6 +72,7 @@ def draw(points: dict[tuple[str, int, str], dict[str, Any]], seconds: str, title
                     panel.set_xlabel(label)
                 if axis == next(iter(AXIS_NAMES)):
                     panel.set_ylabel(figure)
+        panels[-1][0].set_ylim(bottom=0)
         panels[0][0].legend(frameon=False)
         target.parent.mkdir(parents=True, exist_ok=True)
         grid.savefig(target, dpi=130)

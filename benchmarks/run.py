@@ -36,8 +36,11 @@ def scaling(base: dict[str, Any], axes: dict[str, tuple[int, ...]], side: dict[s
 
 
 def _fitting(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The largest micro-batch that the peer's memory takes: 16 of our usual length, fewer of longer rows."""
-    return [{**case, "micro_batch": 16 if case["prompt"] + case["tokens"] <= 280 else 4} for case in cases]
+    """The largest micro-batch that the peer's memory takes: 16 rows of 280 tokens, fewer of longer ones."""
+    return [
+        {**case, "micro_batch": next(n for n in (16, 8, 4) if n * (case["prompt"] + case["tokens"]) <= 16 * 280)}
+        for case in cases
+    ]
 
 
 _SMALL = {**STARTER, "roles": 2, "group": 4, "tokens": 32, "prompt": 180, "steps": 1, "threads": 1}
