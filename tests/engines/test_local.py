@@ -18,7 +18,7 @@ from recruiter.engines import Sample, TrainGroup
 from recruiter.engines.local import LocalPolicy
 from recruiter.engines.lora import refresh_adapters
 from recruiter.errors import ModelError
-from recruiter.grpo import token_losses
+from recruiter.objective import token_losses
 from recruiter.prompts import Message
 from tests.engines.test_model import sequence_logprobs
 

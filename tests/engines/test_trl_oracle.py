@@ -11,7 +11,7 @@ import torch
 
 from recruiter.config import Config, SamplingParams
 from recruiter.dataset import step_roles
-from recruiter.grpo import group_advantages
+from recruiter.objective import group_advantages
 from recruiter.prompts import generator_messages
 from tests.engines.trl_oracle import END, Script, ScriptedPolicy, Update, save_tiny_model, train_ours, train_trl
 

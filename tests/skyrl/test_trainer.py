@@ -14,8 +14,9 @@ from recruiter.config import Config
 from recruiter.engines.skyrl.trainer import QuestionTrainer
 from recruiter.env import GroupKey
 from recruiter.errors import UnscoredError
-from recruiter.grpo import Interrupted, group_advantages, token_losses
+from recruiter.grpo import Interrupted
 from recruiter.metrics_logger import read_jsonl
+from recruiter.objective import group_advantages, token_losses
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Scores

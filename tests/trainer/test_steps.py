@@ -6,8 +6,8 @@ import random
 import pytest
 
 from recruiter.dataset import sampling_seed, step_roles
-from recruiter.grpo import group_advantages
 from recruiter.metrics_logger import read_jsonl
+from recruiter.objective import group_advantages
 from recruiter.prompts import generator_messages
 from tests.fake_policy import FakeJudge
 

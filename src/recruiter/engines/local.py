@@ -26,7 +26,7 @@ from recruiter.engines.model import LocalModel, group_logprobs, quiet_peft, set_
 from recruiter.engines.packing import common_prefix
 from recruiter.engines.plain import plain_logprobs
 from recruiter.errors import ModelError
-from recruiter.grpo import token_losses
+from recruiter.objective import token_losses
 from recruiter.prompts import Message
 
 

@@ -8,7 +8,7 @@ from skyrl.train.config import AlgorithmConfig
 from torch import Tensor
 
 from recruiter.engines.skyrl.settings import LOSS_NAME
-from recruiter.grpo import token_losses
+from recruiter.objective import token_losses
 
 
 def question_loss(

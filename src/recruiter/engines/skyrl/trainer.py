@@ -40,8 +40,9 @@ from recruiter.engines.skyrl.outputs import collect_rollouts, token_sums
 from recruiter.engines.skyrl.scorer import ClusterScorer
 from recruiter.env import GroupKey
 from recruiter.errors import UnscoredError
-from recruiter.grpo import USAGE_FILE, Interrupted, group_advantages
+from recruiter.grpo import USAGE_FILE, Interrupted
 from recruiter.metrics_logger import RunLog
+from recruiter.objective import group_advantages
 from recruiter.reward import OverlapWindow, shape
 from recruiter.roles import Role
 from recruiter.rollout import Rollout, rollout_rows, step_metrics

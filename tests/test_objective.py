@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recruiter.dataset import sampling_seed, step_roles, steps_per_epoch, total_steps
-from recruiter.grpo import group_advantages, token_losses
+from recruiter.objective import group_advantages, token_losses
 
 # ---- advantages ------------------------------------------------------------------------------------------------------
 
