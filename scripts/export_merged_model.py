@@ -19,7 +19,8 @@ from rich.progress import DownloadColumn, Progress
 
 from recruiter.checkpoints import adapter_folder, resolve_checkpoint
 from recruiter.command import command, shown
-from recruiter.config import REPOSITORY, load_config
+from recruiter.config import REPOSITORY
+from recruiter.config_loading import load_config
 from recruiter.errors import ConfigError, EndpointError
 
 DEFAULT_OUTPUT = REPOSITORY / "exports/qwen3-4b-question-gen"

@@ -13,7 +13,8 @@ import numpy as np
 from rich.console import Console
 
 from recruiter.command import command
-from recruiter.config import REPOSITORY, load_config
+from recruiter.config import REPOSITORY
+from recruiter.config_loading import load_config
 from recruiter.endpoint_client import EndpointClient
 from recruiter.errors import ConfigError
 from recruiter.judging import find_role

@@ -1,5 +1,7 @@
 import json
 import os
+import shutil
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -8,12 +10,13 @@ from recruiter.checkpoints import (
     CheckpointWriter,
     adapter_folder,
     best_step,
+    check_free_space,
     checkpoint_steps,
     prune,
     resolve_checkpoint,
     write_json,
 )
-from recruiter.errors import ModelError
+from recruiter.errors import ConfigError, ModelError
 
 
 def make(run: Path, step: int, when: float | None = None) -> Path:
@@ -152,3 +155,17 @@ def test_copy_under_another_name_does_not_confuse_the_search(tmp_path):
     target = make(tmp_path / "run", 3)
     (tmp_path / "backup/global_step_3_copy/policy/lora_adapter").mkdir(parents=True)
     assert resolve_checkpoint("latest", tmp_path) == target
+
+
+def test_nearly_full_disk_is_refused_with_the_folder_and_both_sizes(tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 10**12, 3 * 10**6))
+    with pytest.raises(ConfigError, match=r"Only 3 MB are free at trainer.ckpt_path=.*run needs 524 MB"):
+        check_free_space(tmp_path / "run")
+
+
+def test_disk_with_room_is_accepted_and_the_folder_made(tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 0, 10**12))
+    check_free_space(tmp_path / "a/run")
+    assert (tmp_path / "a/run").is_dir()

@@ -1,13 +1,14 @@
 import re
 import shutil
-from collections import namedtuple
 from functools import reduce
 from pathlib import Path
 
 import pytest
 import yaml
 
-from recruiter.config import CONFIG_FOLDER, Config, check_config, check_free_space, load_config, to_dict
+from recruiter.config import CONFIG_FOLDER, Config, to_dict
+from recruiter.config_check import check_config
+from recruiter.config_loading import load_config
 from recruiter.errors import ConfigError
 
 
@@ -349,17 +350,3 @@ def test_checking_a_sound_configuration_changes_nothing(config):
     before = to_dict(config)
     check_config(config)
     assert to_dict(config) == before
-
-
-def test_nearly_full_disk_is_refused_with_the_folder_and_both_sizes(tmp_path, monkeypatch):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 10**12, 3 * 10**6))
-    with pytest.raises(ConfigError, match=r"Only 3 MB are free at trainer.ckpt_path=.*run needs 524 MB"):
-        check_free_space(tmp_path / "run")
-
-
-def test_disk_with_room_is_accepted_and_the_folder_made(tmp_path, monkeypatch):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 0, 10**12))
-    check_free_space(tmp_path / "a/run")
-    assert (tmp_path / "a/run").is_dir()

@@ -18,7 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from recruiter.config import REPOSITORY, load_config
+from recruiter.config import REPOSITORY
+from recruiter.config_loading import load_config
 from recruiter.dataset import prompt_row
 from recruiter.engines.skyrl import prepare_imports
 from recruiter.metrics_logger import read_jsonl

@@ -15,8 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from recruiter.errors import ModelError
+from recruiter.errors import ConfigError, ModelError
 
+MIN_FREE_BYTES = 500 * 1024**2
 _STEP = re.compile(r"global_step_(\d+)")
 
 
@@ -40,6 +41,24 @@ def write_json(path: Path, data: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(beside, path)
+
+
+def check_free_space(folder: Path) -> None:
+    """Refuse to start where a checkpoint would not fit.
+
+    Raises:
+        ConfigError: less than `MIN_FREE_BYTES` are free, or nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"trainer.ckpt_path={folder} cannot be written: {error.strerror}.") from None
+    free = shutil.disk_usage(folder).free
+    if free < MIN_FREE_BYTES:
+        raise ConfigError(
+            f"Only {free / 1e6:.0f} MB are free at trainer.ckpt_path={folder}; a run needs "
+            f"{MIN_FREE_BYTES / 1e6:.0f} MB: free some, or choose another folder."
+        )
 
 
 class CheckpointWriter:

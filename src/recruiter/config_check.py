@@ -5,12 +5,10 @@ from __future__ import annotations
 import functools
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from recruiter.config import Config, EndpointConfig, JudgeConfig, TrainerConfig
 from recruiter.errors import ConfigError
-
-if TYPE_CHECKING:
-    from recruiter.config import Config, EndpointConfig, JudgeConfig, TrainerConfig
 
 MAX_QUESTIONS_A_PAGE, MAX_GROUPS_A_CALL = 64, 256  # what the feedback server takes
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from recruiter.config import SamplingParams, load_config
+from recruiter.config import SamplingParams
+from recruiter.config_loading import load_config
 from recruiter.dataset import sampling_seed
 from recruiter.drafts import complete
 from recruiter.errors import ConfigError

@@ -21,9 +21,10 @@ except ModuleNotFoundError:  # run from the repository's root without installing
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import recruiter
 
-from recruiter.checkpoints import checkpoint_folder, checkpoint_steps, logged_step, resolve_checkpoint
+from recruiter.checkpoints import check_free_space, checkpoint_folder, checkpoint_steps, logged_step, resolve_checkpoint
 from recruiter.command import command, shown
-from recruiter.config import REPOSITORY, Config, check_free_space, load_config, require_model
+from recruiter.config import REPOSITORY, Config, require_model
+from recruiter.config_loading import load_config
 from recruiter.dataset import format_prompts, load_split, total_steps, validation_slice
 from recruiter.errors import ConfigError
 from recruiter.pending import PendingRollouts

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from recruiter.checkpoints import checkpoint_folder, checkpoint_steps
-from recruiter.config import REPOSITORY, load_config
+from recruiter.config import REPOSITORY
+from recruiter.config_loading import load_config
 from recruiter.dataset import total_steps
 from recruiter.engines import Sample
 from recruiter.errors import ApiError, BudgetError, UnscoredError
@@ -47,6 +48,7 @@ MIXED = (
 LASTING = (*MIXED, "refusal", "truncated", "bad_request")
 HONEST = [row["question"] for row in read_jsonl(Path(__file__).parents[1] / "data/honest_questions.jsonl")]
 FEW, MANY = 8, 20  # steps: with the policy of one number, and with the starter model
+PATIENT = {"judge.attempt_timeout": 5.0}  # no answer is given up where a model keeps the processor busy
 
 
 class HonestPolicy(FakePolicy):
@@ -118,10 +120,10 @@ def rewards(folder: Path) -> list[float | None]:
     return [row["reward"] for row in read_jsonl(folder / "rollouts.jsonl")]
 
 
-def failing_once_changes_nothing(training, server, policy, share):
-    undisturbed, _ = training("undisturbed", policy=policy)
+def failing_once_changes_nothing(training, server, policy, share, **changes):
+    undisturbed, _ = training("undisturbed", policy=policy, **changes)
     server.faults = Faults(MIXED, share=share, times=1, seed=5, retry_after=0.05)
-    disturbed, _ = training("disturbed", policy=policy)
+    disturbed, _ = training("disturbed", policy=policy, **changes)
     fell = {request.fault for request in server.requests if request.fault}
     assert fell
     assert all(row["unscored"] == 0 for row in read_jsonl(disturbed / "metrics.jsonl"))
@@ -131,10 +133,10 @@ def failing_once_changes_nothing(training, server, policy, share):
     return fell
 
 
-def failing_for_good_is_masking(training, server, policy, share):
+def failing_for_good_is_masking(training, server, policy, share, **changes):
     server.faults = Faults(LASTING, share=share, times=None, seed=5, retry_after=200)
-    failed, _ = training("failed", policy=policy)
-    masked, _ = training("masked", Masked(server.faults), policy=policy)
+    failed, _ = training("failed", policy=policy, **changes)
+    masked, _ = training("masked", Masked(server.faults), policy=policy, **changes)
     assert sum(row["unscored"] for row in read_jsonl(failed / "metrics.jsonl")) > 0
     assert rewards(failed) == rewards(masked)
     assert parameters(failed) == parameters(masked)
@@ -142,7 +144,7 @@ def failing_for_good_is_masking(training, server, policy, share):
 
 def stopping_and_resuming_changes_nothing(training, server, policy):
     """Gives the seconds from the first failure until the run had ended, saved."""
-    changes = {"judge.max_unscored": 0.2, "judge.attempt_timeout": 5.0}  # no answer is given up on a busy machine
+    changes = {"judge.max_unscored": 0.2, **PATIENT}
     undisturbed, _ = training("undisturbed", policy=policy, **changes)
     metrics = read_jsonl(undisturbed / "metrics.jsonl")
     asked = len(server.requests)
@@ -295,12 +297,12 @@ def starter():
 
 @pytest.mark.soak
 def test_starter_trains_alike_where_a_tenth_of_the_calls_fails_once(training, server, starter):
-    failing_once_changes_nothing(training, server, starter, share=0.1)
+    failing_once_changes_nothing(training, server, starter, share=0.1, **PATIENT)
 
 
 @pytest.mark.soak
 def test_starter_trains_as_if_masked_where_a_tenth_fails_for_good(training, server, starter):
-    failing_for_good_is_masking(training, server, starter, share=0.1)
+    failing_for_good_is_masking(training, server, starter, share=0.1, **PATIENT)
 
 
 @pytest.mark.soak

@@ -10,7 +10,8 @@ import pytest
 from skyrl.train.config import SkyRLTrainConfig
 from skyrl.train.config.config import InferenceEngineConfig
 
-from recruiter.config import CONFIG_FOLDER, Config, known_keys, load_config
+from recruiter.config import CONFIG_FOLDER, Config
+from recruiter.config_loading import known_keys, load_config
 from recruiter.engines.skyrl.loss import register_loss
 from recruiter.engines.skyrl.settings import (
     FIXED,

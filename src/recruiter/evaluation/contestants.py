@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from recruiter.command import shown
-from recruiter.config import REPOSITORY, SamplingParams, load_config
+from recruiter.config import REPOSITORY, SamplingParams
+from recruiter.config_loading import load_config
 from recruiter.dataset import read_raw
 from recruiter.errors import ConfigError, DataError, MissingKeyError
 from recruiter.evaluation.results import ModelRecord, Plan

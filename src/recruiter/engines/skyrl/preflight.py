@@ -20,8 +20,10 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from recruiter.checkpoints import check_free_space
 from recruiter.command import command
-from recruiter.config import REPOSITORY, Config, check_free_space, load_config, require_model
+from recruiter.config import REPOSITORY, Config, require_model
+from recruiter.config_loading import load_config
 from recruiter.engines.skyrl import SKYRL_VERSION, has_flash_attention, prepare_imports
 from recruiter.errors import ConfigError, EngineError, RecruiterError
 
