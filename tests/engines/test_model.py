@@ -65,6 +65,24 @@ def test_groups_of_different_lengths_share_a_pass() -> None:
         assert torch.allclose(group_logprobs(model, prompts, answers, 1.0)[0], expected, atol=1e-5)
 
 
+def test_the_same_pass_gives_the_same_gradients_bit_for_bit() -> None:
+    """What begins several answers gets the gradients of all of them, added in a fixed order whatever the threads do."""
+    model = tiny_model("llama")
+    enable_group_attention(model)
+    weight = model.get_decoder().layers[0].self_attn.q_proj.weight
+    answers = [[[3 + (token + answer) % 90 for token in range(100)] for answer in range(16)]]
+    assert 16 * 100 * model.config.hidden_size > 32768  # torch shares smaller ones among no threads
+    torch.set_num_threads(max(2, torch.get_num_threads()))
+
+    def gradient() -> torch.Tensor:
+        model.zero_grad()
+        group_logprobs(model, [PROMPT], answers, 1.0)[0].square().sum().backward()
+        return weight.grad.clone()
+
+    first = gradient()
+    assert all(torch.equal(gradient(), first) for _ in range(20))
+
+
 def test_token_logprobs_and_their_gradient_equal_autograd_through_the_logits() -> None:
     torch.manual_seed(0)
     hidden = torch.randn(9, 16, requires_grad=True)

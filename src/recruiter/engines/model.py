@@ -14,6 +14,7 @@ import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
+from torch.nn.functional import embedding
 from transformers import PreTrainedModel
 
 from recruiter.config import SamplingParams
@@ -256,5 +257,5 @@ def group_logprobs(
     ).last_hidden_state
     targets = upload(torch.tensor([token for group in answers for answer in group for token in answer]), device)
     head = model.get_output_embeddings()
-    states = hidden[0][layout.predictors]
+    states = embedding(layout.predictors, hidden[0])  # indexing would add its gradients in any order on a CPU
     return token_logprobs(states, head.weight, getattr(head, "bias", None), targets, temperature)
