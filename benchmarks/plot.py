@@ -10,9 +10,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 from benchmarks.run import AXES_CPU, AXES_GPU, SUITES

@@ -139,26 +139,29 @@ class Trainer:
         With one update, groups are trained on as they come from the judge. With several, all are judged first, and the
         log-probabilities that the later updates are compared with are taken before anything changes.
         """
-        trainer = self.config.trainer
-        size = trainer.policy_mini_batch_size or len(rollouts)
-        if self._updates_once(len(rollouts)):
+        size = self._groups_per_update(rollouts)
+        if self._updates_once(rollouts):
             yield self._judged_groups(rollouts, rollouts)
             return
         batches = [list(self._judged_groups(rollouts[i : i + size], rollouts)) for i in range(0, len(rollouts), size)]
         batches = [
             [replace(g, old_logprobs=g.old_logprobs or self.policy.logprobs(g)) for g in batch] for batch in batches
         ]
-        for _ in range(trainer.update_epochs_per_batch):
+        for _ in range(self.config.trainer.update_epochs_per_batch):
             yield from batches
 
-    def _updates_once(self, groups: int) -> bool:
-        """Whether a step of so many groups ends in one optimizer update."""
-        trainer = self.config.trainer
-        return trainer.update_epochs_per_batch == 1 and (trainer.policy_mini_batch_size or groups) >= groups
+    def _updates_once(self, rollouts: Sequence[Rollout]) -> bool:
+        """Whether the step ends in one optimizer update."""
+        one_epoch = self.config.trainer.update_epochs_per_batch == 1
+        return one_epoch and self._groups_per_update(rollouts) == len(rollouts)
+
+    def _groups_per_update(self, rollouts: Sequence[Rollout]) -> int:
+        """As many as configured, at most the whole step."""
+        return min(self.config.trainer.policy_mini_batch_size or len(rollouts), len(rollouts))
 
     def _groups_per_pass(self, rollouts: Sequence[Rollout]) -> int:
         """As many as the policy takes, but no small remainder: passes of one update are of equal size."""
-        update = min(self.config.trainer.policy_mini_batch_size or len(rollouts), len(rollouts))
+        update = self._groups_per_update(rollouts)
         prompts = [rollout.messages for rollout in rollouts]
         most = self.policy.groups_per_pass(prompts, self.config.generator.n_samples_per_prompt)
         return math.ceil(update / math.ceil(update / most))
@@ -188,7 +191,7 @@ class Trainer:
     def _look_ahead(self, rollouts: Sequence[Rollout], index: int) -> None:
         """While the judge is at group `index`, compute the passes that follow if no group drops out."""
         judging = rollouts[index].judging
-        if judging.done() or not self._updates_once(len(rollouts)):
+        if judging.done() or not self._updates_once(rollouts):
             return
         size = self._groups_per_pass(rollouts)
         for start in range(index - index % size, len(rollouts), size):

@@ -98,7 +98,7 @@ def test_memory_bounds_how_far_it_looks(tiny_folder: Path, monkeypatch: pytest.M
 
 
 class SlowJudge(FixedTimeJudge):
-    """Leaves the third role without scores, and takes its time."""
+    """Gives all questions of the third role the same scores, and takes its time."""
 
     async def score(self, role: Role, questions: list[str]) -> list[Judgement]:
         judged = await super().score(role, questions)
