@@ -29,7 +29,8 @@ from recruiter.dataset import read_raw
 from recruiter.errors import ConfigError
 from recruiter.evaluation.contestants import OWN_SERVER, Setup, common_sampling, find_contestants
 from recruiter.evaluation.inspect_log import require_inspect, write_inspect_logs
-from recruiter.evaluation.results import Plan, Results
+from recruiter.evaluation.records import Plan
+from recruiter.evaluation.results import Results
 from recruiter.evaluation.runner import Evaluation
 from recruiter.evaluation.spending import endpoints, limit_spending
 from recruiter.evaluation.store import RecordStore

@@ -8,15 +8,8 @@ from dataclasses import asdict
 from recruiter.config import SamplingParams
 from recruiter.evaluation.agreement import agreements, consistency
 from recruiter.evaluation.figures import judge_figures
-from recruiter.evaluation.results import (
-    ComparisonRecord,
-    JudgementRecord,
-    JudgeRecord,
-    ModelRecord,
-    Plan,
-    Results,
-    SampleRecord,
-)
+from recruiter.evaluation.records import ComparisonRecord, JudgementRecord, JudgeRecord, ModelRecord, Plan, SampleRecord
+from recruiter.evaluation.results import Results
 from recruiter.evaluation.strengths import pairwise_figures
 from recruiter.evaluation.texts import text_figures
 from recruiter.prompts import JUDGE_SYSTEM, generator_messages

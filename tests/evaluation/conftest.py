@@ -11,7 +11,8 @@ import pytest
 
 from recruiter.config import SamplingParams
 from recruiter.evaluation.contestants import Contestant, Setup
-from recruiter.evaluation.results import JudgementRecord, Plan, Results, SampleRecord
+from recruiter.evaluation.records import JudgementRecord, Plan, SampleRecord
+from recruiter.evaluation.results import Results
 from recruiter.evaluation.runner import Evaluation
 from recruiter.evaluation.store import RecordStore
 from recruiter.llm.store import cache_key

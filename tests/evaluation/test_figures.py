@@ -2,7 +2,7 @@ import pytest
 
 from recruiter.evaluation.agreement import agreements, consistency
 from recruiter.evaluation.figures import judge_figures
-from recruiter.evaluation.results import JudgementRecord
+from recruiter.evaluation.records import JudgementRecord
 from tests.evaluation.conftest import sample
 
 

@@ -8,7 +8,8 @@ import pytest
 from recruiter.config import JudgeConfig
 from recruiter.errors import ModelError
 from recruiter.evaluation.figures import judge_figures
-from recruiter.evaluation.results import SCHEMA_VERSION, JudgementRecord, load_results
+from recruiter.evaluation.records import JudgementRecord
+from recruiter.evaluation.results import SCHEMA_VERSION, load_results
 from recruiter.evaluation.tables import warnings
 from recruiter.judges.llm import LLMJudge
 from recruiter.judges.rubric_judge import RubricJudge

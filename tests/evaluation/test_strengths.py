@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recruiter.evaluation.results import ComparisonRecord
+from recruiter.evaluation.records import ComparisonRecord
 from recruiter.evaluation.strengths import PRIOR, fit, pairwise_figures
 
 

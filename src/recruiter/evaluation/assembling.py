@@ -9,14 +9,8 @@ from recruiter.command import shown
 from recruiter.evaluation.agreement import agreements
 from recruiter.evaluation.contestants import Setup, contestant_flags, judge_flags, training_rollouts
 from recruiter.evaluation.figures import judge_figures
-from recruiter.evaluation.results import (
-    ComparisonRecord,
-    Consistency,
-    JudgeRecord,
-    Results,
-    SampleRecord,
-    TextFigures,
-)
+from recruiter.evaluation.records import ComparisonRecord, JudgeRecord, SampleRecord
+from recruiter.evaluation.results import Consistency, Results, TextFigures
 from recruiter.evaluation.spending import spending
 from recruiter.evaluation.strengths import pairwise_figures
 from recruiter.evaluation.texts import text_figures

@@ -14,7 +14,7 @@ from recruiter.config import REPOSITORY, SamplingParams
 from recruiter.config_loading import load_config
 from recruiter.dataset import read_raw
 from recruiter.errors import ConfigError, DataError, MissingKeyError
-from recruiter.evaluation.results import ModelRecord, Plan
+from recruiter.evaluation.records import ModelRecord, Plan
 from recruiter.evaluation.texts import Questions, read_rollouts
 from recruiter.judges import Judge
 from recruiter.llm.endpoint import Endpoint

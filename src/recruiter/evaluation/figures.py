@@ -7,16 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from recruiter.evaluation.results import (
-    METRICS,
-    TAIL,
-    Difference,
-    Estimate,
-    JudgementRecord,
-    ModelFigures,
-    SampleRecord,
-    Trimmed,
-)
+from recruiter.evaluation.records import JudgementRecord, SampleRecord
+from recruiter.evaluation.results import METRICS, TAIL, Difference, Estimate, ModelFigures, Trimmed
 from recruiter.evaluation.statistics import TIE, estimate, holm, sign_flip_p_value
 from recruiter.roles import LEVELS, Role
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from recruiter.errors import ConfigError
-from recruiter.evaluation.results import METRICS, ModelFigures, Results, SampleRecord
+from recruiter.evaluation.records import SampleRecord
+from recruiter.evaluation.results import METRICS, ModelFigures, Results
 
 TASK = "screening_question"
 

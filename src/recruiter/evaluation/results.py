@@ -11,22 +11,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from recruiter.checkpoints import write_json
 from recruiter.errors import DataError
+from recruiter.evaluation.records import ComparisonRecord, JudgeRecord, ModelRecord, Plan, Record, SampleRecord
 from recruiter.roles import Role
 from recruiter.rubric import CRITERION_NAMES, MAX_SCORE
 
 SCHEMA_VERSION: Literal[2] = 2
 METRICS = (*CRITERION_NAMES, "composite")  # keys of all `scores`
 TAIL = MAX_SCORE / 2  # a question below it needs rewriting
-
-
-class Record(BaseModel):
-    """Base of all parts: unknown fields and NaN are refused."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Estimate(Record):
@@ -42,97 +37,6 @@ class Estimate(Record):
     low: float | None
     high: float | None
     roles: int
-
-
-class JudgementRecord(Record):
-    """What one judge said of one question: `scores` (one for each of `METRICS`), or the reason why there are none."""
-
-    scores: dict[str, float] | None
-    reasoning: str
-    unscored_reason: str | None
-
-
-class SampleRecord(Record):
-    """One question, or the failure to write one.
-
-    Attributes:
-        model, role_id, sample: which model wrote it for which role, and its number among that role's (from 0).
-        question: the text, whole; None if the model failed.
-        failure: why there is no question.
-        tokens: written, counted by whoever wrote them.
-        finished: whether it ended by itself rather than at the length limit.
-        seconds: until it was there. Locally, a batch's time divided by its questions.
-        cost_usd: 0 where nothing is paid; None if the price is unknown.
-        judgements: by judge.
-    """
-
-    model: str
-    role_id: str
-    sample: int
-    question: str | None
-    failure: str | None
-    tokens: int | None
-    finished: bool | None
-    seconds: float | None
-    cost_usd: float | None
-    judgements: dict[str, JudgementRecord] = Field(default_factory=dict)
-
-
-class ModelRecord(Record):
-    """A contestant.
-
-    Attributes:
-        kind: who computes it: this machine, a provider's API, or an endpoint.
-        source: folder, Hub id, or provider/model.
-        adapter: folder of the LoRA adapter on top.
-        fingerprint: hash of everything its questions depend on.
-        sampling: the settings that it was really sampled with.
-        notes: what differs from the plan, for example a setting that its provider forbids.
-        training: of a checkpoint: `run` (folder), `step`, `judge`, and `config`, as far as they are known.
-    """
-
-    kind: Literal["local", "api", "endpoint"]
-    source: str
-    adapter: str | None
-    fingerprint: str
-    sampling: dict[str, Any]
-    notes: list[str]
-    training: dict[str, Any] | None
-
-
-class JudgeRecord(Record):
-    """A judge.
-
-    Attributes:
-        version: changes whenever it could score differently.
-        flags: why its word counts for less: it judged the training, or it is a contestant.
-    """
-
-    version: str
-    flags: list[str]
-
-
-class Plan(Record):
-    """What was asked for.
-
-    Attributes:
-        baseline: the model that differences are to.
-        trim: share that is cut off at either end for the figures in `trimmed`; None: no such figures.
-        twice: questions that each judge is asked about a second time.
-        sampling: for every model; what a provider forbids stands in its notes.
-    """
-
-    baseline: str
-    roles_from: str
-    samples: int
-    seed: int
-    sampling: dict[str, Any]
-    trim: float | None
-    twice: int
-    pairwise: bool
-    budget_usd: float | None
-    prompt_hash: str
-    rubric_hash: str
 
 
 class Trimmed(Record):
@@ -249,23 +153,6 @@ class Agreement(Record):
     mean_difference: float | None
     preferences: int
     same_preference: float | None
-
-
-class ComparisonRecord(Record):
-    """A judge's preference between two questions for a role, in one order.
-
-    Attributes:
-        first, second: the models, in the order in which the judge saw them.
-        preferred: None if the judge gave no answer, with the reason in `failure`.
-    """
-
-    role_id: str
-    sample: int
-    first: str
-    second: str
-    preferred: Literal["first", "second", "tie"] | None
-    reasoning: str
-    failure: str | None
 
 
 class Strength(Record):

@@ -19,13 +19,8 @@ from recruiter.evaluation.agreement import composite, consistency
 from recruiter.evaluation.assembling import assemble
 from recruiter.evaluation.comparing import Preference, make_comparer
 from recruiter.evaluation.contestants import Contestant, Setup
-from recruiter.evaluation.results import (
-    ComparisonRecord,
-    Consistency,
-    JudgementRecord,
-    Results,
-    SampleRecord,
-)
+from recruiter.evaluation.records import ComparisonRecord, JudgementRecord, SampleRecord
+from recruiter.evaluation.results import Consistency, Results
 from recruiter.evaluation.spending import probe
 from recruiter.evaluation.store import RecordStore
 from recruiter.judges import Judge, PaidJudge

@@ -8,7 +8,7 @@ from typing import Any
 
 from recruiter.errors import ConfigError
 from recruiter.evaluation.contestants import Contestant
-from recruiter.evaluation.results import Plan
+from recruiter.evaluation.records import Plan
 from recruiter.judges import Judge
 from recruiter.judges.llm import LLMJudge, Probe
 from recruiter.llm.endpoint import Endpoint

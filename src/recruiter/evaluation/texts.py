@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recruiter.evaluation.results import Estimate, SampleRecord, TextFigures
+from recruiter.evaluation.records import SampleRecord
+from recruiter.evaluation.results import Estimate, TextFigures
 from recruiter.evaluation.statistics import estimate
 from recruiter.metrics_logger import read_jsonl
 from recruiter.reward import OverlapWindow

@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from recruiter.command import shown
 from recruiter.config import REPOSITORY
 from recruiter.errors import DataError
-from recruiter.evaluation.results import ModelRecord, Results
+from recruiter.evaluation.records import ModelRecord
+from recruiter.evaluation.results import Results
 from recruiter.metrics_logger import read_jsonl
 from recruiter.plots.style import LINES, STYLE, colour, grid_of, save
 from recruiter.rubric import CRITERION_NAMES, MAX_SCORE
