@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from recruiter.config import JudgeConfig
+from recruiter.config import REPOSITORY, JudgeConfig
 from recruiter.judges.llm import LLMJudge
 from tests.fake_judge import FakeJudge
 
 KEY = "xai-0123456789-the-key-of-the-tests"
+PROVIDERS = ["xai", "openai", "anthropic", "openai_compatible"]
+GOOD = "A provider times out after a charge. How do you retry without charging twice?"
+QUESTIONS = [f"Queue {n} grows by {n}00 messages a second at peak. How would you find out why?" for n in range(1, 9)]
+
+
+def score(judge, role, questions):
+    """Judge in a loop of its own, as training and evaluation do, and close."""
+
+    async def run():
+        try:
+            return await judge.score(role, questions)
+        finally:
+            await judge.close()
+
+    return asyncio.run(run())
+
+
+@contextlib.contextmanager
+def by_hand(*arguments):
+    """The fake judge as a process of its own; gives its address."""
+    command = [sys.executable, "-u", "-m", "tests.fake_judge", "--port", "0", *arguments]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    try:
+        yield re.search(r"http://[\d.:]+/v1", process.stdout.readline()).group()
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(autouse=True)
@@ -41,3 +73,10 @@ def judge(server: FakeJudge, tmp_path: Path) -> Callable[..., LLMJudge]:
         return LLMJudge(JudgeConfig(provider=provider, **given))
 
     return make
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Short pauses between attempts."""
+    monkeypatch.setattr("recruiter.llm.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("recruiter.llm.retry.LONGEST_PAUSE", 0.05)

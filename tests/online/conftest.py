@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from tests.fake_policy import FakePolicy
 from tests.online.people import Server
 
 PATIENCE = 60.0  # seconds, for tests in which nobody gives up
+SAME = ("step", "reward_mean", "reward_std", "composite", "unscored", "groups_without_spread", "trained_tokens", "loss")
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +83,28 @@ def train(tmp_path: Path, role: Callable[..., Any]) -> Callable[..., Any]:
         return policy, rows, folder
 
     return run
+
+
+def same(rows: list[dict]) -> list[dict]:
+    return [{key: row[key] for key in SAME} for row in rows]
+
+
+def pending(folder) -> dict[str, list[str]]:
+    """Group ids by step file."""
+    return {
+        path.name: [group["id"] for group in json.loads(path.read_text())] for path in folder.glob("pending/*.json")
+    }
+
+
+def when(condition, act) -> threading.Thread:
+    """Do something in a thread as soon as a condition holds."""
+
+    def work() -> None:
+        deadline = time.monotonic() + 60
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        act()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
