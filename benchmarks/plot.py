@@ -30,7 +30,8 @@ MEMORY = "peak memory, GB"
 def measured(path: Path, suite: str) -> dict[tuple[str, int, str], dict[str, Any]]:
     """(axis, value, side) -> result, for every point of a suite that was measured."""
     names = ("roles", "group", "prompt", "tokens", "side", "device", "threads", "liger", "micro_batch")
-    latest = {tuple(row["case"].get(name) for name in names): row["result"] for row in read_jsonl(path)}
+    rows = read_jsonl(path) if path.is_file() else []
+    latest = {tuple(row["case"].get(name) for name in names): row["result"] for row in rows}
     cases = [case for case in SUITES[suite] if tuple(case.get(name) for name in names) in latest]
     axes = AXES_CPU if suite == "scaling_cpu" else AXES_GPU
     counts = {axis: [case[axis] for case in SUITES[suite]] for axis in axes}

@@ -38,3 +38,12 @@ def test_a_point_is_the_latest_measurement_of_its_case_and_settings(tmp_path: Pa
     points = plot.measured(tmp_path / "results.jsonl", "scaling_gpu")
     assert points
     assert {(side, result["seconds"]) for (_, _, side), result in points.items()} == {("trl", 7.0)}
+
+
+def test_where_nothing_was_measured_it_says_how_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw(monkeypatch, tmp_path)
+    said = capsys.readouterr().out.splitlines()
+    assert said == [f"nothing measured yet: python -m benchmarks.run scaling_{kind}" for kind in ("cpu", "gpu")]
+    assert not list(tmp_path.iterdir())
