@@ -91,7 +91,7 @@ $(INSTALLED_DEV): $(INSTALLED)
 	.venv-skyrl/bin/python -m pip --disable-pip-version-check install --quiet -c constraints/skyrl.txt -e '.[skyrl]'
 	.venv-skyrl/bin/python -m pip --disable-pip-version-check install --quiet --no-deps $(SKYRL)
 	@touch $@
-	@echo "Next: .venv-skyrl/bin/python -m recruiter.engines.skyrl.preflight"
+	@echo "Next: .venv-skyrl/bin/python -m recruiter.skyrl.preflight"
 
 # SkyRL's trainer, generator and workers without vLLM and CUDA.
 .venv-skyrl-test/.installed: pyproject.toml constraints/cpu.txt constraints/skyrl-test.txt

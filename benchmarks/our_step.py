@@ -12,9 +12,9 @@ from typing import Any
 from benchmarks.workload import FixedTimeJudge, peak_memory, reset_peak_memory
 from recruiter.config import Config
 from recruiter.engines.local import LocalPolicy
-from recruiter.grpo import Trainer
 from recruiter.metrics_logger import RunLog
 from recruiter.roles import Role
+from recruiter.train.grpo import Trainer
 
 
 def make_config(

@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from benchmarks.run import AXES_CPU, AXES_GPU, SUITES
 from recruiter.config import REPOSITORY
 from recruiter.metrics_logger import read_jsonl
-from recruiter.plots.style import COLOURS, STYLE
+from recruiter.report.plots.style import COLOURS, STYLE
 
 AXIS_NAMES = {
     "roles": "roles a step",

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from recruiter.errors import ModelError, RecruiterError
-from recruiter.generate import QuestionSet, Report, generate, sampling_of
 from recruiter.judges import Judge
 from recruiter.roles import Role
 from recruiter.writers import Writer, default_writer, find_writer
+from recruiter.writers.generate import QuestionSet, Report, generate, sampling_of
 
 GET_ONE = "There is no model here yet; get one with `python scripts/download_model.py --starter`."
 JOBS_WAITING, JOBS_KEPT = 20, 500

@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recruiter.command import command, shown
+from recruiter.cli.command import command, shown
 from recruiter.config import REPOSITORY
 from recruiter.errors import ConfigError
 from recruiter.evaluation.results import load_results
-from recruiter.plots import (
+from recruiter.report.plots import (
     Contest,
     plot_distributions,
     plot_levels,

@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recruiter.command import command, shown
+from recruiter.cli.command import command, shown
 from recruiter.config import REPOSITORY
-from recruiter.hub import MODEL, download
-from recruiter.starter import ensure_starter
+from recruiter.deploy.hub import MODEL, download
+from recruiter.writers.starter import ensure_starter
 
 
 @command

@@ -23,9 +23,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from recruiter.command import command, shown
+from recruiter.cli.command import command, shown
 from recruiter.config import REPOSITORY
-from recruiter.dataset import read_raw
 from recruiter.errors import ConfigError
 from recruiter.evaluation.contestants import OWN_SERVER, Setup, common_sampling, find_contestants
 from recruiter.evaluation.inspect_log import require_inspect, write_inspect_logs
@@ -39,6 +38,7 @@ from recruiter.judges import Judge, make_judge, named_judge
 from recruiter.prompts import PROMPT_HASH
 from recruiter.report import write_report
 from recruiter.roles import load_roles
+from recruiter.roles.dataset import read_raw
 from recruiter.rubric import RUBRIC_HASH
 
 HELD_OUT = REPOSITORY / "data/raw/test.parquet"

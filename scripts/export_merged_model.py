@@ -17,11 +17,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress
 
-from recruiter.checkpoints import adapter_folder, resolve_checkpoint
-from recruiter.command import command, shown
+from recruiter.cli.command import command, shown
 from recruiter.config import REPOSITORY
-from recruiter.config_loading import load_config
+from recruiter.config.loading import load_config
 from recruiter.errors import ConfigError, EndpointError
+from recruiter.train.checkpoints import adapter_folder, resolve_checkpoint
 
 DEFAULT_OUTPUT = REPOSITORY / "exports/qwen3-4b-question-gen"
 VERIFIED_ROLES = 3
@@ -76,11 +76,11 @@ def main() -> None:
 def _check_accounts(options: argparse.Namespace) -> None:
     """Find out about tokens, names and prices before the long work."""
     if options.push_to_hub or options.create_endpoint:
-        from recruiter.hub import user_name
+        from recruiter.deploy.hub import user_name
 
         user_name()
     if options.create_endpoint:
-        from recruiter.endpoint import check_client, check_instance
+        from recruiter.deploy.endpoint import check_client, check_instance
 
         check_client()
         check_instance(load_config("train_config").endpoint, options.instance_type)
@@ -135,8 +135,8 @@ def _export(options: argparse.Namespace, console: Console) -> None:
 
 
 def _publish(options: argparse.Namespace, console: Console) -> None:
+    from recruiter.deploy.hub import publish
     from recruiter.export import describe
-    from recruiter.hub import publish
 
     manifest = describe(options.output, options.hub_repo)
     manifest.check(options.output)
@@ -148,8 +148,8 @@ def _publish(options: argparse.Namespace, console: Console) -> None:
 
 
 def _deploy(options: argparse.Namespace, console: Console) -> None:
-    from recruiter.endpoint import create_endpoint, plan_endpoint, wait_for_endpoint
-    from recruiter.hub import model_size
+    from recruiter.deploy.endpoint import create_endpoint, plan_endpoint, wait_for_endpoint
+    from recruiter.deploy.hub import model_size
 
     settings = load_config("train_config").endpoint
     plan = plan_endpoint(settings, options.hub_repo, options.instance_type, *model_size(options.hub_repo))
@@ -165,7 +165,7 @@ def _deploy(options: argparse.Namespace, console: Console) -> None:
 
 
 def _undeploy(options: argparse.Namespace, console: Console) -> None:
-    from recruiter.endpoint import delete_endpoint, endpoint_name
+    from recruiter.deploy.endpoint import delete_endpoint, endpoint_name
 
     _ask(options.yes, f"Delete the endpoint {endpoint_name(options.hub_repo)}?", "deletes it")
     name = delete_endpoint(options.hub_repo)

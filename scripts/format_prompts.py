@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recruiter.command import command, shown
+from recruiter.cli.command import command, shown
 from recruiter.config import REPOSITORY
-from recruiter.dataset import format_prompts
+from recruiter.roles.dataset import format_prompts
 
 
 @command

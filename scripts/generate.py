@@ -21,18 +21,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from recruiter.command import command, shown
+from recruiter.cli.command import command, shown
 from recruiter.config import REPOSITORY, SamplingParams
-from recruiter.drafts import Draft, complete, read_drafts
 from recruiter.errors import ConfigError, RecruiterError
-from recruiter.generate import QuestionSet, generate, sampling_of
 from recruiter.judges import Judge, PaidJudge, make_judge, named_judge
-from recruiter.judging import find_role
+from recruiter.judges.lists import find_role
 from recruiter.prompts import PROMPT_HASH
 from recruiter.roles import load_roles
+from recruiter.roles.drafts import Draft, complete, read_drafts
 from recruiter.rubric import RUBRIC_HASH
-from recruiter.sheets import FORMATS, SUFFIXES, render, text_lines
 from recruiter.writers import ALIASES, Writer, default_writer, find_writer
+from recruiter.writers.generate import QuestionSet, generate, sampling_of
+from recruiter.writers.sheets import FORMATS, SUFFIXES, render, text_lines
 
 TOGETHER = 128  # questions on their way at a time; what is finished before is shown when a run ends early
 FIELDS = ("title", "level", "focus", "stack", "skills", "description")

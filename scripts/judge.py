@@ -18,10 +18,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from recruiter.command import command, shown
+from recruiter.cli.command import command, shown
 from recruiter.config import REPOSITORY
 from recruiter.judges import PaidJudge, make_judge, named_judge
-from recruiter.judging import FORMATS, find_role, judge_all, read_questions, render
+from recruiter.judges.lists import FORMATS, find_role, judge_all, read_questions, render
 from recruiter.roles import load_roles
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recruiter.command import command, shown
+from recruiter.cli.command import command, shown
 from recruiter.config import REPOSITORY
-from recruiter.dataset import split_roles, write_raw
 from recruiter.roles import LEVELS, load_roles
+from recruiter.roles.dataset import split_roles, write_raw
 
 
 @command

@@ -12,12 +12,12 @@ import os
 import numpy as np
 from rich.console import Console
 
-from recruiter.command import command
+from recruiter.cli.command import command
 from recruiter.config import REPOSITORY
-from recruiter.config_loading import load_config
-from recruiter.endpoint_client import EndpointClient
+from recruiter.config.loading import load_config
+from recruiter.deploy.endpoint_client import EndpointClient
 from recruiter.errors import ConfigError
-from recruiter.judging import find_role
+from recruiter.judges.lists import find_role
 from recruiter.prompts import Message, generator_messages
 from recruiter.roles import load_roles
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from recruiter.checkpoints import (
+from recruiter.errors import ConfigError, ModelError
+from recruiter.train.checkpoints import (
     CheckpointWriter,
     adapter_folder,
     best_step,
@@ -16,7 +17,6 @@ from recruiter.checkpoints import (
     resolve_checkpoint,
     write_json,
 )
-from recruiter.errors import ConfigError, ModelError
 
 
 def make(run: Path, step: int, when: float | None = None) -> Path:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from recruiter.config import Config, to_dict
-from recruiter.config_check import check_config
+from recruiter.config.checks import check_config
 from recruiter.errors import ConfigError
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from recruiter.config import CONFIG_FOLDER, Config, to_dict
-from recruiter.config_loading import load_config
+from recruiter.config.loading import load_config
 from recruiter.errors import ConfigError
 
 

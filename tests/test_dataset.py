@@ -6,9 +6,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from recruiter import dataset
 from recruiter.config import REPOSITORY
-from recruiter.dataset import (
+from recruiter.errors import DataError
+from recruiter.prompts import generator_messages
+from recruiter.roles import LEVELS, Role, dataset, load_roles
+from recruiter.roles.dataset import (
     epoch_order,
     format_prompts,
     load_split,
@@ -18,9 +20,6 @@ from recruiter.dataset import (
     validation_slice,
     write_raw,
 )
-from recruiter.errors import DataError
-from recruiter.prompts import generator_messages
-from recruiter.roles import LEVELS, Role, load_roles
 
 
 @pytest.fixture

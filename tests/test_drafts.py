@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from recruiter.drafts import complete, read_drafts
 from recruiter.errors import DataError
+from recruiter.roles.drafts import complete, read_drafts
 
 AD = """Senior Platform Engineer
 You will own our payment platform: Go, Kafka and PostgreSQL on Kubernetes.

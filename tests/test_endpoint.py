@@ -3,9 +3,9 @@ import inspect
 import pytest
 from huggingface_hub import HfApi
 
-from recruiter import endpoint as module
 from recruiter.config import EndpointConfig
-from recruiter.endpoint import (
+from recruiter.deploy import endpoint as module
+from recruiter.deploy.endpoint import (
     check_client,
     create_endpoint,
     delete_endpoint,

@@ -1,7 +1,7 @@
 import pytest
 
-from recruiter import endpoint_client
-from recruiter.endpoint_client import EndpointClient
+from recruiter.deploy import endpoint_client
+from recruiter.deploy.endpoint_client import EndpointClient
 from recruiter.errors import EndpointError
 from recruiter.prompts import generator_messages
 from tests.fake_endpoint import QUESTION, TOKEN, FakeEndpoint

@@ -13,13 +13,13 @@ import pytest
 from recruiter import QuestionWriter
 from recruiter.config import REPOSITORY, SamplingParams
 from recruiter.errors import ConfigError, DataError
-from recruiter.generate import Cancelled, Question, choose, generate, is_same
+from recruiter.judges.lists import read_questions
 from recruiter.judges.rubric_judge import RubricJudge
-from recruiter.judging import read_questions
 from recruiter.rubric import Judgement, Scores
-from recruiter.sheets import render
 from recruiter.writers import Written
+from recruiter.writers.generate import Cancelled, Question, choose, generate, is_same
 from recruiter.writers.local import LocalWriter
+from recruiter.writers.sheets import render
 from tests.fake_judge import FakeJudge, Faults
 
 SAMPLING = SamplingParams(max_generate_length=16)
@@ -159,7 +159,7 @@ def tiny_writer_folder(tmp_path_factory):
 
 
 def test_settings_are_those_of_training(tiny_writer_folder, tmp_path):
-    from recruiter.generate import sampling_of
+    from recruiter.writers.generate import sampling_of
 
     assert sampling_of(LocalWriter(str(tiny_writer_folder))) == SamplingParams(256)
     assert sampling_of(LocalWriter("exports/starter", name="starter")) == SamplingParams(128, temperature=0.5)

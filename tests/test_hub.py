@@ -9,9 +9,9 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from recruiter import hub
+from recruiter.deploy import hub
+from recruiter.deploy.hub import download, fetch_snapshot, model_size, publish, user_name
 from recruiter.errors import HubError
-from recruiter.hub import download, fetch_snapshot, model_size, publish, user_name
 from tests.fake_hub import FakeHub
 
 REPO = "user/writer"
@@ -156,7 +156,7 @@ def test_a_killed_download_leaves_nothing_under_its_name_and_goes_on(fake, tmp_p
     fake.add(REPO, FILES)
     target = tmp_path / "writer"
     fake.stall_after = 200_000
-    code = f"from recruiter.hub import *; download({REPO!r}, None, Path({str(target)!r}), print)"
+    code = f"from recruiter.deploy.hub import *; download({REPO!r}, None, Path({str(target)!r}), print)"
     environment = {**os.environ, "HF_ENDPOINT": fake.url, "HF_HUB_DISABLE_XET": "1"}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL) as process:
         assert fake.stalled.wait(30)

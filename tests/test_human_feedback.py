@@ -12,9 +12,9 @@ import pytest
 
 from recruiter.config import HumanFeedbackConfig, JudgeConfig
 from recruiter.errors import ConfigError, JudgeError
-from recruiter.feedback_client import FeedbackClient, spoken
 from recruiter.human_feedback import GroupView, HumanJudge, QuestionGroup
 from recruiter.judges import make_judge
+from recruiter.judges.feedback_client import FeedbackClient, spoken
 
 RATED = {"status": "rated", "relevance": 5, "clarity": 3.0, "discriminative": 1}
 KEY = "a-long-key-of-the-tests"

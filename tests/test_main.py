@@ -15,7 +15,7 @@ import pytest
 
 from recruiter.config import REPOSITORY
 from recruiter.metrics_logger import read_jsonl
-from recruiter.starter import ensure_starter
+from recruiter.writers.starter import ensure_starter
 from tests.engines.conftest import tiny_model, tiny_tokenizer
 
 TIMES = ("seconds", "seconds_sampling")

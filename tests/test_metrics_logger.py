@@ -9,8 +9,8 @@ from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.metrics_logger import RunLog, read_jsonl
 from recruiter.prompts import PROMPT_HASH
 from recruiter.reward import Reward
-from recruiter.rollout import Rollout, rollout_rows, step_metrics
 from recruiter.rubric import RUBRIC_HASH, Judgement, Scores
+from recruiter.train.rollout import Rollout, rollout_rows, step_metrics
 
 
 def line(step: int, **changes) -> dict:

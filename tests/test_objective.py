@@ -6,8 +6,8 @@ from itertools import chain
 import pytest
 import torch
 
-from recruiter.dataset import sampling_seed, step_roles, steps_per_epoch, total_steps
 from recruiter.objective import group_advantages, token_losses
+from recruiter.roles.dataset import sampling_seed, step_roles, steps_per_epoch, total_steps
 
 # ---- advantages ------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@ import pytest
 
 from recruiter.engines import Sample
 from recruiter.errors import DataError
-from recruiter.pending import PendingRollouts
+from recruiter.train.pending import PendingRollouts
 
 
 @pytest.fixture

@@ -10,10 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from matplotlib import pyplot as plt
 
-from recruiter.checkpoints import write_json
 from recruiter.errors import DataError
 from recruiter.evaluation.results import Results
-from recruiter.plots import (
+from recruiter.report.plots import (
     Contest,
     plot_distributions,
     plot_levels,
@@ -24,6 +23,7 @@ from recruiter.plots import (
     read_ratings,
     read_runs,
 )
+from recruiter.train.checkpoints import write_json
 from scripts import analyze_results
 from tests.report_data import make_results
 

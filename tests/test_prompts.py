@@ -5,9 +5,9 @@ import pytest
 
 from recruiter import prompts
 from recruiter.config import SamplingParams
-from recruiter.dataset import format_prompts, load_split, write_raw
 from recruiter.engines import model as engine_model
 from recruiter.prompts import GENERATOR_SYSTEM, PROMPT_HASH, comparison_messages, generator_messages, judge_messages
+from recruiter.roles.dataset import format_prompts, load_split, write_raw
 from recruiter.rubric import CRITERIA
 from recruiter.writers.local import LocalWriter
 from tests.fake_judge.server import COMPARED, read_message

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recruiter.config import REPOSITORY
-from recruiter.dataset import read_raw
+from recruiter.roles.dataset import read_raw
 
 MAIN = ["-m", "src.recruiter.main"]
 

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from recruiter.config import REPOSITORY
-from recruiter.config_loading import load_config
-from recruiter.dataset import prompt_row
-from recruiter.engines.skyrl import prepare_imports
+from recruiter.config.loading import load_config
 from recruiter.metrics_logger import read_jsonl
 from recruiter.roles import load_roles
+from recruiter.roles.dataset import prompt_row
+from recruiter.skyrl import prepare_imports
 
 prepare_imports()
 
@@ -37,9 +37,9 @@ from skyrl.train.utils import validate_cfg  # noqa: E402
 from skyrl.train.utils.utils import initialize_ray  # noqa: E402
 from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput  # noqa: E402
 
-from recruiter.engines.skyrl.cluster import find_hardware  # noqa: E402
-from recruiter.engines.skyrl.run import chat_tokenizer, longest_prompt  # noqa: E402
-from recruiter.engines.skyrl.settings import skyrl_config  # noqa: E402
+from recruiter.skyrl.cluster import find_hardware  # noqa: E402
+from recruiter.skyrl.run import chat_tokenizer, longest_prompt  # noqa: E402
+from recruiter.skyrl.settings import skyrl_config  # noqa: E402
 
 WARM_UP = 2
 SETTINGS = (

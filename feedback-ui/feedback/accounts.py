@@ -24,7 +24,7 @@ from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
 
 import database as db
 from feedback.settings import Settings
-from recruiter.command import command
+from recruiter.cli.command import command
 from recruiter.errors import ConfigError
 
 AccountRole = Literal["rater", "owner"]

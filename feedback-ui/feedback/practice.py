@@ -13,11 +13,11 @@ from feedback.errors import Refusal
 from feedback.models.practice import TypedRole
 from generator import QuestionGenerator
 from recruiter.config import REPOSITORY
-from recruiter.dataset import read_raw, split_roles
-from recruiter.drafts import Draft, complete
 from recruiter.errors import DataError
-from recruiter.generate import Report
 from recruiter.roles import Role, load_roles
+from recruiter.roles.dataset import read_raw, split_roles
+from recruiter.roles.drafts import Draft, complete
+from recruiter.writers.generate import Report
 
 RUN = "practice"
 PRIORITY = -1  # what training waits for comes first

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from generator import QuestionGenerator
-from recruiter.drafts import Draft
 from recruiter.errors import RecruiterError
-from recruiter.generate import Question, Report
 from recruiter.judges import Judge, make_judge, named_judge
+from recruiter.roles.drafts import Draft
+from recruiter.writers.generate import Question, Report
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 The scorer is injected, so offline, online and rubric training use this one class. The role arrives in the row of the data
 set (`extra_info.role`), never out of the prompt. A question without a score has the reward NaN: no trainer can take it for
-a number. `recruiter.engines.skyrl.trainer` reads the judgement itself, from `get_metrics`.
+a number. `recruiter.skyrl.trainer` reads the judgement itself, from `get_metrics`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import skyrl_gym
 from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput
 
-from recruiter.dataset import ENV_CLASS
 from recruiter.roles import Role
+from recruiter.roles.dataset import ENV_CLASS
 from recruiter.rubric import Judgement
 
 if TYPE_CHECKING:

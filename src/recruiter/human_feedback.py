@@ -15,9 +15,9 @@ from typing import Any
 from urllib.parse import quote
 
 from recruiter.config import HumanFeedbackConfig
-from recruiter.config_check import MAX_GROUPS_A_CALL
+from recruiter.config.checks import MAX_GROUPS_A_CALL
 from recruiter.errors import JudgeError, UnscoredError
-from recruiter.feedback_client import FeedbackClient, Refused, spoken
+from recruiter.judges.feedback_client import FeedbackClient, Refused, spoken
 from recruiter.roles import Role
 from recruiter.rubric import CRITERION_NAMES, Judgement, Scores, rating_to_score
 

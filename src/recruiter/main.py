@@ -21,20 +21,26 @@ except ModuleNotFoundError:  # run from the repository's root without installing
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import recruiter
 
-from recruiter.checkpoints import check_free_space, checkpoint_folder, checkpoint_steps, logged_step, resolve_checkpoint
-from recruiter.command import command, shown
+from recruiter.cli.command import command, shown
 from recruiter.config import REPOSITORY, Config, require_model
-from recruiter.config_loading import load_config
-from recruiter.dataset import format_prompts, load_split, total_steps, validation_slice
+from recruiter.config.loading import load_config
 from recruiter.errors import ConfigError
-from recruiter.pending import PendingRollouts
+from recruiter.roles.dataset import format_prompts, load_split, total_steps, validation_slice
+from recruiter.train.checkpoints import (
+    check_free_space,
+    checkpoint_folder,
+    checkpoint_steps,
+    logged_step,
+    resolve_checkpoint,
+)
+from recruiter.train.pending import PendingRollouts
 
 if TYPE_CHECKING:
-    from recruiter.engines.skyrl.run import ClusterTrainer
-    from recruiter.grpo import Trainer
     from recruiter.judges import Judge
     from recruiter.metrics_logger import RunLog
     from recruiter.roles import Role
+    from recruiter.skyrl.run import ClusterTrainer
+    from recruiter.train.grpo import Trainer
 
 
 @command
@@ -60,12 +66,12 @@ def run(config: Config) -> None:
     if isinstance(judge, HumanJudge):
         judge.client.check()
     if config.engine == "skyrl":
-        from recruiter.engines.skyrl import prepare_imports
+        from recruiter.skyrl import prepare_imports
 
         prepare_imports()
     from recruiter.engines.loading import check_model
-    from recruiter.grpo import Interrupted
     from recruiter.metrics_logger import RunLog
+    from recruiter.train.grpo import Interrupted
 
     folder = REPOSITORY / config.trainer.ckpt_path
     check_model(config.trainer.policy.model.path, config.trainer.device)
@@ -118,13 +124,13 @@ def _make_trainer(
 ) -> Trainer | ClusterTrainer:
     """The training loop of the configured engine."""
     if config.engine == "skyrl":
-        from recruiter.engines.skyrl.run import ClusterTrainer
+        from recruiter.skyrl.run import ClusterTrainer
 
         return ClusterTrainer(config, judge, roles, held_back, log, stop_requested)
     from recruiter.engines.local import LocalPolicy
-    from recruiter.grpo import Trainer
     from recruiter.human_feedback import HumanJudge
-    from recruiter.online import OnlineTrainer
+    from recruiter.train.grpo import Trainer
+    from recruiter.train.online import OnlineTrainer
 
     if isinstance(judge, HumanJudge):
         return OnlineTrainer(config, LocalPolicy(config), judge, roles, held_back, log, stop_requested)

@@ -19,12 +19,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from recruiter import __version__
-from recruiter.checkpoints import write_json
 from recruiter.config import REPOSITORY, Config, to_dict
 from recruiter.errors import ConfigError
 from recruiter.judges import Judge
 from recruiter.prompts import PROMPT_HASH
 from recruiter.rubric import RUBRIC_HASH
+from recruiter.train.checkpoints import write_json
 
 # Settings that may differ between a run and its continuation; any other difference would make it another run.
 _MAY_CHANGE = (

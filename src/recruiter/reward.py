@@ -20,12 +20,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recruiter.background import LoopThread
-from recruiter.checkpoints import write_json
 from recruiter.config import RewardConfig
 from recruiter.judges import Judge, PaidJudge
+from recruiter.llm.loop_thread import LoopThread
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
+from recruiter.train.checkpoints import write_json
 
 T = TypeVar("T")
 Trigram = tuple[str, str, str]

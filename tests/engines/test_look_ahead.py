@@ -12,11 +12,11 @@ from benchmarks.workload import FixedTimeJudge
 from recruiter.config import Config
 from recruiter.engines import TrainGroup
 from recruiter.engines.local import LocalPolicy
-from recruiter.grpo import Trainer
 from recruiter.metrics_logger import RunLog, read_jsonl
 from recruiter.prompts import Message
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Scores
+from recruiter.train.grpo import Trainer
 from tests.engines.test_local import gradients, policy_for, random_adapter
 
 

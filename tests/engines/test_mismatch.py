@@ -14,11 +14,11 @@ from transformers import AutoModelForCausalLM
 from recruiter.config import Config, SamplingParams
 from recruiter.engines import Sample, TrainGroup
 from recruiter.engines.local import LocalPolicy
-from recruiter.grpo import Trainer
 from recruiter.metrics_logger import RunLog, read_jsonl
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Scores
+from recruiter.train.grpo import Trainer
 from tests.engines.test_local import random_adapter
 from tests.engines.trl_oracle import save_tiny_model
 

@@ -6,8 +6,8 @@ import importlib.util
 
 import pytest
 
-from recruiter.engines.skyrl import prepare_imports
 from recruiter.errors import ConfigError
+from recruiter.skyrl import prepare_imports
 
 
 def test_without_skyrl_the_engine_is_one_sentence_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

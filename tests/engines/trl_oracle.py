@@ -33,14 +33,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, T
 from trl import GRPOConfig, GRPOTrainer
 
 from recruiter.config import Config
-from recruiter.dataset import step_roles, total_steps
 from recruiter.engines import Sample, TrainGroup
 from recruiter.engines.local import LocalPolicy
-from recruiter.grpo import Trainer
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import _GENERATOR_USER, GENERATOR_SYSTEM, Message, generator_messages
 from recruiter.roles import Role
+from recruiter.roles.dataset import step_roles, total_steps
 from recruiter.rubric import Judgement, Scores
+from recruiter.train.grpo import Trainer
 from tests.engines.conftest import VOCABULARY, tiny_model, tiny_tokenizer
 
 END = 1

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recruiter.config import SamplingParams
-from recruiter.config_loading import load_config
+from recruiter.config.loading import load_config
 from recruiter.errors import ConfigError, ModelError
 from recruiter.evaluation.contestants import (
     Contestant,

@@ -12,9 +12,9 @@ from app import create_app
 from feedback.settings import Settings
 from feedback.writing import Writing
 from generator import QuestionGenerator
-from recruiter.drafts import Draft
 from recruiter.errors import RecruiterError
 from recruiter.roles import Role
+from recruiter.roles.drafts import Draft
 from tests.feedback.conftest import Person
 
 

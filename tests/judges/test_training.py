@@ -15,20 +15,20 @@ from pathlib import Path
 
 import pytest
 
-from recruiter.checkpoints import checkpoint_folder, checkpoint_steps
 from recruiter.config import REPOSITORY
-from recruiter.config_loading import load_config
-from recruiter.dataset import total_steps
+from recruiter.config.loading import load_config
 from recruiter.engines import Sample
 from recruiter.errors import ApiError, BudgetError, UnscoredError
-from recruiter.grpo import Trainer
 from recruiter.judges.llm import LLMJudge
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.metrics_logger import RunLog, read_jsonl
 from recruiter.prompts import judge_messages
 from recruiter.roles import load_roles
+from recruiter.roles.dataset import total_steps
 from recruiter.rubric import Judgement
-from recruiter.starter import ensure_starter
+from recruiter.train.checkpoints import checkpoint_folder, checkpoint_steps
+from recruiter.train.grpo import Trainer
+from recruiter.writers.starter import ensure_starter
 from tests.fake_judge import Faults
 from tests.fake_policy import FakePolicy
 from tests.judges.conftest import KEY

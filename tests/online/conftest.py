@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from recruiter.checkpoints import checkpoint_folder, checkpoint_steps, logged_step
 from recruiter.config import Config
-from recruiter.dataset import total_steps
-from recruiter.grpo import Trainer
 from recruiter.human_feedback import HumanJudge
 from recruiter.metrics_logger import RunLog, read_jsonl
-from recruiter.online import OnlineTrainer
+from recruiter.roles.dataset import total_steps
+from recruiter.train.checkpoints import checkpoint_folder, checkpoint_steps, logged_step
+from recruiter.train.grpo import Trainer
+from recruiter.train.online import OnlineTrainer
 from tests.fake_policy import FakePolicy
 from tests.online.people import Server
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from recruiter.config import REPOSITORY
-from recruiter.dataset import read_raw
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.metrics_logger import read_jsonl
 from recruiter.roles import Role
+from recruiter.roles.dataset import read_raw
 from recruiter.rubric import CRITERION_NAMES, MAX_RATING, MAX_SCORE, MIN_RATING
-from recruiter.starter import ensure_starter
+from recruiter.writers.starter import ensure_starter
 from tests.online.people import Crowd, Person, Server
 from tests.test_main import data  # noqa: F401
 

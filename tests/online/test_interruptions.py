@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from recruiter.checkpoints import checkpoint_steps
 from recruiter.errors import DataError, JudgeError, UnscoredError
-from recruiter.grpo import Interrupted
+from recruiter.train.checkpoints import checkpoint_steps
+from recruiter.train.grpo import Interrupted
 from tests.fake_policy import FakePolicy
 from tests.online.conftest import pending, same, when
 from tests.online.people import Crowd, Person

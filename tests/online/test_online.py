@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from recruiter.dataset import step_roles
 from recruiter.errors import UnscoredError
 from recruiter.metrics_logger import read_jsonl
+from recruiter.roles.dataset import step_roles
 from recruiter.rubric import Judgement
 from tests.fake_policy import FakePolicy
 from tests.online.conftest import PATIENCE, pending, same, when

@@ -9,6 +9,6 @@ _AT_START = str(Path(__file__).with_name("interpreter"))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_AT_START, os.environ.get("PYTHONPATH", "")]))
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
-from recruiter.engines.skyrl import prepare_imports  # noqa: E402
+from recruiter.skyrl import prepare_imports  # noqa: E402
 
 prepare_imports()

@@ -21,20 +21,20 @@ from torch.distributed.device_mesh import init_device_mesh
 from transformers import DynamicCache
 from transformers.trainer import get_scheduler
 
-from recruiter.checkpoints import logged_step
 from recruiter.config import Config
-from recruiter.engines.skyrl.cluster import log_into
-from recruiter.engines.skyrl.data import StepLoader
-from recruiter.engines.skyrl.loss import register_loss
-from recruiter.engines.skyrl.run import RunTracker, chat_tokenizer, longest_prompt
-from recruiter.engines.skyrl.settings import Hardware, check_with_skyrl, skyrl_config
-from recruiter.engines.skyrl.trainer import QuestionTrainer
-from recruiter.engines.skyrl.worker import AdapterWorker
 from recruiter.env import GroupKey, register_environment, special_tokens
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.metrics_logger import RunLog
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Scores
+from recruiter.skyrl.cluster import log_into
+from recruiter.skyrl.data import StepLoader
+from recruiter.skyrl.loss import register_loss
+from recruiter.skyrl.run import RunTracker, chat_tokenizer, longest_prompt
+from recruiter.skyrl.settings import Hardware, check_with_skyrl, skyrl_config
+from recruiter.skyrl.trainer import QuestionTrainer
+from recruiter.skyrl.worker import AdapterWorker
+from recruiter.train.checkpoints import logged_step
 
 
 class Worker(AdapterWorker):

@@ -10,11 +10,11 @@ import pytest
 import skyrl_gym
 from skyrl_gym.metrics import aggregate_for_environment
 
-from recruiter.dataset import ENV_CLASS, prompt_row
 from recruiter.env import GroupKey, QuestionEnv, register_environment
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.reward import BackgroundJudge
 from recruiter.roles import Role
+from recruiter.roles.dataset import ENV_CLASS, prompt_row
 from recruiter.rubric import Judgement, Scores
 
 GROUP = GroupKey("step-1/role", 4)

@@ -12,7 +12,8 @@ import pytest
 import ray
 
 from recruiter.config import REPOSITORY, Config
-from recruiter.engines.skyrl.preflight import (
+from recruiter.errors import EngineError
+from recruiter.skyrl.preflight import (
     PACKAGES,
     Finding,
     Gpu,
@@ -23,7 +24,6 @@ from recruiter.engines.skyrl.preflight import (
     check_python,
     check_run,
 )  # fmt: skip
-from recruiter.errors import EngineError
 
 
 def wrong(findings: object) -> list[str]:
@@ -66,7 +66,7 @@ def test_the_port_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        monkeypatch.setattr("recruiter.engines.skyrl.preflight.SAMPLER_PORT", taken.getsockname()[1])
+        monkeypatch.setattr("recruiter.skyrl.preflight.SAMPLER_PORT", taken.getsockname()[1])
         assert next(check_machine()).text.endswith("is taken; SkyRL takes the next free one")
 
 
@@ -90,7 +90,7 @@ def test_every_node_of_a_cluster_is_asked(tmp_path: Path, monkeypatch: pytest.Mo
         assert len(found) == 2
         assert not wrong(found)
         assert not any((tmp_path / "run").iterdir())
-        monkeypatch.setattr("recruiter.engines.skyrl.preflight.__file__", "/nowhere/preflight.py")
+        monkeypatch.setattr("recruiter.skyrl.preflight.__file__", "/nowhere/preflight.py")
         assert all("does not see" in line for line in wrong(check_cluster(tmp_path / "run")))
     finally:
         ray.shutdown()
@@ -105,7 +105,7 @@ def test_a_cluster_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyP
 
 def test_the_command_ends_with_what_is_missing(tiny: Path, tmp_path: Path) -> None:
     command = [
-        sys.executable, "-m", "recruiter.engines.skyrl.preflight", f"trainer.policy.model.path={tiny}",
+        sys.executable, "-m", "recruiter.skyrl.preflight", f"trainer.policy.model.path={tiny}",
         f"trainer.ckpt_path={tmp_path}",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)

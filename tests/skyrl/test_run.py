@@ -10,16 +10,16 @@ import pytest
 import ray
 
 from recruiter.config import Config
-from recruiter.engines.skyrl.cluster import find_hardware, ray_for
-from recruiter.engines.skyrl.data import StepLoader
-from recruiter.engines.skyrl.loss import register_loss
-from recruiter.engines.skyrl.run import ClusterTrainer, chat_tokenizer, longest_prompt
-from recruiter.engines.skyrl.scorer import ClusterScorer
-from recruiter.engines.skyrl.settings import LOSS_NAME, Hardware, skyrl_config
 from recruiter.env import GroupKey
 from recruiter.errors import ConfigError, EngineError
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.metrics_logger import RunLog
+from recruiter.skyrl.cluster import find_hardware, ray_for
+from recruiter.skyrl.data import StepLoader
+from recruiter.skyrl.loss import register_loss
+from recruiter.skyrl.run import ClusterTrainer, chat_tokenizer, longest_prompt
+from recruiter.skyrl.scorer import ClusterScorer
+from recruiter.skyrl.settings import LOSS_NAME, Hardware, skyrl_config
 
 
 @ray.remote(num_cpus=0.1)
@@ -36,7 +36,7 @@ def test_workers_get_the_loss_and_the_log_file_and_nothing_is_left_running(
     settings = skyrl_config(config, Hardware(1, 1, False), 600, tmp_path)
     on_terminate = signal.getsignal(signal.SIGTERM)
     with RunLog(tmp_path, config, RubricJudge(), 1) as log, ray_for(settings, log):
-        assert ray.get(in_another_process.remote()) == ("recruiter.engines.skyrl.loss", f"{tmp_path}/logs/workers.log")
+        assert ray.get(in_another_process.remote()) == ("recruiter.skyrl.loss", f"{tmp_path}/logs/workers.log")
         scorer = ClusterScorer(config)
         assert scorer(role(), "How would you keep the queue short?", GroupKey("g", 1)).scores is not None
         scorer.close()
@@ -61,7 +61,7 @@ def test_the_gpus_of_a_cluster_are_counted(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_roles_come_in_the_local_engines_order_and_the_rest_of_an_epoch_is_left_out(config: Config, role) -> None:
-    from recruiter.dataset import step_roles
+    from recruiter.roles.dataset import step_roles
 
     roles = [role(index) for index in range(10)]
     loader = StepLoader(config, roles)
@@ -112,7 +112,7 @@ def test_a_run_may_continue_on_other_gpus_but_not_with_another_optimizer(config:
 def test_a_process_that_ends_is_one_sentence(
     error: Exception, advice: str, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role
 ) -> None:
-    monkeypatch.setattr("recruiter.engines.skyrl.run.find_hardware", lambda: Hardware(1, 1, False))
+    monkeypatch.setattr("recruiter.skyrl.run.find_hardware", lambda: Hardware(1, 1, False))
     roles = [role(index) for index in range(4)]
 
     def fail(self: ClusterTrainer, scorer: ClusterScorer) -> None:

@@ -11,12 +11,12 @@ import pytest
 import ray
 
 from recruiter.config import Config, JudgeConfig
-from recruiter.engines.skyrl.scorer import ClusterScorer
 from recruiter.env import GroupKey
 from recruiter.errors import ApiError, BudgetError, ConfigError, JudgeError
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
+from recruiter.skyrl.scorer import ClusterScorer
 from tests.fake_judge import FakeJudge, Faults
 from tests.online.people import Crowd, Server, stars_of
 from tests.online.people import judged as judged_as

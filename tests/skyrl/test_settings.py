@@ -11,9 +11,10 @@ from skyrl.train.config import SkyRLTrainConfig
 from skyrl.train.config.config import InferenceEngineConfig
 
 from recruiter.config import CONFIG_FOLDER, Config
-from recruiter.config_loading import known_keys, load_config
-from recruiter.engines.skyrl.loss import register_loss
-from recruiter.engines.skyrl.settings import (
+from recruiter.config.loading import known_keys, load_config
+from recruiter.errors import ConfigError
+from recruiter.skyrl.loss import register_loss
+from recruiter.skyrl.settings import (
     FIXED,
     OURS,
     RENAMED,
@@ -23,7 +24,6 @@ from recruiter.engines.skyrl.settings import (
     skyrl_config,
     skyrl_keys,
 )  # fmt: skip
-from recruiter.errors import ConfigError
 
 ONE, TWO, CLUSTER = Hardware(1, 1, False), Hardware(1, 2, False), Hardware(2, 4, True)
 

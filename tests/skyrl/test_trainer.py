@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from recruiter.checkpoints import checkpoint_steps, trainer_state
 from recruiter.config import Config
-from recruiter.engines.skyrl.trainer import QuestionTrainer
 from recruiter.env import GroupKey
 from recruiter.errors import UnscoredError
-from recruiter.grpo import Interrupted
 from recruiter.metrics_logger import read_jsonl
 from recruiter.objective import group_advantages, token_losses
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Scores
+from recruiter.skyrl.trainer import QuestionTrainer
+from recruiter.train.checkpoints import checkpoint_steps, trainer_state
+from recruiter.train.grpo import Interrupted
 from tests.engines.conftest import tiny_tokenizer
 from tests.skyrl.one_process import Run, hashed_score
 

@@ -17,8 +17,8 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import AutoModelForCausalLM
 
-from recruiter.engines.skyrl.worker import load_policy, save_policy
 from recruiter.errors import ModelError
+from recruiter.skyrl.worker import load_policy, save_policy
 from tests.engines.conftest import tiny_tokenizer
 
 

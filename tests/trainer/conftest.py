@@ -5,9 +5,9 @@ import json
 import pytest
 
 from recruiter.config import Config
-from recruiter.dataset import total_steps
-from recruiter.grpo import Trainer
 from recruiter.metrics_logger import RunLog, read_jsonl
+from recruiter.roles.dataset import total_steps
+from recruiter.train.grpo import Trainer
 from tests.fake_policy import FakeJudge, FakePolicy
 
 

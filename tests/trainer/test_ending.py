@@ -5,13 +5,13 @@ import zlib
 
 import pytest
 
-from recruiter.checkpoints import checkpoint_steps
 from recruiter.config import Config
-from recruiter.dataset import sampling_seed
 from recruiter.engines import Sample
 from recruiter.errors import JudgeError, ModelError, UnscoredError
-from recruiter.grpo import Interrupted
+from recruiter.roles.dataset import sampling_seed
 from recruiter.rubric import Judgement
+from recruiter.train.checkpoints import checkpoint_steps
+from recruiter.train.grpo import Interrupted
 from tests.fake_policy import FakeJudge, FakePolicy
 from tests.trainer.conftest import saved_weight
 

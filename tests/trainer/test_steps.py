@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from recruiter.dataset import sampling_seed, step_roles
 from recruiter.metrics_logger import read_jsonl
 from recruiter.objective import group_advantages
 from recruiter.prompts import generator_messages
+from recruiter.roles.dataset import sampling_seed, step_roles
 from tests.fake_policy import FakeJudge
 
 

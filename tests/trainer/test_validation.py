@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from recruiter.checkpoints import best_step, checkpoint_steps
-from recruiter.dataset import sampling_seed
+from recruiter.roles.dataset import sampling_seed
 from recruiter.rubric import Judgement, Scores
+from recruiter.train.checkpoints import best_step, checkpoint_steps
 from tests.fake_policy import FakeJudge
 
 

@@ -13,8 +13,8 @@ from feedback.access import Rating, Shared, SignedIn
 from feedback.errors import Refusal, errors, not_found
 from feedback.models.practice import Job, JobView, ModelView, PracticeIn
 from generator import QuestionGenerator
-from recruiter.generate import Report
 from recruiter.roles import Role
+from recruiter.writers.generate import Report
 
 router = APIRouter(prefix="/api", tags=["practice"], responses=errors(401, 403))
 

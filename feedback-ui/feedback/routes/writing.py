@@ -16,9 +16,9 @@ from feedback.models.writing import JudgedQuestion, WriteIn, WriteView
 from feedback.routes.practice import take_on
 from feedback.writing import Writing, Written
 from generator import Job as GeneratorJob
-from recruiter.generate import Question
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
+from recruiter.writers.generate import Question
 
 router = APIRouter(prefix="/api", tags=["writing"], responses=errors(401, 403))
 JobId = Annotated[str, Path(max_length=64)]

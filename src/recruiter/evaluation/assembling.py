@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from recruiter.command import shown
+from recruiter.cli.command import shown
 from recruiter.evaluation.agreement import agreements
 from recruiter.evaluation.contestants import Setup, contestant_flags, judge_flags, training_rollouts
 from recruiter.evaluation.figures import judge_figures

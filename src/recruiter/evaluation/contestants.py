@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from recruiter.command import shown
+from recruiter.cli.command import shown
 from recruiter.config import REPOSITORY, SamplingParams
-from recruiter.config_loading import load_config
-from recruiter.dataset import read_raw
+from recruiter.config.loading import load_config
 from recruiter.errors import ConfigError, DataError, MissingKeyError
 from recruiter.evaluation.records import ModelRecord, Plan
 from recruiter.evaluation.texts import Questions, read_rollouts
@@ -20,6 +19,7 @@ from recruiter.judges import Judge
 from recruiter.llm.endpoint import Endpoint
 from recruiter.metrics_logger import read_jsonl
 from recruiter.roles import Role
+from recruiter.roles.dataset import read_raw
 from recruiter.writers import Writer, find_writer
 from recruiter.writers.api import ApiWriter
 from recruiter.writers.local import LocalWriter

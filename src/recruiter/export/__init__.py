@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recruiter.command import shown
+from recruiter.cli.command import shown
 from recruiter.config import REPOSITORY
 from recruiter.errors import ExportError
 from recruiter.export.adapter import Adapter, read_adapter

@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from recruiter.config import REPOSITORY
+from recruiter.deploy.hub import fetch_snapshot
 from recruiter.errors import ExportError
-from recruiter.hub import fetch_snapshot
 
 _FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "README.md", "LICENSE*", "NOTICE*")
 

@@ -13,8 +13,8 @@ from recruiter.errors import DataError
 from recruiter.export.config_files import PROBE
 from recruiter.export.evidence import EvaluationTable, TrainingRun
 from recruiter.export.manifest import Manifest
-from recruiter.plots import plot_training, read_runs
 from recruiter.prompts import generator_messages
+from recruiter.report.plots import plot_training, read_runs
 from recruiter.rubric import CRITERIA, CRITERION_NAMES
 
 PLOT = "training.png"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recruiter.command import shown
+from recruiter.cli.command import shown
 from recruiter.export.adapter import Adapter
 from recruiter.metrics_logger import read_jsonl
 

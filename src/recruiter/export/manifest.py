@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from recruiter.checkpoints import write_json
 from recruiter.errors import ExportError
+from recruiter.train.checkpoints import write_json
 
 NAME = "export.json"
 _NOT_HASHED = (NAME, "README.md", "training.png")  # written again whenever more is known

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from recruiter.checkpoints import adapter_folder, resolve_checkpoint
 from recruiter.config import REPOSITORY, ApiConfig, SamplingParams
 from recruiter.errors import ConfigError, ModelError
 from recruiter.llm.providers import PROVIDERS
 from recruiter.roles import Role
+from recruiter.train.checkpoints import adapter_folder, resolve_checkpoint
 
 if TYPE_CHECKING:
     from recruiter.writers.local import LocalWriter
@@ -178,7 +178,7 @@ def _local_writer(name: str, wanted: str) -> LocalWriter:
     from recruiter.writers.local import LocalWriter
 
     if name == "starter":
-        from recruiter.starter import ensure_starter
+        from recruiter.writers.starter import ensure_starter
 
         ensure_starter(REPOSITORY / wanted, lambda text: print(text, file=sys.stderr))
     folder = _folder(RL_EXPORT if wanted == ALIASES["rl"] else wanted)

@@ -20,12 +20,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from recruiter.background import LoopThread
 from recruiter.config import REPOSITORY, ApiConfig, SamplingParams
 from recruiter.errors import ApiError
 from recruiter.llm.clients import Completion, Sampling
 from recruiter.llm.endpoint import Endpoint
 from recruiter.llm.failure import CallFailed
+from recruiter.llm.loop_thread import LoopThread
 from recruiter.llm.store import Store, cache_key, reply_table
 from recruiter.prompts import Message, generator_messages
 from recruiter.roles import Role

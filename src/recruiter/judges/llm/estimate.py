@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Sequence
 
 from recruiter.config import Config
-from recruiter.dataset import step_roles, total_steps
 from recruiter.judges import PaidJudge
 from recruiter.judges.llm import PROBE_QUESTION, Probe
 from recruiter.llm.clients import Tokens
 from recruiter.prompts import judge_messages
 from recruiter.roles import Role
+from recruiter.roles.dataset import step_roles, total_steps
 
 
 def probe_and_estimate(config: Config, judge: PaidJudge, roles: Sequence[Role], validation: int, done: int) -> str:

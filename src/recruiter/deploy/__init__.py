@@ -1,0 +1,1 @@
+"""The Hub, and endpoints that serve a model."""

@@ -1,0 +1,137 @@
+"""Judging lists of questions outside training: reading them, having them judged, showing what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from recruiter.errors import DataError
+from recruiter.judges import Judge, PaidJudge
+from recruiter.roles import Role
+from recruiter.roles.drafts import complete, read_drafts
+from recruiter.roles.records import read_records
+from recruiter.rubric import CRITERION_NAMES, Judgement
+
+FORMATS = ("table", "json", "csv")
+WIDTH = 140  # of a table that is not shown on a terminal
+AT_A_TIME = 256  # questions on their way; the judge decides how many of them it asks about at once
+Entry = tuple[Role, str]
+
+
+def find_role(name: str, roles: Mapping[str, Role]) -> Role:
+    """A role by its id in `roles`, or from a file that holds one, see `drafts.read_drafts`.
+
+    Raises:
+        DataError: there is neither, or the file holds something else.
+    """
+    if name in roles:
+        return roles[name]
+    path = Path(name)
+    if not path.is_file():
+        raise DataError(f"--role {name} is neither an id of the roles nor a file with a role.")
+    found = read_drafts(path)
+    if len(found) > 1:
+        raise DataError(f"{path} holds {len(found)} roles; --role takes one.")
+    return found[0].role
+
+
+def read_questions(path: Path, roles: Mapping[str, Role], role: Role | None = None) -> list[Entry]:
+    """Questions with their roles from a CSV, JSON or JSONL file.
+
+    Args:
+        path: rows with `question`, and with `role_id` or `id`, or with the fields of a role, or with none of these.
+        roles: where ids are looked up.
+        role: for rows that name none.
+
+    Raises:
+        DataError: naming the file, the line and what it lacks.
+    """
+    entries = []
+    for place, record in read_records(path):
+        row = {**record, **(record["role"] if isinstance(record.get("role"), dict) else {})}
+        if not isinstance(row.get("question"), str):
+            raise DataError(f"{place}: it has no text in a column 'question'.")
+        fields = {name: row[name] for name in Role.model_fields if name not in ("id",) and row.get(name)}
+        known = row.get("role_id") or row.get("id")
+        if fields:
+            found = complete({"id": known, **fields}, place).role
+        elif known is not None and known != "":
+            if str(known) not in roles:
+                raise DataError(f"{place}: there is no role '{known}'; name another file of roles with --roles.")
+            found = roles[str(known)]
+        elif role is not None:
+            found = role
+        else:
+            raise DataError(f"{place}: it names no role; add a column 'role_id', or give one role with --role.")
+        entries.append((found, row["question"]))
+    if not entries:
+        raise DataError(f"{path} holds no questions.")
+    return entries
+
+
+def judge_all(judge: Judge, entries: Sequence[Entry], progress: Callable[[], None] = lambda: None) -> list[Judgement]:
+    """A judgement for every entry, in order; `progress` is called after each.
+
+    Raises:
+        ApiError: the judge cannot be used any more; what arrived is in its cache.
+    """
+
+    async def run() -> list[Judgement]:
+        slots = asyncio.Semaphore(AT_A_TIME)
+
+        async def one(role: Role, question: str) -> Judgement:
+            async with slots:
+                (judgement,) = await judge.score(role, [question])
+            progress()
+            return judgement
+
+        try:
+            return await asyncio.gather(*(one(role, question) for role, question in entries))
+        finally:
+            if isinstance(judge, PaidJudge):
+                await judge.close()
+
+    return asyncio.run(run())
+
+
+def render(entries: Sequence[Entry], judgements: Sequence[Judgement], form: str) -> str:
+    """All judgements with their reasons as a table, JSON or CSV."""
+    rows = [
+        {
+            "role_id": role.id,
+            "question": question,
+            **(asdict(judgement.scores) if judgement.scores else dict.fromkeys(CRITERION_NAMES)),
+            "composite": round(judgement.scores.composite, 3) if judgement.scores else None,
+            "reasoning": judgement.reasoning,
+            "unscored_reason": judgement.unscored_reason,
+        }
+        for (role, question), judgement in zip(entries, judgements, strict=True)
+    ]
+    if form == "json":
+        return json.dumps(rows, ensure_ascii=False, indent=2) + "\n"
+    stream = io.StringIO()
+    if form == "csv":
+        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return stream.getvalue()
+    table = Table(box=box.SIMPLE_HEAD, show_lines=True)
+    for name in ("role", "question", "scores", "why"):
+        table.add_column(name, no_wrap=name == "scores", overflow="fold")
+    for row in rows:
+        scores = [f"{name} {row[name]:.1f}" for name in (*CRITERION_NAMES, "composite") if row[name] is not None]
+        texts = (row["role_id"], row["question"], "\n".join(scores) or "–", row["reasoning"] or row["unscored_reason"])
+        table.add_row(*map(Text, texts))
+    Console(file=stream, width=None if os.isatty(1) else WIDTH).print(table)
+    return stream.getvalue()

@@ -1,0 +1,137 @@
+"""Judges against people: the scores that a judge gave to questions which people have rated."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from pyarrow.lib import ArrowException
+
+from recruiter.errors import DataError
+from recruiter.evaluation.results import METRICS
+from recruiter.evaluation.statistics import spearman
+from recruiter.report.plots.style import STYLE, colour, grid_of, save
+from recruiter.rubric import CRITERION_NAMES, MAX_SCORE, rating_to_score
+
+Scores = dict[str, float]
+Place = tuple[str, str]  # role id and question
+
+
+@dataclass
+class Rated:
+    """A question that people rated.
+
+    Attributes:
+        people: one entry a rater, each criterion and the composite from 0 to 10.
+        judges: the same, by judge.
+    """
+
+    people: list[Scores] = field(default_factory=list)
+    judges: dict[str, Scores] = field(default_factory=dict)
+
+
+def read_ratings(path: Path, judged: Sequence[Path]) -> dict[Place, Rated]:
+    """Rated questions, by role and text. Of a rating that was changed later, the revision that counts.
+
+    Args:
+        path: what the feedback server exports as JSON, JSONL or parquet: `role_id`, `question`, and the criteria, 1–5.
+        judged: what scripts/judge.py wrote for the same questions as JSON, a file a judge; its name is the judge's.
+
+    Raises:
+        DataError: naming the file, the row, and what it lacks.
+    """
+    found: dict[Place, Rated] = defaultdict(Rated)
+    for number, row in enumerate(_rows(path), 1):
+        place = f"{path}, row {number}"
+        if row.get("counts", True):
+            found[_key(row, place)].people.append(_composed(row, place, rating_to_score))
+    if not found:
+        raise DataError(f"{path} holds no ratings.")
+    for file in judged:
+        for number, row in enumerate(_rows(file), 1):
+            place = f"{file}, row {number}"
+            key = _key(row, place)
+            if key in found and row.get("composite") is not None:
+                found[key].judges[file.stem] = _composed(row, place, _checked)
+    return dict(found)
+
+
+def plot_people(ratings: Mapping[Place, Rated], target: Path) -> list[Path]:
+    """People's mean against a judge's score for every criterion and the composite; a row of panels a judge.
+
+    A mark's area is the number of questions that fall on it.
+
+    Raises:
+        DataError: no rated question has a judge's score.
+    """
+    judges = sorted({judge for rated in ratings.values() for judge in rated.judges})
+    if not judges:
+        raise DataError(
+            "None of the rated questions has a judge's score: have them judged with scripts/judge.py --format json, and "
+            "name its output with --judged."
+        )
+    with plt.rc_context(STYLE):
+        figure, axes = grid_of(len(judges) * len(METRICS), columns=len(METRICS), width=3.2, height=3.4)
+        for index, place in enumerate(axes):
+            judge, metric = judges[index // len(METRICS)], METRICS[index % len(METRICS)]
+            _against(place, list(ratings.values()), judge, metric, colour(index // len(METRICS)))
+        return save(figure, target)
+
+
+def _against(axes: Axes, ratings: Sequence[Rated], judge: str, metric: str, ink: str) -> None:
+    both = [rated for rated in ratings if judge in rated.judges]
+    people = [round(sum(scores[metric] for scores in rated.people) / len(rated.people), 6) for rated in both]
+    judged = [rated.judges[judge][metric] for rated in both]
+    marks = Counter(zip(people, judged, strict=True))
+    sizes = [18 * count for count in marks.values()]
+    axes.plot([0, MAX_SCORE], [0, MAX_SCORE], color="black", linewidth=0.8, linestyle=":")
+    axes.scatter([x for x, _ in marks], [y for _, y in marks], s=sizes, color=ink, alpha=0.5, linewidths=0)
+    correlation = spearman(people, judged)
+    told = "" if correlation is None else f", rank correlation {correlation:.2f}"
+    axes.set_title(f"{metric}\n{len(both)} questions{told}", fontsize=9)
+    axes.set(xlim=(-0.5, MAX_SCORE + 0.5), ylim=(-0.5, MAX_SCORE + 0.5), xlabel="people, 1–5 as 0–10", ylabel=judge)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a JSON list, JSONL or parquet file."""
+    try:
+        if path.suffix == ".parquet":
+            rows: Any = pq.read_table(path).to_pylist()
+        else:
+            text = path.read_text(encoding="utf-8")
+            rows = json.loads(text) if text.lstrip().startswith("[") else list(map(json.loads, text.splitlines()))
+    except FileNotFoundError:
+        raise DataError(f"There is no file {path}.") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ArrowException) as error:
+        raise DataError(f"{path} cannot be read as JSON, JSONL or parquet: {error}.") from None
+    if not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{path} holds rows that are no JSON objects.")
+    return list(rows)
+
+
+def _key(row: Mapping[str, Any], place: str) -> Place:
+    if not isinstance(row.get("role_id"), str) or not isinstance(row.get("question"), str):
+        raise DataError(f"{place}: it has no texts `role_id` and `question`.")
+    return row["role_id"], row["question"]
+
+
+def _composed(row: Mapping[str, Any], place: str, scale: Callable[[float], float]) -> Scores:
+    """Criteria on the judges' scale, and their mean."""
+    try:
+        scores = {name: scale(float(row[name])) for name in CRITERION_NAMES}
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{place}: its scores cannot be used ({error}).") from None
+    return {**scores, "composite": sum(scores.values()) / len(scores)}
+
+
+def _checked(score: float) -> float:
+    if not 0 <= score <= MAX_SCORE:
+        raise ValueError(f"{score:g} is not between 0 and {MAX_SCORE:g}")
+    return score

@@ -1,0 +1,203 @@
+"""Training runs: what their metrics say step by step, several runs in the same axes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from recruiter.cli.command import shown
+from recruiter.config import REPOSITORY
+from recruiter.errors import DataError
+from recruiter.evaluation.records import ModelRecord
+from recruiter.evaluation.results import Results
+from recruiter.metrics_logger import read_jsonl
+from recruiter.report.plots.style import LINES, STYLE, colour, grid_of, save
+from recruiter.rubric import CRITERION_NAMES, MAX_SCORE
+
+MOST_REASONS = 5
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, what legends call it, and its metrics, one row a step."""
+
+    folder: Path
+    name: str
+    rows: list[dict[str, Any]]
+
+    def series(self, key: str) -> tuple[list[int], list[float]]:
+        """Steps at which a metric has a value, and the values."""
+        found = [(row["step"], row[key]) for row in self.rows if row.get(key) is not None]
+        return [step for step, _ in found], [value for _, value in found]
+
+
+def read_runs(folders: Sequence[Path]) -> list[Run]:
+    """The metrics of training runs, called by their folders' names, or by whole paths where two have the same name.
+
+    Raises:
+        DataError: a folder holds no metrics of scored steps.
+    """
+    names = [folder.resolve().name for folder in folders]
+    if len(set(names)) < len(names):
+        names = [shown(folder) for folder in folders]
+    return [Run(folder, name, _rows(folder)) for folder, name in zip(folders, names, strict=True)]
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "metrics.jsonl"
+    rows = read_jsonl(path) if path.is_file() else []
+    if not any(row.get("reward_mean") is not None for row in rows):
+        raise DataError(f"There are no metrics of scored steps at {path}; name a run's folder with --run.")
+    return rows
+
+
+def plot_training(runs: Sequence[Run], target: Path, results: Sequence[Results] = ()) -> list[Path]:
+    """Reward, held-out scores, criteria, shared wording, length and entropy over steps.
+
+    Args:
+        results: evaluations; those of a run's checkpoints, or of the model it started from, are drawn at their step.
+    """
+    held_out = any(run.series("validation_reward")[0] or evaluated(run, results) for run in runs)
+    panels: list[Callable[[Axes], None]] = [lambda axes: _reward(axes, runs)]
+    if held_out:
+        panels.append(lambda axes: _held_out(axes, runs, results))
+    panels.append(lambda axes: _criteria(axes, runs))
+    for key, title in (
+        ("overlap", "Wording shared with other roles"),
+        ("length_mean", "Mean length in tokens"),
+        ("entropy", "Entropy in nats a token"),
+    ):
+        if any(run.series(key)[0] for run in runs):
+            panels.append(lambda axes, key=key, title=title: _lines(axes, runs, key, title))  # type: ignore[misc]
+    with plt.rc_context(STYLE):
+        figure, axes = grid_of(len(panels), columns=3)
+        for panel, place in zip(panels, axes, strict=True):
+            panel(place)
+            place.set_xlabel("step")
+            place.locator_params(axis="x", integer=True)
+        return save(figure, target)
+
+
+def plot_unscored(runs: Sequence[Run], target: Path) -> list[Path]:
+    """What became of each step's questions: scored or rated, or why not. One panel a run.
+
+    Raises:
+        DataError: every question of these runs has a score, so there is nothing to show.
+    """
+    runs = [run for run in runs if any(row["unscored"] for row in run.rows)]
+    if not runs:
+        raise DataError("Every question of these runs has a score.")
+    with plt.rc_context(STYLE):
+        figure, axes = grid_of(len(runs), columns=2, width=6)
+        for run, place in zip(runs, axes, strict=True):
+            _outcomes(place, run)
+        return save(figure, target)
+
+
+def evaluated(run: Run, results: Sequence[Results]) -> list[tuple[str, int, Any]]:
+    """(judge, step, estimate of the composite) of a run's checkpoints and of the model it began with (step 0)."""
+    found = []
+    for each in results:
+        for judge, figures in each.figures.items():
+            for name, model in each.models.items():
+                step, composite = _step_of(model, run), figures[name].scores["composite"]
+                if step is not None and composite is not None:
+                    found.append((judge, step, composite))
+    return sorted(found, key=lambda item: item[:2])
+
+
+def _step_of(model: ModelRecord, run: Run) -> int | None:
+    """At which step of `run` a model is what it was; None if it is something else."""
+    training = model.training or {}
+    if training.get("run") and _same(training["run"], str(run.folder.resolve())):
+        step = training.get("step")
+        return int(step) if step is not None else None
+    path = run.folder / "run.json"
+    if model.adapter is not None or not path.is_file():
+        return None
+    base = json.loads(path.read_text(encoding="utf-8"))["config"]["trainer"]["policy"]["model"]["path"]
+    return 0 if _same(model.source, base) else None
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two names of a folder, or of a model on the Hub, mean the same."""
+    return one == other or (REPOSITORY / one).resolve() == (REPOSITORY / other).resolve()
+
+
+def _reward(axes: Axes, runs: Sequence[Run]) -> None:
+    for index, run in enumerate(runs):
+        steps, means = run.series("reward_mean")
+        spread = dict(zip(*run.series("reward_std"), strict=True))
+        low, high = ([m + sign * spread.get(s, 0.0) for s, m in zip(steps, means, strict=True)] for sign in (-1, 1))
+        axes.fill_between(steps, low, high, color=colour(index), alpha=0.12, linewidth=0)
+        axes.plot(steps, means, color=colour(index), marker=".", label=run.name)
+    axes.set(title="Reward, with the spread within groups", ylim=(0, 1))
+    axes.legend(loc="upper left")
+
+
+def _held_out(axes: Axes, runs: Sequence[Run], results: Sequence[Results]) -> None:
+    several = len(runs) > 1
+    for index, run in enumerate(runs):
+        suffix = f" of {run.name}" if several else ""
+        steps, values = run.series("validation_reward")
+        if steps:
+            scores = [value * MAX_SCORE for value in values]
+            axes.plot(steps, scores, color=colour(index), marker="D", linestyle=":", label="validation" + suffix)
+        points = evaluated(run, results)
+        for number, judge in enumerate(dict.fromkeys(judge for judge, _, _ in points)):
+            mine = [(step, found) for name, step, found in points if name == judge]
+            means = [found.mean for _, found in mine]
+            low = [found.mean - (found.mean if found.low is None else found.low) for _, found in mine]
+            high = [(found.mean if found.high is None else found.high) - found.mean for _, found in mine]
+            axes.errorbar(
+                [step for step, _ in mine], means, yerr=[low, high], fmt="os^v"[number % 4] + "-", capsize=3,
+                color=colour(index + len(runs)), label=f"evaluation by {judge}{suffix}",
+            )  # fmt: skip
+    axes.set(title="Held-out roles, composite", ylim=(0, MAX_SCORE))
+    axes.legend(loc="upper left")
+
+
+def _criteria(axes: Axes, runs: Sequence[Run]) -> None:
+    """One run: a colour a criterion. Several: a colour a run, a line style a criterion."""
+    for index, run in enumerate(runs):
+        for number, name in enumerate(CRITERION_NAMES):
+            alone = len(runs) == 1
+            style, label = (LINES[0] if alone else LINES[number % len(LINES)]), name if index == 0 else None
+            axes.plot(*run.series(name), color=colour(number if alone else index), linestyle=style, label=label)
+    axes.set(title="The judge's criteria", ylim=(0, MAX_SCORE))
+    axes.legend(loc="upper left")
+
+
+def _lines(axes: Axes, runs: Sequence[Run], key: str, title: str) -> None:
+    for index, run in enumerate(runs):
+        axes.plot(*run.series(key), color=colour(index), label=run.name)
+    axes.set(title=title, ylim=(0, None))
+
+
+def _outcomes(axes: Axes, run: Run) -> None:
+    """Stacked bars: scored questions, then the most frequent reasons why there is no score."""
+    reasons: Counter[str] = Counter()
+    for row in run.rows:
+        reasons.update(row["unscored_reasons"])
+    frequent = [reason for reason, _ in reasons.most_common(MOST_REASONS)]
+    steps = [row["step"] for row in run.rows]
+    parts = {"scored": [row["samples"] - row["unscored"] for row in run.rows]}
+    parts |= {reason: [row["unscored_reasons"].get(reason, 0) for row in run.rows] for reason in frequent}
+    if len(reasons) > len(frequent):
+        named = [sum(row["unscored_reasons"].get(reason, 0) for reason in frequent) for row in run.rows]
+        parts["other reasons"] = [row["unscored"] - part for row, part in zip(run.rows, named, strict=True)]
+    bottom = [0] * len(steps)
+    for index, (name, counts) in enumerate(parts.items()):
+        label = name if len(name) <= 60 else name[:59] + "…"
+        axes.bar(steps, counts, 0.9, bottom=bottom, color=colour(index), label=label)
+        bottom = [below + count for below, count in zip(bottom, counts, strict=True)]
+    axes.set(title=f"Questions of {run.name}", xlabel="step", ylabel="questions")
+    axes.locator_params(axis="x", integer=True)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), fontsize=8)

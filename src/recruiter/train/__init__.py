@@ -1,0 +1,1 @@
+"""Training with GRPO: the step, the loop around it, its state and its checkpoints."""

@@ -1,0 +1,46 @@
+"""When a run ends because its judge fails: too many samples without a score, in one step or for three in a row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from recruiter.errors import UnscoredError
+from recruiter.train.rollout import Rollout
+
+
+class UnscoredLimit:
+    """The share of a step's samples that may have no score, `judge.max_unscored`.
+
+    Attributes:
+        strained: finished steps in a row, up to the last one, with more than half of that share unscored.
+    """
+
+    def __init__(self, share: float) -> None:
+        self.share, self.strained = share, 0
+
+    def check(self, step: int, rollouts: Sequence[Rollout]) -> None:
+        """End the run, before anything is updated, if too many samples of the step have no score by now.
+
+        Too many are more than the share in one step, or more than half of it in three steps in a row.
+
+        Raises:
+            UnscoredError: there are too many.
+        """
+        samples = sum(len(rollout.samples) for rollout in rollouts)
+        rewards = [reward for rollout in rollouts for reward in rollout.rewards]
+        reasons = Counter(r.judgement.unscored_reason for r in rewards if r.value is None)
+        failed, part = reasons.total(), 0.5 if self.strained >= 2 else 1.0
+        if failed > part * self.share * samples:
+            allowed = f"judge.max_unscored={self.share:g} allows"
+            if part < 1.0:
+                allowed = f"half of judge.max_unscored={self.share:g}, as in the two steps before"
+            raise UnscoredError(
+                f"{failed} of {samples} samples of step {step} have no score, more than {allowed}; most often: "
+                f"{reasons.most_common(1)[0][0]}. Everything up to step {step - 1} is saved: mend the cause and run "
+                f"the same command again."
+            )
+
+    def finished(self, unscored: int, samples: int) -> None:
+        """Note what came of a step."""
+        self.strained = self.strained + 1 if unscored > 0.5 * self.share * samples else 0

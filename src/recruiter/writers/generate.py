@@ -1,0 +1,214 @@
+"""Questions for roles: written, judged, the best ones kept, none of them twice.
+
+`QuestionWriter` is the way in for programs, `generate` for whoever shows progress or may be cancelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from recruiter.config import SamplingParams
+from recruiter.config.loading import load_config
+from recruiter.errors import ConfigError
+from recruiter.judges import Judge, make_judge, named_judge
+from recruiter.judges.lists import judge_all
+from recruiter.reward import masked_trigrams
+from recruiter.roles import Role
+from recruiter.roles.dataset import sampling_seed
+from recruiter.roles.drafts import complete
+from recruiter.rubric import Judgement
+from recruiter.writers import Writer, Written, default_writer, find_writer
+
+LEAST_ROOM = 128  # tokens of a question
+ROUNDS = 3  # times that questions are written anew for roles that have too few
+SAME_FROM = 0.5  # share of the shorter question's masked trigrams from which two questions are the same
+
+Report = Callable[[str, float], None]  # what is being done, and the share of it that is done; may raise to cancel
+
+
+class Cancelled(Exception):
+    """For `Report` to raise. What was written until then is lost, but for what an API's cache holds."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, what its judge said (None: nobody was asked), and how it was written."""
+
+    text: str
+    judgement: Judgement | None
+    written: Written
+
+
+@dataclass
+class QuestionSet:
+    """The questions for one role, the best first where a judge was asked.
+
+    Attributes:
+        shortfall: why there are fewer than asked for; "" if there are not.
+        drawn: questions that were written for it.
+    """
+
+    role: Role
+    questions: list[Question] = field(default_factory=list)
+    shortfall: str = ""
+    drawn: int = 0
+
+
+def generate(
+    writer: Writer,
+    roles: Sequence[Role],
+    n: int,
+    sampling: SamplingParams,
+    *,
+    best_of: int = 1,
+    judge: Judge | None = None,
+    seed: int = 0,
+    report: Report = lambda *_: None,
+) -> list[QuestionSet]:
+    """Write `n` different questions for each role.
+
+    `best_of` times as many are drawn and the judge keeps the best. Where too few are left (repeated, cut off, failed), more
+    are drawn, up to `ROUNDS` times in all.
+
+    Raises:
+        ConfigError: `n` or `best_of` is below 1, or there is nobody to say which is best.
+        ModelError, ApiError: writer or judge cannot be used.
+    """
+    if n < 1 or best_of < 1:
+        raise ConfigError(f"n={n} and best_of={best_of} must be 1 or more.")
+    if best_of > 1 and judge is None:
+        raise ConfigError(f"best_of={best_of} needs a judge to say which are best; name one, for example rubric.")
+    report(f"loading {writer.name}", 0.0)
+    writer.prepare()
+    sets = [QuestionSet(role) for role in roles]
+    drawn: list[list[Question]] = [[] for _ in roles]
+    failed: list[list[str]] = [[] for _ in roles]
+    for attempt in range(ROUNDS):
+        short = [index for index, one in enumerate(sets) if len(one.questions) < n]
+        if not short:
+            break
+        samples = best_of * max(n - len(sets[i].questions) for i in short)
+        written = _write(writer, [roles[i] for i in short], samples, sampling, sampling_seed(seed, attempt), report)
+        usable = [(i, w) for i, group in zip(short, written, strict=True) for w in group if w.finished and not w.error]
+        for i, group in zip(short, written, strict=True):
+            sets[i].drawn += len(group)
+            failed[i] += [w.error or "cut off at the length limit" for w in group if w.error or not w.finished]
+        judgements = _judge(judge, [(roles[i], w.text) for i, w in usable], report)
+        for (i, w), judgement in zip(usable, judgements, strict=True):
+            drawn[i].append(Question(w.text, judgement, w))
+        for i in short:
+            sets[i].questions = choose(roles[i], drawn[i], n)
+    for one, questions, reasons in zip(sets, drawn, failed, strict=True):
+        if len(one.questions) < n:
+            one.shortfall = _shortfall(one, n, len(questions), reasons)
+    return sets
+
+
+def choose(role: Role, questions: Sequence[Question], n: int) -> list[Question]:
+    """The `n` best questions, none of which says what a better one says. Unscored ones come last."""
+    chosen: list[Question] = []
+    for question in sorted(questions, key=_rank):
+        if len(chosen) == n:
+            break
+        if not any(is_same(role, question.text, other.text) for other in chosen):
+            chosen.append(question)
+    return chosen
+
+
+def is_same(role: Role, one: str, other: str) -> bool:
+    """Whether two questions for a role share half of their word trigrams, the role's own words set aside."""
+    first, second = masked_trigrams(role, one), masked_trigrams(role, other)
+    if not first or not second:
+        return one.strip().lower() == other.strip().lower()
+    return len(first & second) >= SAME_FROM * min(len(first), len(second))
+
+
+def sampling_of(writer: Writer) -> SamplingParams:
+    """The settings a writer was trained with; for others, those this project trains such a model with.
+
+    Where training cut answers off early, there is more room: that changes nothing in those that end before.
+    """
+    mode = "quickstart_config" if writer.name == "starter" else "train_config"
+    trained = writer.trained_with or load_config(mode).generator.sampling_params
+    return replace(trained, max_generate_length=max(trained.max_generate_length, LEAST_ROOM))
+
+
+class QuestionWriter:
+    """A model that writes questions, in one object.
+
+    Args:
+        model: as `writers.find_writer` takes it: a folder, an alias, `provider/model`, …; None: the best one on this machine.
+        judge: `rubric`, a provider, `provider/model`, or a `Judge`; None: questions are not judged.
+
+    Raises:
+        ConfigError, ModelError: there is no such model or judge, or a key is missing.
+    """
+
+    def __init__(self, model: str | Writer | None = None, judge: str | Judge | None = None) -> None:
+        self.writer = default_writer() if model is None else find_writer(model) if isinstance(model, str) else model
+        self.judge = make_judge(named_judge(judge)) if isinstance(judge, str) else judge
+
+    def questions(
+        self,
+        role: Role | None = None,
+        *,
+        n: int = 1,
+        best_of: int = 1,
+        seed: int = 0,
+        sampling: SamplingParams | None = None,
+        **fields: Any,
+    ) -> list[Question]:
+        """Write `n` different questions for a role, or for the fields of one: title, level, stack, …
+
+        Fewer come back if the model repeats itself. Another seed gives other questions.
+
+        Raises:
+            DataError: the fields make no role.
+            ConfigError: `best_of` without a judge.
+            ModelError, ApiError: model or judge cannot be used.
+        """
+        role = role or complete(fields).role
+        settings = sampling or sampling_of(self.writer)
+        (one,) = generate(self.writer, [role], n, settings, best_of=best_of, judge=self.judge, seed=seed)
+        return one.questions
+
+
+def _shortfall(one: QuestionSet, n: int, usable: int, reasons: Sequence[str]) -> str:
+    repeated = usable - len(one.questions)
+    parts = [f"{repeated} repeating others"] if repeated else []
+    parts += [f"{reasons.count(reason)} {reason}" for reason in dict.fromkeys(reasons)]
+    return f"{len(one.questions)} of {n}; of {one.drawn} written, {'; '.join(parts)}"
+
+
+def _rank(question: Question) -> float:
+    scores = question.judgement.scores if question.judgement else None
+    return -scores.composite if scores else 0.0
+
+
+def _write(
+    writer: Writer, roles: Sequence[Role], samples: int, sampling: SamplingParams, seed: int, report: Report
+) -> list[list[Written]]:
+    """What was written for each role, in the order of the samples."""
+
+    def progress(share: float) -> None:
+        report("writing", share)
+
+    progress(0.0)
+    everything = list(writer.write(roles, samples, sampling, seed, progress=progress))
+    order = sorted(everything, key=lambda written: written.sample)
+    return [[written for written in order if written.role_id == role.id] for role in roles]
+
+
+def _judge(judge: Judge | None, entries: Sequence[tuple[Role, str]], report: Report) -> Sequence[Judgement | None]:
+    if judge is None or not entries:
+        return [None] * len(entries)
+    done = 0
+
+    def progress() -> None:
+        nonlocal done
+        done += 1
+        report(f"judging with {judge.name}", done / len(entries))
+
+    return judge_all(judge, entries, progress)
