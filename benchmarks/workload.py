@@ -16,6 +16,7 @@ import torch
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from recruiter.config import REPOSITORY
+from recruiter.judges import Judge
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role, load_roles
 from recruiter.rubric import Judgement, Scores
@@ -36,7 +37,7 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jin
 
 
 @dataclass
-class FixedTimeJudge:
+class FixedTimeJudge(Judge):
     """Scores by a hash of the text, after `latency` seconds, at most `concurrency` questions at a time."""
 
     latency: float = 0.0

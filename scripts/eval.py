@@ -31,7 +31,7 @@ from recruiter.evaluation.inspect_log import require_inspect, write_inspect_logs
 from recruiter.evaluation.records import Plan
 from recruiter.evaluation.results import Results
 from recruiter.evaluation.runner import Evaluation
-from recruiter.evaluation.spending import endpoints, limit_spending
+from recruiter.evaluation.spending import limit_spending, usages
 from recruiter.evaluation.store import RecordStore
 from recruiter.evaluation.tables import markdown, tables, warnings
 from recruiter.judges import Judge, make_judge, named_judge
@@ -82,8 +82,8 @@ def main() -> None:
     if options.inspect_log:
         write_inspect_logs(results, options.inspect_log)
     print_results(console, results, options.show)
-    for endpoint in endpoints(contestants, judges):
-        console.print(f"{endpoint.name}: {endpoint.usage.summary()}", highlight=False, soft_wrap=True)
+    for usage in usages(contestants, judges):
+        console.print(f"{usage.name}: {usage.summary()}", highlight=False, soft_wrap=True)
     console.print(
         f"\nWrote {shown(report)} (to read and filter), {shown(tables_file)} (tables), {shown(options.output)} (everything)",
         highlight=False,

@@ -24,7 +24,7 @@ from rich.text import Text
 from recruiter.cli.command import command, shown
 from recruiter.config import REPOSITORY, SamplingParams
 from recruiter.errors import ConfigError, RecruiterError
-from recruiter.judges import Judge, PaidJudge, make_judge, named_judge
+from recruiter.judges import Judge, make_judge, named_judge
 from recruiter.judges.lists import find_role
 from recruiter.prompts import PROMPT_HASH
 from recruiter.roles import load_roles
@@ -216,10 +216,9 @@ def finish(
     """What it took, what fell short, what can be done next."""
     for note in writer.notes:
         messages.print(f"{writer.name}: {note}.")
-    if usage := getattr(writer, "usage", None):
-        messages.print(f"{writer.name}: {usage.summary()}", soft_wrap=True)
-    if isinstance(judge, PaidJudge):
-        messages.print(f"{judge.name}: {judge.usage.summary()}", soft_wrap=True)
+    for name, usage in [(writer.name, writer.usage), *([(judge.name, judge.usage)] if judge else [])]:
+        if summary := usage.summary():
+            messages.print(f"{name}: {summary}", soft_wrap=True)
     messages.print(
         f"Next: other questions with --seed {options.seed + 1}"
         + ("" if options.best_of > 1 else "; better ones with --best_of 4")

@@ -20,7 +20,7 @@ from rich.progress import Progress
 
 from recruiter.cli.command import command, shown
 from recruiter.config import REPOSITORY
-from recruiter.judges import PaidJudge, make_judge, named_judge
+from recruiter.judges import make_judge, named_judge
 from recruiter.judges.lists import FORMATS, find_role, judge_all, read_questions, render
 from recruiter.roles import load_roles
 
@@ -64,8 +64,8 @@ def main() -> None:
         messages.print(f"Wrote {len(entries)} judgements to {shown(options.output)}.", highlight=False)
     else:
         print(text, end="")
-    if isinstance(judge, PaidJudge):
-        messages.print(judge.usage.summary(), highlight=False, soft_wrap=True)
+    if usage := judge.usage.summary():
+        messages.print(usage, highlight=False, soft_wrap=True)
     if failed := sum(judgement.scores is None for judgement in judgements):
         messages.print(f"{failed} of {len(entries)} questions have no score; run it again to ask for them.")
         sys.exit(2)

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 
 from recruiter.engines import Sample, TokenSums, UpdateResult
+from recruiter.judges import Judge
 from recruiter.rubric import Judgement, Scores
 
 
@@ -68,7 +69,7 @@ class FakePolicy:
         return [call[0] for call in self.calls]
 
 
-class FakeJudge:
+class FakeJudge(Judge):
     """Scores by `score(role, question, index)`, a number of 0 to 10 or None; answers after `delay(role)` seconds."""
 
     name = "fake"

@@ -13,6 +13,7 @@ import pytest
 from recruiter import QuestionWriter
 from recruiter.config import REPOSITORY, SamplingParams
 from recruiter.errors import ConfigError, DataError
+from recruiter.judges import Judge
 from recruiter.judges.lists import read_questions
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.rubric import Judgement, Scores
@@ -51,7 +52,7 @@ class Lists:
         progress(1.0)
 
 
-class LengthJudge:
+class LengthJudge(Judge):
     """Longer is better; a text with "unscored" in it has no score."""
 
     name = version = "length"

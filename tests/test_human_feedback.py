@@ -108,7 +108,7 @@ def test_no_server_is_one_sentence_that_says_how_to_start_it():
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
         with pytest.raises(JudgeError) as caught:
-            FeedbackClient(HumanFeedbackConfig(api_url=address)).check()
+            asyncio.run(FeedbackClient(HumanFeedbackConfig(api_url=address)).check())
     message = str(caught.value)
     for part in (f"human_feedback.api_url={address}", "uvicorn app:app"):
         assert part in message
@@ -128,7 +128,7 @@ def test_answers_that_end_the_run_at_once(answering, status, body, said):
     settings, script = answering
     script[:] = [(status, body)]
     with pytest.raises(JudgeError) as caught:
-        FeedbackClient(settings).check()
+        asyncio.run(FeedbackClient(settings).check())
     assert said in str(caught.value)
     assert KEY not in str(caught.value)
 

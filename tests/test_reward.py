@@ -10,6 +10,7 @@ import pytest
 
 from recruiter.config import RewardConfig
 from recruiter.errors import JudgeError
+from recruiter.judges import Judge
 from recruiter.reward import BackgroundJudge, OverlapWindow, masked_trigrams, shape
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Scores
@@ -184,7 +185,7 @@ def test_honest_questions_lose_nothing_or_nearly_nothing():
 # ---- judging in the background ---------------------------------------------------------------------------------------
 
 
-class SlowJudge:
+class SlowJudge(Judge):
     """Scores 5 after `seconds`; counts how many roles it works on at once."""
 
     name = "slow"
@@ -221,7 +222,7 @@ def test_background_judge_works_on_roles_concurrently_and_keeps_the_order_of_que
 
 
 def test_background_judge_passes_an_error_on_to_whoever_waits(role):
-    class Broken:
+    class Broken(Judge):
         name = "broken"
         version = "1"
 

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from recruiter.config import HumanFeedbackConfig
 from recruiter.config.checks import MAX_GROUPS_A_CALL
 from recruiter.errors import JudgeError, UnscoredError
+from recruiter.judges import Judge, Probe
 from recruiter.judges.feedback_client import FeedbackClient, Refused, spoken
 from recruiter.roles import Role
 from recruiter.rubric import CRITERION_NAMES, Judgement, Scores, rating_to_score
@@ -100,7 +101,7 @@ class Waiting:
     raters_online: int
 
 
-class HumanJudge:
+class HumanJudge(Judge):
     """People who rate in the browser. See `recruiter.judges.Judge`; training asks about whole groups by `rate`.
 
     Attributes:
@@ -131,6 +132,11 @@ class HumanJudge:
         except UnscoredError as error:
             return [Judgement.unscored(str(error))] * len(questions)
         return list(views[name].judgements)
+
+    async def probe(self) -> Probe | None:
+        """See `Judge`. Only whether the server is there and takes the key: people are not asked."""
+        await self.client.check()
+        return None
 
     async def rate(self, groups: Sequence[QuestionGroup], keep_open: bool = False) -> dict[str, GroupView]:
         """Hand groups in and return when nothing more is to be expected of them, by id.

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 try:
     import recruiter
@@ -59,12 +59,9 @@ def main() -> None:
 def run(config: Config) -> None:
     """Train as configured, from the start or from where an earlier run of the same folder stopped."""
     require_model(config.trainer.policy.model.path)
-    from recruiter.human_feedback import HumanJudge
-    from recruiter.judges import PaidJudge, make_judge
+    from recruiter.judges import make_judge
 
     judge = make_judge(config.judge, config.human_feedback)
-    if isinstance(judge, HumanJudge):
-        judge.client.check()
     if config.engine == "skyrl":
         from recruiter.skyrl import prepare_imports
 
@@ -86,10 +83,10 @@ def run(config: Config) -> None:
         print(f"{shown(folder)} already holds all {steps} steps of this run.\n{_next_command(config, folder)}")
         return
 
-    if isinstance(judge, PaidJudge):
-        from recruiter.judges.llm.estimate import probe_and_estimate
+    from recruiter.judges.llm.estimate import probe_and_estimate
 
-        print(probe_and_estimate(config, judge, roles, len(held_back), resumed_step))
+    if estimate := probe_and_estimate(config, judge, roles, len(held_back), resumed_step):
+        print(estimate)
     stop_requested = _stop_on_interrupt()
     is_continued = start is not None or bool(PendingRollouts(folder).steps)
     with RunLog(folder, config, judge, steps, resumed_step, is_continued) as log:
@@ -108,8 +105,8 @@ def run(config: Config) -> None:
             log.say(f"Stopped after step {trainer.step}; it is saved. Run the same command again to continue.")
             return
         finally:
-            if isinstance(judge, PaidJudge):
-                log.say(f"judge {judge.name}: {judge.usage.summary()}")
+            if usage := judge.usage.summary():
+                log.say(f"judge {judge.name}: {usage}")
     print(f"Trained {trainer.step} steps; checkpoints, metrics.jsonl and rollouts.jsonl are in {shown(folder)}.")
     print(_next_command(config, folder))
 
@@ -128,12 +125,14 @@ def _make_trainer(
 
         return ClusterTrainer(config, judge, roles, held_back, log, stop_requested)
     from recruiter.engines.local import LocalPolicy
-    from recruiter.human_feedback import HumanJudge
     from recruiter.train.grpo import Trainer
-    from recruiter.train.online import OnlineTrainer
 
-    if isinstance(judge, HumanJudge):
-        return OnlineTrainer(config, LocalPolicy(config), judge, roles, held_back, log, stop_requested)
+    if config.judge.provider == "human":
+        from recruiter.human_feedback import HumanJudge
+        from recruiter.train.online import OnlineTrainer
+
+        people = cast(HumanJudge, judge)
+        return OnlineTrainer(config, LocalPolicy(config), people, roles, held_back, log, stop_requested)
     return Trainer(config, LocalPolicy(config), judge, roles, held_back, log, stop_requested)
 
 

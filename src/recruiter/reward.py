@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recruiter.config import RewardConfig
-from recruiter.judges import Judge, PaidJudge
+from recruiter.judges import Judge
 from recruiter.llm.loop_thread import LoopThread
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
@@ -162,21 +162,19 @@ class BackgroundJudge:
         return self._thread.submit(work)
 
     def take_metrics(self) -> dict[str, Any]:
-        """What judging took since the last time this was asked, if it takes anything that is worth counting."""
-        if not isinstance(self.judge, PaidJudge):
-            return {}
+        """What judging took since the last time this was asked, if it takes anything."""
         return {f"judge_{name}": value for name, value in self.judge.usage.take_step().items()}
 
     def store_usage(self, path: Path) -> None:
         """Write down what judging has taken in all."""
-        if isinstance(self.judge, PaidJudge):
-            write_json(path, self.judge.usage.state())
+        if state := self.judge.usage.state():
+            write_json(path, state)
 
     def restore_usage(self, path: Path) -> None:
         """Go on counting from what was written down."""
-        if isinstance(self.judge, PaidJudge) and path.is_file():
+        if path.is_file():
             self.judge.usage.load_state(json.loads(path.read_text(encoding="utf-8")))
 
     def close(self) -> None:
         """Cancel what is still running and end the thread."""
-        self._thread.close(self.judge.close if isinstance(self.judge, PaidJudge) else None)
+        self._thread.close(self.judge.close)

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 from recruiter.config import Config, SamplingParams
 from recruiter.engines import Sample, TrainGroup
 from recruiter.engines.local import LocalPolicy
+from recruiter.judges import Judge
 from recruiter.metrics_logger import RunLog, read_jsonl
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
@@ -169,7 +170,7 @@ def test_small_updates_have_their_full_effect_in_bfloat16(
     assert (effect("bfloat16") @ exact / (exact @ exact)).item() == pytest.approx(1.0, abs=0.25)
 
 
-class Judge:
+class FixedJudge(Judge):
     name, version = "fake", "1"
 
     async def score(self, role: Role, questions: list[str]) -> list[Judgement]:
@@ -192,8 +193,8 @@ def test_metrics_watch_the_ratio_of_training_to_rollout_probabilities(
     for name, shift in (("sound", 0.0), ("broken", 0.1)):
         policy = Mismatched(settings)
         policy.shift = shift
-        with RunLog(tmp_path / name, settings, Judge(), 1) as log:
-            Trainer(settings, policy, Judge(), roles, [], log).train()
+        with RunLog(tmp_path / name, settings, FixedJudge(), 1) as log:
+            Trainer(settings, policy, FixedJudge(), roles, [], log).train()
         (row,) = read_jsonl(tmp_path / name / "metrics.jsonl")
         rows.append(row)
     sound, broken = rows

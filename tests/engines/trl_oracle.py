@@ -35,6 +35,7 @@ from trl import GRPOConfig, GRPOTrainer
 from recruiter.config import Config
 from recruiter.engines import Sample, TrainGroup
 from recruiter.engines.local import LocalPolicy
+from recruiter.judges import Judge
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import _GENERATOR_USER, GENERATOR_SYSTEM, Message, generator_messages
 from recruiter.roles import Role
@@ -139,7 +140,7 @@ class ScriptedPolicy(LocalPolicy):
         return result
 
 
-class ScriptedJudge:
+class ScriptedJudge(Judge):
     """Reads the reward out of the scripted question."""
 
     name, version = "script", "1"

@@ -15,7 +15,9 @@ from recruiter.evaluation.records import JudgementRecord, Plan, SampleRecord
 from recruiter.evaluation.results import Results
 from recruiter.evaluation.runner import Evaluation
 from recruiter.evaluation.store import RecordStore
+from recruiter.judges import Judge
 from recruiter.llm.store import cache_key
+from recruiter.llm.usage import NO_USAGE, Usage
 from recruiter.prompts import PROMPT_HASH
 from recruiter.roles import Role
 from recruiter.rubric import CRITERION_NAMES, RUBRIC_HASH, Judgement, Scores
@@ -42,6 +44,7 @@ class ListWriter:
     """Writes given questions, "" for a failure, in the order of the roles; counts those it wrote."""
 
     trained_with: SamplingParams | None = None
+    usage: Usage = NO_USAGE
 
     def __init__(self, name: str, questions: Sequence[str], pause: Callable[[], None] = lambda: None) -> None:
         self.name, self.questions, self.pause = name, list(questions), pause
@@ -80,7 +83,7 @@ class ListWriter:
             progress((number + 1) / len(slots))
 
 
-class WordJudge:
+class WordJudge(Judge):
     """Scores a question by its number of words; one that says `refuse` is unscored."""
 
     name, version = "words", "1"

@@ -188,7 +188,7 @@ def test_a_budget_holds_for_all_judges_together(evaluate, asked):
     budget = Budget(0.5, "--budget-usd")
     judges = [asked(model, prices={model: price}) for model in ("one", "two")]
     for judge in judges:
-        judge.endpoint.share_budget(budget)
+        judge.usage.share(budget)
     results, evaluation = evaluate([ListWriter("a", [f"Why is {i}?" for i in range(12)])], judges)
     spent = {name: each["cost_usd"] for name, each in results.spent.items()}
     assert spent["openai_compatible/one"] > 0

@@ -19,6 +19,7 @@ from recruiter.config import REPOSITORY
 from recruiter.config.loading import load_config
 from recruiter.engines import Sample
 from recruiter.errors import ApiError, BudgetError, UnscoredError
+from recruiter.judges import Judge
 from recruiter.judges.llm import LLMJudge
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.metrics_logger import RunLog, read_jsonl
@@ -60,7 +61,7 @@ class HonestPolicy(FakePolicy):
         return Sample(text, tokens, [-token / 1000 for token in tokens], True)
 
 
-class Masked:
+class Masked(Judge):
     """The rubric judge without the samples whose messages a plan of faults hits."""
 
     name, version = "masked", "1"

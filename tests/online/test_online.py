@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from recruiter.errors import UnscoredError
+from recruiter.judges import Judge
 from recruiter.metrics_logger import read_jsonl
 from recruiter.roles.dataset import step_roles
 from recruiter.rubric import Judgement
@@ -16,7 +17,7 @@ from tests.online.conftest import PATIENCE, pending, same, when
 from tests.online.people import Crowd, Person, judged, stars_of
 
 
-class Opinionated:
+class Opinionated(Judge):
     """The same opinions as an offline judge; roles in `silent` get none."""
 
     name, version = "opinionated", "1"

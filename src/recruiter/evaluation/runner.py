@@ -17,14 +17,13 @@ from typing import Any, TypeVar
 from recruiter.errors import RecruiterError
 from recruiter.evaluation.agreement import composite, consistency
 from recruiter.evaluation.assembling import assemble
-from recruiter.evaluation.comparing import Preference, make_comparer
 from recruiter.evaluation.contestants import Contestant, Setup
 from recruiter.evaluation.records import ComparisonRecord, JudgementRecord, SampleRecord
 from recruiter.evaluation.results import Consistency, Results
 from recruiter.evaluation.spending import probe
 from recruiter.evaluation.store import RecordStore
-from recruiter.judges import Judge, PaidJudge
-from recruiter.judges.llm import LLMJudge
+from recruiter.judges import Judge
+from recruiter.judges.comparing import Preference
 from recruiter.llm.store import cache_key
 from recruiter.prompts import COMPARISON_SYSTEM, PROMPT_HASH
 from recruiter.roles import Role
@@ -76,8 +75,8 @@ class Evaluation:
         if all(len(self._known(contestant)) == len(self._slots) for contestant in self.contestants):
             return
         for judge in self.setup.judges:
-            if isinstance(judge, LLMJudge):
-                yield probe(judge, self.plan, len(self.setup.roles), len(self.contestants))
+            if line := probe(judge, self.plan, len(self.setup.roles), len(self.contestants)):
+                yield line
 
     def write(self, contestant: Contestant) -> list[SampleRecord]:
         """The questions of one model, those of earlier evaluations from the store."""
@@ -131,10 +130,9 @@ class Evaluation:
         """Ask a judge a second time about some of the questions that it has scored."""
         scored = [sample for sample in samples if composite(sample, judge.name) is not None]
         chosen = random.Random(self.plan.seed).sample(scored, min(self.plan.twice, len(scored)))
-        again = judge.again() if isinstance(judge, PaidJudge) else judge
         pairs = [
             (first, judgement.scores.composite)
-            for sample, judgement in self._scored(again, chosen, judge.name, "asked twice")
+            for sample, judgement in self._scored(judge.without_memory(), chosen, judge.name, "asked twice")
             if judgement.scores and (first := composite(sample, judge.name)) is not None
         ]
         return consistency([first for first, _ in pairs], [second for _, second in pairs])
@@ -142,7 +140,7 @@ class Evaluation:
     def compare(self, judge: Judge, samples: Sequence[SampleRecord]) -> list[ComparisonRecord]:
         """Have a judge compare the questions of every two models for every role, in both orders."""
         questions = {(s.model, s.role_id, s.sample): s.question for s in samples}
-        comparer, names = make_comparer(judge), [contestant.name for contestant in self.contestants]
+        names = [contestant.name for contestant in self.contestants]
         places = [
             (role, index, *order)
             for role in self.setup.roles
@@ -159,7 +157,7 @@ class Evaluation:
             asked = ("comparison", judge.name, judge.version, *seen)
             if stored := self._store.get(*asked):
                 return Preference(**stored)
-            found = await comparer.compare(role, one, other)
+            found = await judge.compare(role, one, other)
             if found.preferred:
                 self._store.put(*asked, value=asdict(found))
             return found
@@ -210,8 +208,7 @@ class Evaluation:
             try:
                 return await asyncio.gather(*map(one, work))
             finally:
-                if isinstance(judge, PaidJudge):
-                    await judge.close()
+                await judge.close()
 
         return asyncio.run(everything())
 

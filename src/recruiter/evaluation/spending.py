@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,8 +9,7 @@ from recruiter.errors import ConfigError
 from recruiter.evaluation.contestants import Contestant
 from recruiter.evaluation.records import Plan
 from recruiter.judges import Judge
-from recruiter.judges.llm import LLMJudge, Probe
-from recruiter.llm.endpoint import Endpoint
+from recruiter.judges.llm.estimate import ask_for_probe
 from recruiter.llm.usage import Budget, Price, Usage
 
 
@@ -29,42 +27,37 @@ def limit_spending(
     Raises:
         ConfigError: a price is given for a model that takes no part, or one is missing that the budget needs.
     """
-    called = endpoints(contestants, judges)
-    unknown = prices.keys() - {endpoint.model for endpoint in called}
+    called = usages(contestants, judges)
+    unknown = prices.keys() - {usage.model for usage in called}
     if unknown:
         raise ConfigError(f"--price names {min(unknown)}, which is no model or judge that is called here.")
     budget = Budget(budget_usd, "--budget-usd")
-    for endpoint in called:
-        if endpoint.model in prices:
-            endpoint.usage.price = Price(*prices[endpoint.model])
-        if budget_usd is not None and endpoint.usage.price is None:
+    for usage in called:
+        if usage.model in prices:
+            usage.price = Price(*prices[usage.model])
+        if budget_usd is not None and usage.price is None:
             raise ConfigError(
-                f"--budget-usd {budget_usd:g} needs the price of {endpoint.model}: add --price {endpoint.model} INPUT OUTPUT "
+                f"--budget-usd {budget_usd:g} needs the price of {usage.model}: add --price {usage.model} INPUT OUTPUT "
                 f"(USD per million tokens)."
             )
-        endpoint.share_budget(budget)
+        usage.share(budget)
 
 
-def endpoints(contestants: Sequence[Contestant], judges: Sequence[Judge]) -> list[Endpoint]:
-    """Everything that is called over a network."""
-    called = [contestant.endpoint for contestant in contestants if contestant.endpoint]
-    return called + [judge.endpoint for judge in judges if isinstance(judge, LLMJudge)]
+def usages(contestants: Sequence[Contestant], judges: Sequence[Judge]) -> list[Usage]:
+    """The usage of every model that is called over a network."""
+    each = [*(contestant.writer.usage for contestant in contestants), *(judge.usage for judge in judges)]
+    return [part for usage in each for part in usage.parts]
 
 
-def probe(judge: LLMJudge, plan: Plan, roles: int, models: int) -> str:
-    """Ask a judge for one judgement, and say what the evaluation will take of it at most.
+def probe(judge: Judge, plan: Plan, roles: int, models: int) -> str | None:
+    """Ask a judge for one judgement, and say what the evaluation will take of it at most; None if it costs nothing.
 
     Raises:
         ApiError: it does not answer.
     """
-
-    async def ask() -> Probe:
-        try:
-            return await judge.probe()
-        finally:
-            await judge.close()
-
-    found = asyncio.run(ask())
+    found = ask_for_probe(judge)
+    if found is None:
+        return None
     calls = models * roles * plan.samples + plan.twice
     calls += models * (models - 1) * roles * plan.samples if plan.pairwise else 0
     price = judge.usage.price
@@ -74,9 +67,9 @@ def probe(judge: LLMJudge, plan: Plan, roles: int, models: int) -> str:
 
 def spending(contestants: Sequence[Contestant], judges: Sequence[Judge]) -> dict[str, dict[str, Any]]:
     """What calls took in this run, by the names of models and judges; a judge that is also a model has its own entry."""
-    spent = {each.name: _took(each.endpoint.usage) for each in contestants if each.endpoint}
+    spent = {each.name: _took(each.writer.usage) for each in contestants if each.writer.usage.parts}
     for judge in judges:
-        if isinstance(judge, LLMJudge):
+        if judge.usage.parts:
             spent[f"{judge.name} as a judge" if judge.name in spent else judge.name] = _took(judge.usage)
     return spent
 

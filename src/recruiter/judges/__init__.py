@@ -2,63 +2,76 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from recruiter.config import HumanFeedbackConfig, JudgeConfig
+from recruiter.llm.usage import NO_USAGE, Usage
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
 
 if TYPE_CHECKING:
-    from recruiter.judges.llm import Probe
-    from recruiter.llm.usage import Usage
+    from recruiter.judges.comparing import Preference
+    from recruiter.llm.clients import Tokens
 
 
-class Judge(Protocol):
-    """Scores questions that were written for one role.
+@dataclass(frozen=True)
+class Probe:
+    """What one call took: seconds, tokens, and the letters that were sent."""
+
+    seconds: float
+    tokens: Tokens
+    letters: int
+
+
+class Judge(ABC):
+    """Scores questions that were written for one role. A judge has a `name`, a `version` and `score`; what is here otherwise
+    is right for one that costs nothing.
 
     Attributes:
         name: what tables and logs call it.
         version: changes whenever it could score differently.
+        usage: what its calls have taken; `NO_USAGE` for a judge that calls nobody.
     """
 
     name: str
     version: str
+    usage: Usage = NO_USAGE
 
+    @abstractmethod
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
         """Return one judgement per question, in order. A question that could not be judged is unscored.
 
         Raises:
             ApiError: the judge cannot be used any more.
         """
-        ...
 
+    async def compare(self, role: Role, first: str, second: str) -> Preference:
+        """The preference between two questions for a role, shown in this order: here, the higher composite.
 
-@runtime_checkable
-class PaidJudge(Judge, Protocol):
-    """A judge that calls a model.
+        Raises:
+            ApiError: the judge cannot be used any more.
+        """
+        from recruiter.judges.comparing import compare_scores
 
-    Attributes:
-        usage: what it has taken so far.
-    """
+        return compare_scores(*await self.score(role, [first, second]))
 
-    usage: Usage
-
-    async def probe(self) -> Probe:
-        """Ask for one judgement, to see that it can be had, what it costs and how long it takes.
+    async def probe(self) -> Probe | None:
+        """See that a judgement can be had, by asking for one; None where that costs nothing.
 
         Raises:
             ApiError: it cannot be had.
         """
-        ...
+        return None
 
-    def again(self) -> PaidJudge:
-        """The same judge for a second opinion: it asks anew about what it has judged."""
-        ...
+    def without_memory(self) -> Self:
+        """The same judge for a second opinion: it asks anew about what it has judged, where it would remember that."""
+        return self
 
-    async def close(self) -> None:
-        """Close the connections of the present event loop."""
-        ...
+    async def close(self) -> None:  # noqa: B027
+        """Close the connections of the present event loop; the judge may be used in another one."""
 
 
 def make_judge(settings: JudgeConfig, human_feedback: HumanFeedbackConfig | None = None) -> Judge:

@@ -51,14 +51,14 @@ class FeedbackClient:
         }
         self.away: tuple[float, str] | None = None
 
-    def check(self) -> None:
+    async def check(self) -> None:
         """One call, to see that the server is there and takes the key.
 
         Raises:
             JudgeError: it is not, or it does not.
         """
         try:
-            self._answer(asyncio.run(self._attempt("POST", "/api/groups/wait", {"ids": ["none"], "timeout": 0}, 0.0)))
+            self._answer(await self._attempt("POST", "/api/groups/wait", {"ids": ["none"], "timeout": 0}, 0.0))
         except httpx2.RequestError as error:
             raise JudgeError(
                 f"There is no feedback server at human_feedback.api_url={self.url} ({_reason(error)}): start it with "

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recruiter.errors import DataError
-from recruiter.judges import Judge, PaidJudge
+from recruiter.judges import Judge
 from recruiter.roles import Role
 from recruiter.roles.drafts import complete, read_drafts
 from recruiter.roles.records import read_records
@@ -99,8 +99,7 @@ def judge_all(judge: Judge, entries: Sequence[Entry], progress: Callable[[], Non
         try:
             return await asyncio.gather(*(one(role, question) for role, question in entries))
         finally:
-            if isinstance(judge, PaidJudge):
-                await judge.close()
+            await judge.close()
 
     return asyncio.run(run())
 

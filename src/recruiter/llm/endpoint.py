@@ -44,8 +44,13 @@ class Endpoint:
         self.name = f"{settings.provider}/{self.model}"
         self.address = settings.base_url or self._provider.base_url or ""
         price = settings.prices.get(self.model)
-        self.usage = Usage(Price(**price) if price else None, noun)
-        self.share_budget(Budget(settings.budget_usd, settings.option("budget_usd")))
+        self.usage = Usage(self.name, Price(**price) if price else None, noun)
+        if settings.budget_usd is not None and price is None:
+            raise ConfigError(
+                f"{settings.option('budget_usd')}={settings.budget_usd:g} needs the price of {self.model}: write "
+                f"'{settings.option('prices')}={{{self.model}: {{input: <USD per million tokens>, output: <USD>}}}}'."
+            )
+        self.usage.share(Budget(settings.budget_usd, settings.option("budget_usd")))
         chosen = self._provider.temperature if settings.temperature is None else settings.temperature
         self.sampling = Sampling(settings.max_tokens, chosen, reasoning_effort=settings.reasoning_effort)
         self._retries = RetryPolicy(settings.max_attempts, settings.attempt_timeout, settings.total_timeout)
@@ -54,7 +59,8 @@ class Endpoint:
 
     def use_model(self, model: str) -> None:
         """From now on, ask this model of the same server."""
-        self.model, self.name = model, f"{self._settings.provider}/{model}"
+        self.model = model
+        self.name = self.usage.name = f"{self._settings.provider}/{model}"
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -70,20 +76,6 @@ class Endpoint:
     def has_schema(self) -> bool:
         """Whether replies can be held to a JSON schema."""
         return self._provider.has_schema
-
-    def share_budget(self, budget: Budget) -> None:
-        """Spend from `budget`, which others may spend from too.
-
-        Raises:
-            ConfigError: it has a limit, and the price of the model is not known.
-        """
-        if budget.limit_usd is not None and self.usage.price is None:
-            raise ConfigError(
-                f"{budget.option}={budget.limit_usd:g} needs the price of {self.model}: write "
-                f"'{self._settings.option('prices')}={{{self.model}: {{input: <USD per million tokens>, output: <USD>}}}}'."
-            )
-        self._budget = budget
-        budget.usages.append(self.usage)
 
     async def complete(
         self, messages: Sequence[Message], sampling: Sampling | None = None, schema: dict[str, Any] | None = None
@@ -143,14 +135,15 @@ class Endpoint:
         """Refuse a call that could take the run above its budget, those under way (this one among them) included."""
         if self._ended is not None:
             raise self._ended
-        limit, spent, price = self._budget.limit_usd, self._budget.spent_usd, self.usage.price
+        budget, price = self.usage.budget, self.usage.price
+        limit, spent = budget.limit_usd, budget.spent_usd
         if limit is None or price is None:
             return
         letters = sum(len(message["content"]) for message in messages)
         by_length = price.cost(Tokens(int(letters / LETTERS_A_TOKEN), 0, REPLY_TOKENS))
         if spent + running * max(self.usage.dearest, by_length) > limit:
             self._ended = BudgetError(
-                f"Calls have cost ${spent:.4f}, and more would exceed {self._budget.option}={limit:g}: raise it and run "
+                f"Calls have cost ${spent:.4f}, and more would exceed {budget.option}={limit:g}: raise it and run "
                 f"the same command again; what arrived is in the cache and costs nothing again."
             )
             raise self._ended

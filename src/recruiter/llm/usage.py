@@ -62,13 +62,35 @@ class Tally:
 
 
 class Usage:
-    """Counts from the thread that calls, read from any other."""
+    """What calls of one model take. Counted in the thread that calls, read from any other.
 
-    def __init__(self, price: Price | None, noun: str = "replies") -> None:
-        self.price, self.noun = price, noun
+    Attributes:
+        name: `provider/model`.
+        price: None if it is not known.
+        budget: what it may take, perhaps together with others.
+    """
+
+    def __init__(self, name: str, price: Price | None, noun: str = "replies") -> None:
+        self.name, self.price, self.noun = name, price, noun
+        self.budget = Budget(None, "")
         self.step, self.total = Tally(), Tally()
         self.dearest = 0.0  # USD for the dearest call so far
         self._lock = threading.Lock()
+
+    @property
+    def model(self) -> str:
+        """The model's name at its provider."""
+        return self.name.partition("/")[2]
+
+    @property
+    def parts(self) -> tuple[Usage, ...]:
+        """The usages of single models that this one is made of."""
+        return (self,)
+
+    def share(self, budget: Budget) -> None:
+        """Take from `budget` from now on."""
+        self.budget = budget
+        budget.usages.append(self)
 
     def count(self, **amounts: int) -> None:
         """Add to fields of `Tally`."""
@@ -143,6 +165,39 @@ class Usage:
             self.total.add(Tally(**state["total"]))
 
 
+class NoUsage(Usage):
+    """The usage of what calls nobody: counts nothing and has nothing to say."""
+
+    parts = ()
+
+    def __init__(self) -> None:
+        super().__init__("", None)
+
+    def count(self, **_: int) -> None:
+        """Nothing."""
+
+    def answered(self, *_: object) -> None:
+        """Nothing."""
+
+    def failed(self, _: str) -> None:
+        """Nothing."""
+
+    def take_step(self) -> dict[str, Any]:
+        """No metrics."""
+        return {}
+
+    def summary(self) -> str:
+        """No text."""
+        return ""
+
+    def state(self) -> dict[str, Any]:
+        """Nothing to keep."""
+        return {}
+
+    def load_state(self, _: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+
 class Budget:
     """A limit on what calls may cost, of one model or of several together.
 
@@ -160,3 +215,6 @@ class Budget:
     def spent_usd(self) -> float:
         """What all calls have cost."""
         return sum(usage.total.cost_usd for usage in self.usages)
+
+
+NO_USAGE = NoUsage()

@@ -22,7 +22,7 @@ from recruiter.cli.command import shown
 from recruiter.config import REPOSITORY, Config
 from recruiter.env import register_environment, special_tokens
 from recruiter.errors import ConfigError, EngineError, RecruiterError
-from recruiter.judges import Judge, PaidJudge
+from recruiter.judges import Judge
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
@@ -123,7 +123,7 @@ class ClusterTrainer:
         finally:
             with contextlib.suppress(RecruiterError, RayError):
                 usage = scorer.usage_state()
-                if usage is not None and isinstance(self.judge, PaidJudge):
+                if usage is not None:
                     self.judge.usage.load_state(usage)
             scorer.close()
 

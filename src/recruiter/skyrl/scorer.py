@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
@@ -20,7 +20,7 @@ from recruiter.config import Config
 from recruiter.env import GroupKey
 from recruiter.errors import ApiError, JudgeError, RecruiterError, UnscoredError
 from recruiter.human_feedback import HumanJudge, QuestionGroup
-from recruiter.judges import Judge, PaidJudge, make_judge
+from recruiter.judges import Judge, make_judge
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
 
@@ -31,6 +31,7 @@ class JudgeService:
     """What the actor runs."""
 
     judge: Judge
+    people: HumanJudge | None = None
     run: str
 
     def __init__(self) -> None:
@@ -52,19 +53,21 @@ class JudgeService:
         """
         os.environ.update(environment)
         self.judge, self.run = make_judge(settings.judge, settings.human_feedback), run
-        if usage is not None and isinstance(self.judge, PaidJudge):
-            self.judge.usage.load_state(dict(usage))
+        if settings.judge.provider == "human":
+            self.people = cast(HumanJudge, self.judge)
+        if usage is not None:
+            self.judge.usage.load_state(usage)
 
     async def score(self, role: Role, question: str, group: GroupKey) -> Judgement:
         """The judgement of one question. People get the group on one page, so theirs waits until it is whole."""
-        if not isinstance(self.judge, HumanJudge):
+        if self.people is None:
             return (await self.judge.score(role, [question]))[0]
         answer: asyncio.Future[Judgement] = asyncio.get_running_loop().create_future()
         asked = self._asked.setdefault(group.name, [])
         asked.append((question, answer))
         if len(asked) == group.size:
             del self._asked[group.name]
-            await self._rate(self.judge, role, group, asked)
+            await self._rate(self.people, role, group, asked)
         return await answer
 
     async def _rate(
@@ -89,14 +92,12 @@ class JudgeService:
             answer.set_result(judgement)
 
     async def take_metrics(self) -> dict[str, Any]:
-        """What judging took since this was last asked, where that is worth counting."""
-        if not isinstance(self.judge, PaidJudge):
-            return {}
+        """What judging took since this was last asked."""
         return {f"judge_{name}": value for name, value in self.judge.usage.take_step().items()}
 
     async def usage_state(self) -> dict[str, Any] | None:
         """All that judging has taken, or None where it takes nothing."""
-        return self.judge.usage.state() if isinstance(self.judge, PaidJudge) else None
+        return self.judge.usage.state() or None
 
 
 class ClusterScorer:

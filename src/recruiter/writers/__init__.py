@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from recruiter.config import REPOSITORY, ApiConfig, SamplingParams
 from recruiter.errors import ConfigError, ModelError
 from recruiter.llm.providers import PROVIDERS
+from recruiter.llm.usage import Usage
 from recruiter.roles import Role
 from recruiter.train.checkpoints import adapter_folder, resolve_checkpoint
 
@@ -57,10 +58,12 @@ class Writer(Protocol):
     Attributes:
         name: what tables and logs call it.
         notes: in which way its settings differ from those asked for, a sentence each. Known once it has written.
+        usage: what its calls have taken; `NO_USAGE` for a model on this machine.
     """
 
     name: str
     notes: list[str]
+    usage: Usage
 
     @property
     def fingerprint(self) -> str:

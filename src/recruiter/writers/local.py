@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recruiter.config import REPOSITORY, SamplingParams
+from recruiter.llm.usage import NO_USAGE, Usage
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.writers import Progress, Slot, Written
@@ -26,6 +27,8 @@ EXPORT_MANIFEST = "export.json"
 
 class LocalWriter:
     """Decodes many questions at a time, every prompt computed once. Loads the model when it first needs it."""
+
+    usage: Usage = NO_USAGE
 
     def __init__(self, path: str, adapter: Path | None = None, name: str | None = None, device: str = "auto") -> None:
         self.path, self.adapter, self.device = path, adapter, device

@@ -11,11 +11,12 @@ import asyncio
 import copy
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from recruiter.config import REPOSITORY, JudgeConfig
 from recruiter.errors import ApiError, JudgeError
+from recruiter.judges import Judge, Probe
+from recruiter.judges.comparing import SCHEMA, Preference, read_preference
 from recruiter.judges.llm.cache import JudgementCache
 from recruiter.judges.llm.canary import settle, without_manipulation
 from recruiter.judges.llm.reply import ReplyError, parse_reply, reply_schema
@@ -23,7 +24,7 @@ from recruiter.llm.clients import Completion, Tokens
 from recruiter.llm.endpoint import Endpoint
 from recruiter.llm.failure import CallFailed
 from recruiter.llm.store import cache_key
-from recruiter.prompts import Message, judge_messages
+from recruiter.prompts import Message, comparison_messages, judge_messages
 from recruiter.roles import Role
 from recruiter.rubric import RUBRIC_HASH, Judgement
 
@@ -39,16 +40,7 @@ PROBE_ROLE = Role(
 PROBE_QUESTION = "A provider times out after a charge. How do you retry without charging twice?"
 
 
-@dataclass(frozen=True)
-class Probe:
-    """What one call took."""
-
-    seconds: float
-    tokens: Tokens
-    letters: int
-
-
-class LLMJudge:
+class LLMJudge(Judge):
     """A language model behind an API as a judge."""
 
     def __init__(self, settings: JudgeConfig) -> None:
@@ -97,8 +89,19 @@ class LLMJudge:
             raise JudgeError(f"{self.name} could not judge a simple question: {judgement.unscored_reason}.")
         return Probe(time.perf_counter() - start, tokens, sum(len(message["content"]) for message in messages))
 
-    def again(self) -> LLMJudge:
-        """The same judge for a second opinion: it asks anew about what it has judged, and stores that apart."""
+    async def compare(self, role: Role, first: str, second: str) -> Preference:
+        """See `Judge`. The model is asked which one it prefers."""
+        schema = SCHEMA if self.endpoint.has_schema else None
+        try:
+            completion = await self.endpoint.complete(comparison_messages(role, first, second), schema=schema)
+        except CallFailed as failure:
+            return Preference(None, failure=str(failure))
+        if completion.ended != "by itself":
+            return Preference(None, failure=f"the reply ended {completion.ended}")
+        return read_preference(completion.text)
+
+    def without_memory(self) -> Self:
+        """See `Judge`. What it says is stored apart."""
         other = copy.copy(self)
         other._asked_as, other._under_way = (*self._asked_as, "again"), {}
         return other

@@ -6,31 +6,38 @@ import asyncio
 from collections.abc import Sequence
 
 from recruiter.config import Config
-from recruiter.judges import PaidJudge
-from recruiter.judges.llm import PROBE_QUESTION, Probe
+from recruiter.judges import Judge, Probe
+from recruiter.judges.llm import PROBE_QUESTION
 from recruiter.llm.clients import Tokens
 from recruiter.prompts import judge_messages
 from recruiter.roles import Role
 from recruiter.roles.dataset import step_roles, total_steps
 
 
-def probe_and_estimate(config: Config, judge: PaidJudge, roles: Sequence[Role], validation: int, done: int) -> str:
-    """Make one call to see that the judge answers, and say what the rest of the run will take; see `estimate`.
+def probe_and_estimate(config: Config, judge: Judge, roles: Sequence[Role], validation: int, done: int) -> str | None:
+    """See that the judge answers, and say what the rest of the run will take of it; None if it costs nothing.
 
     Raises:
         ApiError: it does not answer.
     """
 
-    async def probe() -> Probe:
+    probe = ask_for_probe(judge)
+    return estimate(config, judge, probe, roles, validation, done) if probe else None
+
+
+def ask_for_probe(judge: Judge) -> Probe | None:
+    """Call `judge.probe` in an event loop of its own."""
+
+    async def ask() -> Probe | None:
         try:
             return await judge.probe()
         finally:
             await judge.close()
 
-    return estimate(config, judge, asyncio.run(probe()), roles, validation, done)
+    return asyncio.run(ask())
 
 
-def estimate(config: Config, judge: PaidJudge, probe: Probe, roles: Sequence[Role], validation: int, done: int) -> str:
+def estimate(config: Config, judge: Judge, probe: Probe, roles: Sequence[Role], validation: int, done: int) -> str:
     """One line: what the steps after `done` will take at most, if every question is a new one.
 
     Args:

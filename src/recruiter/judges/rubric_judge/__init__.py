@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from recruiter.judges import Judge
 from recruiter.judges.rubric_judge import wording
 from recruiter.judges.rubric_judge.knowledge import Grounding, RoleProfile, knowledge
 from recruiter.judges.rubric_judge.prose import CHECKS, Defect, Text, check_copied, ramp, runs
@@ -43,7 +44,7 @@ LONGEST_QUESTION = 1200
 _FLAGS: dict[str, tuple[RedFlag, str]] = {f.name: (f, c.name) for c in CRITERIA for f in c.red_flags}
 
 
-class RubricJudge:
+class RubricJudge(Judge):
     """Scores questions by the rubric's criteria and red flags. Offline, deterministic, thread-safe."""
 
     name = "rubric"
