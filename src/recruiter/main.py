@@ -60,8 +60,11 @@ def run(config: Config) -> None:
     """Train as configured, from the start or from where an earlier run of the same folder stopped."""
     require_model(config.trainer.policy.model.path)
     from recruiter.judges import make_judge
+    from recruiter.judges.llm.estimate import ask_for_probe, probe_and_estimate
 
     judge = make_judge(config.judge, config.human_feedback)
+    if config.judge.provider == "human":
+        ask_for_probe(judge)  # costs nothing, so it comes before anything is made
     if config.engine == "skyrl":
         from recruiter.skyrl import prepare_imports
 
@@ -82,8 +85,6 @@ def run(config: Config) -> None:
     if resumed_step >= steps:
         print(f"{shown(folder)} already holds all {steps} steps of this run.\n{_next_command(config, folder)}")
         return
-
-    from recruiter.judges.llm.estimate import probe_and_estimate
 
     if estimate := probe_and_estimate(config, judge, roles, len(held_back), resumed_step):
         print(estimate)
