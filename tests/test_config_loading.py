@@ -158,13 +158,28 @@ def test_unknown_key_is_named_with_the_likely_one(override, meant):
 
 
 @pytest.mark.parametrize(
-    "override",
-    ["trainer.epochs=abc", "generator.n_samples_per_prompt=2.5", "trainer.tensorboard=maybe"],
+    ("override", "wanted"),
+    [
+        ("trainer.epochs=abc", "a whole number, 1 or more"),
+        ("trainer.epochs=true", "a whole number, 1 or more"),
+        ("generator.n_samples_per_prompt=2.5", "a whole number, 2 or more"),
+        ("trainer.tensorboard=maybe", "true or false"),
+        ("trainer.seed=null", "a whole number"),
+        ("judge.provider=[xai]", "a text"),
+        ("reward.overlap_free=much", "a number, 0 or more and up to 1"),
+        ("endpoint.instances={x: {usd_per_hour: 1}}", "{usd_per_hour: 0.5, memory_gb: 16, dtype: float16}"),
+        ("generator.sampling_params=3", "generator.sampling_params.max_generate_length=…"),
+    ],
 )
-def test_wrong_type_is_refused_with_the_override_and_the_wanted_type(override):
+def test_wrong_type_is_refused_with_the_key_the_value_and_what_to_write(override, wanted):
     message = refusal(override)
-    assert override in message
-    assert re.search(r"Integer|Float|bool", message)
+    assert override.partition("=")[0] in message
+    assert wanted in message
+
+
+def test_a_value_from_the_environment_is_read_as_its_type(monkeypatch):
+    monkeypatch.setenv("EPOCHS", "3")
+    assert load_config("train_config", ["trainer.epochs=${oc.env:EPOCHS}"]).trainer.epochs == 3
 
 
 @pytest.mark.parametrize("override", ["trainer.epochs", "trainer.epochs=[1", "=3"])

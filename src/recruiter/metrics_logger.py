@@ -19,22 +19,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from recruiter import __version__
-from recruiter.config import REPOSITORY, Config, to_dict
+from recruiter.config import REPOSITORY, Config, may_change, to_dict
 from recruiter.errors import ConfigError
 from recruiter.judges import Judge
 from recruiter.prompts import PROMPT_HASH
 from recruiter.rubric import RUBRIC_HASH
 from recruiter.train.checkpoints import write_json
 
-# Settings that may differ between a run and its continuation; any other difference would make it another run.
-_MAY_CHANGE = (
-    "trainer.epochs", "trainer.max_training_steps", "trainer.ckpt_", "trainer.max_ckpts_to_keep", "trainer.eval_",
-    "trainer.early_stop_patience", "trainer.resume_", "trainer.tensorboard", "trainer.device", "judge.max_unscored",
-    "judge.base_url", "judge.concurrency", "judge.attempt_timeout", "judge.total_timeout", "judge.max_attempts",
-    "judge.cache_path", "judge.budget_usd", "judge.prices", "endpoint.", "human_feedback.api_url", "human_feedback.timeout",
-    "human_feedback.poll_interval", "human_feedback.max_staleness_steps", "skyrl.trainer.placement.",
-    "skyrl.trainer.logger", "skyrl.trainer.policy.fsdp_config.", "skyrl.generator.inference_engine.",
-)  # fmt: skip
 MANY_CUT_OFF = 0.5  # a larger share of answers that did not end by themselves is worth a word
 
 
@@ -212,7 +203,7 @@ def _description(folder: Path) -> dict[str, Any]:
 def _check_same_run(folder: Path, before: dict[str, Any], description: dict[str, Any]) -> None:
     old, new = _flatten(before["config"]), _flatten(description["config"])
     for key in sorted({*old, *new}):
-        if old.get(key) != new.get(key) and not key.startswith(_MAY_CHANGE):
+        if old.get(key) != new.get(key) and not may_change(key):
             raise ConfigError(
                 f"{folder} holds a run with {key}={old.get(key)}, not {new.get(key)}: set it back to continue that run, "
                 f"or choose another trainer.ckpt_path to start a new one."

@@ -10,21 +10,23 @@ import pytest
 from skyrl.train.config import SkyRLTrainConfig
 from skyrl.train.config.config import InferenceEngineConfig
 
-from recruiter.config import CONFIG_FOLDER, Config
-from recruiter.config.loading import known_keys, load_config
+from recruiter.config import CONFIG_FOLDER, SETTINGS, Config
+from recruiter.config.loading import load_config
+from recruiter.config.setting import OURS
 from recruiter.errors import ConfigError
 from recruiter.skyrl.loss import register_loss
-from recruiter.skyrl.settings import (
-    FIXED,
-    OURS,
-    RENAMED,
-    SAME,
-    Hardware,
-    check_with_skyrl,
-    skyrl_config,
-    skyrl_keys,
-)  # fmt: skip
+from recruiter.skyrl.settings import FIXED, TAKEN, Hardware, check_with_skyrl, skyrl_config, skyrl_keys
 
+SAME_NAME = {ours for ours, theirs in TAKEN.items() if ours == theirs}
+# Our trainer has its own schedule, folder and filter, whatever SkyRL has under these names.
+KEPT = {
+    f"trainer.{name}"
+    for name in (
+        "policy.model.lora", "algorithm.zero_variance_filter", "eval_interval", "eval_before_train", "ckpt_path",
+        "ckpt_interval", "max_ckpts_to_keep",
+        "resume_mode", "resume_path",
+    )
+}  # fmt: skip
 ONE, TWO, CLUSTER = Hardware(1, 1, False), Hardware(1, 2, False), Hardware(2, 4, True)
 
 
@@ -49,20 +51,18 @@ def value(made: Any, key: str) -> Any:
     return made
 
 
-def test_every_key_of_ours_has_exactly_one_fate() -> None:
-    mappings = {"skyrl", "trainer.policy.model.lora"}  # empty ones, which have no key of their own to list
-    keys = mappings | {key for key in known_keys() if not key.startswith(("judge.", "human_feedback.", "endpoint."))}
-    assert SAME | RENAMED.keys() | OURS == keys
-    assert len(SAME) + len(RENAMED) + len(OURS) == len(keys)
-
-
 def test_names_on_skyrls_side_exist_there() -> None:
     theirs = {key for key, _ in skyrl_keys()}
-    assert set(SAME) | set(RENAMED.values()) <= theirs
+    assert set(TAKEN.values()) <= theirs
     assert set(FIXED) <= theirs
 
 
-@pytest.mark.parametrize("key", sorted(SAME - {"trainer.policy.model.path", "trainer.algorithm.use_kl_loss"}))
+def test_a_setting_that_skyrl_has_under_the_same_name_is_given_to_it() -> None:
+    ours = {key for key, entry in SETTINGS.items() if entry.skyrl == OURS}
+    assert {key for key, _ in skyrl_keys()} & ours <= KEPT
+
+
+@pytest.mark.parametrize("key", sorted(SAME_NAME - {"trainer.policy.model.path", "trainer.algorithm.use_kl_loss"}))
 def test_a_key_of_the_same_name_arrives_with_its_value(key: str, config: Config) -> None:
     changed = {
         "trainer.policy.optimizer_config.adam_betas": [0.8, 0.95], "trainer.algorithm.grpo_norm_by_std": False,

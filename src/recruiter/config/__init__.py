@@ -1,30 +1,51 @@
-"""Settings of a training run: a typed schema, whose key names are SkyRL's, so that the same file drives both engines."""
+"""Settings of a training run: a typed schema, whose key names are SkyRL's, so that the same file drives both engines.
+
+All that is known of a setting stands at its field, see `setting`; only what concerns several at once is in `checks`.
+The documentation is made from here: `python -m recruiter.config.documentation`.
+"""
 
 from __future__ import annotations
 
-import copy
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, Literal, NotRequired
 
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING
+from pydantic import Field, with_config
+from typing_extensions import TypedDict
 
+from recruiter.config.paths import CONFIGS, WORKSPACE
+from recruiter.config.setting import OURS, SAME, Section, setting, settings
 from recruiter.errors import ModelError
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-CONFIG_FOLDER = REPOSITORY / "configs"
+REPOSITORY, CONFIG_FOLDER = WORKSPACE, CONFIGS
 QUICKSTART_OFFER = "To see the whole path run on any machine, without a GPU or a key: make quickstart"
 
 
 @dataclass
-class DataConfig:
-    raw_dir: str = "data/raw"
-    processed_dir: str = "data/processed"
-    val_size: int = 16  # roles of the training split that validation uses instead
+class DataConfig(Section):
+    raw_dir: str = setting("data/raw", "the validated split, `train.parquet` and `test.parquet`")
+    processed_dir: str = setting(
+        "data/processed", "chat prompts, made from `raw_dir` whenever it or the prompt changed"
+    )
+    val_size: int = setting(16, "roles of the training split that validation uses instead; 0: none", ge=0)
 
 
-# USD per million tokens, as the providers listed them in November 2026.
-PRICES: dict[str, Any] = {
+Dollars = Annotated[int | float, Field(ge=0, allow_inf_nan=False)]
+
+
+@with_config(extra="forbid")
+class ModelPrice(TypedDict):
+    """USD per million tokens."""
+
+    input: Dollars
+    cached_input: NotRequired[Dollars]
+    output: Dollars
+
+
+# As the providers listed them in November 2026.
+PRICES: dict[str, ModelPrice] = {
     "grok-4-1-fast-non-reasoning": {"input": 0.2, "cached_input": 0.05, "output": 0.5},
     "grok-4.3": {"input": 1.25, "cached_input": 0.2, "output": 2.5},
     "gpt-6-luna": {"input": 0.1, "cached_input": 0.01, "output": 0.5},
@@ -35,141 +56,317 @@ PRICES: dict[str, Any] = {
 
 
 @dataclass
-class ApiConfig:
-    """A model behind an API, and how it is called. By itself: one that is named on a command line."""
+class ApiConfig(Section):
+    """A model behind an API, and how it is called. By itself: one that is named as `--model`."""
 
-    provider: str = "xai"
-    model: str | None = None  # None: the provider's default, see llm/providers.py
-    base_url: str | None = None
-    temperature: float | None = None  # None: 0 where the provider's models take one
-    reasoning_effort: str | None = None  # None: as the provider sets it
-    max_tokens: int = 4096  # of a reply, thinking included
-    concurrency: int = 64  # calls at a time
-    attempt_timeout: float = 45.0  # seconds
-    total_timeout: float = 100.0  # seconds for all attempts at one reply and the pauses between them
-    max_attempts: int = 6  # a refused one for want of capacity (429) is not counted
-    budget_usd: float | None = None  # of a run, over all its restarts
-    prices: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(PRICES))
+    provider: str = setting(
+        "xai",
+        "who scores: `rubric` (offline), `human`, `xai`, `openai`, `anthropic`, `huggingface` or `openai_compatible`",
+    )
+    model: str | None = setting(
+        None, "the provider's model; null: its default, of xai `grok-4-1-fast-non-reasoning`"
+    )  # see llm/providers.py
+    base_url: str | None = setting(None, "address of a server to ask instead of the provider's own", may_change=True)
+    temperature: float | None = setting(
+        None, "null: 0 where the provider's models take one (xai, openai_compatible)", ge=0, le=2
+    )
+    reasoning_effort: str | None = setting(
+        None, "how long a reasoning model thinks, in the provider's words (`none`, `low`, …)"
+    )
+    max_tokens: int = setting(4096, "most tokens of a reply, thinking included", ge=64)
+    concurrency: int = setting(
+        64, "calls at a time; fewer while the provider says that it is busy", ge=1, le=1000, may_change=True
+    )
+    attempt_timeout: float = setting(45.0, "seconds for one attempt at a question", gt=0, may_change=True)
+    total_timeout: float = setting(
+        100.0, "seconds for all attempts at a question and the pauses between them", gt=0, may_change=True
+    )
+    max_attempts: int = setting(
+        6, "attempts at a question; refusals for want of capacity (429) are not counted", ge=1, may_change=True
+    )
+    budget_usd: float | None = setting(
+        None, "what a run may spend on judging, over all its restarts; then it stops, saved", gt=0, may_change=True
+    )
+    prices: dict[str, ModelPrice] = setting(
+        PRICES,
+        "USD per million tokens, by model",
+        instead="USD per million tokens as {input: 0.2, output: 0.5}, with cached_input where it is cheaper",
+        may_change=True,
+    )
 
     KEYLESS: ClassVar[str] = "models on this machine, such as starter, need none"
+    OPTIONS: ClassVar[Mapping[str, str]] = {
+        "provider": "--model {}",
+        "model": "--model {provider}/{}",
+        "base_url": "--base-url={}",
+        "budget_usd": "--budget-usd",
+        "prices": "--price {} INPUT OUTPUT (USD per million tokens)",
+    }
 
-    def option(self, name: str) -> str:
-        """How the user spells a setting."""
-        return {"model": "--model", "base_url": "--base-url", "budget_usd": "--budget-usd"}.get(name, name)
+    def spelled(self, name: str, value: str = "") -> str:
+        """A setting as the user writes it: on the command line that named this, or in a configuration.
+
+        Args:
+            value: of `prices` the model; `budget_usd` is spelled without one.
+        """
+        return self.OPTIONS[name].format(value, provider=self.provider)
 
 
 @dataclass
 class JudgeConfig(ApiConfig):
-    max_unscored: float = 0.2  # share of a step's samples above which the run stops
-    cache_path: str = "data/judge_cache.sqlite"
+    """Providers, keys, cost, failures and the cache: [judges.md](judges.md)."""
+
+    max_unscored: float = setting(
+        0.2,
+        "share of a step's samples without a score above which the run stops, saved; so do three steps in a row above "
+        "half of it",
+        ge=0,
+        le=1,
+        may_change=True,
+    )
+    cache_path: str = setting(
+        "data/judge_cache.sqlite", "where judgements are kept, so that none is paid for twice", may_change=True
+    )
 
     KEYLESS: ClassVar[str] = "the judge rubric needs none"
-
-    def option(self, name: str) -> str:
-        """See `ApiConfig`."""
-        return f"judge.{name}"
-
-
-@dataclass
-class HumanFeedbackConfig:
-    api_url: str = "http://127.0.0.1:8000"
-    timeout: float = 86400.0  # seconds that a step waits for ratings; then it goes on with those there are
-    poll_interval: float = 10.0  # seconds that one request waits for news
-    overlap: int = 1  # raters a group
-    max_staleness_steps: int = 0  # steps back from which late ratings are still trained on
+    OPTIONS: ClassVar[Mapping[str, str]] = {
+        **{name: f"judge.{name}={{}}" for name in ("provider", "model", "base_url")},
+        "budget_usd": "judge.budget_usd",
+        "prices": "'judge.prices={{{}: {{input: <USD per million tokens>, output: <USD>}}}}'",
+    }
 
 
-@dataclass
-class RewardConfig:
-    overlap_penalty: float = 0.8  # what a question that repeats another role's wording loses, see reward.py
-    overlap_free: float = 0.3  # overlap that costs nothing
-    overlap_window: int = 256  # questions of earlier steps that are compared with
+class NamedJudgeConfig(JudgeConfig):
+    """A judge that is named as `--judge`."""
+
+    OPTIONS: ClassVar[Mapping[str, str]] = {
+        **ApiConfig.OPTIONS,
+        "provider": "--judge {}",
+        "model": "--judge {provider}/{}",
+    }
 
 
 @dataclass
-class LoraConfig:
-    rank: int = 8
-    alpha: int = 16
-    dropout: float = 0.0
-    target_modules: str = "all-linear"
+class HumanFeedbackConfig(Section):
+    """With `judge.provider=human`."""
+
+    api_url: str = setting(
+        "http://127.0.0.1:8000",
+        "the feedback server; its key is taken from `FEEDBACK_API_KEY`",
+        pattern=r"^https?://[^\s/@]+(?:/\S*)?$",
+        instead="an address such as http://127.0.0.1:8000, without a user name: the key belongs in FEEDBACK_API_KEY",
+        may_change=True,
+    )
+    timeout: float = setting(
+        86400.0,
+        "seconds that a step waits for ratings; then it goes on with those there are, or stops, saved, if there are none",
+        gt=0,
+        may_change=True,
+    )
+    poll_interval: float = setting(
+        10.0,
+        "seconds that one request waits for news; ratings are noticed at once in any case",
+        gt=0,
+        le=60,
+        may_change=True,
+    )
+    overlap: int = setting(1, "raters that each group is shown to", ge=1)
+    max_staleness_steps: int = setting(
+        0,
+        "groups that are rated up to so many steps too late are still trained on; 0: late ratings are only kept",
+        ge=0,
+        may_change=True,
+    )
 
 
 @dataclass
-class OptimizerConfig:
-    lr: float = 1e-5
-    adam_betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    num_warmup_steps: int = 0
+class RewardConfig(Section):
+    """Shaping after judging: a question that repeats the wording of questions for other roles loses reward."""
+
+    overlap_penalty: float = setting(
+        0.8, "largest share of its reward that a question can lose so; 0 switches shaping off", ge=0, le=1
+    )
+    overlap_free: float = setting(0.3, "overlap, a share in [0, 1], that costs nothing", ge=0, le=1)
+    overlap_window: int = setting(256, "questions of earlier steps that are compared with", ge=0)
+
+
+def _lora(name: str) -> str:
+    return f"trainer.policy.model.lora.{name}"
 
 
 @dataclass
-class ModelConfig:
-    path: str = MISSING
-    dtype: str = "auto"  # auto, float32, bfloat16; auto measures the processor
-    lora: dict[str, Any] = field(default_factory=dict)  # SkyRL's place for trainer.policy.lora
+class LoraConfig(Section):
+    rank: int = setting(8, "rank of the adapters", ge=1, skyrl=_lora("rank"))
+    alpha: int = setting(
+        16, "scale of the adapters; their output is multiplied by alpha / rank", ge=1, skyrl=_lora("alpha")
+    )
+    dropout: float = setting(
+        0.0, "dropout on the adapters' input while training", ge=0, le=0.99, skyrl=_lora("dropout")
+    )
+    target_modules: str = setting(
+        "all-linear", "layers that get an adapter, in PEFT's words", skyrl=_lora("target_modules")
+    )
 
 
 @dataclass
-class PolicyConfig:
+class OptimizerConfig(Section):
+    lr: float = setting(1e-5, "learning rate of AdamW after warm-up", gt=0, le=1, skyrl=SAME)
+    adam_betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] = setting(
+        [0.9, 0.999], "AdamW's decay rates", instead="two numbers from 0 to below 1", skyrl=SAME
+    )
+    weight_decay: float = setting(0.0, "AdamW's weight decay", ge=0, le=1, skyrl=SAME)
+    max_grad_norm: float = setting(1.0, "gradients with a larger norm are scaled down to it", gt=0, skyrl=SAME)
+    num_warmup_steps: int = setting(0, "optimizer updates over which the learning rate rises to `lr`", ge=0, skyrl=SAME)
+
+
+@dataclass
+class ModelConfig(Section):
+    path: str = setting(
+        MISSING, "base model: a Hugging Face folder or Hub id of a causal LM with a chat template", skyrl=SAME
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto", "what the model computes in; auto: what this processor is fast with", skyrl=OURS
+    )
+    lora: dict[str, Any] = setting({}, "SkyRL's place for `trainer.policy.lora`; wins where both are given", skyrl=OURS)
+
+
+@dataclass
+class PolicyConfig(Section):
     model: ModelConfig = field(default_factory=ModelConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
     optimizer_config: OptimizerConfig = field(default_factory=OptimizerConfig)
 
 
 @dataclass
-class AlgorithmConfig:
-    grpo_norm_by_std: bool = True
-    eps_clip_low: float = 0.2
-    eps_clip_high: float = 0.2
-    use_kl_loss: bool = False
-    kl_loss_coef: float = 0.001
-    zero_variance_filter: bool = True  # leave groups without spread out of the loss and its denominator
+class AlgorithmConfig(Section):
+    grpo_norm_by_std: bool = setting(
+        True, "divide advantages by their group's spread; false as in Dr. GRPO", skyrl=SAME
+    )
+    eps_clip_low: float = setting(
+        0.2, "probability ratios below 1 - this get no gradient that lowers them further", ge=0, le=1, skyrl=SAME
+    )
+    eps_clip_high: float = setting(
+        0.2, "probability ratios above 1 + this get no gradient that raises them further", ge=0, skyrl=SAME
+    )
+    use_kl_loss: bool = setting(
+        False, "penalise divergence from the base model (adapter off); one more forward pass", skyrl=SAME
+    )
+    kl_loss_coef: float = setting(0.001, "weight of that penalty", ge=0, skyrl=SAME)
+    zero_variance_filter: bool = setting(
+        True, "leave groups without spread out of the loss and of its denominator", skyrl=OURS
+    )
 
 
 @dataclass
-class TrainerConfig:
+class TrainerConfig(Section):
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
-    device: str = "auto"  # auto, cpu, cuda
-    seed: int = 42
-    epochs: int = 5
-    max_training_steps: int | None = None
-    train_batch_size: int = 64  # roles a step
-    policy_mini_batch_size: int | None = None  # roles an optimizer update; None: the whole step
-    micro_train_batch_size_per_gpu: int | None = None  # samples a forward pass; None: what is fast and fits
-    update_epochs_per_batch: int = 1
-    gradient_checkpointing: bool | None = None  # None: on a GPU with too little memory for passes of a good size
-    eval_interval: int = 10  # steps; 0 switches validation off
-    eval_before_train: bool = True
-    early_stop_patience: int | None = None  # validations without a new best
-    ckpt_path: str = "checkpoints"
-    ckpt_interval: int = 10  # steps
-    max_ckpts_to_keep: int = 5  # the best one is kept beside these; -1 keeps all
-    resume_mode: str = "latest"  # continue the run in ckpt_path: latest; refuse to: none; another folder: from_path
-    resume_path: str | None = None
-    tensorboard: bool = False
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", "where it trains; auto: on a GPU if there is one", may_change=True, skyrl=OURS
+    )
+    seed: int = setting(42, "order of the roles, validation slice, LoRA start and sampling", skyrl=SAME)
+    epochs: int = setting(5, "passes over the training roles", ge=1, may_change=True, skyrl=SAME)
+    max_training_steps: int | None = setting(
+        None, "end after so many steps, however many epochs are left", ge=1, may_change=True, skyrl=SAME
+    )
+    train_batch_size: int = setting(
+        64, "roles a step; a last, smaller batch of an epoch is trained on too", ge=1, skyrl=SAME
+    )
+    policy_mini_batch_size: int | None = setting(
+        None, "roles an optimizer update, divides `train_batch_size`; null: the whole step", ge=1, skyrl=SAME
+    )
+    micro_train_batch_size_per_gpu: int | None = setting(
+        None, "samples a forward pass, whole groups; null: as many as are fast and fit in memory", ge=1, skyrl=SAME
+    )
+    update_epochs_per_batch: int = setting(
+        1, "passes over a step's samples; above 1 they are off-policy, and clipping matters", ge=1, skyrl=SAME
+    )
+    gradient_checkpointing: bool | None = setting(
+        None,
+        "recompute activations in the backward pass: less memory; null: where a GPU has too little for passes of a good "
+        "size",
+        skyrl=SAME,
+    )
+    eval_interval: int = setting(
+        10, "steps between validations; 0 switches validation off", ge=0, may_change=True, skyrl=OURS
+    )
+    eval_before_train: bool = setting(True, "validate once before the first step", may_change=True, skyrl=OURS)
+    early_stop_patience: int | None = setting(
+        None, "stop after so many validations without a new best; null: never", ge=1, may_change=True, skyrl=OURS
+    )
+    ckpt_path: str = setting(
+        "checkpoints",
+        "folder of the run: checkpoints, `metrics.jsonl`, `rollouts.jsonl`, `run.json`",
+        may_change=True,
+        skyrl=OURS,
+    )
+    ckpt_interval: int = setting(
+        10,
+        "steps between checkpoints; the last step and every new best are saved as well",
+        ge=1,
+        may_change=True,
+        skyrl=OURS,
+    )
+    max_ckpts_to_keep: Literal[-1] | Annotated[int, Field(ge=1)] = setting(
+        5,
+        "newest checkpoints to keep, the best one beside these; -1 keeps all",
+        instead="1 or more, or -1 to keep all",
+        may_change=True,
+        skyrl=OURS,
+    )
+    resume_mode: Literal["none", "latest", "from_path"] = setting(
+        "latest",
+        "`latest`: continue the run in `ckpt_path`; `none`: refuse to; `from_path`: continue `resume_path`",
+        may_change=True,
+        skyrl=OURS,
+    )
+    resume_path: str | None = setting(
+        None, "checkpoint folder for `resume_mode=from_path`", may_change=True, skyrl=OURS
+    )
+    tensorboard: bool = setting(
+        False, "also write TensorBoard events (needs the `tensorboard` extra)", may_change=True, skyrl=OURS
+    )
 
 
 @dataclass
-class SamplingParams:
-    """How answers are drawn. `temperature` 0 takes the likeliest token; `top_k` -1 and `top_p` 1 keep all tokens."""
+class SamplingParams(Section):
+    """How answers are drawn. A temperature of 0, which training refuses, takes the likeliest token."""
 
-    max_generate_length: int = 256
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = -1
+    max_generate_length: int = setting(256, "most tokens of a question; longer ones are cut off", ge=1, skyrl=SAME)
+    temperature: float = setting(1.0, "higher is more varied", gt=0, le=10, skyrl=SAME)
+    top_p: float = setting(
+        1.0,
+        "draw from the likeliest tokens that hold this share of the probability; 1: from all",
+        gt=0,
+        le=1,
+        skyrl=SAME,
+    )
+    top_k: int = setting(-1, "draw from this many likeliest tokens; -1: from all", skyrl=SAME)
 
 
 @dataclass
-class GeneratorConfig:
-    n_samples_per_prompt: int = 4
+class GeneratorConfig(Section):
+    n_samples_per_prompt: int = setting(
+        4,
+        "group size: questions a role in one step",
+        ge=2,
+        because="GRPO compares answers within a group",
+        skyrl=SAME,
+    )
     sampling_params: SamplingParams = field(default_factory=SamplingParams)
 
 
-# Nvidia GPUs of Hugging Face Inference Endpoints, one of each: USD an hour and GB of memory, as listed in November 2026.
-# A T4 has no bfloat16.
-INSTANCES: dict[str, Any] = {
+@with_config(extra="forbid")
+class Instance(TypedDict):
+    """One GPU of an inference endpoint: USD an hour, GB of memory, and the type vLLM computes in there."""
+
+    usd_per_hour: Annotated[int | float, Field(gt=0, allow_inf_nan=False)]
+    memory_gb: Annotated[int | float, Field(gt=0, allow_inf_nan=False)]
+    dtype: Literal["float16", "bfloat16", "float32"]
+
+
+# Nvidia GPUs of Hugging Face Inference Endpoints, one of each, as listed in November 2026. A T4 has no bfloat16.
+INSTANCES: dict[str, Instance] = {
     "nvidia-t4": {"usd_per_hour": 0.5, "memory_gb": 16, "dtype": "float16"},
     "nvidia-l4": {"usd_per_hour": 0.8, "memory_gb": 24, "dtype": "bfloat16"},
     "nvidia-a10g": {"usd_per_hour": 1.0, "memory_gb": 24, "dtype": "bfloat16"},
@@ -179,20 +376,43 @@ INSTANCES: dict[str, Any] = {
 
 
 @dataclass
-class EndpointConfig:
-    image: str = "vllm/vllm-openai:v0.8.5"
-    instance_type: str = "nvidia-t4"
-    vendor: str = "aws"
-    region: str = "us-east-1"
-    scale_to_zero_minutes: int = 60
-    wait_minutes: int = 30  # for a new endpoint to answer
-    instances: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(INSTANCES))
+class EndpointConfig(Section):
+    """How `scripts/export_merged_model.py --create_endpoint` deploys a model: [export.md](export.md)."""
+
+    image: str = setting("vllm/vllm-openai:v0.8.5", "container image with a vLLM server", may_change=True)
+    instance_type: str = setting("nvidia-t4", "one of `endpoint.instances`; `--instance_type` wins", may_change=True)
+    vendor: str = setting("aws", "cloud that hosts it", may_change=True)
+    region: str = setting("us-east-1", "region of that cloud", may_change=True)
+    scale_to_zero_minutes: int = setting(
+        60, "without a request, until it stops and costs nothing", ge=15, may_change=True
+    )
+    wait_minutes: int = setting(30, "how long to wait for a new endpoint to answer", ge=1, may_change=True)
+    instances: dict[str, Instance] = setting(
+        INSTANCES,
+        "instance types with one GPU: price, memory, and the type vLLM computes in there",
+        instead="{usd_per_hour: 0.5, memory_gb: 16, dtype: float16}, dtype one of float16, bfloat16, float32",
+        may_change=True,
+    )
 
 
 @dataclass
-class Config:
-    engine: str = "local"  # local, skyrl
-    skyrl: dict[str, Any] = field(default_factory=dict)  # SkyRL's own settings, found under trainer and generator
+class Config(Section):
+    engine: Literal["local", "skyrl"] = setting(
+        "local", "what trains: `local`, one process on a CPU or a GPU; `skyrl`, several GPUs or nodes"
+    )
+    rubric: str | None = setting(
+        None, "file of the criteria that questions are judged and rated by; null: the built-in ones"
+    )
+    skyrl: dict[str, Any] = setting(
+        {},
+        "SkyRL's own settings by dotted name; collected from `trainer` and `generator`, not written by hand",
+        may_change=(
+            "trainer.placement.",
+            "trainer.logger",
+            "trainer.policy.fsdp_config.",
+            "generator.inference_engine.",
+        ),
+    )
     data: DataConfig = field(default_factory=DataConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     human_feedback: HumanFeedbackConfig = field(default_factory=HumanFeedbackConfig)
@@ -202,9 +422,22 @@ class Config:
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
 
 
+SETTINGS = settings(Config)
+
+
+def may_change(key: str) -> bool:
+    """Whether a run may be continued with another value of a key, which may lead into a mapping."""
+    owner = next((name for name in (key, *_above(key)) if name in SETTINGS), None)
+    return owner is not None and SETTINGS[owner].may_change(key)
+
+
+def _above(key: str) -> list[str]:
+    return [key.rsplit(".", depth)[0] for depth in range(1, key.count(".") + 1)]
+
+
 def to_dict(config: Config) -> dict[str, Any]:
     """The resolved configuration as plain data, for metrics and checkpoints."""
-    return cast(dict[str, Any], OmegaConf.to_container(cast(DictConfig, OmegaConf.structured(config))))
+    return dataclasses.asdict(config)
 
 
 def require_model(path: str) -> None:
@@ -214,7 +447,7 @@ def require_model(path: str) -> None:
         ModelError: nothing is there.
     """
     local = path.startswith(("exports/", "checkpoints/", ".", "/")) or path.count("/") != 1
-    if local and not (REPOSITORY / path / "config.json").is_file():
+    if local and not (WORKSPACE / path / "config.json").is_file():
         raise ModelError(
             f"There is no model folder at trainer.policy.model.path={path}: name a folder with a model or a Hub id "
             f"such as Qwen/Qwen3-4B-Instruct-2507. {QUICKSTART_OFFER}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from recruiter.config import HumanFeedbackConfig, JudgeConfig
+from recruiter.config import HumanFeedbackConfig, JudgeConfig, NamedJudgeConfig
 from recruiter.llm.usage import NO_USAGE, Usage
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
@@ -97,4 +97,4 @@ def make_judge(settings: JudgeConfig, human_feedback: HumanFeedbackConfig | None
 def named_judge(name: str, base_url: str | None = None) -> JudgeConfig:
     """Settings of a judge named on a command line: `rubric`, `xai`, `anthropic/claude-haiku-5-5`, …"""
     provider, _, model = name.partition("/")
-    return JudgeConfig(provider=provider, model=model or None, base_url=base_url)
+    return NamedJudgeConfig(provider=provider, model=model or None, base_url=base_url)

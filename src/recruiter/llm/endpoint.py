@@ -47,10 +47,10 @@ class Endpoint:
         self.usage = Usage(self.name, Price(**price) if price else None, noun)
         if settings.budget_usd is not None and price is None:
             raise ConfigError(
-                f"{settings.option('budget_usd')}={settings.budget_usd:g} needs the price of {self.model}: write "
-                f"'{settings.option('prices')}={{{self.model}: {{input: <USD per million tokens>, output: <USD>}}}}'."
+                f"{settings.spelled('budget_usd')}={settings.budget_usd:g} needs the price of {self.model}: write "
+                f"{settings.spelled('prices', self.model)}."
             )
-        self.usage.share(Budget(settings.budget_usd, settings.option("budget_usd")))
+        self.usage.share(Budget(settings.budget_usd, settings.spelled("budget_usd")))
         chosen = self._provider.temperature if settings.temperature is None else settings.temperature
         self.sampling = Sampling(settings.max_tokens, chosen, reasoning_effort=settings.reasoning_effort)
         self._retries = RetryPolicy(settings.max_attempts, settings.attempt_timeout, settings.total_timeout)
@@ -156,6 +156,7 @@ class Endpoint:
             return f"{provider} refused the key ({said}): set {variable} in the environment or in .env. {again}"
         if failure.kind == "credit":
             return f"The credit at {provider} is used up ({said}): add some. {again}"
-        option = self._settings.option
-        address = f", and {option('base_url')}={self.address} to where it is" if self._settings.base_url else ""
-        return f"{provider} does not have the model {self.model} ({said}): set {option('model')} to one that it has{address}."
+        settings = self._settings
+        address = f", and {settings.spelled('base_url', self.address)} to where it is" if settings.base_url else ""
+        other = settings.spelled("model", "<one that it has>")
+        return f"{provider} does not have the model {self.model} ({said}): write {other}{address}."

@@ -73,18 +73,20 @@ def find_provider(settings: ApiConfig) -> Provider:
     Raises:
         ConfigError: there is none of that name, or its model or address is missing.
     """
-    name, named = settings.provider, f"{settings.option('provider')}={settings.provider}"
+    name, named = settings.provider, settings.spelled("provider", settings.provider)
     if name not in PROVIDERS:
         raise ConfigError(f"{named} cannot work; write one of rubric, human, {', '.join(PROVIDERS)}.")
     provider = PROVIDERS[name]
     if not (settings.model or provider.default_model):
-        raise ConfigError(f"{named} needs {settings.option('model')}=<a model that the server has>.")
+        raise ConfigError(f"{named} needs {settings.spelled('model', '<a model that the server has>')}.")
     address = settings.base_url or provider.base_url
     if address is None:
-        raise ConfigError(f"{named} needs {settings.option('base_url')}, for example http://localhost:11434/v1.")
+        raise ConfigError(
+            f"{named} needs {settings.spelled('base_url', 'http://localhost:11434/v1')} or another address."
+        )
     if not re.fullmatch(r"https?://[^\s/@]+(?:/\S*)?", address):
         raise ConfigError(
-            f"{settings.option('base_url')}={scrub(address)} cannot work; write an address such as "
+            f"{settings.spelled('base_url', scrub(address))} cannot work; write an address such as "
             f"http://localhost:11434/v1, without a user name: a key belongs in {provider.key_variable}."
         )
     return provider

@@ -1,8 +1,8 @@
 """From our configuration to SkyRL's, key by key.
 
-A key of ours has one of three fates: SkyRL has it under the same name (`SAME`), under another one (`RENAMED`), or this
-engine acts on it itself (`OURS`). Keys under `trainer` and `generator` that only SkyRL knows pass through, except those
-that would take back what this engine promises (`FIXED`). A key that neither knows is refused by name.
+What SkyRL calls a setting of ours stands at its field, see `recruiter.config.setting`. Keys under `trainer` and `generator`
+that only SkyRL knows pass through, except those that would take back what this engine promises (`FIXED`). A key that
+neither knows is refused by name.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 from skyrl.train.config import SkyRLTrainConfig
 from skyrl.train.config.config import build_nested_dataclass
 
-from recruiter.config import Config, to_dict
+from recruiter.config import SETTINGS, Config
+from recruiter.config.setting import OURS, SAME, find
 from recruiter.errors import ConfigError
 from recruiter.roles.dataset import ENV_CLASS
 
@@ -27,35 +27,12 @@ LOSS_NAME = "question_gen"
 TOKENS_PER_PASS = 4096  # of a training pass on one GPU, where the configuration names no size
 LENGTH_STEP = 64  # the engine's longest sequence is a multiple of it
 
-SAME = frozenset(
-    """
-    trainer.algorithm.grpo_norm_by_std trainer.algorithm.eps_clip_low trainer.algorithm.eps_clip_high
-    trainer.algorithm.use_kl_loss trainer.algorithm.kl_loss_coef
-    trainer.policy.model.path
-    trainer.policy.optimizer_config.lr trainer.policy.optimizer_config.adam_betas
-    trainer.policy.optimizer_config.weight_decay trainer.policy.optimizer_config.max_grad_norm
-    trainer.policy.optimizer_config.num_warmup_steps
-    trainer.seed trainer.epochs trainer.max_training_steps trainer.train_batch_size trainer.update_epochs_per_batch
-    trainer.policy_mini_batch_size trainer.micro_train_batch_size_per_gpu trainer.gradient_checkpointing
-    generator.n_samples_per_prompt
-    generator.sampling_params.max_generate_length generator.sampling_params.temperature
-    generator.sampling_params.top_p generator.sampling_params.top_k
-    """.split()
-)
-RENAMED = {
-    f"trainer.policy.lora.{name}": f"trainer.policy.model.lora.{name}"
-    for name in ("rank", "alpha", "dropout", "target_modules")
+# SkyRL's name of each setting that it is given, by ours.
+TAKEN = {
+    key: key if entry.skyrl == SAME else entry.skyrl
+    for key, entry in SETTINGS.items()
+    if entry.skyrl not in (None, OURS)
 }
-OURS = frozenset(
-    """
-    engine skyrl data.raw_dir data.processed_dir data.val_size
-    reward.overlap_penalty reward.overlap_free reward.overlap_window
-    trainer.algorithm.zero_variance_filter trainer.device trainer.policy.model.dtype trainer.policy.model.lora
-    trainer.eval_interval trainer.eval_before_train trainer.early_stop_patience
-    trainer.ckpt_path trainer.ckpt_interval trainer.max_ckpts_to_keep trainer.resume_mode trainer.resume_path
-    trainer.tensorboard
-    """.split()
-)
 # Keys of SkyRL that a user cannot set (a key, or all below it), and why.
 _ESTIMATOR = "advantages come from the scored samples of a group"
 _LOSS = "the loss is GRPO's mean over the tokens of scored answers"
@@ -179,9 +156,7 @@ def _check_key(key: str) -> None:
 
 
 def _mapped(config: Config) -> dict[str, Any]:
-    flat = dict(_leaves(to_dict(config)))
-    settings = {key: flat[key] for key in SAME}
-    settings.update({theirs: flat[ours] for ours, theirs in RENAMED.items()})
+    settings = {theirs: find(config, key) for key, theirs in TAKEN.items()}
     settings["trainer.gradient_checkpointing"] = bool(config.trainer.gradient_checkpointing)  # null: see docs/skyrl.md
     return settings
 
@@ -284,15 +259,6 @@ def _refuse_flash_attention(asked: Mapping[str, Any]) -> None:
             raise ConfigError(f"{key}=true needs the package flash-attn, which is not installed; leave it out.")
 
 
-def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in node.items():
-        key = prefix + name
-        if isinstance(value, dict) and key not in ("skyrl", "judge.prices", "trainer.policy.model.lora"):
-            yield from _leaves(value, key + ".")
-        else:
-            yield key, value
-
-
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for key, value in settings.items():
@@ -300,7 +266,7 @@ def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
         node = tree
         for parent in parents:
             node = node.setdefault(parent, {})
-        node[name] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        node[name] = value
     return tree
 
 

@@ -1,0 +1,211 @@
+"""A setting: everything that is known of one, at the field that declares it.
+
+A section is a dataclass whose fields are made by `setting`. From these fields come the checks of single values (pydantic
+reads the ranges), the sentence about a value that cannot work, what a run may be continued with, what SkyRL calls the
+setting, and the tables of docs/configuration.md.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping
+from types import NoneType
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from recruiter.errors import ConfigError
+
+SAME = "same"  # SkyRL has the setting under the same name
+OURS = "ours"  # SkyRL does not hear of it; our part of `skyrl/` acts on it
+
+
+S = TypeVar("S")
+
+
+class Section:
+    """Base of the sections: how pydantic reads their fields."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(coerce_numbers_to_str=True)
+
+
+def setting(
+    default: Any,
+    meaning: str,
+    *,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    pattern: str | None = None,
+    instead: str | None = None,
+    because: str | None = None,
+    may_change: bool | tuple[str, ...] = False,
+    skyrl: str | None = None,
+    variable: str | None = None,
+    secret: bool = False,
+) -> Any:
+    """A field of a section.
+
+    Args:
+        default: MISSING if there is none.
+        meaning: what the documentation says of it, on one line.
+        ge, gt, le, pattern: which values are possible, in pydantic's words; choices are a `Literal`.
+        instead: what to write, where the range and the type do not say it.
+        because: why other values are impossible, where that is not plain.
+        may_change: whether a run may be continued with another value; of a mapping, the beginnings of keys that may.
+        skyrl: `SAME`, `OURS` or SkyRL's name for it; None where the engine plays no part.
+        variable: the environment variable that holds it.
+        secret: whether its value is never shown.
+    """
+    known = {"description": meaning, "ge": ge, "gt": gt, "le": le, "pattern": pattern}
+    own = {"instead": instead, "because": because, "may_change": may_change, "skyrl": skyrl, "variable": variable}
+    metadata = {name: value for name, value in {**known, **own}.items() if value is not None}
+    if isinstance(default, (list, dict)):
+        return dataclasses.field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata, repr=not secret)
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One setting of a schema, by its dotted key."""
+
+    key: str
+    kind: Any  # its type annotation
+    field: dataclasses.Field[Any]
+
+    @property
+    def default(self) -> Any:
+        """Its default, MISSING if it has none."""
+        made = self.field.default_factory
+        return self.field.default if made is dataclasses.MISSING else made()
+
+    @property
+    def meaning(self) -> str:
+        """What it is, on one line."""
+        return str(self.field.metadata["description"])
+
+    @property
+    def skyrl(self) -> str | None:
+        """See `setting`."""
+        return self.field.metadata.get("skyrl")
+
+    @property
+    def variable(self) -> str | None:
+        """See `setting`."""
+        return self.field.metadata.get("variable")
+
+    def may_change(self, key: str) -> bool:
+        """Whether a run may be continued with another value of `key`, this setting's own or one below it."""
+        allowed = self.field.metadata["may_change"]
+        return allowed if isinstance(allowed, bool) else key.startswith(tuple(f"{self.key}.{part}" for part in allowed))
+
+    @property
+    def kinds(self) -> list[Any]:
+        """The types its values can have, null left out."""
+        choices = typing.get_args(self.kind) if NoneType in typing.get_args(self.kind) else (self.kind,)
+        return [kind for kind in choices if kind is not NoneType]
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """The values that are possible, if they are listed."""
+        return typing.get_args(self.kinds[0]) if typing.get_origin(self.kinds[0]) is Literal else ()
+
+    @property
+    def wanted(self) -> str:
+        """What to write."""
+        return self._wanted + (", or null" if NoneType in typing.get_args(self.kind) else "")
+
+    @property
+    def _wanted(self) -> str:
+        limits = self.field.metadata
+        low, above, high = (limits.get(name) for name in ("ge", "gt", "le"))
+        if "instead" in limits:
+            return str(limits["instead"])
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        if bool in self.kinds:
+            return "true or false"
+        if not {int, float} & set(self.kinds):
+            return "a mapping" if typing.get_origin(self.kinds[0]) is dict else "a text"
+        text = "a whole number" if int in self.kinds else "a number"
+        text += f", {low:g} or more" if low is not None else f" above {above:g}" if above is not None else ""
+        return text + ("" if high is None else f" and up to {high:g}")
+
+    def refusal(self, value: Any, below: tuple[Any, ...] = (), spelled: Spelling | None = None) -> str:
+        """The sentence about a value that cannot work; `below` leads to the wrong part of a mapping."""
+        key, because = self.key, self.field.metadata.get("because")
+        if isinstance(value, dict) and below and below[0] in value:
+            key, value = f"{key} of {below[0]}", value[below[0]]
+        text = spelled(self, shown(value)) if spelled else f"{key}={shown(value)}"
+        return f"{text} cannot work{f': {because}' if because else ''}; write {self.wanted}."
+
+
+Spelling = Callable[[Setting, str], str]  # how the user wrote the value of a setting
+
+
+def settings(schema: type, prefix: str = "") -> dict[str, Setting]:
+    """Every setting of a schema by its dotted key, in the order of the schema."""
+    kinds, found = typing.get_type_hints(schema, include_extras=True), {}
+    for field in dataclasses.fields(schema):
+        kind, key = kinds[field.name], prefix + field.name
+        if dataclasses.is_dataclass(kind):
+            found.update(settings(typing.cast(type, kind), key + "."))
+        else:
+            found[key] = Setting(key, kind, field)
+    return found
+
+
+def sections(schema: type, prefix: str = "") -> dict[str, type]:
+    """Every section of a schema by its dotted key."""
+    kinds, found = typing.get_type_hints(schema), {}
+    for field in dataclasses.fields(schema):
+        if dataclasses.is_dataclass(kind := kinds[field.name]):
+            found[prefix + field.name] = typing.cast(type, kind)
+            found.update(sections(typing.cast(type, kind), f"{prefix}{field.name}."))
+    return found
+
+
+def validate(schema: type[S], values: Mapping[str, Any], spelled: Spelling | None = None) -> S:
+    """`values` as the schema's type, each checked by itself.
+
+    Args:
+        values: by name, sections within each other.
+        spelled: how the user wrote a value; by default as `key=value`.
+
+    Raises:
+        ConfigError: a value has the wrong type or is out of its range.
+    """
+    known = settings(schema)
+    for key, entry in known.items():
+        value = find(values, key)
+        if isinstance(value, bool) and {int, float} & set(entry.kinds):  # to Python, true is 1
+            raise ConfigError(entry.refusal(value, spelled=spelled))
+    try:
+        return TypeAdapter(schema).validate_python(values)
+    except ValidationError as error:
+        path = error.errors(include_url=False)[0]["loc"]
+    parts = next((n for n in range(len(path), 0, -1) if ".".join(map(str, path[:n])) in known), None)
+    if parts is None:
+        section = ".".join(map(str, path))
+        inside = next(key for key in known if key.startswith(section))
+        raise ConfigError(f"{section} is a section, not a value; write its settings, such as {inside}=….")
+    entry = known[".".join(map(str, path[:parts]))]
+    raise ConfigError(entry.refusal(find(values, entry.key), path[parts:], spelled))
+
+
+def find(values: Any, key: str) -> Any:
+    """The value of a dotted key in nested mappings or sections; None if there is none."""
+    for name in key.split("."):
+        values = values.get(name) if isinstance(values, Mapping) else getattr(values, name, None)
+    return values
+
+
+def shown(value: Any) -> str:
+    """A value as a user writes it: `null`, `true`, `{input: 0.2}`."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {shown(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(shown, value))}]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
