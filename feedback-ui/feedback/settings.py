@@ -1,76 +1,96 @@
-"""Settings of the server, from the environment."""
+"""Settings of the server, from environment variables. Their table in docs/human_feedback.md is made from here, see `table`."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from recruiter.errors import ConfigError
+from pydantic import BeforeValidator
+
+from recruiter.config.setting import Section, Setting, setting, settings, shown, validate
 
 FOLDER = Path(__file__).resolve().parents[1]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+def _networks(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    return tuple(ipaddress.ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
+
+
 @dataclass(frozen=True)
-class Settings:
-    """What can be set.
+class Settings(Section):
+    """What can be set."""
 
-    Attributes:
-        database_url: SQLite or PostgreSQL.
-        api_key: what training must send unless it runs on this machine; None: only this machine.
-        trusted_proxies: networks of proxies whose X-Forwarded-For, -Proto and -Host headers count.
-        lease_seconds: how long a group is kept for a rater who sends no sign of life.
-        model: what writes practice questions; None: the newest that is there.
-        judge: what scores the questions of the writing page: rubric, xai, openai/<model>, …
-        sessions_last: seconds after which a rater's cookie has to be renewed by the link.
-    """
-
-    database_url: str = field(default=f"sqlite:///{FOLDER / 'feedback.db'}", repr=False)
-    api_key: str | None = field(default=None, repr=False)
-    trusted_proxies: tuple[Network, ...] = ()
-    lease_seconds: float = 300.0
-    model: str | None = None
-    judge: str = "rubric"
-    sessions_last: float = 90 * 86400.0
+    database_url: str = setting(
+        f"sqlite:///{FOLDER / 'feedback.db'}",
+        "where ratings are stored; default: `feedback.db` beside the server",
+        instead="`sqlite:///file.db` or `postgresql://user:password@host/name`",
+        variable="DATABASE_URL",
+        secret=True,
+    )
+    api_key: str | None = setting(
+        None,
+        "what training on another machine sends; without one, training on this machine only",
+        min_length=16,
+        instead="a long random text of 16 characters or more",
+        variable="FEEDBACK_API_KEY",
+        secret=True,
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_networks)] = setting(
+        (),
+        "proxies whose X-Forwarded-For, -Proto and -Host headers count",
+        instead="addresses or networks such as 10.0.0.0/8, separated by commas",
+        variable="FEEDBACK_TRUSTED_PROXIES",
+    )
+    lease_seconds: float = setting(
+        300.0,
+        "seconds that a group stays with a rater whose page gives no sign of life",
+        ge=5,
+        le=86400,
+        variable="FEEDBACK_LEASE_SECONDS",
+    )
+    model: str | None = setting(
+        None,
+        "what writes practice questions; default: the exported model, else the newest checkpoint, else the starter model",
+        instead="a folder, a checkpoint or an alias",
+        variable="FEEDBACK_MODEL",
+    )
+    judge: str = setting(
+        "rubric",
+        "what scores the questions of the writing page",
+        instead="`rubric`, `xai`, `openai/<model>`, …",
+        variable="FEEDBACK_JUDGE",
+    )
+    sessions_last: float = setting(90 * 86400.0, "seconds after which a rater's cookie has to be renewed by the link")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """Read DATABASE_URL, FEEDBACK_API_KEY, FEEDBACK_TRUSTED_PROXIES, FEEDBACK_LEASE_SECONDS, FEEDBACK_MODEL,
-        FEEDBACK_JUDGE.
+        """Read the variables that are set and not empty.
 
         Raises:
             ConfigError: a value cannot be used.
         """
-        key = environment.get("FEEDBACK_API_KEY") or None
-        if key is not None and len(key) < 16:
-            raise ConfigError("FEEDBACK_API_KEY is shorter than 16 characters; take a long random one.")
-        lease = environment.get("FEEDBACK_LEASE_SECONDS") or str(cls.lease_seconds)
-        try:
-            seconds = float(lease)
-        except ValueError:
-            seconds = 0.0
-        if not 5 <= seconds <= 86400:
-            raise ConfigError(f"FEEDBACK_LEASE_SECONDS={lease} must be a number of seconds from 5 to 86400.")
-        return cls(
-            database_url=environment.get("DATABASE_URL") or cls.database_url,
-            api_key=key,
-            trusted_proxies=_networks(environment.get("FEEDBACK_TRUSTED_PROXIES", "")),
-            lease_seconds=seconds,
-            model=environment.get("FEEDBACK_MODEL") or None,
-            judge=environment.get("FEEDBACK_JUDGE") or cls.judge,
-        )
+        given = {name: environment.get(entry.variable) for name, entry in _VARIABLES.items() if entry.variable}
+        return validate(cls, {name: value for name, value in given.items() if value}, _as_variable)
 
 
-def _networks(text: str) -> tuple[Network, ...]:
-    networks = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        try:
-            networks.append(ipaddress.ip_network(part, strict=False))
-        except ValueError:
-            raise ConfigError(
-                f"FEEDBACK_TRUSTED_PROXIES: {part} is neither an address nor a network such as 10.0.0.0/8."
-            ) from None
-    return tuple(networks)
+_VARIABLES = {name: entry for name, entry in settings(Settings).items() if entry.variable}
+
+
+def _as_variable(entry: Setting, value: str) -> str:
+    return str(entry.variable) if entry.is_secret else f"{entry.variable}={value}"
+
+
+def table() -> str:
+    """The variables as a Markdown table."""
+    rows = ["| variable | value | default | meaning |", "| --- | --- | --- | --- |"]
+    for entry in _VARIABLES.values():
+        default = f"`{shown(entry.default)}`" if entry.default and not entry.is_secret else ""
+        rows.append(f"| `{entry.variable}` | {entry.wanted.removesuffix(', or null')} | {default} | {entry.meaning} |")
+    return "\n".join(rows)

@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 
 import database as db
 from feedback import export
-from feedback.settings import Settings
+from feedback.settings import Settings, table
 from recruiter.config import REPOSITORY
 from recruiter.errors import ConfigError, DataError
 
@@ -158,9 +158,17 @@ def test_server_that_cannot_start_says_why_in_one_sentence(tmp_path):
         ("FEEDBACK_TRUSTED_PROXIES", "10.0.0.0/8, proxy"),
     ],
 )
-def test_bad_settings_name_the_variable(name, value):
-    with pytest.raises(ConfigError, match=name):
+def test_bad_settings_name_the_variable_and_what_to_write_and_show_no_key(name, value):
+    with pytest.raises(
+        ConfigError, match=rf"^{name}.* cannot work; write .*(16 characters|5 or more|10\.0\.0\.0/8)"
+    ) as caught:
         Settings.from_environment({name: value})
+    assert "short" not in str(caught.value)
+
+
+def test_the_documentation_has_the_variables_as_they_are():
+    page = (REPOSITORY / "docs/human_feedback.md").read_text(encoding="utf-8")
+    assert table() in page, f"renew it:\n{table()}"
 
 
 def test_settings_come_from_the_environment():

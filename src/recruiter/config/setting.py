@@ -39,6 +39,7 @@ def setting(
     gt: float | None = None,
     le: float | None = None,
     pattern: str | None = None,
+    min_length: int | None = None,
     instead: str | None = None,
     because: str | None = None,
     may_change: bool | tuple[str, ...] = False,
@@ -51,7 +52,7 @@ def setting(
     Args:
         default: MISSING if there is none.
         meaning: what the documentation says of it, on one line.
-        ge, gt, le, pattern: which values are possible, in pydantic's words; choices are a `Literal`.
+        ge, gt, le, pattern, min_length: which values are possible, in pydantic's words; choices are a `Literal`.
         instead: what to write, where the range and the type do not say it.
         because: why other values are impossible, where that is not plain.
         may_change: whether a run may be continued with another value; of a mapping, the beginnings of keys that may.
@@ -59,7 +60,7 @@ def setting(
         variable: the environment variable that holds it.
         secret: whether its value is never shown.
     """
-    known = {"description": meaning, "ge": ge, "gt": gt, "le": le, "pattern": pattern}
+    known = {"description": meaning, "ge": ge, "gt": gt, "le": le, "pattern": pattern, "min_length": min_length}
     own = {"instead": instead, "because": because, "may_change": may_change, "skyrl": skyrl, "variable": variable}
     metadata = {name: value for name, value in {**known, **own}.items() if value is not None}
     if isinstance(default, (list, dict)):
@@ -95,6 +96,11 @@ class Setting:
     def variable(self) -> str | None:
         """See `setting`."""
         return self.field.metadata.get("variable")
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether its value is never shown."""
+        return not self.field.repr
 
     def may_change(self, key: str) -> bool:
         """Whether a run may be continued with another value of `key`, this setting's own or one below it."""
