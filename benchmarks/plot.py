@@ -12,8 +12,8 @@ from typing import Any
 
 from matplotlib import pyplot as plt
 
+from benchmarks import REPOSITORY
 from benchmarks.run import AXES_CPU, AXES_GPU, SUITES
-from recruiter.config import REPOSITORY
 from recruiter.metrics_logger import read_jsonl
 from recruiter.report.plots.style import COLOURS, STYLE
 

@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from recruiter.config import REPOSITORY
+from benchmarks import REPOSITORY
 
 STARTER = {"model": str(REPOSITORY / "exports/starter"), "roles": 8, "tokens": 64, "dtype": "float32", "device": "cpu"}
 LARGE = {"roles": 64, "group": 4, "tokens": 96, "dtype": "bfloat16", "device": "cuda", "steps": 5}

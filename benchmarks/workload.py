@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
-from recruiter.config import REPOSITORY
+from benchmarks import REPOSITORY
 from recruiter.judges import Judge
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role, load_roles

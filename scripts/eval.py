@@ -24,7 +24,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 
 from recruiter.cli.command import command, shown
-from recruiter.config import REPOSITORY
+from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError
 from recruiter.evaluation.contestants import OWN_SERVER, Setup, common_sampling, find_contestants
 from recruiter.evaluation.inspect_log import require_inspect, write_inspect_logs
@@ -41,7 +41,7 @@ from recruiter.roles import load_roles
 from recruiter.roles.dataset import read_raw
 from recruiter.rubric import RUBRIC_HASH
 
-HELD_OUT = REPOSITORY / "data/raw/test.parquet"
+HELD_OUT = WORKSPACE / "data/raw/test.parquet"
 
 
 @command
@@ -127,7 +127,7 @@ def parse_options() -> argparse.Namespace:
     add("--skip-missing-keys", action="store_true", help="leave out models whose key is missing")
     add("--inspect-log", type=Path, metavar="FOLDER", help="also write logs for the viewer of Inspect AI, one a model")
     add("--show", type=int, default=0, metavar="N", help="print the questions for N roles side by side")
-    add("--output", type=Path, default=REPOSITORY / "results/eval_results.json", metavar="FILE")
+    add("--output", type=Path, default=WORKSPACE / "results/eval_results.json", metavar="FILE")
     options = parser.parse_args()
     checks = {
         "--samples": (options.samples >= 1, "1 or more"),

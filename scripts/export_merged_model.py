@@ -18,12 +18,12 @@ from rich.console import Console
 from rich.progress import DownloadColumn, Progress
 
 from recruiter.cli.command import command, shown
-from recruiter.config import REPOSITORY
 from recruiter.config.loading import load_config
+from recruiter.config.paths import ROLES, WORKSPACE
 from recruiter.errors import ConfigError, EndpointError
 from recruiter.train.checkpoints import adapter_folder, resolve_checkpoint
 
-DEFAULT_OUTPUT = REPOSITORY / "exports/qwen3-4b-question-gen"
+DEFAULT_OUTPUT = WORKSPACE / "exports/qwen3-4b-question-gen"
 VERIFIED_ROLES = 3
 
 
@@ -90,7 +90,7 @@ def _export(options: argparse.Namespace, console: Console) -> None:
     from recruiter.export import describe, plan_export
     from recruiter.roles import load_roles
 
-    adapter = adapter_folder(resolve_checkpoint(options.checkpoint, REPOSITORY / "checkpoints"))
+    adapter = adapter_folder(resolve_checkpoint(options.checkpoint, WORKSPACE / "checkpoints"))
     with console.status("checking adapter and base"):
         export = plan_export(
             adapter, options.output, options.max_model_len, options.torch_dtype, options.base, options.overwrite
@@ -117,7 +117,7 @@ def _export(options: argparse.Namespace, console: Console) -> None:
     if options.verify:
         from recruiter.export.verify import verify
 
-        roles = load_roles(REPOSITORY / "data/backend_roles.json")
+        roles = load_roles(ROLES)
         with console.status("verifying") as status:
             found = verify(export, roles[:: len(roles) // VERIFIED_ROLES][:VERIFIED_ROLES], status.update)
         for role, question in found.questions:

@@ -6,15 +6,15 @@ import argparse
 from pathlib import Path
 
 from recruiter.cli.command import command, shown
-from recruiter.config import REPOSITORY
+from recruiter.config.paths import WORKSPACE
 from recruiter.roles.dataset import format_prompts
 
 
 @command
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--raw", type=Path, default=REPOSITORY / "data/raw", metavar="FOLDER")
-    parser.add_argument("--output", type=Path, default=REPOSITORY / "data/processed", metavar="FOLDER")
+    parser.add_argument("--raw", type=Path, default=WORKSPACE / "data/raw", metavar="FOLDER")
+    parser.add_argument("--output", type=Path, default=WORKSPACE / "data/processed", metavar="FOLDER")
     options = parser.parse_args()
     for split, written in format_prompts(options.raw, options.output).items():
         print(f"{shown(options.output / split)}.parquet: {'written' if written else 'already current'}")

@@ -22,7 +22,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from recruiter.cli.command import command, shown
-from recruiter.config import REPOSITORY, SamplingParams
+from recruiter.config import SamplingParams
+from recruiter.config.paths import ROLES
 from recruiter.errors import ConfigError, RecruiterError
 from recruiter.judges import Judge, make_judge, named_judge
 from recruiter.judges.lists import find_role
@@ -159,7 +160,7 @@ def roles_of(options: argparse.Namespace) -> list[Draft]:
     if options.roles:
         return read_drafts(options.roles)
     if options.role:
-        known = {role.id: role for role in load_roles(REPOSITORY / "data/backend_roles.json")}
+        known = {role.id: role for role in load_roles(ROLES)}
         return [Draft(find_role(options.role, known), ())]
     fields = {name: getattr(options, name) for name in FIELDS}
     if options.description == "-":

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from recruiter.cli.command import command, shown
-from recruiter.config import REPOSITORY
+from recruiter.config.paths import ROLES
 from recruiter.judges import make_judge, named_judge
 from recruiter.judges.lists import FORMATS, find_role, judge_all, read_questions, render
 from recruiter.roles import load_roles
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("questions", nargs="*", metavar="QUESTION", help="needs --role")
     parser.add_argument("--role", metavar="ID|FILE", help="id of a role of the data set, or a JSON file with one role")
     parser.add_argument("--file", type=Path, nargs="+", default=[], metavar="FILE", help="CSV or JSONL files")
-    parser.add_argument("--roles", type=Path, default=REPOSITORY / "data/backend_roles.json", metavar="FILE",
+    parser.add_argument("--roles", type=Path, default=ROLES, metavar="FILE",
                         help="where ids are looked up (default data/backend_roles.json)")  # fmt: skip
     parser.add_argument(
         "--judge", default="xai", metavar="NAME", help="rubric, a provider, or provider/model (default xai)"

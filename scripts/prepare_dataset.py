@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from recruiter.cli.command import command, shown
-from recruiter.config import REPOSITORY
+from recruiter.config.paths import ROLES, WORKSPACE
 from recruiter.roles import LEVELS, load_roles
 from recruiter.roles.dataset import split_roles, write_raw
 
@@ -14,10 +14,10 @@ from recruiter.roles.dataset import split_roles, write_raw
 @command
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--roles", type=Path, default=REPOSITORY / "data/backend_roles.json", metavar="FILE")
+    parser.add_argument("--roles", type=Path, default=ROLES, metavar="FILE")
     parser.add_argument("--test-size", type=int, default=100, metavar="N", help="roles held out (default 100)")
     parser.add_argument("--seed", type=int, default=42, metavar="N")
-    parser.add_argument("--output", type=Path, default=REPOSITORY / "data/raw", metavar="FOLDER")
+    parser.add_argument("--output", type=Path, default=WORKSPACE / "data/raw", metavar="FOLDER")
     options = parser.parse_args()
 
     roles = load_roles(options.roles)

@@ -13,8 +13,8 @@ import numpy as np
 from rich.console import Console
 
 from recruiter.cli.command import command
-from recruiter.config import REPOSITORY
 from recruiter.config.loading import load_config
+from recruiter.config.paths import ROLES
 from recruiter.deploy.endpoint_client import EndpointClient
 from recruiter.errors import ConfigError
 from recruiter.judges.lists import find_role
@@ -64,7 +64,7 @@ def main() -> None:
 def _messages(prompt: str | None, role: str) -> list[Message]:
     if prompt:
         return [Message(role="user", content=prompt)]
-    known = {entry.id: entry for entry in load_roles(REPOSITORY / "data/backend_roles.json")}
+    known = {entry.id: entry for entry in load_roles(ROLES)}
     return generator_messages(find_role(role, known))
 
 

@@ -7,8 +7,8 @@ from itertools import combinations
 
 import pytest
 
-from recruiter.config import REPOSITORY
 from recruiter.roles import LEVELS, Role, load_roles
+from tests import REPOSITORY
 
 PATH = REPOSITORY / "data/backend_roles.json"
 # What a title may say of the level. "Lead" is used for senior and staff engineers.

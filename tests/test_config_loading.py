@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from recruiter.config import CONFIG_FOLDER, Config, to_dict
+from recruiter.config import Config, to_dict
 from recruiter.config.loading import load_config
+from recruiter.config.paths import CONFIGS
 from recruiter.errors import ConfigError
 
 
-def refusal(*overrides: str, name: str = "train_config", folder: Path = CONFIG_FOLDER) -> str:
+def refusal(*overrides: str, name: str = "train_config", folder: Path = CONFIGS) -> str:
     """The message with which a configuration is refused; always a single sentence on a single line."""
     with pytest.raises(ConfigError) as caught:
         load_config(name, overrides, folder)
@@ -29,7 +30,7 @@ def own_configs(tmp_path: Path):
     """A folder with the base configuration and one more file of the given text."""
 
     def write(text: str) -> Path:
-        shutil.copy(CONFIG_FOLDER / "train_config.yaml", tmp_path)
+        shutil.copy(CONFIGS / "train_config.yaml", tmp_path)
         (tmp_path / "mine.yaml").write_text(text)
         return tmp_path
 
@@ -56,7 +57,7 @@ def test_base_mode_uses_an_llm_judge_and_only_the_quickstart_the_rubric():
     assert load_config("quickstart_config").trainer.policy.model.path == "exports/starter"
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIG_FOLDER.glob("*.yaml")))
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.yaml")))
 def test_every_shipped_configuration_loads_to_the_typed_schema(name):
     config = load_config(name)
     assert isinstance(config, Config)
@@ -64,7 +65,7 @@ def test_every_shipped_configuration_loads_to_the_typed_schema(name):
 
 
 def test_mode_configurations_hold_only_what_differs_from_the_base():
-    for path in CONFIG_FOLDER.glob("*.yaml"):
+    for path in CONFIGS.glob("*.yaml"):
         if path.stem != "train_config":
             assert "- train_config" in path.read_text(), path.name
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from recruiter.config import REPOSITORY
 from recruiter.errors import DataError
 from recruiter.prompts import generator_messages
 from recruiter.roles import LEVELS, Role, dataset, load_roles
@@ -20,6 +19,7 @@ from recruiter.roles.dataset import (
     validation_slice,
     write_raw,
 )
+from tests import REPOSITORY
 
 
 @pytest.fixture

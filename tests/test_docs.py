@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from recruiter.config import REPOSITORY
 from recruiter.config.documentation import PAGE, renewed
+from tests import REPOSITORY
 
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(\s*<?([^)>\s]+)|(?:src|href)=[\"']([^\"']+)[\"']")

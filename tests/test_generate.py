@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from recruiter import QuestionWriter
-from recruiter.config import REPOSITORY, SamplingParams
+from recruiter.config import SamplingParams
 from recruiter.errors import ConfigError, DataError
 from recruiter.judges import Judge
 from recruiter.judges.lists import read_questions
@@ -21,6 +21,7 @@ from recruiter.writers import Written
 from recruiter.writers.generate import Cancelled, Question, choose, generate, is_same
 from recruiter.writers.local import LocalWriter
 from recruiter.writers.sheets import render
+from tests import REPOSITORY
 from tests.fake_judge import FakeJudge, Faults
 
 SAMPLING = SamplingParams(max_generate_length=16)

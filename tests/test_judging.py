@@ -12,12 +12,12 @@ import sys
 
 import pytest
 
-from recruiter.config import REPOSITORY
 from recruiter.errors import DataError
 from recruiter.judges import named_judge
 from recruiter.judges.lists import find_role, judge_all, read_questions, render
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.rubric import Judgement
+from tests import REPOSITORY
 from tests.fake_judge import FakeJudge, Faults
 
 ROLES = REPOSITORY / "data/backend_roles.json"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from recruiter.config import REPOSITORY
 from recruiter.metrics_logger import read_jsonl
 from recruiter.writers.starter import ensure_starter
+from tests import REPOSITORY
 from tests.engines.conftest import tiny_model, tiny_tokenizer
 
 TIMES = ("seconds", "seconds_sampling")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from recruiter.config import REPOSITORY
 from recruiter.roles.dataset import read_raw
+from tests import REPOSITORY
 
 MAIN = ["-m", "src.recruiter.main"]
 

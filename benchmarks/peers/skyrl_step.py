@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from recruiter.config import REPOSITORY
+from benchmarks import REPOSITORY
 from recruiter.config.loading import load_config
 from recruiter.metrics_logger import read_jsonl
 from recruiter.roles import load_roles

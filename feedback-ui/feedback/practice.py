@@ -12,7 +12,7 @@ from feedback import groups
 from feedback.errors import Refusal
 from feedback.models.practice import TypedRole
 from generator import QuestionGenerator
-from recruiter.config import REPOSITORY
+from recruiter.config.paths import ROLES, WORKSPACE
 from recruiter.errors import DataError
 from recruiter.roles import Role, load_roles
 from recruiter.roles.dataset import read_raw, split_roles
@@ -32,14 +32,14 @@ def random_role() -> Role:
 @cache
 def held_out_roles() -> list[Role]:
     """The test split."""
-    path = REPOSITORY / "data/raw/test.parquet"
+    path = WORKSPACE / "data/raw/test.parquet"
     return read_raw(path) if path.is_file() else split_roles(all_roles(), TEST_SIZE, SEED)[1]
 
 
 @cache
 def all_roles() -> list[Role]:
     """Every role that comes with the project."""
-    return load_roles(REPOSITORY / "data/backend_roles.json")
+    return load_roles(ROLES)
 
 
 def typed_role(typed: TypedRole) -> Draft:

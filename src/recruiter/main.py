@@ -22,8 +22,9 @@ except ModuleNotFoundError:  # run from the repository's root without installing
     import recruiter
 
 from recruiter.cli.command import command, shown
-from recruiter.config import REPOSITORY, Config, require_model
+from recruiter.config import Config, require_model
 from recruiter.config.loading import load_config
+from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError
 from recruiter.roles.dataset import format_prompts, load_split, total_steps, validation_slice
 from recruiter.train.checkpoints import (
@@ -73,10 +74,10 @@ def run(config: Config) -> None:
     from recruiter.metrics_logger import RunLog
     from recruiter.train.grpo import Interrupted
 
-    folder = REPOSITORY / config.trainer.ckpt_path
+    folder = WORKSPACE / config.trainer.ckpt_path
     check_model(config.trainer.policy.model.path, config.trainer.device)
     check_free_space(folder)
-    raw, processed = REPOSITORY / config.data.raw_dir, REPOSITORY / config.data.processed_dir
+    raw, processed = WORKSPACE / config.data.raw_dir, WORKSPACE / config.data.processed_dir
     format_prompts(raw, processed)
     roles, held_back = validation_slice(load_split(processed, "train"), config.data.val_size, config.trainer.seed)
     start = _start_from(config, folder)
@@ -145,7 +146,7 @@ def _start_from(config: Config, folder: Path) -> Path | None:
     """
     trainer = config.trainer
     if trainer.resume_mode == "from_path":
-        return resolve_checkpoint(str(REPOSITORY / str(trainer.resume_path)), REPOSITORY / "checkpoints")
+        return resolve_checkpoint(str(WORKSPACE / str(trainer.resume_path)), WORKSPACE / "checkpoints")
     steps = checkpoint_steps(folder)
     if trainer.resume_mode == "none" and (steps or PendingRollouts(folder).steps):
         raise ConfigError(

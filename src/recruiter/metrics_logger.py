@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from recruiter import __version__
-from recruiter.config import REPOSITORY, Config, may_change, to_dict
+from recruiter.config import Config, may_change, to_dict
+from recruiter.config.paths import IS_INSTALLED, WORKSPACE
 from recruiter.errors import ConfigError
 from recruiter.judges import Judge
 from recruiter.prompts import PROMPT_HASH
@@ -219,8 +220,10 @@ def _flatten(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def git_revision() -> str | None:
     """The revision of this code, with `-dirty` if it was changed; None outside a clone."""
+    if IS_INSTALLED:
+        return None
     try:
-        command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"]
+        command = ["git", "-C", str(WORKSPACE), "describe", "--always", "--dirty"]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from recruiter.config import REPOSITORY
 from recruiter.writers.starter import ensure_starter
+from tests import REPOSITORY
 from tests.browser.conftest import DESKTOP, Browser, free_port, start
 
 WRITTEN = 180_000  # ms that a small model may take on a busy machine

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from recruiter.config import REPOSITORY
 from recruiter.evaluation.results import load_results
+from tests import REPOSITORY
 from tests.fake_judge import FakeJudge
 from tests.fake_judge.faults import Faults
 

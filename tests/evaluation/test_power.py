@@ -10,11 +10,11 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from recruiter.config import REPOSITORY
 from recruiter.evaluation.figures import judge_figures
 from recruiter.evaluation.statistics import sign_flip_p_value
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.roles import Role
+from tests import REPOSITORY
 from tests.evaluation.conftest import sample
 
 NOISE = 1.266  # points; standard deviation within a role

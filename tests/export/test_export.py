@@ -208,7 +208,7 @@ def test_card_without_a_run_and_without_a_licence(train):
 def test_card_shows_evaluations_of_this_very_adapter(train, monkeypatch, tmp_path):
     trained = train()
     folder = write(trained).folder
-    monkeypatch.setattr(module, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(module, "WORKSPACE", tmp_path)
     results = tmp_path / "results/eval.json"
     results.parent.mkdir()
     (tmp_path / "results/other.json").write_text(

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from recruiter.config import REPOSITORY
 from recruiter.deploy import endpoint, endpoint_client
+from tests import REPOSITORY
 from tests.fake_endpoint import QUESTION, FakeEndpoint
 from tests.fake_hub import FakeHub
 

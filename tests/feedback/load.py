@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from recruiter.config import REPOSITORY
+from tests import REPOSITORY
 
 CRITERIA = ("relevance", "clarity", "discriminative")
 GIVE_UP = 60.0  # seconds without an answer from the server

@@ -17,8 +17,8 @@ from alembic.migration import MigrationContext
 import database as db
 from feedback import export
 from feedback.settings import Settings, table
-from recruiter.config import REPOSITORY
 from recruiter.errors import ConfigError, DataError
+from tests import REPOSITORY
 
 from .conftest import ROLE
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from recruiter.config import REPOSITORY, JudgeConfig
+from recruiter.config import JudgeConfig
 from recruiter.judges.llm import LLMJudge
+from tests import REPOSITORY
 from tests.fake_judge import FakeJudge
 
 KEY = "xai-0123456789-the-key-of-the-tests"

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from recruiter.config import REPOSITORY
 from recruiter.errors import ApiError, BudgetError, ConfigError
+from tests import REPOSITORY
 from tests.judges.conftest import GOOD, QUESTIONS, score
 
 # ---- cache -----------------------------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from recruiter.config import REPOSITORY
 from recruiter.config.loading import load_config
 from recruiter.engines import Sample
 from recruiter.errors import ApiError, BudgetError, UnscoredError
@@ -30,6 +29,7 @@ from recruiter.rubric import Judgement
 from recruiter.train.checkpoints import checkpoint_folder, checkpoint_steps
 from recruiter.train.grpo import Trainer
 from recruiter.writers.starter import ensure_starter
+from tests import REPOSITORY
 from tests.fake_judge import Faults
 from tests.fake_policy import FakePolicy
 from tests.judges.conftest import KEY

@@ -16,8 +16,8 @@ from typing import Any, Self
 
 import httpx2
 
-from recruiter.config import REPOSITORY
 from recruiter.rubric import CRITERION_NAMES, Judgement, Scores, rating_to_score
+from tests import REPOSITORY
 
 Stars = dict[str, int]
 

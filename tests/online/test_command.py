@@ -9,9 +9,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from recruiter.config import REPOSITORY
 from recruiter.metrics_logger import read_jsonl
 from recruiter.train.checkpoints import checkpoint_steps
+from tests import REPOSITORY
 from tests.online.people import Crowd, Person, Server
 from tests.test_main import command_for, data, tiny  # noqa: F401
 

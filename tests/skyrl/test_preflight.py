@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from recruiter.config import REPOSITORY, Config
+from recruiter.config import Config
 from recruiter.errors import EngineError
 from recruiter.skyrl.preflight import (
     PACKAGES,
@@ -24,6 +24,7 @@ from recruiter.skyrl.preflight import (
     check_python,
     check_run,
 )  # fmt: skip
+from tests import REPOSITORY
 
 
 def wrong(findings: object) -> list[str]:

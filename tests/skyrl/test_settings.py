@@ -10,8 +10,9 @@ import pytest
 from skyrl.train.config import SkyRLTrainConfig
 from skyrl.train.config.config import InferenceEngineConfig
 
-from recruiter.config import CONFIG_FOLDER, SETTINGS, Config
+from recruiter.config import SETTINGS, Config
 from recruiter.config.loading import load_config
+from recruiter.config.paths import CONFIGS
 from recruiter.config.setting import OURS
 from recruiter.errors import ConfigError
 from recruiter.skyrl.loss import register_loss
@@ -157,7 +158,7 @@ def test_what_only_skyrl_knows_passes_through(override: str, wanted: object) -> 
 
 
 def test_it_passes_through_from_a_file_too(tmp_path: Path) -> None:
-    (tmp_path / "train_config.yaml").write_text((CONFIG_FOLDER / "train_config.yaml").read_text())
+    (tmp_path / "train_config.yaml").write_text((CONFIGS / "train_config.yaml").read_text())
     (tmp_path / "mine.yaml").write_text(
         "defaults: [train_config, _self_]\nengine: skyrl\ntrainer: {epochs: 2, policy: {fsdp_config: {cpu_offload: true}}}\n"
     )
@@ -206,7 +207,7 @@ def test_eager_sampling_is_kept_where_it_is_asked_for() -> None:
     assert mapped("generator.inference_engine.enforce_eager=true").generator.inference_engine.enforce_eager is True
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIG_FOLDER.glob("*.yaml")))
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.yaml")))
 def test_every_mode_trains_with_skyrl(name: str) -> None:
     assert isinstance(mapped(name=name, hardware=TWO), SkyRLTrainConfig)
 

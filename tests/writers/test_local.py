@@ -107,7 +107,7 @@ def test_adapters_are_found_by_run_checkpoint_and_folder_and_write_otherwise(che
 
 
 def test_latest_and_best_are_of_the_newest_run(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr(writers, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(writers, "WORKSPACE", tmp_path)
     assert find_writer("latest").adapter.parents[1].name == "global_step_2"
     (checkpoint / "best.json").write_text('{"global_step": 1}')
     assert find_writer("best").adapter.parents[1].name == "global_step_1"
@@ -121,13 +121,13 @@ def test_latest_and_best_are_of_the_newest_run(checkpoint, tmp_path, monkeypatch
 
 
 def test_without_any_model_the_default_says_how_to_get_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(writers, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(writers, "WORKSPACE", tmp_path)
     with pytest.raises(ModelError, match="--model starter fetches"):
         default_writer()
 
 
 def test_aliases_mean_what_they_say(tmp_path, monkeypatch):
-    monkeypatch.setattr(writers, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(writers, "WORKSPACE", tmp_path)
     monkeypatch.chdir(tmp_path)
     assert find_writer("baseline").path == "Qwen/Qwen3-4B-Instruct-2507"
     assert find_writer("rl").path == "ash256/qwen3-4b-question-gen"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dotenv import load_dotenv
 
-from recruiter.config import REPOSITORY
+from recruiter.config.paths import WORKSPACE
 from recruiter.errors import RecruiterError
 
 
@@ -19,7 +19,7 @@ def command(function: Callable[[], None]) -> Callable[[], None]:
 
     @functools.wraps(function)
     def run() -> None:
-        load_dotenv(REPOSITORY / ".env")
+        load_dotenv(WORKSPACE / ".env")
         try:
             function()
         except RecruiterError as error:
@@ -43,4 +43,4 @@ def command(function: Callable[[], None]) -> Callable[[], None]:
 def shown(path: Path) -> str:
     """A path relative to the repository where it lies inside."""
     path = path.resolve()
-    return str(path.relative_to(REPOSITORY) if path.is_relative_to(REPOSITORY) else path)
+    return str(path.relative_to(WORKSPACE) if path.is_relative_to(WORKSPACE) else path)

@@ -15,11 +15,11 @@ from omegaconf import MISSING
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
-from recruiter.config.paths import CONFIGS, WORKSPACE
+from recruiter.config.paths import WORKSPACE
 from recruiter.config.setting import OURS, SAME, Section, setting, settings
 from recruiter.errors import ModelError
 
-REPOSITORY, CONFIG_FOLDER = WORKSPACE, CONFIGS
+REPOSITORY = WORKSPACE
 QUICKSTART_OFFER = "To see the whole path run on any machine, without a GPU or a key: make quickstart"
 
 

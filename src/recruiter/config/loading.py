@@ -19,15 +19,16 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from recruiter.config import CONFIG_FOLDER, SETTINGS, Config, to_dict
+from recruiter.config import SETTINGS, Config, to_dict
 from recruiter.config.checks import checked
+from recruiter.config.paths import CONFIGS
 from recruiter.config.setting import sections
 from recruiter.errors import ConfigError
 
 _SHARED = ("trainer", "generator")  # sections in which SkyRL has keys too
 
 
-def load_config(name: str, overrides: Sequence[str] = (), folder: Path = CONFIG_FOLDER) -> Config:
+def load_config(name: str, overrides: Sequence[str] = (), folder: Path = CONFIGS) -> Config:
     """Compose `folder/name.yaml` with command-line overrides and check it.
 
     Raises:

@@ -12,7 +12,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
-from recruiter.config import QUICKSTART_OFFER, REPOSITORY, require_model
+from recruiter.config import QUICKSTART_OFFER, require_model
+from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError, ModelError
 
 LARGE_MODEL_BYTES = 3e9  # weights on disk above which a machine without a GPU is refused unless asked for
@@ -37,7 +38,7 @@ def check_model(path: str, device: str = "auto") -> None:
         ModelError: a folder without a model, something that is no causal LM, or a model too large for a machine
             without a GPU.
     """
-    folder = REPOSITORY / path
+    folder = WORKSPACE / path
     require_model(path)
     try:
         config = AutoConfig.from_pretrained(str(folder) if folder.is_dir() else path)
@@ -59,7 +60,7 @@ def check_model(path: str, device: str = "auto") -> None:
 
 def load_model(path: str, dtype: torch.dtype, device: torch.device) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Tokenizer and causal LM from a folder or the Hub."""
-    folder = REPOSITORY / path
+    folder = WORKSPACE / path
     source = str(folder) if folder.is_dir() else path
     transformers_logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(source)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from recruiter.cli.command import shown
-from recruiter.config import REPOSITORY, SamplingParams
+from recruiter.config import SamplingParams
 from recruiter.config.loading import load_config
+from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError, DataError, MissingKeyError
 from recruiter.evaluation.records import ModelRecord, Plan
 from recruiter.evaluation.texts import Questions, read_rollouts
@@ -40,9 +41,9 @@ class Contestant:
         """Folder of the adapter that it is, or that was merged into it by an export."""
         if not isinstance(self.writer, LocalWriter):
             return None
-        exported = REPOSITORY / self.writer.path / "export.json"
+        exported = WORKSPACE / self.writer.path / "export.json"
         if self.writer.adapter is None and exported.is_file():
-            return REPOSITORY / str(json.loads(exported.read_text(encoding="utf-8"))["checkpoint"])
+            return WORKSPACE / str(json.loads(exported.read_text(encoding="utf-8"))["checkpoint"])
         return self.writer.adapter
 
     @cached_property
@@ -72,7 +73,7 @@ class Contestant:
         """What the results say of it. `notes` are complete once it has written."""
         adapter, training = None, None
         if isinstance(self.writer, LocalWriter):
-            source = shown(REPOSITORY / self.writer.path)
+            source = shown(WORKSPACE / self.writer.path)
             adapter = shown(self.writer.adapter) if self.writer.adapter else None
         else:
             source = self.endpoint.name if self.endpoint else self.writer.name
@@ -152,7 +153,7 @@ def training_rollouts(contestant: Contestant) -> Questions | None:
     """The questions that its training sampled, if the run logged them and its roles can be read."""
     if contestant.run is None or contestant.training is None:
         return None
-    raw = REPOSITORY / contestant.training["config"]["data"]["raw_dir"]
+    raw = WORKSPACE / contestant.training["config"]["data"]["raw_dir"]
     try:
         roles = [role for split in ("train", "test") for role in read_raw(raw / f"{split}.parquet")]
     except DataError:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recruiter.cli.command import shown
-from recruiter.config import REPOSITORY
+from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ExportError
 from recruiter.export.adapter import Adapter, read_adapter
 from recruiter.export.base import BaseModel, is_hub_id, open_base
@@ -136,14 +136,14 @@ def describe(folder: Path, hub_repo: str | None = None) -> Manifest:
     manifest = Manifest.read(folder)
     if manifest is None:
         raise ExportError(f"There is no export at {shown(folder)}: make one with --checkpoint.")
-    adapter = REPOSITORY / manifest.checkpoint
+    adapter = WORKSPACE / manifest.checkpoint
     run, evaluations = None, []
     try:
         current = read_adapter(adapter)
         if current.sha256 == manifest.adapter_sha256:
             run = find_run(current)
             written = (adapter / "adapter_model.safetensors").stat().st_mtime
-            evaluations = find_evaluations(REPOSITORY / "results", adapter, written, folder)
+            evaluations = find_evaluations(WORKSPACE / "results", adapter, written, folder)
     except ExportError:
         if (folder / "README.md").is_file():
             return manifest  # the checkpoint is gone; the card of that time stands

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from recruiter.config import REPOSITORY
+from recruiter.config.paths import WORKSPACE
 from recruiter.deploy.hub import fetch_snapshot
 from recruiter.errors import ExportError
 
@@ -68,7 +68,7 @@ def open_base(name: str) -> BaseModel:
     Raises:
         ExportError: it is missing, incomplete, quantised, or no causal language model.
     """
-    folder = REPOSITORY / name
+    folder = WORKSPACE / name
     if not folder.is_dir():
         if not is_hub_id(name):
             raise ExportError(
@@ -95,7 +95,7 @@ def open_base(name: str) -> BaseModel:
 
 def is_hub_id(name: str) -> bool:
     """Whether a base's name can only mean a model of the Hub."""
-    is_path = name.startswith(("exports/", "checkpoints/", ".", "/")) or (REPOSITORY / name).is_dir()
+    is_path = name.startswith(("exports/", "checkpoints/", ".", "/")) or (WORKSPACE / name).is_dir()
     return name.count("/") == 1 and not is_path
 
 

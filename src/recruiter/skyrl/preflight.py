@@ -21,8 +21,9 @@ from pathlib import Path
 from packaging.version import Version
 
 from recruiter.cli.command import command
-from recruiter.config import REPOSITORY, Config, require_model
+from recruiter.config import Config, require_model
 from recruiter.config.loading import load_config
+from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError, EngineError, RecruiterError
 from recruiter.skyrl import SKYRL_VERSION, has_flash_attention, prepare_imports
 from recruiter.train.checkpoints import check_free_space
@@ -173,7 +174,7 @@ def check_machine() -> Iterator[Finding]:
 
 def check_run(config: Config) -> Iterator[Finding]:
     """The model, and the folder that the run writes into."""
-    model, folder = config.trainer.policy.model.path, REPOSITORY / config.trainer.ckpt_path
+    model, folder = config.trainer.policy.model.path, WORKSPACE / config.trainer.ckpt_path
     checks: list[tuple[str, str, Callable[[], None]]] = [
         ("model", model, lambda: require_model(model)),
         ("run folder", str(folder), lambda: check_free_space(folder)),
@@ -222,7 +223,7 @@ def _check_nodes(marker: Path) -> Iterator[Finding]:
         name, gpus = f"node {node['NodeManagerAddress']}", int(node["Resources"].get("GPU", 0))
         wrong = [
             *([f"has Python {python}, not {sys.version.split()[0]}"] if python != sys.version.split()[0] else []),
-            *([] if sees_code else [f"does not see {REPOSITORY}"]),
+            *([] if sees_code else [f"does not see {WORKSPACE}"]),
             *([] if sees_run else [f"does not see the run folder {marker.parent}"]),
         ]
         text = f"{gpus} GPU(s)" if not wrong else f"It {' and '.join(wrong)}; use one path on a shared file system."
@@ -246,7 +247,7 @@ def findings(config: Config) -> Iterator[Finding]:
     except ConfigError as error:
         yield Finding("SkyRL", False, str(error))
     else:
-        yield from check_cluster(REPOSITORY / config.trainer.ckpt_path)
+        yield from check_cluster(WORKSPACE / config.trainer.ckpt_path)
 
 
 @command

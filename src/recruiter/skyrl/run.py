@@ -19,7 +19,8 @@ from skyrl.utils.tok import get_tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from recruiter.cli.command import shown
-from recruiter.config import REPOSITORY, Config
+from recruiter.config import Config
+from recruiter.config.paths import WORKSPACE
 from recruiter.env import register_environment, special_tokens
 from recruiter.errors import ConfigError, EngineError, RecruiterError
 from recruiter.judges import Judge
@@ -57,7 +58,7 @@ class ClusterTrainer:
         self.validation_roles, self.loader = validation_roles, StepLoader(config, roles)
         self.resume_from: Path | None = None
         self.trainer: QuestionTrainer | None = None
-        path = REPOSITORY / config.trainer.policy.model.path
+        path = WORKSPACE / config.trainer.policy.model.path
         config.trainer.policy.model.path = str(path) if path.is_dir() else config.trainer.policy.model.path
         hardware = find_hardware()
         tokenizer = chat_tokenizer(config.trainer.policy.model.path)

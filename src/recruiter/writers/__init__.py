@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from recruiter.config import REPOSITORY, ApiConfig, SamplingParams
+from recruiter.config import ApiConfig, SamplingParams
+from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError, ModelError
 from recruiter.llm.providers import PROVIDERS
 from recruiter.llm.usage import Usage
@@ -163,13 +164,13 @@ def default_writer() -> Writer:
     Raises:
         ModelError: there is none.
     """
-    if (REPOSITORY / RL_EXPORT / "config.json").is_file():
+    if (WORKSPACE / RL_EXPORT / "config.json").is_file():
         return _local_writer(RL_EXPORT, RL_EXPORT)
     for name in ("best", "latest"):
         with contextlib.suppress(ModelError):
             adapter = _adapter(name, None)
-            return _local_writer(str(adapter.parents[1].relative_to(REPOSITORY)), str(adapter))
-    if (REPOSITORY / ALIASES["starter"] / "config.json").is_file():
+            return _local_writer(str(adapter.parents[1].relative_to(WORKSPACE)), str(adapter))
+    if (WORKSPACE / ALIASES["starter"] / "config.json").is_file():
         return find_writer("starter")
     raise ModelError(
         "There is no model here yet. --model starter fetches a small one (100 MB) that runs on any machine; its questions "
@@ -183,7 +184,7 @@ def _local_writer(name: str, wanted: str) -> LocalWriter:
     if name == "starter":
         from recruiter.writers.starter import ensure_starter
 
-        ensure_starter(REPOSITORY / wanted, lambda text: print(text, file=sys.stderr))
+        ensure_starter(WORKSPACE / wanted, lambda text: print(text, file=sys.stderr))
     folder = _folder(RL_EXPORT if wanted == ALIASES["rl"] else wanted)
     if folder is not None and (folder / "config.json").is_file():
         return LocalWriter(str(folder), name=name)
@@ -201,11 +202,11 @@ def _local_writer(name: str, wanted: str) -> LocalWriter:
 
 def _folder(name: str) -> Path | None:
     """A folder, relative to where the command runs or to the repository."""
-    return next((path for path in (Path(name).resolve(), REPOSITORY / name) if path.is_dir()), None)
+    return next((path for path in (Path(name).resolve(), WORKSPACE / name) if path.is_dir()), None)
 
 
 def _adapter(name: str, folder: Path | None) -> Path:
     """The adapter that a folder holds, or the newest or best one of all."""
     if folder is not None and (folder / "adapter_config.json").is_file():
         return folder
-    return adapter_folder(resolve_checkpoint(str(folder or name), REPOSITORY / "checkpoints"))
+    return adapter_folder(resolve_checkpoint(str(folder or name), WORKSPACE / "checkpoints"))

@@ -20,7 +20,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from recruiter.config import REPOSITORY, ApiConfig, SamplingParams
+from recruiter.config import ApiConfig, SamplingParams
+from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ApiError
 from recruiter.llm.clients import Completion, Sampling
 from recruiter.llm.endpoint import Endpoint
@@ -52,7 +53,7 @@ _TABLE = reply_table(
 class ApiWriter:
     """Asks one model of one provider. See `Writer`."""
 
-    def __init__(self, settings: ApiConfig, name: str | None = None, cache: Path = REPOSITORY / CACHE) -> None:
+    def __init__(self, settings: ApiConfig, name: str | None = None, cache: Path = WORKSPACE / CACHE) -> None:
         """Check everything that can be checked without a call.
 
         Raises:

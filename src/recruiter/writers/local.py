@@ -12,7 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recruiter.config import REPOSITORY, SamplingParams
+from recruiter.config import SamplingParams
+from recruiter.config.paths import WORKSPACE
 from recruiter.llm.usage import NO_USAGE, Usage
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
@@ -61,7 +62,7 @@ class LocalWriter:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the weights; of a Hub id, its name."""
-        parts = [self.path, _weights_hash(REPOSITORY / self.path), _weights_hash(self.adapter) if self.adapter else ""]
+        parts = [self.path, _weights_hash(WORKSPACE / self.path), _weights_hash(self.adapter) if self.adapter else ""]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     @cached_property
@@ -75,7 +76,7 @@ class LocalWriter:
         """The sampling settings of that run; of an export of this project, those in its generation config."""
         if run := self.training_run:
             return SamplingParams(**run["config"]["generator"]["sampling_params"])
-        folder = REPOSITORY / self.path
+        folder = WORKSPACE / self.path
         if not (folder / EXPORT_MANIFEST).is_file():
             return None
         stored = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))

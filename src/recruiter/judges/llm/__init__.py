@@ -13,7 +13,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, Self
 
-from recruiter.config import REPOSITORY, JudgeConfig
+from recruiter.config import JudgeConfig
+from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ApiError, JudgeError
 from recruiter.judges import Judge, Probe
 from recruiter.judges.comparing import SCHEMA, Preference, read_preference
@@ -56,7 +57,7 @@ class LLMJudge(Judge):
         self.name = self.endpoint.name
         self._asked_as = (settings.provider, self.endpoint.model, *map(str, self._drawn()), RUBRIC_HASH)
         self.version = cache_key(self._asked_as, judge_messages(PROBE_ROLE, PROBE_QUESTION))[:16]
-        self.cache = JudgementCache(REPOSITORY / settings.cache_path)
+        self.cache = JudgementCache(WORKSPACE / settings.cache_path)
         self._schema = reply_schema() if self.endpoint.has_schema else None
         self._under_way: dict[str, asyncio.Task[Judgement]] = {}
 

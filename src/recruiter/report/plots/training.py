@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from recruiter.cli.command import shown
-from recruiter.config import REPOSITORY
+from recruiter.config.paths import WORKSPACE
 from recruiter.errors import DataError
 from recruiter.evaluation.records import ModelRecord
 from recruiter.evaluation.results import Results
@@ -128,7 +128,7 @@ def _step_of(model: ModelRecord, run: Run) -> int | None:
 
 def _same(one: str, other: str) -> bool:
     """Whether two names of a folder, or of a model on the Hub, mean the same."""
-    return one == other or (REPOSITORY / one).resolve() == (REPOSITORY / other).resolve()
+    return one == other or (WORKSPACE / one).resolve() == (WORKSPACE / other).resolve()
 
 
 def _reward(axes: Axes, runs: Sequence[Run]) -> None:
