@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 
 from benchmarks import REPOSITORY
 from benchmarks.run import AXES_CPU, AXES_GPU, SUITES
-from recruiter.metrics_logger import read_jsonl
+from recruiter.files import read_jsonl
 from recruiter.report.plots.style import COLOURS, STYLE
 
 AXIS_NAMES = {

@@ -12,10 +12,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recruiter.cli.command import command, shown
+from recruiter.cli.command import command
 from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError
 from recruiter.evaluation.results import load_results
+from recruiter.files import short_path
 from recruiter.report.plots import (
     Contest,
     plot_distributions,
@@ -50,10 +51,13 @@ def main() -> None:
         drawn += plot_levels(contest, options.output / "levels")
     if ratings is not None:
         drawn += plot_people(ratings, options.output / "people")
-    print(f"Drew, as PNG and SVG in {shown(options.output)}: " + ", ".join(dict.fromkeys(path.stem for path in drawn)))
+    print(
+        f"Drew, as PNG and SVG in {short_path(options.output)}: "
+        + ", ".join(dict.fromkeys(path.stem for path in drawn))
+    )
     for report in (path.with_suffix(".html") for path in files):
         if report.is_file():
-            print(f"Next: open {shown(report)} to read the questions")
+            print(f"Next: open {short_path(report)} to read the questions")
 
 
 def parse_options() -> argparse.Namespace:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recruiter.cli.command import command, shown
+from recruiter.cli.command import command
 from recruiter.config.paths import WORKSPACE
 from recruiter.deploy.hub import MODEL, download
+from recruiter.files import short_path
 from recruiter.writers.starter import ensure_starter
 
 
@@ -28,11 +29,11 @@ def main() -> None:
     folder = options.output or WORKSPACE / "exports" / name
     if options.starter:
         made = ensure_starter(folder)
-        print(f"The starter model is {'ready' if made else 'already there, verified'}: {shown(folder)}")
+        print(f"The starter model is {'ready' if made else 'already there, verified'}: {short_path(folder)}")
         return
     fetched = download(options.repo, options.revision, folder, print)
-    print(f"{options.repo} is {'ready, verified' if fetched else 'already there, verified'}: {shown(folder)}")
-    print(f"Next: python scripts/eval.py --model {shown(folder)}")
+    print(f"{options.repo} is {'ready, verified' if fetched else 'already there, verified'}: {short_path(folder)}")
+    print(f"Next: python scripts/eval.py --model {short_path(folder)}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from recruiter.cli.command import command, shown
+from recruiter.cli.command import command
 from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError
 from recruiter.evaluation.contestants import OWN_SERVER, Setup, common_sampling, find_contestants
@@ -34,6 +34,7 @@ from recruiter.evaluation.runner import Evaluation
 from recruiter.evaluation.spending import limit_spending, usages
 from recruiter.evaluation.store import RecordStore
 from recruiter.evaluation.tables import markdown, tables, warnings
+from recruiter.files import short_path
 from recruiter.judges import Judge, make_judge, named_judge
 from recruiter.prompts import PROMPT_HASH
 from recruiter.report import write_report
@@ -57,7 +58,7 @@ def main() -> None:
     limit_spending(contestants, judges, options.budget_usd, options.price)
     plan = Plan(
         baseline=contestants[0].name,
-        roles_from=shown(options.roles or HELD_OUT),
+        roles_from=short_path(options.roles or HELD_OUT),
         samples=options.samples,
         seed=options.seed,
         sampling=asdict(common_sampling(contestants)),
@@ -85,16 +86,19 @@ def main() -> None:
     for usage in usages(contestants, judges):
         console.print(f"{usage.name}: {usage.summary()}", highlight=False, soft_wrap=True)
     console.print(
-        f"\nWrote {shown(report)} (to read and filter), {shown(tables_file)} (tables), {shown(options.output)} (everything)",
+        f"\nWrote {short_path(report)} (to read and filter), {short_path(tables_file)} (tables), "
+        f"{short_path(options.output)} (everything)",
         highlight=False,
         soft_wrap=True,
     )
     if options.inspect_log:
         console.print(
-            f"Inspect logs: inspect view --log-dir {shown(options.inspect_log)}", highlight=False, soft_wrap=True
+            f"Inspect logs: inspect view --log-dir {short_path(options.inspect_log)}", highlight=False, soft_wrap=True
         )
     console.print(
-        f"Next: python scripts/analyze_results.py --results {shown(options.output)}", highlight=False, soft_wrap=True
+        f"Next: python scripts/analyze_results.py --results {short_path(options.output)}",
+        highlight=False,
+        soft_wrap=True,
     )
     for problem in evaluation.problems:
         print(problem, file=sys.stderr)

@@ -17,11 +17,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress
 
-from recruiter.cli.command import command, shown
+from recruiter.cli.command import command
 from recruiter.config.loading import load_config
 from recruiter.config.paths import ROLES, WORKSPACE
 from recruiter.errors import ConfigError, EndpointError
-from recruiter.train.checkpoints import adapter_folder, resolve_checkpoint
+from recruiter.files import short_path
+from recruiter.train.find_checkpoint import find_checkpoint
 
 DEFAULT_OUTPUT = WORKSPACE / "exports/qwen3-4b-question-gen"
 VERIFIED_ROLES = 3
@@ -90,21 +91,22 @@ def _export(options: argparse.Namespace, console: Console) -> None:
     from recruiter.export import describe, plan_export
     from recruiter.roles import load_roles
 
-    adapter = adapter_folder(resolve_checkpoint(options.checkpoint, WORKSPACE / "checkpoints"))
+    adapter = find_checkpoint(options.checkpoint, WORKSPACE / "checkpoints").adapter
     with console.status("checking adapter and base"):
         export = plan_export(
             adapter, options.output, options.max_model_len, options.torch_dtype, options.base, options.overwrite
         )
     if export.existing:
-        console.print(f"{shown(options.output)} already is this export, verified by its hashes.", highlight=False)
+        console.print(f"{short_path(options.output)} already is this export, verified by its hashes.", highlight=False)
     else:
         columns = (*Progress.get_default_columns(), DownloadColumn())
         with Progress(*columns, console=console) as bar:
             task = bar.add_task("merging", total=export.plan.size)
             merged = export.write(lambda done: bar.update(task, completed=done))
         console.print(
-            f"Exported {shown(adapter)} on {export.base.name} to {shown(options.output)}: {merged.parameters / 1e6:.0f}M "
-            f"parameters, {merged.bytes / 1e9:.2f} GB, {options.torch_dtype}, {export.max_model_len} tokens of context.\n"
+            f"Exported {short_path(adapter)} on {export.base.name} to {short_path(options.output)}: "
+            f"{merged.parameters / 1e6:.0f}M parameters, {merged.bytes / 1e9:.2f} GB, {options.torch_dtype}, "
+            f"{export.max_model_len} tokens of context.\n"
             f"The adapter moves its weights by {merged.relative_change:.2%}; {min(merged.kept, 1):.1%} of that is left after "
             f"rounding.",
             highlight=False, soft_wrap=True,
@@ -131,7 +133,7 @@ def _export(options: argparse.Namespace, console: Console) -> None:
         found.check(options.torch_dtype)
         console.print("Verified.")
     if not options.push_to_hub:
-        console.print(f"Next: python scripts/eval.py --model {shown(options.output)}", highlight=False)
+        console.print(f"Next: python scripts/eval.py --model {short_path(options.output)}", highlight=False)
 
 
 def _publish(options: argparse.Namespace, console: Console) -> None:
@@ -142,7 +144,7 @@ def _publish(options: argparse.Namespace, console: Console) -> None:
     manifest.check(options.output)
     if manifest.licence is None:
         console.print(f"Note: {manifest.base} states no licence in its files; its terms apply to what you publish.")
-    console.print(f"Uploading {shown(options.output)} to {options.hub_repo} …", highlight=False)
+    console.print(f"Uploading {short_path(options.output)} to {options.hub_repo} …", highlight=False)
     address = publish(options.output, options.hub_repo, options.private, console.print)
     console.print(f"Published: {address}", highlight=False)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recruiter.cli.command import command, shown
+from recruiter.cli.command import command
 from recruiter.config.paths import WORKSPACE
+from recruiter.files import short_path
 from recruiter.roles.dataset import format_prompts
 
 
@@ -17,7 +18,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=WORKSPACE / "data/processed", metavar="FOLDER")
     options = parser.parse_args()
     for split, written in format_prompts(options.raw, options.output).items():
-        print(f"{shown(options.output / split)}.parquet: {'written' if written else 'already current'}")
+        print(f"{short_path(options.output / split)}.parquet: {'written' if written else 'already current'}")
 
 
 if __name__ == "__main__":

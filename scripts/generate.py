@@ -21,10 +21,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from recruiter.cli.command import command, shown
+from recruiter.cli.command import command
 from recruiter.config import SamplingParams
 from recruiter.config.paths import ROLES
 from recruiter.errors import ConfigError, RecruiterError
+from recruiter.files import short_path
 from recruiter.judges import Judge, make_judge, named_judge
 from recruiter.judges.lists import find_role
 from recruiter.prompts import PROMPT_HASH
@@ -207,7 +208,8 @@ def show(sets: list[QuestionSet], options: argparse.Namespace, made_with: dict[s
     count = sum(len(one.questions) for one in sets)
     plural = ["s" if number != 1 else "" for number in (count, len(sets))]
     messages.print(
-        f"Wrote {count} question{plural[0]} for {len(sets)} role{plural[1]} to {shown(options.output)}.", soft_wrap=True
+        f"Wrote {count} question{plural[0]} for {len(sets)} role{plural[1]} to {short_path(options.output)}.",
+        soft_wrap=True,
     )
 
 

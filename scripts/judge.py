@@ -18,8 +18,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from recruiter.cli.command import command, shown
+from recruiter.cli.command import command
 from recruiter.config.paths import ROLES
+from recruiter.files import short_path
 from recruiter.judges import make_judge, named_judge
 from recruiter.judges.lists import FORMATS, find_role, judge_all, read_questions, render
 from recruiter.roles import load_roles
@@ -61,7 +62,7 @@ def main() -> None:
     text = render(entries, judgements, options.format)
     if options.output:
         options.output.write_text(text, encoding="utf-8")
-        messages.print(f"Wrote {len(entries)} judgements to {shown(options.output)}.", highlight=False)
+        messages.print(f"Wrote {len(entries)} judgements to {short_path(options.output)}.", highlight=False)
     else:
         print(text, end="")
     if usage := judge.usage.summary():

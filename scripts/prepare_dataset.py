@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recruiter.cli.command import command, shown
+from recruiter.cli.command import command
 from recruiter.config.paths import ROLES, WORKSPACE
+from recruiter.files import short_path
 from recruiter.roles import LEVELS, load_roles
 from recruiter.roles.dataset import split_roles, write_raw
 
@@ -25,7 +26,9 @@ def main() -> None:
     paths = write_raw(train, test, options.output)
     counts = ", ".join(f"{sum(role.level == level for role in test)} {level}" for level in LEVELS)
     print(f"{len(roles)} roles in {len({role.focus for role in roles})} focus areas are valid.")
-    print(f"Wrote {len(train)} to {shown(paths[0])} and {len(test)} to {shown(paths[1])} (held out: {counts}).")
+    print(
+        f"Wrote {len(train)} to {short_path(paths[0])} and {len(test)} to {short_path(paths[1])} (held out: {counts})."
+    )
     print("Next: python -m src.recruiter.main --config-name=quickstart_config")
 
 

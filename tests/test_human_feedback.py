@@ -1,4 +1,4 @@
-"""The training side's calls, against what is no feedback server, and what it makes of answers. Waiting: tests/online."""
+"""The training side's calls, against what is no feedback server, and what it makes of answers. Waiting: tests/train/online."""
 
 from __future__ import annotations
 

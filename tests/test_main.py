@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from recruiter.metrics_logger import read_jsonl
+from recruiter.files import read_jsonl
 from recruiter.writers.starter import ensure_starter
 from tests import REPOSITORY
 from tests.engines.conftest import tiny_model, tiny_tokenizer

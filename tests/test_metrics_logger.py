@@ -5,8 +5,9 @@ import pytest
 
 from recruiter.engines import Sample, TokenSums, UpdateResult
 from recruiter.errors import ConfigError
+from recruiter.files import read_jsonl
 from recruiter.judges.rubric_judge import RubricJudge
-from recruiter.metrics_logger import RunLog, read_jsonl
+from recruiter.metrics_logger import RunLog
 from recruiter.prompts import PROMPT_HASH
 from recruiter.reward import Reward
 from recruiter.rubric import RUBRIC_HASH, Judgement, Scores

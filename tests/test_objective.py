@@ -1,4 +1,4 @@
-"""Advantages, loss, and which roles a step gets: the pure functions. The loop: tests/trainer."""
+"""Advantages, loss, and which roles a step gets: the pure functions. The loop: tests/train."""
 
 import math
 from itertools import chain

@@ -12,6 +12,7 @@ from matplotlib import pyplot as plt
 
 from recruiter.errors import DataError
 from recruiter.evaluation.results import Results
+from recruiter.files import write_json
 from recruiter.report.plots import (
     Contest,
     plot_distributions,
@@ -23,7 +24,6 @@ from recruiter.report.plots import (
     read_ratings,
     read_runs,
 )
-from recruiter.train.checkpoints import write_json
 from scripts import analyze_results
 from tests.report_data import make_results
 

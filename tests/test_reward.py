@@ -11,9 +11,11 @@ import pytest
 from recruiter.config import RewardConfig
 from recruiter.errors import JudgeError
 from recruiter.judges import Judge
-from recruiter.reward import BackgroundJudge, OverlapWindow, masked_trigrams, shape
+from recruiter.reward import shape
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Scores
+from recruiter.train.background_judge import BackgroundJudge
+from recruiter.train.overlap import OverlapWindow, masked_trigrams
 
 NINE = Judgement(Scores(9.0, 9.0, 9.0))
 DATA = Path(__file__).parent / "data"

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks import REPOSITORY
 from recruiter.config.loading import load_config
-from recruiter.metrics_logger import read_jsonl
+from recruiter.files import read_jsonl
 from recruiter.roles import load_roles
 from recruiter.roles.dataset import prompt_row
 from recruiter.skyrl import prepare_imports

@@ -21,19 +21,16 @@ except ModuleNotFoundError:  # run from the repository's root without installing
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import recruiter
 
-from recruiter.cli.command import command, shown
+from recruiter.cli.command import command
 from recruiter.config import Config, require_model
 from recruiter.config.loading import load_config
 from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError
+from recruiter.files import short_path
 from recruiter.roles.dataset import format_prompts, load_split, total_steps, validation_slice
-from recruiter.train.checkpoints import (
-    check_free_space,
-    checkpoint_folder,
-    checkpoint_steps,
-    logged_step,
-    resolve_checkpoint,
-)
+from recruiter.train.checkpoints import check_free_space
+from recruiter.train.find_checkpoint import find_checkpoint
+from recruiter.train.layout import Checkpoint, RunFolder
 from recruiter.train.pending import PendingRollouts
 
 if TYPE_CHECKING:
@@ -80,17 +77,17 @@ def run(config: Config) -> None:
     raw, processed = WORKSPACE / config.data.raw_dir, WORKSPACE / config.data.processed_dir
     format_prompts(raw, processed)
     roles, held_back = validation_slice(load_split(processed, "train"), config.data.val_size, config.trainer.seed)
-    start = _start_from(config, folder)
+    start = _start_from(config, RunFolder(folder))
     steps = total_steps(config, len(roles))
-    resumed_step = logged_step(start) if start else 0
+    resumed_step = start.logged_step() if start else 0
     if resumed_step >= steps:
-        print(f"{shown(folder)} already holds all {steps} steps of this run.\n{_next_command(config, folder)}")
+        print(f"{short_path(folder)} already holds all {steps} steps of this run.\n{_next_command(config, folder)}")
         return
 
     if estimate := probe_and_estimate(config, judge, roles, len(held_back), resumed_step):
         print(estimate)
     stop_requested = _stop_on_interrupt()
-    is_continued = start is not None or bool(PendingRollouts(folder).steps)
+    is_continued = start is not None or bool(PendingRollouts(RunFolder(folder)).steps)
     with RunLog(folder, config, judge, steps, resumed_step, is_continued) as log:
         log.say(
             f"GRPO on {config.trainer.policy.model.path}: {steps} steps of {config.trainer.train_batch_size} roles × "
@@ -109,7 +106,7 @@ def run(config: Config) -> None:
         finally:
             if usage := judge.usage.summary():
                 log.say(f"judge {judge.name}: {usage}")
-    print(f"Trained {trainer.step} steps; checkpoints, metrics.jsonl and rollouts.jsonl are in {shown(folder)}.")
+    print(f"Trained {trainer.step} steps; checkpoints, metrics.jsonl and rollouts.jsonl are in {short_path(folder)}.")
     print(_next_command(config, folder))
 
 
@@ -138,7 +135,7 @@ def _make_trainer(
     return Trainer(config, LocalPolicy(config), judge, roles, held_back, log, stop_requested)
 
 
-def _start_from(config: Config, folder: Path) -> Path | None:
+def _start_from(config: Config, run: RunFolder) -> Checkpoint | None:
     """The checkpoint to continue from, if any.
 
     Raises:
@@ -146,19 +143,19 @@ def _start_from(config: Config, folder: Path) -> Path | None:
     """
     trainer = config.trainer
     if trainer.resume_mode == "from_path":
-        return resolve_checkpoint(str(WORKSPACE / str(trainer.resume_path)), WORKSPACE / "checkpoints")
-    steps = checkpoint_steps(folder)
-    if trainer.resume_mode == "none" and (steps or PendingRollouts(folder).steps):
+        return find_checkpoint(str(WORKSPACE / str(trainer.resume_path)), WORKSPACE / "checkpoints")
+    steps = run.steps
+    if trainer.resume_mode == "none" and (steps or PendingRollouts(run).steps):
         raise ConfigError(
             f"trainer.ckpt_path={trainer.ckpt_path} already holds a run up to step {steps[-1] if steps else 0}: continue "
             f"it with trainer.resume_mode=latest, or name another folder."
         )
-    return checkpoint_folder(folder, steps[-1]) if steps else None
+    return run.latest
 
 
 def _next_command(config: Config, folder: Path) -> str:
     offline = " --judge rubric" if config.judge.provider == "rubric" else ""
-    return f"Next: python scripts/eval.py --model starter rl --checkpoint {shown(folder)}{offline}"
+    return f"Next: python scripts/eval.py --model starter rl --checkpoint {short_path(folder)}{offline}"
 
 
 def _stop_on_interrupt() -> Callable[[], bool]:

@@ -12,7 +12,8 @@ from benchmarks.workload import FixedTimeJudge
 from recruiter.config import Config
 from recruiter.engines import TrainGroup
 from recruiter.engines.local import LocalPolicy
-from recruiter.metrics_logger import RunLog, read_jsonl
+from recruiter.files import read_jsonl
+from recruiter.metrics_logger import RunLog
 from recruiter.prompts import Message
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Scores

@@ -14,8 +14,9 @@ from transformers import AutoModelForCausalLM
 from recruiter.config import Config, SamplingParams
 from recruiter.engines import Sample, TrainGroup
 from recruiter.engines.local import LocalPolicy
+from recruiter.files import read_jsonl
 from recruiter.judges import Judge
-from recruiter.metrics_logger import RunLog, read_jsonl
+from recruiter.metrics_logger import RunLog
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Scores

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from recruiter.files import read_jsonl
 from recruiter.judges.llm.canary import settle, without_manipulation
 from recruiter.judges.llm.reply import ReplyError, parse_reply
 from recruiter.llm.failure import retry_after, status_kind
 from recruiter.llm.providers import PROVIDERS, scrub
-from recruiter.metrics_logger import read_jsonl
 from recruiter.rubric import Judgement, Scores
 
 DATA = Path(__file__).parents[1] / "data"

@@ -18,16 +18,17 @@ import pytest
 from recruiter.config.loading import load_config
 from recruiter.engines import Sample
 from recruiter.errors import ApiError, BudgetError, UnscoredError
+from recruiter.files import read_jsonl
 from recruiter.judges import Judge
 from recruiter.judges.llm import LLMJudge
 from recruiter.judges.rubric_judge import RubricJudge
-from recruiter.metrics_logger import RunLog, read_jsonl
+from recruiter.metrics_logger import RunLog
 from recruiter.prompts import judge_messages
 from recruiter.roles import load_roles
 from recruiter.roles.dataset import total_steps
 from recruiter.rubric import Judgement
-from recruiter.train.checkpoints import checkpoint_folder, checkpoint_steps
 from recruiter.train.grpo import Trainer
+from recruiter.train.layout import RunFolder
 from recruiter.writers.starter import ensure_starter
 from tests import REPOSITORY
 from tests.fake_judge import Faults
@@ -99,7 +100,7 @@ def training(tmp_path, server, monkeypatch):
         with RunLog(folder, config, made, total_steps(config, len(roles)), resume or 0) as log:
             trainer = Trainer(config, trained, made, roles, [], log)
             if resume:
-                trainer.resume(folder / f"global_step_{resume}")
+                trainer.resume(RunFolder(folder).checkpoint(resume))
             if raises is None:
                 trainer.train()
             else:
@@ -112,7 +113,7 @@ def training(tmp_path, server, monkeypatch):
 
 
 def parameters(folder: Path) -> bytes:
-    saved = checkpoint_folder(folder, checkpoint_steps(folder)[-1]) / "policy"
+    saved = RunFolder(folder).latest.policy
     whole = saved / "lora_adapter/adapter_model.safetensors"
     return (whole if whole.is_file() else saved / "weight.json").read_bytes()
 

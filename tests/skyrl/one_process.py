@@ -34,7 +34,7 @@ from recruiter.skyrl.run import RunTracker, chat_tokenizer, longest_prompt
 from recruiter.skyrl.settings import Hardware, check_with_skyrl, skyrl_config
 from recruiter.skyrl.trainer import QuestionTrainer
 from recruiter.skyrl.worker import AdapterWorker
-from recruiter.train.checkpoints import logged_step
+from recruiter.train.layout import Checkpoint
 
 
 class Worker(AdapterWorker):
@@ -188,7 +188,7 @@ class Run:
         score: Callable[[Role, str, GroupKey], Judgement] = hashed_score,
         replace: Callable[[str, list[int]], list[int]] | None = None,
         validation_roles: Sequence[Role] = (),
-        resume_from: Path | None = None,
+        resume_from: Checkpoint | None = None,
         stop_requested: Callable[[], bool] = lambda: False,
         plain_sgd: bool = False,
     ) -> None:
@@ -207,7 +207,7 @@ class Run:
         generator = SkyRLGymGenerator(
             self.settings.generator, self.settings.environment.skyrl_gym, engine, tokenizer, "policy"
         )
-        resumed = logged_step(resume_from) if resume_from else 0
+        resumed = resume_from.logged_step() if resume_from else 0
         steps = config.trainer.max_training_steps or 0
         self.log = RunLog(self.folder, config, RubricJudge(), steps, resumed)
         tracker = RunTracker()

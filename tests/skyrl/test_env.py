@@ -12,10 +12,10 @@ from skyrl_gym.metrics import aggregate_for_environment
 
 from recruiter.env import GroupKey, QuestionEnv, register_environment
 from recruiter.judges.rubric_judge import RubricJudge
-from recruiter.reward import BackgroundJudge
 from recruiter.roles import Role
 from recruiter.roles.dataset import ENV_CLASS, prompt_row
 from recruiter.rubric import Judgement, Scores
+from recruiter.train.background_judge import BackgroundJudge
 
 GROUP = GroupKey("step-1/role", 4)
 

@@ -18,8 +18,8 @@ from recruiter.roles import Role
 from recruiter.rubric import Judgement
 from recruiter.skyrl.scorer import ClusterScorer
 from tests.fake_judge import FakeJudge, Faults
-from tests.online.people import Crowd, Server, stars_of
-from tests.online.people import judged as judged_as
+from tests.train.online.people import Crowd, Server, stars_of
+from tests.train.online.people import judged as judged_as
 
 KEY = "xai-0123456789-the-key-of-the-tests"
 GROUP = GroupKey("step-1/role", 4)

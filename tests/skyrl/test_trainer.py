@@ -12,14 +12,14 @@ import torch
 from recruiter.config import Config
 from recruiter.env import GroupKey
 from recruiter.errors import UnscoredError
-from recruiter.metrics_logger import read_jsonl
+from recruiter.files import read_jsonl
 from recruiter.objective import group_advantages, token_losses
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Scores
 from recruiter.skyrl.trainer import QuestionTrainer
-from recruiter.train.checkpoints import checkpoint_steps, trainer_state
 from recruiter.train.grpo import Interrupted
+from recruiter.train.layout import Checkpoint, RunFolder
 from tests.engines.conftest import tiny_tokenizer
 from tests.skyrl.one_process import Run, hashed_score
 
@@ -167,7 +167,7 @@ def test_too_many_unscored_samples_end_the_run_with_the_step_before_stored(confi
     run = Run(config, roles, dies)
     with pytest.raises(UnscoredError, match=r"16 of 16 samples of step 2 .* Everything up to step 1 is saved"):
         run.train()
-    assert checkpoint_steps(run.folder) == [1]
+    assert RunFolder(run.folder).steps == [1]
     assert [row["step"] for row in read_jsonl(run.folder / "metrics.jsonl")] == [1]
 
 
@@ -224,8 +224,8 @@ def test_a_resumed_run_equals_one_that_was_not_interrupted(config: Config, roles
     with pytest.raises(Dies):
         Run(killed, roles, dies).train()
     folder = Path(killed.trainer.ckpt_path)
-    assert checkpoint_steps(folder)[-1] == 2
-    resumed = Run(killed, roles, resume_from=folder / "global_step_2").train()
+    assert RunFolder(folder).steps[-1] == 2
+    resumed = Run(killed, roles, resume_from=Checkpoint(folder / "global_step_2")).train()
     for name in whole:
         torch.testing.assert_close(resumed[name], whole[name], rtol=1e-6, atol=1e-8)
     left_out = ("seconds", "unscored_reasons")
@@ -253,9 +253,9 @@ def test_a_step_that_was_stored_but_not_logged_is_logged_when_the_run_continues(
         with pytest.raises(OSError, match="went away"):
             run.train()
     assert [row["step"] for row in read_jsonl(run.folder / "metrics.jsonl")] == [1]
-    assert trainer_state(run.folder / "global_step_2")["unlogged"] is not None
+    assert Checkpoint(run.folder / "global_step_2").read_state()["unlogged"] is not None
     config.trainer.max_training_steps = 3
-    again = Run(config, roles, validation_roles=roles[:2], resume_from=run.folder / "global_step_2")
+    again = Run(config, roles, validation_roles=roles[:2], resume_from=Checkpoint(run.folder / "global_step_2"))
     again.train()
     rows = read_jsonl(run.folder / "metrics.jsonl")
     assert [row["step"] for row in rows] == [1, 2, 3]
@@ -266,7 +266,7 @@ def test_checkpoints_between_the_interval_make_room_for_the_next(config: Config,
     config.trainer.max_training_steps, config.trainer.ckpt_interval = 5, 2
     run = Run(config, roles)
     run.train()
-    assert checkpoint_steps(run.folder) == [2, 4, 5]
+    assert RunFolder(run.folder).steps == [2, 4, 5]
     adapter = run.folder / "global_step_5/policy/lora_adapter"
     assert (adapter / "adapter_config.json").is_file()
     assert (adapter / "adapter_model.safetensors").is_file()
@@ -277,7 +277,7 @@ def test_asked_to_stop_the_run_ends_after_what_is_stored(config: Config, roles: 
     run = Run(config, roles, stop_requested=lambda: run.trainer.saved_step >= 2)
     with pytest.raises(Interrupted):
         run.train()
-    assert run.trainer.saved_step == checkpoint_steps(run.folder)[-1] >= 2
+    assert run.trainer.saved_step == RunFolder(run.folder).steps[-1] >= 2
 
 
 def test_early_stop_ends_the_run(config: Config, roles: list[Role]) -> None:

@@ -1,4 +1,4 @@
-"""What every command shares: keys from `.env`, errors as one sentence, Ctrl-C without a stack trace, short paths."""
+"""What every command shares: keys from `.env`, errors as one sentence, Ctrl-C without a stack trace."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import errno
 import functools
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from dotenv import load_dotenv
 
@@ -38,9 +37,3 @@ def command(function: Callable[[], None]) -> Callable[[], None]:
             sys.exit(1)
 
     return run
-
-
-def shown(path: Path) -> str:
-    """A path relative to the repository where it lies inside."""
-    path = path.resolve()
-    return str(path.relative_to(WORKSPACE) if path.is_relative_to(WORKSPACE) else path)

@@ -27,8 +27,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from recruiter.cli.command import shown
 from recruiter.errors import HubError
+from recruiter.files import short_path
 
 MODEL = "ash256/qwen3-4b-question-gen"
 TOKEN_PAGE = "https://huggingface.co/settings/tokens"  # noqa: S105 (an address)
@@ -118,7 +118,7 @@ def download(repo: str, revision: str | None, folder: Path, say: Callable[[str],
         info = api.model_info(repo, revision=revision, files_metadata=True)
         if folder.exists() and any(folder.iterdir()):
             if not (folder / ".cache/huggingface").is_dir():
-                raise HubError(f"{shown(folder)} holds something else; choose another --output.")
+                raise HubError(f"{short_path(folder)} holds something else; choose another --output.")
             if not _damaged(api, repo, str(info.sha), folder):
                 return False
             shutil.rmtree(beside, ignore_errors=True)
@@ -158,8 +158,8 @@ def _check_disk(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(parent).free
     if free < needed + SPARE_BYTES:
         raise HubError(
-            f"The model needs {(needed + SPARE_BYTES) / 1e9:.1f} GB and {free / 1e9:.1f} GB are free at {shown(parent)}: free "
-            f"some, or choose another --output."
+            f"The model needs {(needed + SPARE_BYTES) / 1e9:.1f} GB and {free / 1e9:.1f} GB are free at {short_path(parent)}: "
+            f"free some, or choose another --output."
         )
 
 

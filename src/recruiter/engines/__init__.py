@@ -18,6 +18,8 @@ from recruiter.prompts import Message
 if TYPE_CHECKING:
     from torch import Tensor
 
+ADAPTER, WEIGHTS, OPTIMIZER = "lora_adapter", "adapter_model.safetensors", "optimizer.pt"  # names in a policy's folder
+
 
 @dataclass(frozen=True)
 class Sample:

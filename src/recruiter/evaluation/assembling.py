@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from recruiter.cli.command import shown
 from recruiter.evaluation.agreement import agreements
 from recruiter.evaluation.contestants import Setup, contestant_flags, judge_flags, training_rollouts
 from recruiter.evaluation.figures import judge_figures
@@ -15,6 +14,7 @@ from recruiter.evaluation.spending import spending
 from recruiter.evaluation.strengths import pairwise_figures
 from recruiter.evaluation.texts import text_figures
 from recruiter.evaluation.versions import versions
+from recruiter.files import short_path
 from recruiter.prompts import JUDGE_SYSTEM, generator_messages
 from recruiter.roles import Role
 
@@ -65,7 +65,9 @@ def _messages(role: Role) -> list[dict[str, str]]:
 def _texts(setup: Setup, samples: Sequence[SampleRecord]) -> dict[str, TextFigures]:
     """Figures of all texts. A model that was not trained here is compared with the first training there is."""
     roles = {role.id: role for role in setup.roles}
-    runs = {c.name: (shown(c.run), found) for c in setup.contestants if c.run and (found := training_rollouts(c))}
+    runs = {
+        c.name: (short_path(c.run.path), found) for c in setup.contestants if c.run and (found := training_rollouts(c))
+    }
     run_of_others = next(iter(runs.values()), (None, None))
     figures = {}
     for contestant in setup.contestants:

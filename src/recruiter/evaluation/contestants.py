@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from recruiter.cli.command import shown
 from recruiter.config import SamplingParams
 from recruiter.config.loading import load_config
 from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError, DataError, MissingKeyError
 from recruiter.evaluation.records import ModelRecord, Plan
 from recruiter.evaluation.texts import Questions, read_rollouts
+from recruiter.files import short_path
 from recruiter.judges import Judge
 from recruiter.llm.endpoint import Endpoint
-from recruiter.metrics_logger import read_jsonl
 from recruiter.roles import Role
 from recruiter.roles.dataset import read_raw
+from recruiter.train.layout import Checkpoint, RunFolder
+from recruiter.train.rows import RunDescription
 from recruiter.writers import Writer, find_writer
 from recruiter.writers.api import ApiWriter
 from recruiter.writers.local import LocalWriter
@@ -47,15 +47,15 @@ class Contestant:
         return self.writer.adapter
 
     @cached_property
-    def run(self) -> Path | None:
-        """Folder of the training run that its adapter comes from, if it is there."""
-        folder = self.adapter.parents[2] if self.adapter else None
-        return folder if folder and (folder / "run.json").is_file() else None
+    def run(self) -> RunFolder | None:
+        """The training run that its adapter comes from, if it is there."""
+        run = Checkpoint.of_adapter(self.adapter).run if self.adapter else None
+        return run if run and run.description.is_file() else None
 
     @cached_property
-    def training(self) -> dict[str, Any] | None:
+    def training(self) -> RunDescription | None:
         """What `run.json` says of that run."""
-        return json.loads((self.run / "run.json").read_text(encoding="utf-8")) if self.run else None
+        return self.run.read_description() if self.run else None
 
     @property
     def trained_with(self) -> SamplingParams | None:
@@ -73,15 +73,14 @@ class Contestant:
         """What the results say of it. `notes` are complete once it has written."""
         adapter, training = None, None
         if isinstance(self.writer, LocalWriter):
-            source = shown(WORKSPACE / self.writer.path)
-            adapter = shown(self.writer.adapter) if self.writer.adapter else None
+            source = short_path(WORKSPACE / self.writer.path)
+            adapter = short_path(self.writer.adapter) if self.writer.adapter else None
         else:
             source = self.endpoint.name if self.endpoint else self.writer.name
         if self.run and self.training and self.adapter:
-            step = self.adapter.parents[1].name.removeprefix("global_step_")
             training = {
-                "run": shown(self.run),
-                "step": int(step) if step.isdigit() else None,
+                "run": short_path(self.run.path),
+                "step": Checkpoint.of_adapter(self.adapter).step,
                 "judge": self.training["judge"],
                 "config": self.training["config"],
             }
@@ -180,17 +179,12 @@ def contestant_flags(contestants: Sequence[Contestant], roles: Sequence[Role], s
     """What a reader should know of the models before believing any figure."""
     flags = []
     for contestant in contestants:
-        seen = _trained_roles(contestant.run) & {role.id for role in roles}
+        seen = (contestant.run.trained_roles() if contestant.run else set()) & {role.id for role in roles}
         if seen:
             flags.append(f"{contestant.name} was trained on {len(seen)} of these {len(roles)} roles.")
         if (own := contestant.trained_with) and own != sampling:
             flags.append(f"{contestant.name} was trained with other sampling settings ({_spelled(own)}).")
     return flags
-
-
-def _trained_roles(run: Path | None) -> Set[str]:
-    path = run / "rollouts.jsonl" if run else None
-    return {row["role_id"] for row in read_jsonl(path)} if path and path.is_file() else set()
 
 
 def _spelled(sampling: SamplingParams) -> str:

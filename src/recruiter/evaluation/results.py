@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from recruiter.errors import DataError
 from recruiter.evaluation.records import ComparisonRecord, JudgeRecord, ModelRecord, Plan, Record, SampleRecord
+from recruiter.files import write_json
 from recruiter.roles import Role
 from recruiter.rubric import CRITERION_NAMES, MAX_SCORE
-from recruiter.train.checkpoints import write_json
 
 SCHEMA_VERSION: Literal[2] = 2
 METRICS = (*CRITERION_NAMES, "composite")  # keys of all `scores`

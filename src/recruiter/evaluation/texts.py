@@ -10,16 +10,15 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from recruiter.evaluation.records import SampleRecord
 from recruiter.evaluation.results import Estimate, TextFigures
 from recruiter.evaluation.statistics import estimate
-from recruiter.metrics_logger import read_jsonl
-from recruiter.reward import OverlapWindow
 from recruiter.roles import Role
+from recruiter.train.layout import RunFolder
+from recruiter.train.overlap import OverlapWindow
 
 NGRAMS = (1, 2, 3)
 _WORD = re.compile(r"[\w'+#-]+")
@@ -41,12 +40,9 @@ class Questions:
         return cls(window, frozenset(_plain(text) for _, text in pairs))
 
 
-def read_rollouts(run: Path, roles: Mapping[str, Role]) -> Questions | None:
+def read_rollouts(run: RunFolder, roles: Mapping[str, Role]) -> Questions | None:
     """The questions that a training run sampled, for the roles that are known; None if it has no log of them."""
-    path = run / "rollouts.jsonl"
-    if not path.is_file():
-        return None
-    pairs = [(roles[row["role_id"]], row["question"]) for row in read_jsonl(path) if row["role_id"] in roles]
+    pairs = [(roles[row["role_id"]], row["question"]) for row in run.read_rollouts() if row["role_id"] in roles]
     return Questions.of(pairs) if pairs else None
 
 

@@ -6,7 +6,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from recruiter import __version__
-from recruiter.metrics_logger import git_revision
+from recruiter.train.description import git_revision
 
 LIBRARIES = ("torch", "transformers", "peft", "numpy", "openai", "anthropic")
 

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recruiter.cli.command import shown
 from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ExportError
 from recruiter.export.adapter import Adapter, read_adapter
@@ -25,6 +24,7 @@ from recruiter.export.config_files import context_length, write_config_files
 from recruiter.export.evidence import find_evaluations, find_run
 from recruiter.export.manifest import Manifest, hash_files
 from recruiter.export.merge import DTYPES, Merged, MergePlan, plan_merge, write_weights
+from recruiter.files import short_path
 from recruiter.prompts import PROMPT_HASH
 from recruiter.rubric import RUBRIC_HASH
 
@@ -86,7 +86,7 @@ class Export:
             base=public or self.base.folder.name,
             hub_base=public,
             licence=find_licence(self.base.folder),
-            checkpoint=shown(self.adapter.folder),
+            checkpoint=short_path(self.adapter.folder),
             adapter_sha256=self.adapter.sha256,
             dtype=self.dtype,
             max_model_len=self.max_model_len,
@@ -115,13 +115,15 @@ def plan_export(
     plan = plan_merge(model, adapter, DTYPES[dtype])
     length = context_length(model, max_model_len)
     if folder.resolve() == model.folder.resolve():
-        raise ExportError(f"--output {shown(folder)} is the base model of this adapter; choose another folder.")
+        raise ExportError(f"--output {short_path(folder)} is the base model of this adapter; choose another folder.")
     if folder.exists() and not folder.is_dir():
-        raise ExportError(f"--output {shown(folder)} is a file; choose another name.")
+        raise ExportError(f"--output {short_path(folder)} is a file; choose another name.")
     is_taken = folder.is_dir() and any(folder.iterdir())
     existing = None if overwrite else _existing(folder, (adapter.sha256, dtype, length))
     if is_taken and not overwrite and existing is None:
-        raise ExportError(f"--output {shown(folder)} holds something else; --overwrite replaces it, or choose another.")
+        raise ExportError(
+            f"--output {short_path(folder)} holds something else; --overwrite replaces it, or choose another."
+        )
     if existing is None:
         _check_disk(plan, folder)
     return Export(adapter, plan, folder, length, dtype, existing)
@@ -135,7 +137,7 @@ def describe(folder: Path, hub_repo: str | None = None) -> Manifest:
     """
     manifest = Manifest.read(folder)
     if manifest is None:
-        raise ExportError(f"There is no export at {shown(folder)}: make one with --checkpoint.")
+        raise ExportError(f"There is no export at {short_path(folder)}: make one with --checkpoint.")
     adapter = WORKSPACE / manifest.checkpoint
     run, evaluations = None, []
     try:
@@ -165,6 +167,6 @@ def _check_disk(plan: MergePlan, folder: Path) -> None:
     needed, free = plan.size + SMALL_FILES_BYTES, shutil.disk_usage(parent).free
     if free < needed:
         raise ExportError(
-            f"The export needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free at {shown(parent)}: free some, or choose "
-            f"another --output."
+            f"The export needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free at {short_path(parent)}: free "
+            f"some, or choose another --output."
         )

@@ -10,7 +10,6 @@ an error: a tensor that is left out would give a model that nobody trained.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -26,6 +25,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from recruiter.errors import ExportError
+from recruiter.files import sha256_of
 
 _PREFIX = "base_model.model."
 _FACTOR = re.compile(r"(?P<module>.+)\.lora_(?P<embedding>embedding_)?(?P<factor>[AB])(?:\.weight)?")
@@ -92,8 +92,7 @@ def read_adapter(folder: Path) -> Adapter:
         config = json.loads(settings.read_text(encoding="utf-8"))
         base = config["base_model_name_or_path"]
         tensors = load_file(str(weights))
-        with weights.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of(weights)
     except FileNotFoundError as error:
         raise ExportError(
             f"There is no adapter at {folder}: {Path(error.filename or weights).name} is missing."

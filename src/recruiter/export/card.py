@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def _metadata(manifest: Manifest) -> str:
 
 
 def _origin(manifest: Manifest, run: TrainingRun | None) -> str:
-    about = run.description if run else {}
+    about: Mapping[str, Any] = run.description if run else {}
     lora = about.get("config", {}).get("trainer", {}).get("policy", {}).get("lora", {})
     rows = {
         "base model": manifest.base,

@@ -23,9 +23,9 @@ from transformers import AutoConfig, AutoTokenizer
 from recruiter.errors import ExportError
 from recruiter.export.base import BaseModel
 from recruiter.export.merge import MergePlan
+from recruiter.files import write_json
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
-from recruiter.train.checkpoints import write_json
 
 _LENGTHS = ("max_position_embeddings", "n_positions", "seq_length", "max_seq_len", "max_sequence_length", "n_ctx")
 _LENGTH_INDEPENDENT_ROPE = ("default", "linear", "llama3")

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recruiter.cli.command import shown
 from recruiter.export.adapter import Adapter
-from recruiter.metrics_logger import read_jsonl
+from recruiter.files import short_path
+from recruiter.train.layout import Checkpoint
+from recruiter.train.rows import MetricsRow, RunDescription
 
 RESULTS_VERSION = 2
 
@@ -29,8 +30,8 @@ class TrainingRun:
 
     folder: Path
     step: int
-    description: dict[str, Any]
-    metrics: list[dict[str, Any]]
+    description: RunDescription
+    metrics: list[MetricsRow]
 
     @property
     def sampling(self) -> dict[str, Any] | None:
@@ -51,14 +52,12 @@ class EvaluationTable:
 
 def find_run(adapter: Adapter) -> TrainingRun | None:
     """The run above `<run>/global_step_N/policy/lora_adapter`, if it left a description there."""
-    parents = adapter.folder.resolve().parents
-    checkpoint, run = parents[1], parents[2]
-    step = checkpoint.name.removeprefix("global_step_")
-    if not step.isdigit() or not (run / "run.json").is_file():
+    checkpoint = Checkpoint.of_adapter(adapter.folder)
+    step, description = checkpoint.step, checkpoint.run.read_description()
+    if step is None or description is None:
         return None
-    metrics = read_jsonl(run / "metrics.jsonl") if (run / "metrics.jsonl").is_file() else []
-    description = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    return TrainingRun(run, int(step), description, [row for row in metrics if row["step"] <= int(step)])
+    metrics = [row for row in checkpoint.run.read_metrics() if row["step"] <= step]
+    return TrainingRun(checkpoint.run.path, step, description, metrics)
 
 
 def find_evaluations(results: Path, adapter: Path, weights_time: float, export: Path) -> list[EvaluationTable]:
@@ -74,7 +73,7 @@ def find_evaluations(results: Path, adapter: Path, weights_time: float, export: 
         if path.stat().st_mtime < weights_time:
             continue
         for name, model in stored["models"].items():
-            if shown(adapter) == model.get("adapter") or shown(export) == model.get("source"):
+            if short_path(adapter) == model.get("adapter") or short_path(export) == model.get("source"):
                 roles = len(stored["roles"])
                 tables += [EvaluationTable(judge, name, roles, models) for judge, models in stored["figures"].items()]
     return tables

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
 from recruiter.errors import ExportError
-from recruiter.train.checkpoints import write_json
+from recruiter.files import sha256_of, write_json
 
 NAME = "export.json"
 _NOT_HASHED = (NAME, "README.md", "training.png")  # written again whenever more is known
@@ -68,17 +67,11 @@ class Manifest:
         """
         for name, digest in self.files.items():
             path = folder / name
-            if not path.is_file() or file_hash(path) != digest:
+            if not path.is_file() or sha256_of(path) != digest:
                 state = "changed" if path.is_file() else "missing"
                 raise ExportError(f"{path} is {state} since it was exported: export again with --overwrite.")
 
 
 def hash_files(folder: Path) -> dict[str, str]:
     """SHA-256 of every file that belongs to the model."""
-    return {path.name: file_hash(path) for path in sorted(folder.iterdir()) if path.name not in _NOT_HASHED}
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.name not in _NOT_HASHED}

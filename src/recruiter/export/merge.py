@@ -24,7 +24,7 @@ from torch import Tensor
 from recruiter.errors import ExportError
 from recruiter.export.adapter import Adapter, LoraDelta
 from recruiter.export.base import BaseModel, TensorInfo, damaged_file
-from recruiter.train.checkpoints import write_json
+from recruiter.files import write_json
 
 SHARD_BYTES = 2_000_000_000
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}

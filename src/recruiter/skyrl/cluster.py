@@ -74,7 +74,7 @@ def _reach(address: str) -> None:
 @contextlib.contextmanager
 def ray_for(settings: SkyRLTrainConfig, log: RunLog) -> Iterator[None]:
     """Ray as SkyRL needs it, on this machine or on the cluster that RAY_ADDRESS names."""
-    folder = log.folder / "logs"
+    folder = log.run.logs
     folder.mkdir(parents=True, exist_ok=True)
     log_into(folder)
     warnings.filterwarnings("ignore", module=r"skyrl|ray|vllm|torch")  # nothing that a user could act on

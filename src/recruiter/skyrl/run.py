@@ -7,7 +7,6 @@ import contextlib
 import errno
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from loguru import logger
@@ -18,11 +17,11 @@ from skyrl.train.utils.tracking import Tracking
 from skyrl.utils.tok import get_tokenizer
 from transformers import PreTrainedTokenizerBase
 
-from recruiter.cli.command import shown
 from recruiter.config import Config
 from recruiter.config.paths import WORKSPACE
 from recruiter.env import register_environment, special_tokens
 from recruiter.errors import ConfigError, EngineError, RecruiterError
+from recruiter.files import short_path
 from recruiter.judges import Judge
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import generator_messages
@@ -33,8 +32,8 @@ from recruiter.skyrl.loss import register_loss
 from recruiter.skyrl.scorer import ClusterScorer
 from recruiter.skyrl.settings import check_with_skyrl, skyrl_config
 from recruiter.skyrl.trainer import QuestionTrainer
-from recruiter.train.checkpoints import trainer_state
-from recruiter.train.grpo import USAGE_FILE, Interrupted
+from recruiter.train.grpo import Interrupted
+from recruiter.train.layout import Checkpoint
 
 
 class ClusterTrainer:
@@ -56,7 +55,7 @@ class ClusterTrainer:
         """
         self.config, self.judge, self.log, self.stop_requested = config, judge, log, stop_requested
         self.validation_roles, self.loader = validation_roles, StepLoader(config, roles)
-        self.resume_from: Path | None = None
+        self.resume_from: Checkpoint | None = None
         self.trainer: QuestionTrainer | None = None
         path = WORKSPACE / config.trainer.policy.model.path
         config.trainer.policy.model.path = str(path) if path.is_dir() else config.trainer.policy.model.path
@@ -64,13 +63,14 @@ class ClusterTrainer:
         tokenizer = chat_tokenizer(config.trainer.policy.model.path)
         self.special_tokens = special_tokens(tokenizer)
         longest = longest_prompt(tokenizer, [*roles, *validation_roles])
-        self.settings = skyrl_config(config, hardware, longest, log.folder)
+        self.settings = skyrl_config(config, hardware, longest, log.run.path)
         register_loss()
         check_with_skyrl(self.settings)
         placement = self.settings.trainer.placement
         log.say(
             f"SkyRL on {placement.policy_num_nodes} node(s) with {placement.policy_num_gpus_per_node} GPU(s) each, "
-            f"{self.settings.trainer.micro_train_batch_size_per_gpu} samples a pass; details in {shown(log.folder / 'logs')}"
+            f"{self.settings.trainer.micro_train_batch_size_per_gpu} samples a pass; details in "
+            f"{short_path(log.run.logs)}"
         )
         if not hardware.flash_attention:
             log.say("flash-attn is not installed: trainer.flash_attn and trainer.remove_microbatch_padding are off.")
@@ -80,15 +80,15 @@ class ClusterTrainer:
         """The last step that is trained and stored."""
         if self.trainer is not None:
             return self.trainer.saved_step
-        return 0 if self.resume_from is None else int(trainer_state(self.resume_from)["step"])
+        return 0 if self.resume_from is None else int(self.resume_from.read_state()["step"])
 
-    def resume(self, checkpoint: Path) -> None:
+    def resume(self, checkpoint: Checkpoint) -> None:
         """Continue where a checkpoint was taken; it is read when training starts.
 
         Raises:
             ModelError: the folder is no whole checkpoint.
         """
-        trainer_state(checkpoint)
+        checkpoint.read_state()
         self.resume_from = checkpoint
 
     def train(self) -> None:
@@ -101,7 +101,7 @@ class ClusterTrainer:
         """
         try:
             with ray_for(self.settings, self.log):
-                scorer = ClusterScorer(self.config, self.log.folder.name, self._usage())
+                scorer = ClusterScorer(self.config, self.log.run.path.name, self._usage())
                 register_environment(scorer, self.special_tokens)
                 self._train(scorer)
         except (RecruiterError, Interrupted):
@@ -129,7 +129,7 @@ class ClusterTrainer:
             scorer.close()
 
     def _usage(self) -> dict[str, Any] | None:
-        path = self.log.folder / USAGE_FILE
+        path = self.log.run.judge_usage
         return json.loads(path.read_text(encoding="utf-8")) if self.resume_from and path.is_file() else None
 
     def _explained(self, error: Exception) -> EngineError:
@@ -145,7 +145,7 @@ class ClusterTrainer:
             )
         return EngineError(
             f"A process of the run has failed after step {self.step}, which is stored ({type(error).__name__}: "
-            f"{cause[:300].rstrip('.')}); look into {shown(self.log.folder / 'logs')}, then {advice}."
+            f"{cause[:300].rstrip('.')}); look into {short_path(self.log.run.logs)}, then {advice}."
         )
 
 
@@ -181,7 +181,7 @@ class _Experiment(BasePPOExp):  # type: ignore[misc]
             resume_from=run.resume_from,
             stop_requested=run.stop_requested,
         )
-        log_into(run.log.folder / "logs")
+        log_into(run.log.run.logs)
         trainer.tracker.trainer = run.trainer = trainer
         return trainer
 

@@ -11,8 +11,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from skyrl.backends.skyrl_train.inference_servers.engine_utils import get_sampling_params_for_backend
@@ -27,25 +26,21 @@ from recruiter.config import Config
 from recruiter.engines import TokenSums, UpdateResult
 from recruiter.env import GroupKey
 from recruiter.errors import UnscoredError
+from recruiter.files import write_json
 from recruiter.metrics_logger import RunLog
 from recruiter.objective import group_advantages
-from recruiter.reward import OverlapWindow, shape
+from recruiter.reward import shape
 from recruiter.roles import Role
 from recruiter.roles.dataset import total_steps
 from recruiter.skyrl.data import StepLoader, prompt
 from recruiter.skyrl.outputs import collect_rollouts, token_sums
 from recruiter.skyrl.scorer import ClusterScorer
-from recruiter.train.checkpoints import (
-    CheckpointWriter,
-    best_step,
-    checkpoint_folder,
-    checkpoint_steps,
-    prune,
-    trainer_state,
-    write_json,
-)
-from recruiter.train.grpo import USAGE_FILE, Interrupted
+from recruiter.train.checkpoints import CheckpointWriter, prune
+from recruiter.train.grpo import Interrupted
+from recruiter.train.layout import Checkpoint
+from recruiter.train.overlap import OverlapWindow
 from recruiter.train.rollout import Rollout, rollout_rows, step_metrics
+from recruiter.train.rows import MetricsRow
 from recruiter.train.unscored import UnscoredLimit
 
 PROGRESS_SECONDS = 0.2  # how soon Ctrl-C is noticed
@@ -62,7 +57,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         validation_roles: Sequence[Role],
         scorer: ClusterScorer,
         log: RunLog,
-        resume_from: Path | None = None,
+        resume_from: Checkpoint | None = None,
         stop_requested: Callable[[], bool] = lambda: False,
         **named: Any,
     ) -> None:
@@ -229,9 +224,8 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         self.log.say(
             f"validation after step {self.global_step}: reward {shown} on {len(scored)} of {len(rewards)} roles"
         )
-        if is_best and self.global_step:
-            best = {"global_step": self.global_step, "validation_reward": score}
-            write_json(self.log.folder / "best.json", best)
+        if score is not None and is_best and self.global_step:
+            self.log.run.mark_best(self.global_step, score)
         return {"validation_reward": score}
 
     # ---- checkpoints and logs -------------------------------------------------------------------------------------
@@ -245,19 +239,19 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         self.limit.finished(metrics["unscored"], metrics["samples"])
         self._unlogged = {**metrics, **self._seconds()}
         self.log.rollouts(rollout_rows(step, self.rollouts))
-        with CheckpointWriter(self.log.folder, step) as folder:
-            self.dispatch.save_checkpoint("policy", str(folder / "policy"), self.tokenizer)
-            write_json(folder / "trainer_state.json", self._state())
+        with CheckpointWriter(self.log.run, step) as checkpoint:
+            self.dispatch.save_checkpoint("policy", str(checkpoint.policy), self.tokenizer)
+            write_json(checkpoint.trainer_state, self._state())
         self.saved_step = step
         self._thin_out()
-        return str(checkpoint_folder(self.log.folder, step))
+        return str(self.log.run.checkpoint(step).path)
 
     def load_checkpoints(self) -> tuple[int, str | None]:
         """Continue where `resume_from` was taken, on any number of GPUs."""
         if self.resume_from is None:
             return 0, None
-        state = trainer_state(self.resume_from)
-        self.dispatch.load_checkpoint("policy", str(self.resume_from / "policy"))
+        state = self.resume_from.read_state()
+        self.dispatch.load_checkpoint("policy", str(self.resume_from.policy))
         self.best, self.since_best, self.limit.strained = state["best"], state["since_best"], state["strained"]
         self.window.load_state(state["window"])
         self.loader.step = self.saved_step = step = int(state["step"])
@@ -267,7 +261,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
             self.cfg.trainer.eval_before_train = due
             if not due:
                 self.finish_step({}, step)
-        return step, str(self.resume_from)
+        return step, str(self.resume_from.path)
 
     def finish_step(self, data: dict[str, Any], step: int) -> None:
         """Log a step whose training and validation are done. SkyRL's tracker calls this."""
@@ -275,11 +269,12 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         if self._unlogged is None:
             return  # a validation before the first step
         seconds = self._seconds() if self._sampled_step == step else {}
-        self.log.step({**self._unlogged, **seconds, **validation, **self.scorer.take_metrics()})
+        row = {**self._unlogged, **seconds, **validation, **self.scorer.take_metrics()}
+        self.log.step(cast(MetricsRow, row))
         self._unlogged = None
         if (usage := self.scorer.usage_state()) is not None:
-            write_json(self.log.folder / USAGE_FILE, usage)
-        state_file = checkpoint_folder(self.log.folder, step) / "trainer_state.json"
+            write_json(self.log.run.judge_usage, usage)
+        state_file = self.log.run.checkpoint(step).trainer_state
         if state_file.is_file():
             write_json(state_file, self._state())
         patience = self.config.trainer.early_stop_patience
@@ -311,9 +306,9 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
 
     def _thin_out(self) -> None:
         """Keep the newest checkpoint, the best one, and of those at `ckpt_interval` as many as configured."""
-        run, trainer = self.log.folder, self.config.trainer
-        best = best_step(run)
-        for step in checkpoint_steps(run)[:-1]:
+        run, trainer = self.log.run, self.config.trainer
+        best = run.best_step
+        for step in run.steps[:-1]:
             if step % trainer.ckpt_interval and step != best:
-                shutil.rmtree(checkpoint_folder(run, step))
+                shutil.rmtree(run.checkpoint(step).path)
         prune(run, trainer.max_ckpts_to_keep)

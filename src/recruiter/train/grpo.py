@@ -14,31 +14,30 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from recruiter.config import Config
 from recruiter.engines import Policy, Sample, TokenSums, TrainGroup
+from recruiter.files import write_json
 from recruiter.judges import Judge
 from recruiter.metrics_logger import RunLog
 from recruiter.objective import group_advantages
 from recruiter.prompts import generator_messages
-from recruiter.reward import BackgroundJudge, OverlapWindow, shape
+from recruiter.reward import shape
 from recruiter.roles import Role
 from recruiter.roles.dataset import sampling_seed, step_roles, total_steps
 from recruiter.rubric import Judgement
+from recruiter.train.background_judge import BackgroundJudge
+from recruiter.train.background_saver import BackgroundSaver
 from recruiter.train.checkpoints import (
-    BackgroundSaver,
     CheckpointWriter,
-    checkpoint_folder,
     prune,
-    trainer_state,
-    write_json,
 )
+from recruiter.train.layout import Checkpoint
+from recruiter.train.overlap import OverlapWindow
 from recruiter.train.rollout import Rollout, rollout_rows, step_metrics
+from recruiter.train.rows import MetricsRow
 from recruiter.train.unscored import UnscoredLimit
-
-USAGE_FILE = "judge_usage.json"  # beside the checkpoints, not in them: what was spent stays spent
 
 
 class Interrupted(Exception):
@@ -214,9 +213,9 @@ class Trainer:
         metrics = self._unlogged or {}
         if self._validates and self.step % trainer.eval_interval == 0:
             metrics["validation_reward"], is_best = self._validate()
-        self.log.step({**metrics, **self.judge.take_metrics()})
+        self.log.step(cast(MetricsRow, {**metrics, **self.judge.take_metrics()}))
         self._unlogged = None
-        self.judge.store_usage(self.log.folder / USAGE_FILE)
+        self.judge.store_usage(self.log.run.judge_usage)
         if is_best or self.step % trainer.ckpt_interval == 0:
             self.save(is_best)
 
@@ -252,9 +251,9 @@ class Trainer:
         What it holds is copied now and written while training goes on; `saver.wait` returns when it is there.
         """
         self.saver.wait()
-        run, step, write_policy = self.log.folder, self.step, None
-        self.judge.store_usage(run / USAGE_FILE)
-        if step and not self._updating and not checkpoint_folder(run, step).is_dir():
+        run, best, step, write_policy = self.log.run, self.best, self.step, None
+        self.judge.store_usage(run.judge_usage)
+        if step and not self._updating and not run.checkpoint(step).path.is_dir():
             write_policy = self.policy.snapshot()
         state = {
             "step": step,
@@ -267,26 +266,26 @@ class Trainer:
 
         def write() -> None:
             if write_policy is not None:
-                with CheckpointWriter(run, step) as folder:
-                    write_policy(folder / "policy")
-                    write_json(folder / "trainer_state.json", state)
-            if is_best:
-                write_json(run / "best.json", {"global_step": step, "validation_reward": state["best"]})
+                with CheckpointWriter(run, step) as checkpoint:
+                    write_policy(checkpoint.policy)
+                    write_json(checkpoint.trainer_state, state)
+            if is_best and best is not None:
+                run.mark_best(step, best)
             prune(run, self.config.trainer.max_ckpts_to_keep)
 
         self.saver.submit(write)
 
-    def resume(self, checkpoint: Path) -> None:
+    def resume(self, checkpoint: Checkpoint) -> None:
         """Continue exactly where a checkpoint was taken.
 
         Raises:
             ModelError: the folder is no whole checkpoint of this model.
         """
-        state = trainer_state(checkpoint)
-        self.policy.load(checkpoint / "policy")
+        state = checkpoint.read_state()
+        self.policy.load(checkpoint.policy)
         self.step, self.best, self.since_best = state["step"], state["best"], state["since_best"]
         self._unlogged, self.limit.strained = state["unlogged"], state.get("strained", 0)
-        self.judge.restore_usage(self.log.folder / USAGE_FILE)
+        self.judge.restore_usage(self.log.run.judge_usage)
         self.window.load_state(state["window"])
 
     def _check_unscored(self, rollouts: Sequence[Rollout]) -> None:

@@ -16,12 +16,11 @@ from recruiter.config import Config
 from recruiter.engines import Policy, TrainGroup
 from recruiter.human_feedback import GroupView, HumanJudge, QuestionGroup
 from recruiter.judges.feedback_client import spoken
-from recruiter.metrics_logger import RunLog, read_jsonl
+from recruiter.metrics_logger import RunLog
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.roles.dataset import total_steps
 from recruiter.rubric import Judgement
-from recruiter.train.checkpoints import checkpoint_steps
 from recruiter.train.grpo import Interrupted, Trainer
 from recruiter.train.pending import PendingGroup, PendingRollouts
 from recruiter.train.rollout import Rollout, rollout_rows
@@ -45,7 +44,7 @@ class OnlineTrainer(Trainer):
     ) -> None:
         super().__init__(config, policy, judge, roles, validation_roles, log, stop_requested)
         self.people = judge
-        self.pending = PendingRollouts(log.folder)
+        self.pending = PendingRollouts(log.run)
         self._asked: list[QuestionGroup] = []  # the groups of the present step
         self.stale: list[Rollout] = []  # groups of earlier steps that the present one trains on as well
         self._staleness = config.human_feedback.max_staleness_steps
@@ -163,7 +162,7 @@ class OnlineTrainer(Trainer):
 
     def _finish_step(self) -> None:
         super()._finish_step()
-        saved = checkpoint_steps(self.log.folder)
+        saved = self.log.run.steps
         if saved:  # a file is needed until its groups were given up, which happens in the step after their last chance
             self.pending.forget_until(saved[-1] - (self._staleness + 1 if self._staleness else 0))
         if self.step < self._total:
@@ -180,7 +179,7 @@ class OnlineTrainer(Trainer):
                 "rated": row["samples"] - row["unscored"],
                 "unscored": row["unscored"],
             }
-            for row in read_jsonl(self.log.folder / "metrics.jsonl")[-SHOWN_STEPS:]
+            for row in self.log.run.read_metrics()[-SHOWN_STEPS:]
         ]
         progress = {
             "step": self.step if state == "done" else self.step + 1,

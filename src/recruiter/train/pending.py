@@ -16,8 +16,9 @@ from pathlib import Path
 
 from recruiter.engines import Sample
 from recruiter.errors import DataError
+from recruiter.files import write_json
 from recruiter.roles import Role
-from recruiter.train.checkpoints import write_json
+from recruiter.train.layout import RunFolder
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class PendingGroup:
 class PendingRollouts:
     """The folder of a run's pending steps."""
 
-    def __init__(self, run: Path) -> None:
-        self._folder = run / "pending"
+    def __init__(self, run: RunFolder) -> None:
+        self._folder = run.asked_groups
 
     @property
     def steps(self) -> list[int]:

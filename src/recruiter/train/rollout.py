@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from recruiter.engines import Sample, TokenSums, UpdateResult
 from recruiter.prompts import Message
 from recruiter.reward import Reward
 from recruiter.roles import Role
 from recruiter.rubric import CRITERION_NAMES, Judgement
+from recruiter.train.rows import MetricsRow, RolloutRow
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +50,7 @@ class Rollout:
 
 def step_metrics(
     step: int, rollouts: Sequence[Rollout], sums: TokenSums, updates: Sequence[UpdateResult]
-) -> dict[str, Any]:
+) -> MetricsRow:
     """The figures of one step. Means over nothing are None, never 0."""
     samples = [sample for rollout in rollouts for sample in rollout.samples]
     rewards = [reward for rollout in rollouts for reward in rollout.rewards]
@@ -57,7 +58,7 @@ def step_metrics(
     scores = [reward.judgement.scores for reward in scored if reward.judgement.scores is not None]
     spreads = [statistics.stdev(values) for rollout in rollouts if len(values := rollout.values) >= 2]
     reasons = Counter(r.judgement.unscored_reason for r in rewards if r.value is None)
-    return {
+    figures = {
         "step": step,
         "reward_mean": _mean([reward.value for reward in scored]),
         "reward_std": _mean(spreads),
@@ -84,30 +85,31 @@ def step_metrics(
         "grad_norm": _mean([update.grad_norm for update in updates]),
         "learning_rate": updates[-1].learning_rate if updates else None,
     }
+    return cast(MetricsRow, figures)  # the criteria's names are data
 
 
-def rollout_rows(step: int, rollouts: Sequence[Rollout]) -> list[dict[str, Any]]:
+def rollout_rows(step: int, rollouts: Sequence[Rollout]) -> list[RolloutRow]:
     """One line for each sampled question: what was asked for whom, and what came of it."""
-    rows = []
+    rows: list[RolloutRow] = []
     for rollout in rollouts:
         for index, (sample, reward) in enumerate(zip(rollout.samples, rollout.rewards, strict=True)):
             judgement = reward.judgement
-            rows.append(
-                {
-                    "step": step,
-                    "role_id": rollout.role.id,
-                    "sample": index,
-                    "question": sample.text,
-                    "tokens": len(sample.token_ids),
-                    "finished": sample.finished,
-                    "scores": asdict(judgement.scores) if judgement.scores else None,
-                    "reasoning": judgement.reasoning,
-                    "unscored_reason": judgement.unscored_reason,
-                    "overlap": round(reward.overlap, 4),
-                    "reward": reward.value,
-                    **({} if rollout.sampled_in is None else {"sampled_in": rollout.sampled_in}),
-                }
+            row = RolloutRow(
+                step=step,
+                role_id=rollout.role.id,
+                sample=index,
+                question=sample.text,
+                tokens=len(sample.token_ids),
+                finished=sample.finished,
+                scores=asdict(judgement.scores) if judgement.scores else None,
+                reasoning=judgement.reasoning,
+                unscored_reason=judgement.unscored_reason,
+                overlap=round(reward.overlap, 4),
+                reward=reward.value,
             )
+            if rollout.sampled_in is not None:
+                row["sampled_in"] = rollout.sampled_in
+            rows.append(row)
     return rows
 
 

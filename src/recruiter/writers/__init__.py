@@ -20,7 +20,7 @@ from recruiter.errors import ConfigError, ModelError
 from recruiter.llm.providers import PROVIDERS
 from recruiter.llm.usage import Usage
 from recruiter.roles import Role
-from recruiter.train.checkpoints import adapter_folder, resolve_checkpoint
+from recruiter.train.find_checkpoint import find_checkpoint
 
 if TYPE_CHECKING:
     from recruiter.writers.local import LocalWriter
@@ -168,8 +168,8 @@ def default_writer() -> Writer:
         return _local_writer(RL_EXPORT, RL_EXPORT)
     for name in ("best", "latest"):
         with contextlib.suppress(ModelError):
-            adapter = _adapter(name, None)
-            return _local_writer(str(adapter.parents[1].relative_to(WORKSPACE)), str(adapter))
+            checkpoint = find_checkpoint(name, WORKSPACE / "checkpoints")
+            return _local_writer(str(checkpoint.path.relative_to(WORKSPACE)), str(checkpoint.adapter))
     if (WORKSPACE / ALIASES["starter"] / "config.json").is_file():
         return find_writer("starter")
     raise ModelError(
@@ -209,4 +209,4 @@ def _adapter(name: str, folder: Path | None) -> Path:
     """The adapter that a folder holds, or the newest or best one of all."""
     if folder is not None and (folder / "adapter_config.json").is_file():
         return folder
-    return adapter_folder(resolve_checkpoint(str(folder or name), WORKSPACE / "checkpoints"))
+    return find_checkpoint(str(folder or name), WORKSPACE / "checkpoints").adapter

@@ -14,11 +14,11 @@ from recruiter.config.loading import load_config
 from recruiter.errors import ConfigError
 from recruiter.judges import Judge, make_judge, named_judge
 from recruiter.judges.lists import judge_all
-from recruiter.reward import masked_trigrams
 from recruiter.roles import Role
 from recruiter.roles.dataset import sampling_seed
 from recruiter.roles.drafts import complete
 from recruiter.rubric import Judgement
+from recruiter.train.overlap import masked_trigrams
 from recruiter.writers import Writer, Written, default_writer, find_writer
 
 LEAST_ROOM = 128  # tokens of a question

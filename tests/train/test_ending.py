@@ -10,10 +10,10 @@ from recruiter.engines import Sample
 from recruiter.errors import JudgeError, ModelError, UnscoredError
 from recruiter.roles.dataset import sampling_seed
 from recruiter.rubric import Judgement
-from recruiter.train.checkpoints import checkpoint_steps
 from recruiter.train.grpo import Interrupted
+from recruiter.train.layout import RunFolder
 from tests.fake_policy import FakeJudge, FakePolicy
-from tests.trainer.conftest import saved_weight
+from tests.train.conftest import saved_weight
 
 
 def test_too_many_unscored_end_the_run_before_anything_is_updated(small, train):
@@ -27,7 +27,7 @@ def test_too_many_unscored_end_the_run_before_anything_is_updated(small, train):
 
     policy, metrics, folder = train(small, FakeJudge(fails_in_third_step), raises=UnscoredError)
     assert [row["step"] for row in metrics] == [1, 2]
-    assert checkpoint_steps(folder) == [2]
+    assert RunFolder(folder).steps == [2]
     assert policy.names().count("optim_step") == 2
     assert saved_weight(folder, 2) == policy.weight
     for part in ("3 of 8 samples of step 3", "judge.max_unscored=0.2", "timed out", "up to step 2 is saved"):
@@ -71,7 +71,7 @@ def strained(small) -> Config:
 def test_three_steps_in_a_row_above_half_of_the_limit_end_the_run(strained, train):
     policy, metrics, folder = train(strained, QuarterUnscored(from_step=2, groups=5), raises=UnscoredError)
     assert [row["step"] for row in metrics] == [1, 2, 3]
-    assert checkpoint_steps(folder) == [3]
+    assert RunFolder(folder).steps == [3]
     assert policy.names().count("optim_step") == 3
     for part in ("of 20 samples of step 4", "half of judge.max_unscored=0.4", "two steps before", "timed out"):
         assert part in policy.error
@@ -101,7 +101,7 @@ def test_judge_that_cannot_be_used_ends_the_run_with_a_checkpoint_of_the_last_st
             return await super().score(role, questions)
 
     policy, _, folder = train(small, Breaks(), raises=JudgeError)
-    assert checkpoint_steps(folder) == [1]
+    assert RunFolder(folder).steps == [1]
     assert saved_weight(folder, 1) == policy.weight
 
 
@@ -147,7 +147,7 @@ def test_interrupt_saves_the_last_finished_step_and_the_run_can_go_on(small, tra
     slow = FakeJudge(delay=lambda role: 0.3 if policy.names().count("sample") == 3 else 0.0)
     policy, cut, folder = train(small, slow, policy=policy, stop=asked, raises=Interrupted)
     assert [row["step"] for row in cut] == [1, 2]
-    assert checkpoint_steps(folder) == [2]
+    assert RunFolder(folder).steps == [2]
     resumed, again, _ = train(small, resume=2)
     assert (resumed.weight, again) == (whole.weight, metrics)
 
@@ -158,7 +158,7 @@ def test_interrupt_during_validation_loses_no_metrics_line(small, train):
     policy = FakePolicy()
     validation_begun = lambda: ("sample", sampling_seed(42, 0), 3, 1) in policy.calls  # noqa: E731
     _, _, folder = train(small, policy=policy, stop=validation_begun, raises=Interrupted)
-    resumed, again, _ = train(small, resume=checkpoint_steps(folder)[-1])
+    resumed, again, _ = train(small, resume=RunFolder(folder).steps[-1])
     assert resumed.weight == whole.weight
     assert [row["step"] for row in again] == [row["step"] for row in metrics]
     assert again == metrics
@@ -177,7 +177,7 @@ def test_error_in_the_middle_of_a_step_never_stores_half_a_step_as_a_whole_one(s
             return super().forward_backward(groups)
 
     _, _, folder = train(small, policy=Breaks(), raises=RuntimeError)
-    assert [saved_weight(folder, step) for step in checkpoint_steps(folder)] in ([], after_one_step)
+    assert [saved_weight(folder, step) for step in RunFolder(folder).steps] in ([], after_one_step)
 
 
 def test_resume_from_a_damaged_checkpoint_is_refused(small, train, tmp_path):

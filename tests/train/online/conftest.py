@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 from recruiter.config import Config
+from recruiter.files import read_jsonl
 from recruiter.human_feedback import HumanJudge
-from recruiter.metrics_logger import RunLog, read_jsonl
+from recruiter.metrics_logger import RunLog
 from recruiter.roles.dataset import total_steps
-from recruiter.train.checkpoints import checkpoint_folder, checkpoint_steps, logged_step
 from recruiter.train.grpo import Trainer
+from recruiter.train.layout import RunFolder
 from recruiter.train.online import OnlineTrainer
 from tests.fake_policy import FakePolicy
-from tests.online.people import Server
+from tests.train.online.people import Server
 
 PATIENCE = 60.0  # seconds, for tests in which nobody gives up
 SAME = ("step", "reward_mean", "reward_std", "composite", "unscored", "groups_without_spread", "trained_tokens", "loss")
@@ -64,11 +65,10 @@ def train(tmp_path: Path, role: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(config, judge=None, name="run", policy=None, stop=lambda: False, raises=None):
         folder, policy = tmp_path / name, policy or FakePolicy()
-        steps = checkpoint_steps(folder)
-        start = checkpoint_folder(folder, steps[-1]) if steps else None
+        start = RunFolder(folder).latest
         made = judge or HumanJudge(config.human_feedback)
         kind = Trainer if judge else OnlineTrainer
-        resumed = logged_step(start) if start else 0
+        resumed = start.logged_step() if start else 0
         with RunLog(folder, config, made, total_steps(config, len(roles)), resumed, folder.is_dir()) as log:
             trainer = kind(config, policy, made, roles, held_back, log, stop)
             if start:

@@ -5,9 +5,11 @@ import json
 import pytest
 
 from recruiter.config import Config
-from recruiter.metrics_logger import RunLog, read_jsonl
+from recruiter.files import read_jsonl
+from recruiter.metrics_logger import RunLog
 from recruiter.roles.dataset import total_steps
 from recruiter.train.grpo import Trainer
+from recruiter.train.layout import RunFolder
 from tests.fake_policy import FakeJudge, FakePolicy
 
 
@@ -28,7 +30,7 @@ def train(tmp_path, role):
     def run(config, judge=None, name="run", policy=None, resume=None, stop=lambda: False, raises=None):
         folder = tmp_path / name
         policy = policy or FakePolicy()
-        start = folder / f"global_step_{resume}" if resume else None
+        start = RunFolder(folder).checkpoint(resume) if resume else None
         with RunLog(folder, config, FakeJudge(), total_steps(config, len(roles)), resume or 0) as log:
             trainer = Trainer(config, policy, judge or FakeJudge(), roles, held_back, log, stop)
             if start:

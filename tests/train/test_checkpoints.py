@@ -7,22 +7,16 @@ from pathlib import Path
 import pytest
 
 from recruiter.errors import ConfigError, ModelError
-from recruiter.train.checkpoints import (
-    CheckpointWriter,
-    adapter_folder,
-    best_step,
-    check_free_space,
-    checkpoint_steps,
-    prune,
-    resolve_checkpoint,
-    write_json,
-)
+from recruiter.files import write_json
+from recruiter.train.checkpoints import CheckpointWriter, check_free_space, prune
+from recruiter.train.find_checkpoint import find_checkpoint
+from recruiter.train.layout import Checkpoint, RunFolder
 
 
 def make(run: Path, step: int, when: float | None = None) -> Path:
-    with CheckpointWriter(run, step) as folder:
-        (folder / "policy/lora_adapter").mkdir()
-        (folder / "policy/lora_adapter/adapter_config.json").write_text(str(step))
+    with CheckpointWriter(RunFolder(run), step) as checkpoint:
+        checkpoint.adapter.mkdir()
+        (checkpoint.adapter / "adapter_config.json").write_text(str(step))
     target = run / f"global_step_{step}"
     if when is not None:
         os.utime(target, (when, when))
@@ -34,32 +28,32 @@ def names(folder: Path) -> list[str]:
 
 
 def test_checkpoint_appears_under_its_name_only_when_it_is_whole(tmp_path):
-    with CheckpointWriter(tmp_path, 5) as folder:
-        assert (folder / "policy").is_dir()
-        assert checkpoint_steps(tmp_path) == []
+    with CheckpointWriter(RunFolder(tmp_path), 5) as checkpoint:
+        assert checkpoint.policy.is_dir()
+        assert RunFolder(tmp_path).steps == []
     assert names(tmp_path) == ["global_step_5"]
 
 
 def test_failing_write_leaves_no_folder_and_keeps_the_previous_checkpoint(tmp_path):
     make(tmp_path, 4)
-    with pytest.raises(IsADirectoryError), CheckpointWriter(tmp_path, 5) as folder:
-        (folder / "policy").write_text("cannot be written: a folder is there")
+    with pytest.raises(IsADirectoryError), CheckpointWriter(RunFolder(tmp_path), 5) as checkpoint:
+        checkpoint.policy.write_text("cannot be written: a folder is there")
     assert names(tmp_path) == ["global_step_4"]
     assert (tmp_path / "global_step_4/policy/lora_adapter/adapter_config.json").read_text() == "4"
 
 
 def test_failing_rewrite_keeps_the_checkpoint_that_was_there(tmp_path):
     make(tmp_path, 4)
-    with pytest.raises(RuntimeError), CheckpointWriter(tmp_path, 4):
+    with pytest.raises(RuntimeError), CheckpointWriter(RunFolder(tmp_path), 4):
         raise RuntimeError
     assert (tmp_path / "global_step_4/policy/lora_adapter/adapter_config.json").read_text() == "4"
 
 
 def test_half_written_checkpoint_of_a_killed_run_is_neither_listed_nor_kept(tmp_path):
-    CheckpointWriter(tmp_path, 5).__enter__().joinpath("policy/half").write_text("half")
-    assert checkpoint_steps(tmp_path) == []
+    CheckpointWriter(RunFolder(tmp_path), 5).__enter__().policy.joinpath("half").write_text("half")
+    assert RunFolder(tmp_path).steps == []
     with pytest.raises(ModelError):
-        resolve_checkpoint("latest", tmp_path)
+        find_checkpoint("latest", tmp_path)
     make(tmp_path, 5)
     assert names(tmp_path) == ["global_step_5"]
     assert not (tmp_path / "global_step_5/policy/half").exists()
@@ -70,8 +64,8 @@ def test_steps_are_sorted_as_numbers_and_other_names_ignored(tmp_path):
         make(tmp_path, step)
     (tmp_path / "global_step_7_old").mkdir()
     (tmp_path / "results").mkdir()
-    assert checkpoint_steps(tmp_path) == [9, 20, 100]
-    assert checkpoint_steps(tmp_path / "nowhere") == []
+    assert RunFolder(tmp_path).steps == [9, 20, 100]
+    assert RunFolder(tmp_path / "nowhere").steps == []
 
 
 def test_json_is_replaced_whole_or_not_at_all(tmp_path):
@@ -89,23 +83,23 @@ def test_pruning_keeps_the_latest_and_the_best(tmp_path, keep, left):
     for step in range(1, 6):
         make(tmp_path, step)
     write_json(tmp_path / "best.json", {"global_step": 2, "validation_reward": 0.5})
-    prune(tmp_path, keep)
-    assert checkpoint_steps(tmp_path) == left
+    prune(RunFolder(tmp_path), keep)
+    assert RunFolder(tmp_path).steps == left
 
 
 def test_pruning_without_a_best_keeps_the_latest_only(tmp_path):
     for step in range(1, 4):
         make(tmp_path, step)
-    prune(tmp_path, 1)
-    assert checkpoint_steps(tmp_path) == [3]
-    assert best_step(tmp_path) is None
+    prune(RunFolder(tmp_path), 1)
+    assert RunFolder(tmp_path).steps == [3]
+    assert RunFolder(tmp_path).best_step is None
 
 
 def test_latest_is_the_last_step_of_the_run_written_last(tmp_path):
     make(tmp_path / "old", 90, when=1000)
     make(tmp_path / "new", 3, when=2000)
     newest = make(tmp_path / "new", 12, when=3000)
-    assert resolve_checkpoint("latest", tmp_path) == newest
+    assert find_checkpoint("latest", tmp_path).path == newest
 
 
 def test_best_is_the_marked_step_of_the_run_written_last(tmp_path):
@@ -114,27 +108,27 @@ def test_best_is_the_marked_step_of_the_run_written_last(tmp_path):
     make(tmp_path / "new", 12, when=3000)
     for run, step in (("old", 90), ("new", 3)):
         write_json(tmp_path / run / "best.json", {"global_step": step, "validation_reward": 0.5})
-    assert resolve_checkpoint("best", tmp_path) == best
+    assert find_checkpoint("best", tmp_path).path == best
 
 
 def test_run_folder_means_its_best_else_its_latest_checkpoint(tmp_path):
     first, last = make(tmp_path / "run", 3), make(tmp_path / "run", 12)
-    assert resolve_checkpoint(str(tmp_path / "run"), tmp_path) == last
+    assert find_checkpoint(str(tmp_path / "run"), tmp_path).path == last
     write_json(tmp_path / "run/best.json", {"global_step": 3, "validation_reward": 0.5})
-    assert resolve_checkpoint(str(tmp_path / "run"), tmp_path) == first
+    assert find_checkpoint(str(tmp_path / "run"), tmp_path).path == first
 
 
 def test_checkpoint_folder_and_its_adapter_mean_the_checkpoint_wherever_they_are(tmp_path):
     target = make(tmp_path / "elsewhere", 3)
-    for name in (target, adapter_folder(target)):
-        assert resolve_checkpoint(str(name), tmp_path / "checkpoints") == target
-    assert adapter_folder(target) == target / "policy/lora_adapter"
+    for name in (target, Checkpoint(target).adapter):
+        assert find_checkpoint(str(name), tmp_path / "checkpoints").path == target
+    assert Checkpoint(target).adapter == target / "policy/lora_adapter"
 
 
 def test_unknown_checkpoint_lists_those_that_exist(tmp_path):
     there = [make(tmp_path / "a", 3), make(tmp_path / "b", 7)]
     with pytest.raises(ModelError) as caught:
-        resolve_checkpoint("nowhere", tmp_path)
+        find_checkpoint("nowhere", tmp_path)
     message = str(caught.value)
     assert message.startswith("There is no checkpoint at nowhere; existing ones: ")
     assert all(str(path) in message for path in there)
@@ -143,18 +137,18 @@ def test_unknown_checkpoint_lists_those_that_exist(tmp_path):
 @pytest.mark.parametrize("name", ["latest", "best"])
 def test_latest_and_best_of_nothing_say_how_to_train(tmp_path, name):
     with pytest.raises(ModelError, match=r"no checkpoint under .*make quickstart"):
-        resolve_checkpoint(name, tmp_path / "checkpoints")
+        find_checkpoint(name, tmp_path / "checkpoints")
 
 
 def test_unknown_checkpoint_where_none_exists_says_so(tmp_path):
     with pytest.raises(ModelError, match=r"no checkpoint at nowhere; existing ones: none under "):
-        resolve_checkpoint("nowhere", tmp_path)
+        find_checkpoint("nowhere", tmp_path)
 
 
 def test_copy_under_another_name_does_not_confuse_the_search(tmp_path):
     target = make(tmp_path / "run", 3)
     (tmp_path / "backup/global_step_3_copy/policy/lora_adapter").mkdir(parents=True)
-    assert resolve_checkpoint("latest", tmp_path) == target
+    assert find_checkpoint("latest", tmp_path).path == target
 
 
 def test_nearly_full_disk_is_refused_with_the_folder_and_both_sizes(tmp_path, monkeypatch):

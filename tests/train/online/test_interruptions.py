@@ -8,11 +8,11 @@ import time
 import pytest
 
 from recruiter.errors import DataError, JudgeError, UnscoredError
-from recruiter.train.checkpoints import checkpoint_steps
 from recruiter.train.grpo import Interrupted
+from recruiter.train.layout import RunFolder
 from tests.fake_policy import FakePolicy
-from tests.online.conftest import pending, same, when
-from tests.online.people import Crowd, Person
+from tests.train.online.conftest import pending, same, when
+from tests.train.online.people import Crowd, Person
 
 
 @pytest.mark.parametrize("interval", [1, 100], ids=["each step saved", "nothing saved"])
@@ -113,7 +113,7 @@ def test_server_that_is_away_for_too_long_ends_the_run_saved(online, train, serv
     with Crowd(server.url, handle):
         policy, rows, folder = train(online, raises=JudgeError)
     assert "has not answered for 1 s" in policy.error
-    assert checkpoint_steps(folder) == [row["step"] for row in rows]
+    assert RunFolder(folder).steps == [row["step"] for row in rows]
 
 
 def test_damaged_file_of_a_pending_step_is_one_sentence(online, train):

@@ -9,11 +9,11 @@ import subprocess
 import time
 from pathlib import Path
 
-from recruiter.metrics_logger import read_jsonl
-from recruiter.train.checkpoints import checkpoint_steps
+from recruiter.files import read_jsonl
+from recruiter.train.layout import RunFolder
 from tests import REPOSITORY
-from tests.online.people import Crowd, Person, Server
 from tests.test_main import command_for, data, tiny  # noqa: F401
+from tests.train.online.people import Crowd, Person, Server
 
 KEY = "a-long-key-of-the-tests"
 
@@ -76,6 +76,6 @@ def test_command_survives_no_server_ctrl_c_and_sigkill_and_asks_nobody_twice(tin
     assert "Next: python scripts/eval.py" in out
     assert {*person.seen, *crowd.person.seen} >= {*asked}
     assert len(person.seen) + len(crowd.person.seen) == 8 == len({*person.seen, *crowd.person.seen})
-    assert checkpoint_steps(run) == [1, 2]
+    assert RunFolder(run).steps == [1, 2]
     assert [row["unscored"] for row in read_jsonl(run / "metrics.jsonl")] == [0, 0]
     assert KEY not in "".join(path.read_text() for path in run.glob("*.json*"))

@@ -13,15 +13,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from recruiter.files import read_jsonl
 from recruiter.judges.rubric_judge import RubricJudge
-from recruiter.metrics_logger import read_jsonl
 from recruiter.roles import Role
 from recruiter.roles.dataset import read_raw
 from recruiter.rubric import CRITERION_NAMES, MAX_RATING, MAX_SCORE, MIN_RATING
 from recruiter.writers.starter import ensure_starter
 from tests import REPOSITORY
-from tests.online.people import Crowd, Person, Server
 from tests.test_main import data  # noqa: F401
+from tests.train.online.people import Crowd, Person, Server
 
 HELD_OUT = 24
 STEPS = 8

@@ -6,7 +6,7 @@ import pytest
 
 from recruiter.roles.dataset import sampling_seed
 from recruiter.rubric import Judgement, Scores
-from recruiter.train.checkpoints import best_step, checkpoint_steps
+from recruiter.train.layout import RunFolder
 from tests.fake_policy import FakeJudge
 
 
@@ -36,22 +36,22 @@ def test_validation_is_every_few_steps_always_with_the_same_random_numbers(small
 def test_best_checkpoint_is_marked_and_survives_pruning(small, train):
     small.trainer.eval_interval, small.trainer.max_ckpts_to_keep, small.trainer.ckpt_interval = 1, 1, 1
     _, _, folder = train(small, ScriptedValidation([1, 2, 6, 3, 5, 4, 2]))
-    assert best_step(folder) == 2
+    assert RunFolder(folder).best_step == 2
     assert json.loads((folder / "best.json").read_text())["validation_reward"] == pytest.approx(0.6)
-    assert checkpoint_steps(folder) == [2, 6]
+    assert RunFolder(folder).steps == [2, 6]
 
 
 def test_best_is_saved_even_between_checkpoint_intervals(small, train):
     small.trainer.eval_interval, small.trainer.ckpt_interval = 1, 100
     _, _, folder = train(small, ScriptedValidation([1, 1, 6, 3, 5, 4, 2]))
-    assert checkpoint_steps(folder) == [2, 6]
+    assert RunFolder(folder).steps == [2, 6]
 
 
 def test_early_stop_after_validations_without_a_new_best(small, train):
     small.trainer.eval_interval, small.trainer.early_stop_patience = 1, 2
     _, metrics, folder = train(small, ScriptedValidation([3, 2, 5, 4, 5, 9, 9]))
     assert [row["step"] for row in metrics] == [1, 2, 3, 4]
-    assert checkpoint_steps(folder) == [2, 4]
+    assert RunFolder(folder).steps == [2, 4]
 
 
 def test_patience_is_remembered_over_a_resume(small, train):
@@ -74,7 +74,7 @@ def test_validation_in_which_nothing_was_scored_is_no_number(small, train):
     small.trainer.eval_interval, small.trainer.max_training_steps = 1, 2
     _, metrics, folder = train(small, ScriptedValidation([None, None, 3]))
     assert [row["validation_reward"] for row in metrics] == [None, pytest.approx(0.3)]
-    assert best_step(folder) == 2
+    assert RunFolder(folder).best_step == 2
 
 
 def test_no_validation_without_validation_roles_or_interval(small, train):

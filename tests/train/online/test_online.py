@@ -8,13 +8,13 @@ import threading
 import pytest
 
 from recruiter.errors import UnscoredError
+from recruiter.files import read_jsonl
 from recruiter.judges import Judge
-from recruiter.metrics_logger import read_jsonl
 from recruiter.roles.dataset import step_roles
 from recruiter.rubric import Judgement
 from tests.fake_policy import FakePolicy
-from tests.online.conftest import PATIENCE, pending, same, when
-from tests.online.people import Crowd, Person, judged, stars_of
+from tests.train.online.conftest import PATIENCE, pending, same, when
+from tests.train.online.people import Crowd, Person, judged, stars_of
 
 
 class Opinionated(Judge):

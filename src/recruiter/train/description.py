@@ -1,0 +1,72 @@
+"""`run.json`: what made a run, and whether settings would still continue that run."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+from typing import Any
+
+from recruiter import __version__
+from recruiter.config import Config, may_change, to_dict
+from recruiter.config.paths import IS_INSTALLED, WORKSPACE
+from recruiter.errors import ConfigError
+from recruiter.files import write_json
+from recruiter.judges import Judge
+from recruiter.prompts import PROMPT_HASH
+from recruiter.rubric import RUBRIC_HASH
+from recruiter.train.layout import RunFolder
+from recruiter.train.rows import RunDescription
+
+
+def describe_run(run: RunFolder, config: Config, judge: Judge, is_continued: bool) -> RunDescription:
+    """Write `run.json`.
+
+    Args:
+        is_continued: whether the run that is in the folder goes on; it keeps its id.
+
+    Raises:
+        ConfigError: the folder holds a run with other settings.
+    """
+    before = run.read_description() if is_continued else None
+    description = RunDescription(
+        id=before["id"] if before and "id" in before else f"{run.path.name[:100]}-{secrets.token_hex(3)}",
+        config=to_dict(config),
+        judge=judge.name,
+        judge_version=judge.version,
+        prompt_hash=PROMPT_HASH,
+        rubric_hash=RUBRIC_HASH,
+        version=__version__,
+        revision=git_revision(),
+    )
+    if before:
+        _check_same_run(run, before, description)
+    write_json(run.description, description)
+    return description
+
+
+def _check_same_run(run: RunFolder, before: RunDescription, description: RunDescription) -> None:
+    old, new = _flatten(before["config"]), _flatten(description["config"])
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key) and not may_change(key):
+            raise ConfigError(
+                f"{run.path} holds a run with {key}={old.get(key)}, not {new.get(key)}: set it back to continue that run, "
+                f"or choose another trainer.ckpt_path to start a new one."
+            )
+
+
+def _flatten(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        flat.update(_flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
+    return flat
+
+
+def git_revision() -> str | None:
+    """The revision of this code, with `-dirty` if it was changed; None outside a clone."""
+    if IS_INSTALLED:
+        return None
+    try:
+        command = ["git", "-C", str(WORKSPACE), "describe", "--always", "--dirty"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

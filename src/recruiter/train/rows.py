@@ -1,0 +1,104 @@
+"""What a run writes, as types: a line of `metrics.jsonl`, a line of `rollouts.jsonl`, and `run.json`."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+
+class MetricsRow(TypedDict):
+    """The figures of one step; means over nothing are None, never 0. Criteria stand beside them under their own names.
+
+    Attributes:
+        reward_std: mean over the groups of the standard deviation within a group.
+        composite: mean of the judge's scores, 0 to 10; `reward_mean` is after shaping, 0 to 1.
+        unscored_reasons: how many samples have no score, by reason.
+        length_mean, length_max: answer tokens.
+        cut_off: samples that did not end by themselves.
+        loss, kl, entropy, clipped, rollout_ratio_mean: means over the tokens that were trained on.
+        seconds_waiting: for people. All times are in seconds.
+        judge_calls: and the other `judge_…` figures: what a judge that calls a model took since the step before.
+    """
+
+    step: int
+    reward_mean: float | None
+    reward_std: float | None
+    composite: float | None
+    overlap: float | None
+    penalty: float | None
+    samples: int
+    unscored: int
+    unscored_reasons: dict[str, int]
+    groups: int
+    groups_without_spread: int
+    length_mean: float | None
+    length_max: int
+    cut_off: int
+    trained_tokens: int
+    loss: float | None
+    kl: float | None
+    entropy: float | None
+    clipped: float | None
+    rollout_ratio_mean: float | None
+    rollout_ratio_max: float | None
+    updates: int
+    grad_norm: float | None
+    learning_rate: float | None
+    seconds: NotRequired[float]
+    seconds_sampling: NotRequired[float]
+    seconds_logprobs: NotRequired[float]
+    seconds_training: NotRequired[float]
+    seconds_saving: NotRequired[float]
+    seconds_sync: NotRequired[float]
+    seconds_waiting: NotRequired[float]
+    stale_groups: NotRequired[int]
+    validation_reward: NotRequired[float | None]
+    judge_calls: NotRequired[int]
+    judge_hit_rate: NotRequired[float | None]
+    judge_latency_p95: NotRequired[float | None]
+    judge_errors: NotRequired[dict[str, int]]
+    judge_cost_usd_total: NotRequired[float | None]
+
+
+class RolloutRow(TypedDict):
+    """One sampled question and what was made of it.
+
+    Attributes:
+        sample: its number in its group.
+        tokens: length of the answer.
+        scores: by criterion; None if unscored.
+        overlap: share of its wording found in an earlier question for another role.
+        reward: after shaping; None if unscored.
+        sampled_in: the earlier step that sampled it, if it is stale.
+    """
+
+    step: int
+    role_id: str
+    sample: int
+    question: str
+    tokens: int
+    finished: bool
+    scores: dict[str, float] | None
+    reasoning: str
+    unscored_reason: str | None
+    overlap: float
+    reward: float | None
+    sampled_in: NotRequired[int]
+
+
+class RunDescription(TypedDict):
+    """What made a run.
+
+    Attributes:
+        id: what feedback servers know it by; it stays when the run is continued.
+        config: every setting, resolved.
+        revision: of the code, from git; None outside a clone.
+    """
+
+    id: str
+    config: dict[str, Any]
+    judge: str
+    judge_version: str
+    prompt_hash: str
+    rubric_hash: str
+    version: str
+    revision: str | None
