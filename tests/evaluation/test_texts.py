@@ -3,6 +3,7 @@ import json
 import pytest
 
 from recruiter.evaluation.texts import distinct, read_rollouts, text_figures
+from recruiter.train.layout import RunFolder
 from tests.evaluation.conftest import sample
 
 
@@ -56,7 +57,7 @@ def test_novelty_against_the_rollouts_of_training(tmp_path, role):
         {"step": 1, "role_id": "gone", "question": "x"},
     ]
     (tmp_path / "rollouts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    rollouts = read_rollouts(tmp_path, by_id(role(9)))
+    rollouts = read_rollouts(RunFolder(tmp_path), by_id(role(9)))
     samples = [
         sample("m", "role-000", 5, question="One two three four"),
         sample("m", "role-001", 5, question="one two three five"),
@@ -65,7 +66,7 @@ def test_novelty_against_the_rollouts_of_training(tmp_path, role):
     found = text_figures(samples, by_id(*map(role, range(3))), rollouts, "checkpoints/mine")
     assert found.novelty.mean == pytest.approx((0 + 0.5 + 1) / 3)
     assert (found.copies, found.rollouts_of) == (1, "checkpoints/mine")
-    assert read_rollouts(tmp_path / "nowhere", {}) is None
+    assert read_rollouts(RunFolder(tmp_path / "nowhere"), {}) is None
 
 
 def test_distinct_counts_different_word_sequences():
