@@ -15,13 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from recruiter.config.paths import command_line
 from recruiter.errors import ModelError, RecruiterError
 from recruiter.judges import Judge
 from recruiter.roles import Role
 from recruiter.writers import Writer, default_writer, find_writer
 from recruiter.writers.generate import QuestionSet, Report, generate, sampling_of
 
-GET_ONE = "There is no model here yet; get one with `python scripts/download_model.py --starter`."
+GET_ONE = f"There is no model here yet; get one with `{command_line('download')} --starter`."
 JOBS_WAITING, JOBS_KEPT = 20, 500
 Work = Callable[["QuestionGenerator", Report], Any]
 

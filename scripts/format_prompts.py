@@ -1,25 +1,6 @@
-"""Write the chat prompts that training reads: data/raw -> data/processed. Training does this by itself when needed."""
+"""Write the chat prompts that training reads; `--help` says how."""
 
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
-
-from recruiter.cli.command import command
-from recruiter.config.paths import WORKSPACE
-from recruiter.files import short_path
-from recruiter.roles.dataset import format_prompts
-
-
-@command
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--raw", type=Path, default=WORKSPACE / "data/raw", metavar="FOLDER")
-    parser.add_argument("--output", type=Path, default=WORKSPACE / "data/processed", metavar="FOLDER")
-    options = parser.parse_args()
-    for split, written in format_prompts(options.raw, options.output).items():
-        print(f"{short_path(options.output / split)}.parquet: {'written' if written else 'already current'}")
-
+from recruiter.cli.format_prompts import main
 
 if __name__ == "__main__":
     main()

@@ -57,7 +57,7 @@ def test_base_mode_uses_an_llm_judge_and_only_the_quickstart_the_rubric():
     assert load_config("quickstart_config").trainer.policy.model.path == "exports/starter"
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.yaml")))
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*_config.yaml")))
 def test_every_shipped_configuration_loads_to_the_typed_schema(name):
     config = load_config(name)
     assert isinstance(config, Config)
@@ -65,7 +65,7 @@ def test_every_shipped_configuration_loads_to_the_typed_schema(name):
 
 
 def test_mode_configurations_hold_only_what_differs_from_the_base():
-    for path in CONFIGS.glob("*.yaml"):
+    for path in CONFIGS.glob("*_config.yaml"):
         if path.stem != "train_config":
             assert "- train_config" in path.read_text(), path.name
 
@@ -203,6 +203,12 @@ def test_unknown_configuration_lists_those_that_exist():
     assert "'nope'" in message
     assert "quickstart_config" in message
     assert "train_config" in message
+
+
+def test_a_file_elsewhere_may_build_on_those_that_come_with_the_package(tmp_path):
+    (tmp_path / "mine.yaml").write_text("defaults: [quickstart_config, _self_]\ntrainer: {epochs: 2}\n")
+    config = load_config("mine", folder=tmp_path)
+    assert (config.judge.provider, config.trainer.epochs) == ("rubric", 2)
 
 
 def test_unknown_key_in_a_file_is_named(own_configs):

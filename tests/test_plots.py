@@ -260,7 +260,10 @@ def test_the_command_draws_what_there_is_and_says_so(tmp_path, analyze, results:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--results", "nowhere.json"], "There are no results at nowhere.json; make some with scripts/eval.py."),
+        (
+            ["--results", "nowhere.json"],
+            "There are no results at nowhere.json; make some with `python scripts/eval.py`.",
+        ),
         (["--run", "nowhere"], "There are no metrics of scored steps at nowhere/metrics.jsonl"),
         (["--ratings", "ratings.jsonl"], "--ratings and --judged need each other"),
     ],

@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
+from recruiter.config.paths import IS_INSTALLED, WORKSPACE
 from recruiter.config.setting import Section, Setting, setting, settings, shown, validate
 
 FOLDER = Path(__file__).resolve().parents[1]
@@ -28,8 +29,8 @@ class Settings(Section):
     """What can be set."""
 
     database_url: str = setting(
-        f"sqlite:///{FOLDER / 'feedback.db'}",
-        "where ratings are stored; default: `feedback.db` beside the server",
+        f"sqlite:///{(WORKSPACE if IS_INSTALLED else FOLDER) / 'feedback.db'}",
+        "where ratings are stored; default: `feedback-ui/feedback.db`, installed `feedback.db` in the current folder",
         instead="`sqlite:///file.db` or `postgresql://user:password@host/name`",
         variable="DATABASE_URL",
         secret=True,

@@ -24,7 +24,7 @@ except ModuleNotFoundError:  # run from the repository's root without installing
 from recruiter.cli.command import command
 from recruiter.config import Config, require_model
 from recruiter.config.loading import load_config
-from recruiter.config.paths import WORKSPACE
+from recruiter.config.paths import WORKSPACE, command_line
 from recruiter.errors import ConfigError
 from recruiter.files import short_path
 from recruiter.roles.dataset import format_prompts, load_split, total_steps, validation_slice
@@ -44,9 +44,7 @@ if TYPE_CHECKING:
 @command
 def main() -> None:
     """Parse the command line and train."""
-    parser = argparse.ArgumentParser(
-        prog="python -m src.recruiter.main", description="Train a question writer with GRPO."
-    )
+    parser = argparse.ArgumentParser(prog=command_line("train"), description="Train a question writer with GRPO.")
     parser.add_argument("--config-name", default="train_config", help="a file of configs/, without .yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to change, e.g. trainer.epochs=1")
     parser.add_argument("--version", action="version", version=recruiter.__version__)
@@ -155,7 +153,7 @@ def _start_from(config: Config, run: RunFolder) -> Checkpoint | None:
 
 def _next_command(config: Config, folder: Path) -> str:
     offline = " --judge rubric" if config.judge.provider == "rubric" else ""
-    return f"Next: python scripts/eval.py --model starter rl --checkpoint {short_path(folder)}{offline}"
+    return f"Next: {command_line('eval')} --model starter rl --checkpoint {short_path(folder)}{offline}"
 
 
 def _stop_on_interrupt() -> Callable[[], bool]:

@@ -19,7 +19,7 @@ def test_a_file_that_holds_no_results_is_refused_in_one_sentence(tmp_path, text)
 
 
 def test_a_missing_file_and_one_of_another_version_are_refused(tmp_path, evaluate):
-    with pytest.raises(DataError, match=r"no results at .*none.json; make some with scripts/eval.py"):
+    with pytest.raises(DataError, match=r"no results at .*none.json; make some with `python scripts/eval.py`"):
         load_results(tmp_path / "none.json")
     results, _ = evaluate([ListWriter("a", ["x"])])
     path = tmp_path / "old.json"

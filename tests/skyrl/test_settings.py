@@ -207,7 +207,7 @@ def test_eager_sampling_is_kept_where_it_is_asked_for() -> None:
     assert mapped("generator.inference_engine.enforce_eager=true").generator.inference_engine.enforce_eager is True
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.yaml")))
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*_config.yaml")))
 def test_every_mode_trains_with_skyrl(name: str) -> None:
     assert isinstance(mapped(name=name, hardware=TWO), SkyRLTrainConfig)
 

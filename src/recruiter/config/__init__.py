@@ -15,12 +15,12 @@ from omegaconf import MISSING
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
-from recruiter.config.paths import WORKSPACE
+from recruiter.config.paths import QUICKSTART, WORKSPACE
 from recruiter.config.setting import OURS, SAME, Section, setting, settings
 from recruiter.errors import ModelError
 
 REPOSITORY = WORKSPACE
-QUICKSTART_OFFER = "To see the whole path run on any machine, without a GPU or a key: make quickstart"
+QUICKSTART_OFFER = f"To see the whole path run on any machine, without a GPU or a key: {QUICKSTART}"
 
 
 @dataclass
@@ -377,7 +377,7 @@ INSTANCES: dict[str, Instance] = {
 
 @dataclass
 class EndpointConfig(Section):
-    """How `scripts/export_merged_model.py --create_endpoint` deploys a model: [export.md](export.md)."""
+    """How `scripts/export_merged_model.py --create_endpoint` (`recruiter export`) deploys a model: [export.md](export.md)."""
 
     image: str = setting("vllm/vllm-openai:v0.8.5", "container image with a vLLM server", may_change=True)
     instance_type: str = setting("nvidia-t4", "one of `endpoint.instances`; `--instance_type` wins", may_change=True)

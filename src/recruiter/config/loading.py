@@ -21,19 +21,25 @@ from omegaconf.errors import OmegaConfBaseException
 
 from recruiter.config import SETTINGS, Config, to_dict
 from recruiter.config.checks import checked
-from recruiter.config.paths import CONFIGS
+from recruiter.config.paths import CONFIGS, WORKSPACE
 from recruiter.config.setting import sections
 from recruiter.errors import ConfigError
 
 _SHARED = ("trainer", "generator")  # sections in which SkyRL has keys too
 
 
-def load_config(name: str, overrides: Sequence[str] = (), folder: Path = CONFIGS) -> Config:
+def load_config(name: str, overrides: Sequence[str] = (), folder: Path | None = None) -> Config:
     """Compose `folder/name.yaml` with command-line overrides and check it.
+
+    Args:
+        folder: by default `configs` of the current folder where the file is there, else the one that comes with the
+            package; a file of one names files of the other in its `defaults`.
 
     Raises:
         ConfigError: an unknown key, a wrong type, or a value that cannot work.
     """
+    own = WORKSPACE / "configs"
+    folder = folder or (own if (own / f"{name}.yaml").is_file() else CONFIGS)
     ConfigStore.instance().store(name="schema", node=OmegaConf.create(to_dict(Config())))
     overrides = [re.sub(r"^\+*trainer\.policy\.model\.lora\.", "trainer.policy.lora.", item) for item in overrides]
     added = next((item for item in overrides if item.startswith(("+", "~"))), None)
@@ -50,7 +56,7 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path = CONFIGS
             raise ConfigError(f"{missing[0]} is not set; write {missing[0]}=<value>.")
         values = cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
     except MissingConfigException:
-        names = sorted(path.stem for path in folder.glob("*.yaml"))
+        names = sorted(path.stem for path in folder.glob("*.yaml") if "\ndefaults:" in f"\n{path.read_text()}")
         raise ConfigError(
             f"There is no configuration '{name}' in {folder}; choose one of {', '.join(names)}."
         ) from None
@@ -65,8 +71,9 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path = CONFIGS
 
 
 def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
-    """`++` sets a key whether or not it exists, and adds to a mapping; `checked` refuses what is unknown."""
-    return compose(config_name=name, overrides=[f"++{item}" for item in overrides])
+    """`++` sets a key whether or not it exists, and adds to a mapping; what is unknown is refused afterwards."""
+    also = f"hydra.searchpath=['file://{CONFIGS}']"
+    return compose(config_name=name, overrides=[also, *(f"++{item}" for item in overrides)])
 
 
 def _take_unknown(values: dict[str, Any]) -> dict[str, Any]:

@@ -19,15 +19,27 @@ PAGES = _SHIPPED / "feedback-ui"
 WORKSPACE = Path.cwd() if IS_INSTALLED else _SHIPPED
 
 
-_SCRIPTS = {
+_IN_A_CHECKOUT = {
     "train": "-m src.recruiter.main",
     "analyze": "scripts/analyze_results.py",
     "download": "scripts/download_model.py",
+    "endpoint-test": "scripts/test_endpoint.py",
+    "eval": "scripts/eval.py",
     "export": "scripts/export_merged_model.py",
+    "generate": "scripts/generate.py",
+    "judge": "scripts/judge.py",
     "prepare": "scripts/prepare_dataset.py",
-}  # the others are called as the command is
+}
 
 
-def command(name: str) -> str:
+def command_line(name: str) -> str:
     """How a user runs a command of `recruiter`, such as `eval`."""
-    return f"recruiter {name}" if IS_INSTALLED else f"python {_SCRIPTS.get(name, f'scripts/{name}.py')}"
+    door = None if IS_INSTALLED else _IN_A_CHECKOUT.get(name)
+    return f"python {door}" if door else f"recruiter {name}"
+
+
+QUICKSTART = (
+    "recruiter download --starter && recruiter prepare && recruiter train --config-name=quickstart_config"
+    if IS_INSTALLED
+    else "make quickstart"
+)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from recruiter.config.paths import command_line
 from recruiter.errors import DataError
 from recruiter.evaluation.records import ComparisonRecord, JudgeRecord, ModelRecord, Plan, Record, SampleRecord
 from recruiter.files import write_json
@@ -239,7 +240,7 @@ def load_results(path: Path) -> Results:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise DataError(f"There are no results at {path}; make some with scripts/eval.py.") from None
+        raise DataError(f"There are no results at {path}; make some with `{command_line('eval')}`.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}.") from None
     try:
@@ -250,6 +251,6 @@ def load_results(path: Path) -> Results:
         if place == "schema_version":
             raise DataError(
                 f"{path} has schema version {first['input']}, this code reads {SCHEMA_VERSION}: make it again with "
-                f"scripts/eval.py."
+                f"`{command_line('eval')}`."
             ) from None
         raise DataError(f"{path} is not a results file ({place or 'text'}: {first['msg']}).") from None

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recruiter.config import Config
+from recruiter.config.paths import command_line
 from recruiter.errors import ConfigError, DataError
 from recruiter.prompts import PROMPT_HASH, generator_messages
 from recruiter.roles import LEVELS, Role, parse_roles
@@ -70,11 +71,11 @@ def read_raw(path: Path) -> list[Role]:
         DataError: if the file is missing or holds something else.
     """
     if not path.is_file():
-        raise DataError(f"There is no data at {path}; make it with `python scripts/prepare_dataset.py`.")
+        raise DataError(f"There is no data at {path}; make it with `{command_line('prepare')}`.")
     try:
         records = pq.read_table(path).to_pylist()
     except pa.ArrowInvalid as error:
-        raise DataError(f"{path} is not a Parquet file ({error}); run `python scripts/prepare_dataset.py`.") from None
+        raise DataError(f"{path} is not a Parquet file ({error}); run `{command_line('prepare')}`.") from None
     return parse_roles(records, str(path))
 
 

@@ -23,7 +23,7 @@ from packaging.version import Version
 from recruiter.cli.command import command
 from recruiter.config import Config, require_model
 from recruiter.config.loading import load_config
-from recruiter.config.paths import WORKSPACE
+from recruiter.config.paths import WORKSPACE, command_line
 from recruiter.errors import ConfigError, EngineError, RecruiterError
 from recruiter.skyrl import SKYRL_VERSION, has_flash_attention, prepare_imports
 from recruiter.train.checkpoints import check_free_space
@@ -266,7 +266,7 @@ def main() -> None:
         print(f"{'ok     ' if finding.is_fine else 'MISSING'} {finding.name}: {finding.text}", flush=True)
     if problems:
         sys.exit(f"{problems} of these would stop a run.")
-    print("Nothing is missing. Next: python -m src.recruiter.main engine=skyrl with the same settings.")
+    print(f"Nothing is missing. Next: {command_line('train')} engine=skyrl with the same settings.")
 
 
 if __name__ == "__main__":

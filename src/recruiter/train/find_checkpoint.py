@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from recruiter.config.paths import QUICKSTART
 from recruiter.engines import ADAPTER
 from recruiter.errors import ModelError
 from recruiter.train.layout import Checkpoint, RunFolder
@@ -22,7 +23,7 @@ def find_checkpoint(name: str, root: Path) -> Checkpoint:
                   key=_last_written)  # fmt: skip
     if name in ("latest", "best"):
         if not runs:
-            raise ModelError(f"There is no checkpoint under {root}; train one first, for example with: make quickstart")
+            raise ModelError(f"There is no checkpoint under {root}; train one first, for example with: {QUICKSTART}")
         found = runs[-1].latest if name == "latest" else _best(runs[-1])
         if found is None:
             raise ModelError(

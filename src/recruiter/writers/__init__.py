@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from recruiter.config import ApiConfig, SamplingParams
@@ -124,7 +125,11 @@ ENDPOINT_VARIABLE = "HF_ENDPOINT_URL"
 
 
 def find_writer(
-    name: str, checkpoint: str | None = None, base_url: str | None = None, budget_usd: float | None = None
+    name: str,
+    checkpoint: str | None = None,
+    base_url: str | None = None,
+    budget_usd: float | None = None,
+    prices: Mapping[str, tuple[float, float]] = MappingProxyType({}),
 ) -> Writer:
     """The writer that a `--model` argument means. Nothing is loaded or asked yet; only the starter model is fetched.
 
@@ -134,6 +139,7 @@ def find_writer(
         checkpoint: what `rl` means, if given: any of the folders above.
         base_url: where a provider's model is, if not at its provider.
         budget_usd: what the calls of a provider's model may cost.
+        prices: USD per million tokens in and out, by model, beside those that are known.
 
     Raises:
         ConfigError: a key or a setting is missing or wrong.
@@ -145,6 +151,7 @@ def find_writer(
         from recruiter.writers.api import ApiWriter
 
         settings = ApiConfig(provider, model or None, base_url, budget_usd=budget_usd)
+        settings.prices.update({model: {"input": one, "output": more} for model, (one, more) in prices.items()})
         return ApiWriter(replace(settings, attempt_timeout=120.0, total_timeout=300.0), name)
     if wanted == "endpoint" or wanted.startswith(("http://", "https://")):
         from recruiter.writers.api import EndpointWriter

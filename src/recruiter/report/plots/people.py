@@ -14,6 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from pyarrow.lib import ArrowException
 
+from recruiter.config.paths import command_line
 from recruiter.errors import DataError
 from recruiter.evaluation.results import METRICS
 from recruiter.evaluation.statistics import spearman
@@ -74,8 +75,8 @@ def plot_people(ratings: Mapping[Place, Rated], target: Path) -> list[Path]:
     judges = sorted({judge for rated in ratings.values() for judge in rated.judges})
     if not judges:
         raise DataError(
-            "None of the rated questions has a judge's score: have them judged with scripts/judge.py --format json, and "
-            "name its output with --judged."
+            f"None of the rated questions has a judge's score: have them judged with `{command_line('judge')} --format json`, "
+            f"and name its output with --judged."
         )
     with plt.rc_context(STYLE):
         figure, axes = grid_of(len(judges) * len(METRICS), columns=len(METRICS), width=3.2, height=3.4)

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from recruiter.config.paths import command_line
 from recruiter.errors import DataError
 from recruiter.evaluation.figures import role_means
 from recruiter.evaluation.results import METRICS, TAIL, Estimate, ModelFigures, Results
@@ -48,7 +49,7 @@ class Contest:
                     label = f"{name}: {model}" if len(results) > 1 else model
                     self.judges.setdefault(judge, []).append(Entry(label, figures, list(composites.values())))
         if not any(entry.composites for entries in self.judges.values() for entry in entries):
-            raise DataError("These results hold no scored question; judge them with scripts/eval.py first.")
+            raise DataError(f"These results hold no scored question; judge them with `{command_line('eval')}` first.")
 
 
 def plot_scores(contest: Contest, target: Path) -> list[Path]:

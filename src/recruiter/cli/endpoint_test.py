@@ -1,0 +1,77 @@
+"""Ask an inference endpoint for questions: whether it is well, what it writes, and how fast it is.
+
+Its address stands in HF_ENDPOINT_URL, a token of its owner in HF_TOKEN (both may stand in .env). An endpoint that was scaled
+to zero is waited for.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from rich.console import Console
+
+from recruiter.cli.command import argument_parser, check_numbers, command
+from recruiter.config.loading import load_config
+from recruiter.config.paths import ROLES
+from recruiter.deploy.endpoint_client import EndpointClient
+from recruiter.errors import ConfigError
+from recruiter.judges.lists import find_role
+from recruiter.prompts import Message, generator_messages
+from recruiter.roles import load_roles
+
+
+@command
+def main() -> None:
+    """See above."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--role", default="caching-and-performance-08", metavar="ID|FILE",
+                        help="id of a role of data/backend_roles.json, or a JSON file with one role")  # fmt: skip
+    parser.add_argument("--prompt", metavar="TEXT", help="send this instead of the prompt of a role")
+    parser.add_argument("--calls", type=int, default=5, metavar="N", help="calls, one after the other (default 5)")
+    parser.add_argument("--wait", type=float, default=15, metavar="MINUTES", help="for it to start (default 15)")
+    options = parser.parse_args()
+    check_numbers(parser, options, {"--calls": (lambda number: number >= 1, "1 or more")})
+    messages = _messages(options.prompt, options.role)
+    console = Console()
+    with console.status("asking for its health") as status:
+        client = EndpointClient(
+            _address(),
+            os.environ.get("HF_TOKEN"),
+            60 * options.wait,
+            lambda reason, waited: status.update(f"waiting since {waited:.0f} s: {reason}"),
+        )
+        console.print(f"{client.url} is well (answered after {client.health():.1f} s)", highlight=False)
+        model = client.model()
+        limit = load_config("train_config").generator.sampling_params.max_generate_length
+        answers = []
+        for number in range(1, options.calls + 1):
+            status.update(f"call {number} of {options.calls}")
+            answers.append(client.ask(model, messages, limit))
+    console.print(f"\n{answers[0].text}\n", highlight=False, markup=False)
+    seconds = [answer.seconds for answer in answers]
+    tokens = sum(answer.tokens for answer in answers)
+    p50, p90, p99 = np.percentile(seconds, [50, 90, 99], method="inverted_cdf")
+    console.print(
+        f"{len(answers)} calls of {model}: latency p50 {p50:.2f} s, p90 {p90:.2f} s, p99 {p99:.2f} s, "
+        f"{tokens / sum(seconds):.1f} tokens a second",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _messages(prompt: str | None, role: str) -> list[Message]:
+    if prompt:
+        return [Message(role="user", content=prompt)]
+    known = {entry.id: entry for entry in load_roles(ROLES)}
+    return generator_messages(find_role(role, known))
+
+
+def _address() -> str:
+    url = os.environ.get("HF_ENDPOINT_URL", "")
+    if url:
+        return url
+    hint = ""
+    if "endpoints.huggingface" in os.environ.get("HF_ENDPOINT", ""):
+        hint = " HF_ENDPOINT is something else, the address of the Hub: take it out."
+    raise ConfigError(f"HF_ENDPOINT_URL is not set: write HF_ENDPOINT_URL=<address of the endpoint> into .env.{hint}")

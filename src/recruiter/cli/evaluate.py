@@ -1,0 +1,219 @@
+"""Evaluate models on held-out roles: each writes a question for each role, and judges score them.
+
+  recruiter eval --model starter rl --checkpoint checkpoints/quickstart --judge rubric
+  recruiter eval --model baseline rl grok-4-1 --judge xai anthropic --pairwise --budget-usd 5
+
+Models: baseline, rl, starter, grok-4-1, claude-4-5-haiku, gpt-5-mini, a folder, a checkpoint, a Hub id, or
+provider/model. Differences are to `baseline` if it takes part, else to the first one. An evaluation that was stopped goes
+on where it was when the same command is given again. The exit status is 2 if questions or scores are missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from recruiter.cli.command import add_price, argument_parser, check_numbers, command, read_prices
+from recruiter.config.paths import WORKSPACE, command_line
+from recruiter.errors import ConfigError
+from recruiter.evaluation.contestants import OWN_SERVER, Setup, common_sampling, find_contestants
+from recruiter.evaluation.inspect_log import require_inspect, write_inspect_logs
+from recruiter.evaluation.records import Plan
+from recruiter.evaluation.results import Results
+from recruiter.evaluation.runner import Evaluation
+from recruiter.evaluation.spending import limit_spending, usages
+from recruiter.evaluation.store import RecordStore
+from recruiter.evaluation.tables import markdown, tables, warnings
+from recruiter.files import short_path
+from recruiter.judges import Judge, make_judge, named_judge
+from recruiter.prompts import PROMPT_HASH
+from recruiter.report import write_report
+from recruiter.roles import load_roles
+from recruiter.roles.dataset import read_raw
+from recruiter.rubric import RUBRIC_HASH
+
+HELD_OUT = WORKSPACE / "data/raw/test.parquet"
+
+
+@command
+def main() -> None:
+    """See above."""
+    options = parse_options()
+    if options.inspect_log:
+        require_inspect()
+    roles = load_roles(options.roles) if options.roles else read_raw(HELD_OUT)
+    contestants, left_out = find_contestants(
+        options.model, options.checkpoint, options.base_url, options.skip_missing_keys
+    )
+    judges = find_judges(options.judge, options.base_url, options.cache)
+    limit_spending(contestants, judges, options.budget_usd, options.price)
+    plan = Plan(
+        baseline=contestants[0].name,
+        roles_from=short_path(options.roles or HELD_OUT),
+        samples=options.samples,
+        seed=options.seed,
+        sampling=asdict(common_sampling(contestants)),
+        trim=options.trim,
+        twice=options.twice,
+        pairwise=options.pairwise,
+        budget_usd=options.budget_usd,
+        prompt_hash=PROMPT_HASH,
+        rubric_hash=RUBRIC_HASH,
+    )
+    console = Console()
+    store = RecordStore(options.output.parent / "eval_store.sqlite")
+    with shown_progress(console) as progress:
+        evaluation = Evaluation(Setup(plan, roles, contestants, judges, left_out), store, progress)
+        for line in evaluation.probe_judges():
+            console.print(line, highlight=False, soft_wrap=True)
+        results = evaluation.run()
+    results.save(options.output)
+    tables_file, report = options.output.with_suffix(".md"), options.output.with_suffix(".html")
+    tables_file.write_text(markdown(results), encoding="utf-8")
+    write_report(options.output, report)
+    if options.inspect_log:
+        write_inspect_logs(results, options.inspect_log)
+    print_results(console, results, options.show)
+    for usage in usages(contestants, judges):
+        console.print(f"{usage.name}: {usage.summary()}", highlight=False, soft_wrap=True)
+    console.print(
+        f"\nWrote {short_path(report)} (to read and filter), {short_path(tables_file)} (tables), "
+        f"{short_path(options.output)} (everything)",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if options.inspect_log:
+        console.print(
+            f"Inspect logs: inspect view --log-dir {short_path(options.inspect_log)}", highlight=False, soft_wrap=True
+        )
+    console.print(
+        f"Next: {command_line('analyze')} --results {short_path(options.output)}", highlight=False, soft_wrap=True
+    )
+    for problem in evaluation.problems:
+        print(problem, file=sys.stderr)
+    if any(figures.unwritten or figures.unscored for each in results.figures.values() for figures in each.values()):
+        print("Some questions or scores are missing; run the same command again to ask for them.", file=sys.stderr)
+        sys.exit(2)
+
+
+def parse_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argument_parser(__doc__)
+    add = parser.add_argument
+    add("--model", nargs="+", required=True, metavar="NAME")
+    add("--checkpoint", metavar="FOLDER", help="of `rl`: a checkpoint, a run, `latest` or `best`, or a merged model")
+    add("--judge", nargs="+", metavar="NAME", help="rubric, a provider, or provider/model; several to compare them "
+        "(default xai, as in training)")  # fmt: skip
+    add("--base-url", metavar="URL", help="address of the models and judges named openai_compatible/…")
+    add("--cache", metavar="FILE", help="cache of judgements (default data/judge_cache.sqlite)")
+    add("--roles", type=Path, metavar="FILE", help="roles as JSON instead of the held-out split")
+    add("--samples", type=int, default=2, metavar="N", help="questions a role (default 2)")
+    add("--seed", type=int, default=0, metavar="N")
+    add(
+        "--twice", type=int, default=20, metavar="N", help="questions that each judge is asked about twice (default 20)"
+    )
+    add("--pairwise", action="store_true", help="have the judges compare every two models' questions, in both orders")
+    add("--trim", type=float, metavar="SHARE", help="also give figures without this share of the lowest and of the "
+        "highest roles")  # fmt: skip
+    add("--budget-usd", type=float, metavar="USD", help="stop calling models and judges before it costs more")
+    add_price(parser)
+    add("--skip-missing-keys", action="store_true", help="leave out models whose key is missing")
+    add("--inspect-log", type=Path, metavar="FOLDER", help="also write logs for the viewer of Inspect AI, one a model")
+    add("--show", type=int, default=0, metavar="N", help="print the questions for N roles side by side")
+    add("--output", type=Path, default=WORKSPACE / "results/eval_results.json", metavar="FILE")
+    options = parser.parse_args()
+    check_numbers(parser, options, {
+        "--samples": (lambda number: number >= 1, "1 or more"),
+        "--twice": (lambda number: number >= 0, "0 or more"),
+        "--trim": (lambda number: 0 < number < 0.5, "between 0 and 0.5"),
+        "--budget-usd": (lambda number: number > 0, "above 0"),
+    })  # fmt: skip
+    if options.output.suffix != ".json":
+        parser.error(f"--output {options.output} cannot work; name a .json file, the others get its name")
+    if options.base_url and not any(name.startswith(OWN_SERVER) for name in [*options.model, *(options.judge or [])]):
+        parser.error(f"--base-url is for models and judges named {OWN_SERVER}/…, and none is")
+    options.price = read_prices(parser, options.price)
+    return options
+
+
+def find_judges(names: list[str] | None, base_url: str | None, cache: str | None) -> list[Judge]:
+    """The judges that are named; Grok if none is.
+
+    Raises:
+        ConfigError: there is no such judge, its key is missing, or it stands there twice.
+    """
+    if not names and not os.environ.get("XAI_API_KEY"):
+        raise ConfigError(
+            "The default judge is Grok, and XAI_API_KEY is not set: set it in the environment or in .env, or name a judge, "
+            "for example --judge rubric (offline) or --judge anthropic."
+        )
+    named = [(name, base_url if name.partition("/")[0] == OWN_SERVER else None) for name in names or ["xai"]]
+    settings = [named_judge(*each) for each in named]
+    judges = [make_judge(replace(each, cache_path=cache) if cache else each) for each in settings]
+    found = [judge.name for judge in judges]
+    if twice := next((name for name in found if found.count(name) > 1), None):
+        raise ConfigError(f"--judge names {twice} twice.")
+    return judges
+
+
+@contextmanager
+def shown_progress(console: Console) -> Iterator[Callable[[str, str, float], None]]:
+    """A bar for everything that somebody is at work on; where there is no terminal, a line when it is done."""
+    columns = TextColumn("{task.description}"), BarColumn(bar_width=24), TaskProgressColumn(), TimeElapsedColumn()
+    bars = Progress(*columns, console=console, disable=not console.is_terminal)
+    tasks: dict[str, TaskID] = {}
+
+    def progress(who: str, what: str, share: float) -> None:
+        name = f"{who}: {what}"
+        if name not in tasks:
+            tasks[name] = bars.add_task(name, total=1.0)
+        was_done = bars.tasks[tasks[name]].finished
+        bars.update(tasks[name], completed=share)
+        if bars.disable and share >= 1.0 and not was_done:
+            console.print(f"{name}: done", highlight=False)
+
+    with bars:
+        yield progress
+
+
+def print_results(console: Console, results: Results, show: int) -> None:
+    """All tables but the long ones, what to know before believing them, and some questions."""
+    console.print(f"\n{len(results.roles)} roles from {results.plan.roles_from}; scores 0–10, 95% intervals over roles")
+    for each in tables(results):
+        if each.is_long:
+            continue
+        table = Table(
+            title=each.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        )
+        for index, column in enumerate(each.columns):
+            table.add_column(column, justify="right" if index else "left", no_wrap=index > 0, overflow="fold")
+        for row in each.rows:
+            table.add_row(*row)
+        console.print(table)
+    for warning in warnings(results):
+        console.print(f"Note: {warning}", highlight=False, markup=False, soft_wrap=True)
+    if show:
+        print_questions(console, results, show)
+
+
+def print_questions(console: Console, results: Results, count: int) -> None:
+    """What each model asked for some roles."""
+    judge = next(iter(results.judges))
+    for role in results.roles[:: max(1, len(results.roles) // count)][:count]:
+        console.print(f"\n[bold]{role.title}[/bold] ({role.level}; {', '.join(role.stack)})")
+        for sample in results.samples:
+            if sample.role_id == role.id and sample.sample == 0:
+                scores = sample.judgements[judge].scores if judge in sample.judgements else None
+                score = f"{scores['composite']:.1f}" if scores else "unscored"
+                text = f"(nothing: {sample.failure})" if sample.question is None else sample.question
+                console.print(f"  {sample.model} ({score}): {text}", highlight=False, markup=False)

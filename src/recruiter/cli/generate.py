@@ -1,0 +1,240 @@
+"""Write screening questions for a role, or for many.
+
+  recruiter generate --model starter --title "Senior Backend Engineer, Payments" --stack "Go, Kafka, PostgreSQL"
+  recruiter generate --description - --best_of 8 --judge xai < job_ad.txt
+  recruiter generate --roles roles.csv -n 5 --output questions.md
+
+What a role lacks is taken from its title and description; what had to be assumed is said. Roles of a file need a title
+and a stack. Without --model the best model on this machine writes: the trained export, the newest run's best checkpoint,
+or the starter. The exit status is 2 when a role got fewer questions than asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from recruiter.cli.command import add_price, argument_parser, check_numbers, command, read_prices
+from recruiter.config import SamplingParams
+from recruiter.config.paths import ROLES
+from recruiter.errors import ConfigError, RecruiterError
+from recruiter.files import short_path
+from recruiter.judges import Judge, make_judge, named_judge
+from recruiter.judges.lists import find_role
+from recruiter.prompts import PROMPT_HASH
+from recruiter.roles import load_roles
+from recruiter.roles.drafts import Draft, complete, read_drafts
+from recruiter.rubric import RUBRIC_HASH
+from recruiter.writers import ALIASES, Writer, default_writer, find_writer
+from recruiter.writers.generate import QuestionSet, generate, sampling_of
+from recruiter.writers.sheets import FORMATS, SUFFIXES, render, text_lines
+
+TOGETHER = 128  # questions on their way at a time; what is finished before is shown when a run ends early
+FIELDS = ("title", "level", "focus", "stack", "skills", "description")
+
+
+@command
+def main() -> None:
+    """See above."""
+    options = parse()
+    messages = Console(stderr=True, highlight=False)
+    drafts = roles_of(options)
+    writer = writer_of(options)
+    judge = judge_of(options)
+    sampling = sampling_of(writer)
+    if options.temperature is not None:
+        sampling = dataclasses.replace(sampling, temperature=options.temperature)
+    for draft in drafts if len(drafts) == 1 else ():
+        if draft.assumed:
+            messages.print(f"Assumed: {'; '.join(draft.assumed)}.", markup=False)
+    if options.best_of > 1 and not options.judge:
+        messages.print("The judge is rubric, an offline check of form and fit; --judge names another.")
+
+    sets, stopped = write(writer, drafts, options, sampling, judge, messages)
+    if stopped and not sets:
+        raise stopped
+    made_with = {
+        "model": writer.name,
+        "fingerprint": writer.fingerprint,
+        "notes": writer.notes,
+        "judge": judge.name if judge else None,
+        "best_of": options.best_of,
+        "seed": options.seed,
+        "sampling": dataclasses.asdict(sampling),
+        "prompt_hash": PROMPT_HASH,
+        "rubric_hash": RUBRIC_HASH,
+    }
+    show(sets, options, made_with, messages)
+    if stopped:
+        messages.print(f"These are {len(sets)} of {len(drafts)} roles.")
+        raise stopped
+    finish(sets, options, writer, judge, messages)
+
+
+def write(
+    writer: Writer,
+    drafts: list[Draft],
+    options: argparse.Namespace,
+    sampling: SamplingParams,
+    judge: Judge | None,
+    messages: Console,
+) -> tuple[list[QuestionSet], BaseException | None]:
+    """The questions for all roles, some roles at a time; and what ended it before the last one, if anything did."""
+    sets: list[QuestionSet] = []
+    size = max(1, TOGETHER // (options.n * options.best_of))
+    with progress_bar(messages) as bar:
+        task = bar.add_task("", total=1.0)
+        for first in range(0, len(drafts), size):
+            part = [draft.role for draft in drafts[first : first + size]]
+            where = f" (roles {first + 1} to {first + len(part)} of {len(drafts)})" if len(drafts) > size else ""
+
+            def report(doing: str, share: float, where: str = where) -> None:
+                bar.update(task, description=doing + where, completed=share)
+
+            try:
+                sets += generate(
+                    writer, part, options.n, sampling,
+                    best_of=options.best_of, judge=judge, seed=options.seed, report=report,
+                )  # fmt: skip
+            except (KeyboardInterrupt, RecruiterError) as error:
+                return sets, error
+    return sets, None
+
+
+def progress_bar(messages: Console) -> Progress:
+    """What is being done, how far it is, and for how long; nothing where nobody watches."""
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal)
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argument_parser(__doc__)
+    one = parser.add_argument_group("one role")
+    one.add_argument("--title", help='such as "Senior Backend Engineer, Payments"')
+    one.add_argument("--level", help="junior, mid, senior, staff or principal (default: from the title)")
+    one.add_argument("--stack", help='such as "Go, Kafka, PostgreSQL" (default: from the description)')
+    one.add_argument("--skills", help="what the role needs most (default: from the description)")
+    one.add_argument("--focus", help="its area (default: from the title or description)")
+    one.add_argument("--description", metavar="TEXT", help="the job description; - reads it from standard input")
+    one.add_argument("--role", metavar="ID|FILE", help="id of a role of the data set, or a file with one role")
+    parser.add_argument("--roles", type=Path, metavar="FILE", help="many roles: CSV, JSON or JSONL")
+    parser.add_argument("-n", type=int, default=3, metavar="N", help="questions a role (default 3)")
+    parser.add_argument("--best_of", "--best-of", type=int, default=1, metavar="N",
+                        help="write N times as many and keep those the judge likes best (default 1)")  # fmt: skip
+    parser.add_argument("--judge", metavar="NAME", help="rubric, a provider, or provider/model: shows scores and why")
+    parser.add_argument("--model", metavar="NAME",
+                        help=f"{', '.join(ALIASES)}, endpoint, latest, best, a folder, a Hub id, provider/model or an "
+                        f"address (default: the best one here)")  # fmt: skip
+    parser.add_argument("--checkpoint", metavar="FOLDER", help="of --model rl: a checkpoint, a run, latest or best")
+    parser.add_argument("--base-url", metavar="URL", help="address of the model's server instead of its provider's")
+    parser.add_argument("--budget-usd", type=float, metavar="USD", help="what the model's calls may cost")
+    add_price(parser)
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="another one gives other questions (default 0)"
+    )
+    parser.add_argument(
+        "--temperature", type=float, metavar="T", help="higher is more varied (default: as in training)"
+    )
+    parser.add_argument("--format", choices=FORMATS, help="default text, or what the name of --output says")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of to the terminal")
+    options = parser.parse_args()
+    given = [f"--{name}" for name in (*FIELDS, "role", "roles") if getattr(options, name)]
+    if not given:
+        parser.error("say for which role: --title and --stack, --description, --role or --roles")
+    if (options.roles and len(given) > 1) or (options.role and len(given) > 1):
+        parser.error(f"{' and '.join(given)} do not go together: --role and --roles hold whole roles")
+    if options.output and not options.output.resolve().parent.is_dir():
+        parser.error(f"--output {options.output}: there is no folder {options.output.parent}")
+    check_numbers(parser, options, {
+        "-n": (lambda number: number >= 1, "1 or more"),
+        "--best_of": (lambda number: number >= 1, "1 or more"),
+        "--temperature": (lambda number: 0 <= number <= 10, "from 0 to 10"),
+        "--budget-usd": (lambda number: number > 0, "above 0"),
+    })  # fmt: skip
+    options.price = read_prices(parser, options.price)
+    return options
+
+
+def roles_of(options: argparse.Namespace) -> list[Draft]:
+    """The roles that the options name."""
+    if options.roles:
+        return read_drafts(options.roles)
+    if options.role:
+        known = {role.id: role for role in load_roles(ROLES)}
+        return [Draft(find_role(options.role, known), ())]
+    fields = {name: getattr(options, name) for name in FIELDS}
+    if options.description == "-":
+        fields["description"] = sys.stdin.read()
+    return [complete(fields)]
+
+
+def writer_of(options: argparse.Namespace) -> Writer:
+    """The model that the options name; says which one if they name none."""
+    if options.checkpoint and options.model not in (None, "rl"):
+        raise ConfigError(
+            f"--checkpoint belongs to --model rl, not to {options.model}; name the checkpoint as --model."
+        )
+    name = options.model or ("rl" if options.checkpoint else None)
+    if name:
+        return find_writer(name, options.checkpoint, options.base_url, options.budget_usd, options.price)
+    writer = default_writer()
+    print(f"Model: {writer.name}, the best one here; --model names another.", file=sys.stderr)
+    return writer
+
+
+def judge_of(options: argparse.Namespace) -> Judge | None:
+    """The judge that the options name; the rubric where one is needed."""
+    name = options.judge or ("rubric" if options.best_of > 1 else None)
+    return make_judge(named_judge(name)) if name else None
+
+
+def show(sets: list[QuestionSet], options: argparse.Namespace, made_with: dict[str, Any], messages: Console) -> None:
+    """Print or write the questions."""
+    form = options.format or (SUFFIXES.get(options.output.suffix.lower(), "text") if options.output else "text")
+    width = min(messages.width, 100) if options.output is None else None
+    if options.output is None and form == "text" and sys.stdout.isatty():
+        for line, style in text_lines(sets, width or 100):
+            Console(highlight=False).print(Text(line, style))
+        return
+    text = render(sets, form, made_with, width)
+    if options.output is None:
+        print(text, end="")
+        return
+    try:
+        options.output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--output {options.output} cannot be written: {error.strerror}.") from None
+    count = sum(len(one.questions) for one in sets)
+    plural = ["s" if number != 1 else "" for number in (count, len(sets))]
+    messages.print(
+        f"Wrote {count} question{plural[0]} for {len(sets)} role{plural[1]} to {short_path(options.output)}.",
+        soft_wrap=True,
+    )
+
+
+def finish(
+    sets: list[QuestionSet], options: argparse.Namespace, writer: Writer, judge: Judge | None, messages: Console
+) -> None:
+    """What it took, what fell short, what can be done next."""
+    for note in writer.notes:
+        messages.print(f"{writer.name}: {note}.")
+    for name, usage in [(writer.name, writer.usage), *([(judge.name, judge.usage)] if judge else [])]:
+        if summary := usage.summary():
+            messages.print(f"{name}: {summary}", soft_wrap=True)
+    messages.print(
+        f"Next: other questions with --seed {options.seed + 1}"
+        + ("" if options.best_of > 1 else "; better ones with --best_of 4")
+        + "; read them before you ask them.",
+        soft_wrap=True,
+    )
+    if short := sum(bool(one.shortfall) for one in sets):
+        messages.print(f"{short} of {len(sets)} roles got fewer than {options.n} questions.")
+        sys.exit(2)
