@@ -25,6 +25,7 @@ from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
 import database as db
 from feedback.settings import Settings
 from recruiter.cli.command import command
+from recruiter.config.paths import command_line
 from recruiter.errors import ConfigError
 
 AccountRole = Literal["rater", "owner"]
@@ -153,7 +154,7 @@ def _rater(row: sa.RowMapping) -> Rater:
 @command
 def main() -> None:
     """Make, list and revoke links on the machine that holds the database."""
-    parser = argparse.ArgumentParser(prog="python -m feedback.accounts", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog=command_line("raters"), description=main.__doc__)
     parsers = parser.add_subparsers(dest="action", required=True)
     making = parsers.add_parser("create", help="make a link for a person")
     making.add_argument("--name", required=True, help="who it is for; only the owner sees it")

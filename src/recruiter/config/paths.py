@@ -29,6 +29,7 @@ _IN_A_CHECKOUT = {
     "generate": "scripts/generate.py",
     "judge": "scripts/judge.py",
     "prepare": "scripts/prepare_dataset.py",
+    "raters": "-m feedback.accounts",
 }
 
 
