@@ -8,7 +8,7 @@ import hashlib
 import resource
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from benchmarks import REPOSITORY
 from recruiter.judges import Judge
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role, load_roles
-from recruiter.rubric import Judgement, Scores
+from recruiter.rubric import Judgement, Rubric, load_rubric
 
 QWEN3_4B = {
     "vocab_size": 151936,
@@ -44,6 +44,7 @@ class FixedTimeJudge(Judge):
     concurrency: int = 256
     name: str = "fixed time"
     version: str = "1"
+    rubric: Rubric = field(default_factory=load_rubric)
 
     def __post_init__(self) -> None:
         self._slots: asyncio.Semaphore | None = None
@@ -58,7 +59,7 @@ class FixedTimeJudge(Judge):
         async with self._slots:
             if self.latency:
                 await asyncio.sleep(self.latency)
-        return Judgement(Scores(*([reward_of(question) * 10] * 3)))
+        return Judgement(self.rubric.scores(dict.fromkeys(self.rubric.names, reward_of(question) * 10)))
 
 
 def reward_of(text: str) -> float:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from recruiter.engines import Sample, TokenSums, UpdateResult
 from recruiter.judges import Judge
-from recruiter.rubric import Judgement, Scores
+from recruiter.rubric import Judgement
+from tests.scoring import RUBRIC, scored
 
 
 class FakePolicy:
@@ -74,6 +75,7 @@ class FakeJudge(Judge):
 
     name = "fake"
     version = "1"
+    rubric = RUBRIC
 
     def __init__(self, score=None, delay: Callable = lambda role: 0.0) -> None:
         self.score_one = score or (lambda role, question, index: zlib.crc32(question.encode()) % 101 / 10)
@@ -82,4 +84,4 @@ class FakeJudge(Judge):
     async def score(self, role, questions):
         await asyncio.sleep(self.delay(role))
         values = [self.score_one(role, question, index) for index, question in enumerate(questions)]
-        return [Judgement.unscored("timed out") if v is None else Judgement(Scores(v, v, v)) for v in values]
+        return [Judgement.unscored("timed out") if v is None else Judgement(scored(v)) for v in values]

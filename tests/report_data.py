@@ -9,12 +9,13 @@ from recruiter.config import SamplingParams
 from recruiter.evaluation.agreement import agreements, consistency
 from recruiter.evaluation.figures import judge_figures
 from recruiter.evaluation.records import ComparisonRecord, JudgementRecord, JudgeRecord, ModelRecord, Plan, SampleRecord
-from recruiter.evaluation.results import Results
+from recruiter.evaluation.results import Results, metrics
 from recruiter.evaluation.strengths import pairwise_figures
 from recruiter.evaluation.texts import text_figures
-from recruiter.prompts import JUDGE_SYSTEM, generator_messages
+from recruiter.prompts import generator_messages, judge_system
 from recruiter.roles import Role
-from recruiter.rubric import CRITERION_NAMES
+from recruiter.rubric import Rubric
+from tests.scoring import RUBRIC
 
 Score = Callable[[str, int], float | None]  # of the n-th role by a judge
 
@@ -25,14 +26,15 @@ def make_results(
     judges: Sequence[str] = ("rubric",),
     question: Callable[[str, int], str | None] = lambda model, index: f"{model} asks about case {index}: why?",
     training: Mapping[str, dict[str, object]] | None = None,
+    rubric: Rubric = RUBRIC,
 ) -> Results:
     """Results in which `models[name](judge, n)` is each criterion's score of a model's question for the n-th role.
 
     None is unscored. Judges after the first give half of it. The first model is the baseline.
     """
-    names = list(models)
+    names, keys = list(models), metrics(rubric)
     samples = [
-        _sample(name, role.id, question(name, index), {judge: models[name](judge, index) for judge in judges})
+        _sample(name, role.id, question(name, index), keys, {judge: models[name](judge, index) for judge in judges})
         for name in names
         for index, role in enumerate(roles)
     ]
@@ -59,7 +61,8 @@ def make_results(
         left_out={"absent": "it has no key"},
         roles=list(roles),
         prompts={role.id: [dict(message) for message in generator_messages(role)] for role in roles},  # type: ignore[call-overload]
-        judge_system=JUDGE_SYSTEM,
+        rubric=rubric,
+        judge_system=judge_system(rubric),
         models={
             name: ModelRecord(
                 kind="local", source=f"exports/{name}", adapter=None, fingerprint="f", sampling=sampling, notes=[],
@@ -69,7 +72,7 @@ def make_results(
         },
         judges={judge: JudgeRecord(version="1", flags=[]) for judge in judges},
         samples=samples,
-        figures={judge: judge_figures(judge, names, roles, samples, 0.1) for judge in judges},
+        figures={judge: judge_figures(judge, keys, names, roles, samples, 0.1) for judge in judges},
         texts={name: text_figures([s for s in samples if s.model == name], by_id) for name in names},
         consistency={judge: consistency([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]) for judge in judges},
         agreement=agreements(judges, samples),
@@ -77,11 +80,13 @@ def make_results(
     )  # fmt: skip
 
 
-def _sample(model: str, role_id: str, question: str | None, scores: Mapping[str, float | None]) -> SampleRecord:
+def _sample(
+    model: str, role_id: str, question: str | None, metrics: Sequence[str], scores: Mapping[str, float | None]
+) -> SampleRecord:
     def judgement(judge: str, score: float | None) -> JudgementRecord:
         if score is None:
             return JudgementRecord(scores=None, reasoning="", unscored_reason="timed out")
-        named = dict.fromkeys((*CRITERION_NAMES, "composite"), score)
+        named = dict.fromkeys(metrics, score)
         return JudgementRecord(scores=named, reasoning=f"Red flag of {judge}: none.", unscored_reason=None)
 
     return SampleRecord(

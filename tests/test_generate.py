@@ -16,13 +16,14 @@ from recruiter.errors import ConfigError, DataError
 from recruiter.judges import Judge
 from recruiter.judges.lists import read_questions
 from recruiter.judges.rubric_judge import RubricJudge
-from recruiter.rubric import Judgement, Scores
+from recruiter.rubric import Judgement
 from recruiter.writers import Written
 from recruiter.writers.generate import Cancelled, Question, choose, generate, is_same
 from recruiter.writers.local import LocalWriter
 from recruiter.writers.sheets import render
 from tests import REPOSITORY
 from tests.fake_judge import FakeJudge, Faults
+from tests.scoring import RUBRIC, scored
 
 SAMPLING = SamplingParams(max_generate_length=16)
 QUESTIONS = (
@@ -57,11 +58,12 @@ class LengthJudge(Judge):
     """Longer is better; a text with "unscored" in it has no score."""
 
     name = version = "length"
+    rubric = RUBRIC
 
     async def score(self, role, questions):
-        scored = [Scores(*[min(10.0, len(q) / 10)] * 3) for q in questions]
+        scores = [scored(min(10.0, len(q) / 10)) for q in questions]
         return [Judgement.unscored("no answer") if "unscored" in q else Judgement(s, "Its length.")
-                for q, s in zip(questions, scored, strict=True)]  # fmt: skip
+                for q, s in zip(questions, scores, strict=True)]  # fmt: skip
 
 
 # ---- which are kept --------------------------------------------------------------------------------------------------
@@ -181,7 +183,7 @@ def sets(role):
 
 
 def test_text_fits_the_width_and_says_everything(sets):
-    text = render(sets, "text", {"model": "m"}, 60)
+    text = render(sets, "text", {"model": "m", "criteria": RUBRIC.names}, 60)
     assert max(map(len, text.splitlines())) <= 60
     joined = " ".join(text.split())
     for part in ("(junior; Python, PostgreSQL)", "1. Two workers", "8.7 of 10 (relevance 8.7", "Its length.",
@@ -191,13 +193,13 @@ def test_text_fits_the_width_and_says_everything(sets):
 
 
 def test_json_and_csv_hold_roles_scores_and_reasons_and_can_be_judged_again(sets, tmp_path):
-    data = json.loads(render(sets, "json", {"model": "m", "seed": 3}))
+    data = json.loads(render(sets, "json", {"model": "m", "seed": 3, "criteria": RUBRIC.names}))
     assert (data["model"], data["seed"], len(data["sets"])) == ("m", 3, 2)
     first, _, last = data["sets"][0]["questions"]
     assert (first["composite"], first["reasoning"]) == (8.7, "Its length.")
     assert (last["composite"], last["unscored_reason"]) == (None, "no answer")
     path = tmp_path / "q.csv"
-    path.write_text(render(sets, "csv", {}), encoding="utf-8")
+    path.write_text(render(sets, "csv", {"criteria": RUBRIC.names}), encoding="utf-8")
     assert len(list(csv.DictReader(path.open()))) == 4
     again = read_questions(path, {})
     assert [(role, text) for role, text in again] == [(s.role, q.text) for s in sets for q in s.questions]

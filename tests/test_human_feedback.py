@@ -15,6 +15,7 @@ from recruiter.errors import ConfigError, JudgeError
 from recruiter.human_feedback import GroupView, HumanJudge, QuestionGroup
 from recruiter.judges import make_judge
 from recruiter.judges.feedback_client import FeedbackClient, spoken
+from tests.scoring import RUBRIC
 
 RATED = {"status": "rated", "relevance": 5, "clarity": 3.0, "discriminative": 1}
 KEY = "a-long-key-of-the-tests"
@@ -61,9 +62,13 @@ def answering() -> Iterator[tuple[HumanFeedbackConfig, list]]:
 
 
 def test_ratings_become_scores_by_the_rubric():
-    (judgement,) = GroupView.read(record()).judgements
+    (judgement,) = GroupView.read(record(), RUBRIC).judgements
     assert judgement.scores is not None
-    assert (judgement.scores.relevance, judgement.scores.clarity, judgement.scores.discriminative) == (10, 5, 0)
+    assert (judgement.scores["relevance"], judgement.scores["clarity"], judgement.scores["discriminative"]) == (
+        10,
+        5,
+        0,
+    )
     assert judgement.reward == 0.5
 
 
@@ -78,7 +83,7 @@ def test_ratings_become_scores_by_the_rubric():
 )
 def test_what_is_not_rated_has_a_reason_and_no_number(status, skip_reason, said):
     unrated = {"status": status, "relevance": None, "clarity": None, "discriminative": None}
-    (judgement,) = GroupView.read(record(status=status, skip_reason=skip_reason, results=[unrated])).judgements
+    (judgement,) = GroupView.read(record(status=status, skip_reason=skip_reason, results=[unrated]), RUBRIC).judgements
     assert (judgement.scores, judgement.reward, judgement.unscored_reason) == (None, None, said)
 
 
@@ -94,7 +99,7 @@ def test_what_is_not_rated_has_a_reason_and_no_number(status, skip_reason, said)
     ],
 )
 def test_which_ratings_a_step_trains_on(changes, step, is_own, counts):
-    assert GroupView.read(record(**changes)).counts_in(step, is_own) is counts
+    assert GroupView.read(record(**changes), RUBRIC).counts_in(step, is_own) is counts
 
 
 def test_people_are_made_by_the_same_place_as_other_judges():

@@ -14,11 +14,13 @@ import pytest
 
 from recruiter.errors import DataError
 from recruiter.judges import named_judge
-from recruiter.judges.lists import find_role, judge_all, read_questions, render
+from recruiter.judges.lists import find_role, judge_all, read_questions
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.rubric import Judgement
+from recruiter.writers.sheets import render_list
 from tests import REPOSITORY
 from tests.fake_judge import FakeJudge, Faults
+from tests.scoring import RUBRIC
 
 ROLES = REPOSITORY / "data/backend_roles.json"
 FIELDS = "title,level,focus,stack,description,key_skills"
@@ -109,14 +111,14 @@ def test_every_format_has_scores_reasons_and_what_is_unscored(roles):
     entries = [(roles["role-000"], "How would [you] do it?"), (roles["role-001"], "=1+1")]
     judged = judge_all(RubricJudge(), entries[:1])
     judgements = [*judged, Judgement.unscored("timeout: nothing")]
-    rows = json.loads(render(entries, judgements, "json"))
-    assert rows[0]["relevance"] == judged[0].scores.relevance
+    rows = json.loads(render_list(entries, judgements, "json", RUBRIC.names))
+    assert rows[0]["relevance"] == judged[0].scores["relevance"]
     assert rows[0]["reasoning"] == judged[0].reasoning
     assert (rows[1]["composite"], rows[1]["unscored_reason"]) == (None, "timeout: nothing")
-    table = list(csv.DictReader(io.StringIO(render(entries, judgements, "csv"))))
+    table = list(csv.DictReader(io.StringIO(render_list(entries, judgements, "csv", RUBRIC.names))))
     assert [row["question"] for row in table] == [question for _, question in entries]
     assert (table[1]["relevance"], table[1]["unscored_reason"]) == ("", "timeout: nothing")
-    shown = render(entries, judgements, "table")
+    shown = render_list(entries, judgements, "table", RUBRIC.names)
     assert "[you]" in shown
     assert "timeout: nothing" in shown
 
@@ -165,7 +167,7 @@ def test_script_goes_on_where_it_failed_and_says_so_by_its_exit_status(tmp_path)
 
 
 def test_key_is_read_from_the_env_file_and_the_environment_wins(tmp_path):
-    for name in ("src", "scripts"):
+    for name in ("src", "scripts", "configs"):
         shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     roles = written(tmp_path, "roles.json", json.dumps(json.loads(ROLES.read_text(encoding="utf-8"))[:1]))
     written(tmp_path, ".env", "XAI_API_KEY=from-the-file\n")

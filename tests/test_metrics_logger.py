@@ -10,8 +10,9 @@ from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import PROMPT_HASH
 from recruiter.reward import Reward
-from recruiter.rubric import RUBRIC_HASH, Judgement, Scores
+from recruiter.rubric import Judgement
 from recruiter.train.rollout import Rollout, rollout_rows, step_metrics
+from tests.scoring import RUBRIC, scored
 
 
 def line(step: int, **changes) -> dict:
@@ -47,7 +48,7 @@ def test_run_is_described_by_what_made_it(run, config):
     assert (description["judge"], description["prompt_hash"], description["rubric_hash"]) == (
         "rubric",
         PROMPT_HASH,
-        RUBRIC_HASH,
+        RUBRIC.hash,
     )
     assert {"version", "revision"} <= set(description)
 
@@ -152,7 +153,7 @@ def test_step_without_reward_or_spread_is_shown_and_stored(run, capsys, missing)
 def rollout(role, *values: float | None, lengths=(2, 4), finished=True) -> Rollout:
     rewards = []
     for value in values:
-        judgement = Judgement.unscored("timed out") if value is None else Judgement(Scores(value, value + 1, value + 2))
+        judgement = Judgement.unscored("timed out") if value is None else Judgement(scored(value, value + 1, value + 2))
         rewards.append(Reward(judgement, 0.25, None if value is None else judgement.reward - 0.05))
     samples = [Sample("Why?", [1] * length, [0.0] * length, finished) for length in lengths]
     return Rollout(role, [], samples, Future(), rewards)
@@ -161,7 +162,7 @@ def rollout(role, *values: float | None, lengths=(2, 4), finished=True) -> Rollo
 def test_step_metrics_by_hand(role):
     rollouts = [rollout(role(0), 3, 5), rollout(role(1), 7, None, lengths=(6, 8), finished=False)]
     sums = TokenSums(tokens=10, loss=-5.0, kl=1.0, entropy=20.0, clipped=3.0, ratio=9.0, max_ratios=[1.5], has_kl=True)
-    metrics = step_metrics(4, rollouts, sums, [UpdateResult(2.0, 1e-4), UpdateResult(4.0, 2e-4)])
+    metrics = step_metrics(4, rollouts, sums, [UpdateResult(2.0, 1e-4), UpdateResult(4.0, 2e-4)], RUBRIC.names)
     expected = {
         "step": 4,
         "reward_mean": (0.35 + 0.55 + 0.75) / 3,
@@ -195,7 +196,7 @@ def test_step_metrics_by_hand(role):
 
 
 def test_means_over_nothing_are_none_and_never_zero(role):
-    metrics = step_metrics(1, [rollout(role(), None, None)], TokenSums(), [])
+    metrics = step_metrics(1, [rollout(role(), None, None)], TokenSums(), [], RUBRIC.names)
     nothing = ("reward_mean", "reward_std", "composite", "relevance", "clarity", "discriminative", "penalty", "loss")
     nothing += ("kl", "entropy", "clipped", "rollout_ratio_mean", "rollout_ratio_max", "grad_norm", "learning_rate")
     assert {name: metrics[name] for name in nothing} == dict.fromkeys(nothing)
@@ -203,7 +204,7 @@ def test_means_over_nothing_are_none_and_never_zero(role):
 
 
 def test_kl_is_none_when_it_is_off(role):
-    assert step_metrics(1, [rollout(role(), 3, 5)], TokenSums(tokens=4, kl=0.0), [])["kl"] is None
+    assert step_metrics(1, [rollout(role(), 3, 5)], TokenSums(tokens=4, kl=0.0), [], RUBRIC.names)["kl"] is None
 
 
 def test_rollout_rows_keep_the_question_what_was_said_of_it_and_unscored_ones(role):

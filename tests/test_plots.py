@@ -11,6 +11,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from recruiter.errors import DataError
+from recruiter.evaluation.records import Training
 from recruiter.evaluation.results import Results
 from recruiter.files import write_json
 from recruiter.report.plots import (
@@ -26,6 +27,7 @@ from recruiter.report.plots import (
 )
 from scripts import analyze_results
 from tests.report_data import make_results
+from tests.scoring import RUBRIC
 
 
 def step(number: int, **changes: object) -> dict:
@@ -95,7 +97,7 @@ def test_runs_share_the_axes_and_equal_names_are_told_apart(tmp_path, drawn):
 
 def test_evaluations_of_a_run_stand_at_their_steps(tmp_path, drawn, results):
     run = write_run(tmp_path / "run", [step(1), step(2)])
-    results.models["after"].training = {"run": str(run), "step": 2}
+    results.models["after"].training = Training(run=str(run), step=2)
     plot_training(read_runs([run]), tmp_path / "training", [results])
     (container,) = drawn["Held-out roles, composite"].containers
     figures = results.figures["rubric"]
@@ -194,7 +196,7 @@ def test_people_are_averaged_and_set_against_the_judge(tmp_path, drawn, suffix):
         path.write_text(json.dumps(rows) if suffix == "json" else "\n".join(map(json.dumps, rows)) + "\n")
     scores = [judged("a", 2.0), judged("b", 9.0), judged("c", 6.0), judged("d", None), judged("elsewhere", 3.0)]
     (tmp_path / "strict.json").write_text(json.dumps(scores))
-    plot_people(read_ratings(path, [tmp_path / "strict.json"]), tmp_path / "people")
+    plot_people(read_ratings(path, [tmp_path / "strict.json"], RUBRIC), RUBRIC, tmp_path / "people")
     (axes,) = (axes for title, axes in drawn.items() if title.startswith("composite"))
     assert sorted(map(tuple, axes.collections[0].get_offsets())) == [(2.5, 2.0), (7.5, 6.0), (10.0, 9.0)]
     assert axes.get_title() == "composite\n3 questions, rank correlation 1.00"
@@ -214,13 +216,13 @@ def test_people_are_averaged_and_set_against_the_judge(tmp_path, drawn, suffix):
 def test_bad_ratings_are_refused_in_one_sentence(tmp_path, text, told):
     (tmp_path / "ratings.jsonl").write_text(text)
     with pytest.raises(DataError, match=told):
-        read_ratings(tmp_path / "ratings.jsonl", [])
+        read_ratings(tmp_path / "ratings.jsonl", [], RUBRIC)
 
 
 def test_ratings_that_no_judge_has_seen_say_what_to_do(tmp_path):
     (tmp_path / "ratings.jsonl").write_text(json.dumps(rating("a", 3)))
     with pytest.raises(DataError, match=r"scripts/judge\.py"):
-        plot_people(read_ratings(tmp_path / "ratings.jsonl", []), tmp_path / "people")
+        plot_people(read_ratings(tmp_path / "ratings.jsonl", [], RUBRIC), RUBRIC, tmp_path / "people")
 
 
 # ---- the command -----------------------------------------------------------------------------------------------------

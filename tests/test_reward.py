@@ -13,11 +13,12 @@ from recruiter.errors import JudgeError
 from recruiter.judges import Judge
 from recruiter.reward import shape
 from recruiter.roles import Role
-from recruiter.rubric import Judgement, Scores
+from recruiter.rubric import Judgement
 from recruiter.train.background_judge import BackgroundJudge
 from recruiter.train.overlap import OverlapWindow, masked_trigrams
+from tests.scoring import RUBRIC, scored
 
-NINE = Judgement(Scores(9.0, 9.0, 9.0))
+NINE = Judgement(scored(9.0))
 DATA = Path(__file__).parent / "data"
 
 
@@ -151,7 +152,7 @@ def test_shaping_never_leaves_the_unit_interval(role):
     window = OverlapWindow(8)
     window.remember(role(1), ["one two three"])
     for score in (0.0, 10.0):
-        judgement = Judgement(Scores(score, score, score))
+        judgement = Judgement(scored(score))
         for free in (0.0, 1.0):
             value = shape(RewardConfig(1.0, free, 8), window, role(2), "one two three", judgement).value
             assert 0.0 <= value <= 1.0
@@ -192,6 +193,7 @@ class SlowJudge(Judge):
 
     name = "slow"
     version = "1"
+    rubric = RUBRIC
 
     def __init__(self, seconds: float) -> None:
         self.seconds, self.now, self.most, self.cancelled, self.threads = seconds, 0, 0, 0, set()
@@ -206,7 +208,7 @@ class SlowJudge(Judge):
             self.cancelled += 1
             raise
         self.now -= 1
-        return [Judgement(Scores(5, 5, len(question))) for question in questions]
+        return [Judgement(scored(5, 5, len(question))) for question in questions]
 
 
 def test_background_judge_works_on_roles_concurrently_and_keeps_the_order_of_questions(role):
@@ -216,7 +218,7 @@ def test_background_judge_works_on_roles_concurrently_and_keeps_the_order_of_que
     futures = [background.submit(role(i), ["a", "bb", "ccc"]) for i in range(10)]
     assert time.perf_counter() - start < 0.09  # submitting does not wait
     for future in futures:
-        assert [judgement.scores.discriminative for judgement in future.result(timeout=5)] == [1, 2, 3]
+        assert [judgement.scores["discriminative"] for judgement in future.result(timeout=5)] == [1, 2, 3]
     background.close()
     assert judge.most == 10
     assert time.perf_counter() - start < 0.9
@@ -227,6 +229,7 @@ def test_background_judge_passes_an_error_on_to_whoever_waits(role):
     class Broken(Judge):
         name = "broken"
         version = "1"
+        rubric = RUBRIC
 
         async def score(self, role, questions):
             raise JudgeError("the key was refused")

@@ -15,7 +15,7 @@ from recruiter.judges.rubric_judge import KEEPS, RubricJudge
 from recruiter.judges.rubric_judge.knowledge import knowledge
 from recruiter.judges.rubric_judge.language import stem
 from recruiter.roles import Role
-from recruiter.rubric import CRITERIA, CRITERION_NAMES
+from tests.scoring import RUBRIC
 
 DATA = Path(__file__).parent / "data"
 JUDGE = RubricJudge()
@@ -43,7 +43,7 @@ def composite(role: Role, question: str) -> float:
 def assert_sound(role: Role, question: str) -> None:
     judgement = JUDGE.judge(role, question)
     assert judgement.scores is not None
-    assert all(0.0 <= getattr(judgement.scores, name) <= 10.0 for name in CRITERION_NAMES)
+    assert all(0.0 <= judgement.scores[name] <= 10.0 for name in RUBRIC.names)
     assert judgement.reasoning
 
 
@@ -172,7 +172,7 @@ def test_shuffling_costs_most_of_the_score() -> None:
 
 
 def test_every_flag_has_its_share() -> None:
-    assert set(KEEPS) == {flag.name for criterion in CRITERIA for flag in criterion.red_flags}
+    assert set(KEEPS) == {flag.name for criterion in RUBRIC.criteria for flag in criterion.red_flags}
 
 
 @pytest.mark.parametrize(

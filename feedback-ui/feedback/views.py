@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 import database as db
 from feedback import groups
-from recruiter.rubric import CRITERION_NAMES, MAX_RATING, MIN_RATING, Scores, rating_to_score
+from recruiter.rubric import CRITERION_NAMES, MAX_RATING, MIN_RATING, load_rubric, rating_to_score
 
 Leniency = dict[int, dict[str, float]]  # rater -> criterion -> rating points above the others
 UNRATED = {"open": "pending"}  # status of a question whose group has no ratings, where it differs from the group's
@@ -141,7 +141,8 @@ def reward_of(scores: dict[str, Any]) -> float | None:
     """Reward in [0, 1] of ratings from 1 to 5, as the rubric maps them; None without ratings."""
     if scores[CRITERION_NAMES[0]] is None:
         return None
-    return Scores(**{name: rating_to_score(scores[name]) for name in CRITERION_NAMES}).composite / 10
+    rubric = load_rubric()
+    return rubric.scores({name: rating_to_score(scores[name]) for name in rubric.names}).composite / 10
 
 
 def _mean(given: Sequence[sa.RowMapping], leniency: Leniency) -> dict[str, float]:

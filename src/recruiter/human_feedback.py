@@ -20,7 +20,7 @@ from recruiter.errors import JudgeError, UnscoredError
 from recruiter.judges import Judge, Probe
 from recruiter.judges.feedback_client import FeedbackClient, Refused, spoken
 from recruiter.roles import Role
-from recruiter.rubric import CRITERION_NAMES, Judgement, Scores, rating_to_score
+from recruiter.rubric import Judgement, Rubric, load_rubric, rating_to_score
 
 CANNOT_BE_SHOWN = (413, 422)  # the server will not take these questions, whenever they are handed in
 REFUSED = "refused"
@@ -71,8 +71,8 @@ class GroupView:
         return self.is_rated and self.consumed_step in (None, step) and not (is_own and self.late)
 
     @classmethod
-    def read(cls, record: dict[str, Any]) -> GroupView:
-        """A group's view from the server's JSON.
+    def read(cls, record: dict[str, Any], rubric: Rubric) -> GroupView:
+        """A group's view from the server's JSON, rated by `rubric`.
 
         Raises:
             KeyError, TypeError, ValueError: it is something else.
@@ -87,7 +87,7 @@ class GroupView:
             record["version"],
             record["late"],
             record["consumed_step"],
-            tuple(_judgement(result, reason) for result in record["results"]),
+            tuple(_judgement(result, reason, rubric) for result in record["results"]),
             (record["waiting"] or {}).get("raters_online", 0),
         )
 
@@ -112,8 +112,8 @@ class HumanJudge(Judge):
     name = "human"
     version = "1"
 
-    def __init__(self, settings: HumanFeedbackConfig) -> None:
-        self.settings = settings
+    def __init__(self, settings: HumanFeedbackConfig, rubric: Rubric | None = None) -> None:
+        self.settings, self.rubric = settings, rubric or load_rubric()
         self.client = FeedbackClient(settings)
         self.waiting: Waiting | None = None
 
@@ -223,14 +223,14 @@ class HumanJudge(Judge):
 
     def _view(self, record: Any) -> GroupView:
         try:
-            return GroupView.read(record)
+            return GroupView.read(record, self.rubric)
         except (LookupError, TypeError, ValueError):
             raise JudgeError(
                 f"The feedback server at {self.client.url} speaks another version of the API; update both sides."
             ) from None
 
 
-def _judgement(result: dict[str, Any], reason: str) -> Judgement:
+def _judgement(result: dict[str, Any], reason: str, rubric: Rubric) -> Judgement:
     if result["status"] != "rated":
         return Judgement.unscored(reason)
-    return Judgement(Scores(**{name: rating_to_score(result[name]) for name in CRITERION_NAMES}))
+    return Judgement(rubric.scores({name: rating_to_score(result[name]) for name in rubric.names}))

@@ -28,6 +28,7 @@ from recruiter.config.paths import WORKSPACE, command_line
 from recruiter.errors import ConfigError
 from recruiter.files import short_path
 from recruiter.roles.dataset import format_prompts, load_split, total_steps, validation_slice
+from recruiter.rubric import load_rubric
 from recruiter.train.checkpoints import check_free_space
 from recruiter.train.find_checkpoint import find_checkpoint
 from recruiter.train.layout import Checkpoint, RunFolder
@@ -58,7 +59,7 @@ def run(config: Config) -> None:
     from recruiter.judges import make_judge
     from recruiter.judges.llm.estimate import ask_for_probe, probe_and_estimate
 
-    judge = make_judge(config.judge, config.human_feedback)
+    judge = make_judge(config.judge, config.human_feedback, load_rubric(config.rubric))
     if config.judge.provider == "human":
         ask_for_probe(judge)  # costs nothing, so it comes before anything is made
     if config.engine == "skyrl":

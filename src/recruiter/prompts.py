@@ -9,7 +9,7 @@ import json
 from typing import TypedDict
 
 from recruiter.roles import Role
-from recruiter.rubric import CRITERIA, MAX_SCORE, RATING_WORDS
+from recruiter.rubric import MAX_SCORE, RATING_WORDS, Criterion, Rubric, rating_to_score
 
 
 class Message(TypedDict):
@@ -63,14 +63,21 @@ Reply with one JSON object and nothing else: {{"reasoning": "<two or three sente
 found>", {fields}}}"""
 
 
-def judge_messages(role: Role, question: str) -> list[Message]:
+def judge_system(rubric: Rubric) -> str:
+    """What a judge is told, whatever it judges."""
+    criteria = "\n\n".join(_scale(criterion) for criterion in rubric.criteria)
+    fields = ", ".join(f'"{name}": <0-{MAX_SCORE:g}>' for name in rubric.names)
+    return _JUDGE_RULES.format(highest=MAX_SCORE, words=RATING_WORDS, criteria=criteria, fields=fields)
+
+
+def judge_messages(rubric: Rubric, role: Role, question: str) -> list[Message]:
     """The chat messages that ask a model to score `question`, as written for `role`, by the rubric.
 
     Role and question stand whole between tags whose names hold a hash of what they enclose: no text can contain the
     hash of itself, so none can close its own tag. What all questions share comes first, for the providers' prompt caches.
     """
     user = f"{_enclosed('role', _record(role))}\n\n{_enclosed('question', question)}"
-    return [Message(role="system", content=JUDGE_SYSTEM), Message(role="user", content=user)]
+    return [Message(role="system", content=judge_system(rubric)), Message(role="user", content=user)]
 
 
 _COMPARISON_RULES = """You compare technical screening questions. You get a role and two questions that were written for \
@@ -88,12 +95,21 @@ Reply with one JSON object and nothing else: {{"reasoning": "<two or three sente
 "better": "<first, second or tie>"}}"""
 
 
-def comparison_messages(role: Role, first: str, second: str) -> list[Message]:
+def comparison_system(rubric: Rubric) -> str:
+    """What a judge that compares is told, whatever it compares."""
+    criteria = "\n\n".join(
+        "\n".join([f"{criterion.name}: {criterion.question}", *_red_flags(criterion, with_points=False)])
+        for criterion in rubric.criteria
+    )
+    return _COMPARISON_RULES.format(criteria=criteria)
+
+
+def comparison_messages(rubric: Rubric, role: Role, first: str, second: str) -> list[Message]:
     """The chat messages that ask a model which of two questions for `role` is better. Enclosed as in `judge_messages`."""
     user = "\n\n".join(
         [_enclosed("role", _record(role)), _enclosed("first-question", first), _enclosed("second-question", second)]
     )
-    return [Message(role="system", content=COMPARISON_SYSTEM), Message(role="user", content=user)]
+    return [Message(role="system", content=comparison_system(rubric)), Message(role="user", content=user)]
 
 
 def _record(role: Role) -> str:
@@ -101,27 +117,15 @@ def _record(role: Role) -> str:
     return json.dumps(role.model_dump(mode="json", exclude={"id"}), ensure_ascii=False, indent=1)
 
 
-def _criteria(with_points: bool) -> str:
-    """The rubric with all its red flags."""
-    return "\n\n".join(
-        "\n".join(
-            [f"{criterion.name}: {criterion.question}", "Red flags:"]
-            + [f"- {flag.text}" + (f" (-{flag.penalty})" if with_points else "") for flag in criterion.red_flags]
-        )
-        for criterion in CRITERIA
-    )
+def _scale(criterion: Criterion) -> str:
+    """A criterion with the meaning of its scores and what takes points away."""
+    anchors = [f"{rating_to_score(rating):g}: {text}" for rating, text in sorted(criterion.anchors.items())]
+    return "\n".join([f"{criterion.name}: {criterion.question}", *anchors, *_red_flags(criterion, with_points=True)])
 
 
-def _rules() -> str:
-    """What the judge is told."""
-    fields = ", ".join(f'"{criterion.name}": <0-{MAX_SCORE:g}>' for criterion in CRITERIA)
-    return _JUDGE_RULES.format(
-        highest=MAX_SCORE, words=RATING_WORDS, criteria=_criteria(with_points=True), fields=fields
-    )
-
-
-JUDGE_SYSTEM = _rules()
-COMPARISON_SYSTEM = _COMPARISON_RULES.format(criteria=_criteria(with_points=False))
+def _red_flags(criterion: Criterion, with_points: bool) -> list[str]:
+    flags = [f"- {flag.text}" + (f" (-{flag.penalty:g})" if with_points else "") for flag in criterion.red_flags]
+    return ["Red flags:", *flags] if flags else []
 
 
 def _enclosed(name: str, text: str) -> str:

@@ -1,97 +1,224 @@
-"""The rubric: what a good screening question is, as data, and the only place where scores become rewards.
+"""The rubric: what a good screening question is, and the only place where scores become rewards.
 
-Judges (offline, LLM, human), the rating page, evaluation and statistics import the criteria, the scale and the
-normalisation from here, so that a change of mind happens once and changes `RUBRIC_HASH`.
+A rubric is data: `configs/rubric.yaml`, or a file of the user's in the same form. Whoever judges, rates, evaluates or
+shows scores gets a `Rubric` and takes criteria, names and weights from it. The scale and its normalisation stand here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from recruiter.config.paths import CONFIGS, WORKSPACE
+from recruiter.errors import ConfigError
 
 MAX_SCORE = 10.0
 MIN_RATING, MAX_RATING = 1, 5
 RATING_WORDS = {1: "useless", 3: "usable after rewriting", 5: "could not be better"}  # what judges are told of 0, 5, 10
+# Names that stand beside those of the criteria in metrics, tables and CSV files, and so cannot be criteria.
+RESERVED = frozenset(
+    "composite reasoning unscored_reason role_id id title level focus stack description key_skills question tokens seconds "
+    "cost_usd step epoch reward reward_mean reward_std overlap penalty samples unscored unscored_reasons groups "
+    "groups_without_spread length_mean length_max cut_off trained_tokens loss kl entropy clipped rollout_ratio_mean "
+    "rollout_ratio_max updates grad_norm learning_rate counts note position".split()
+)
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Words = Annotated[str, AfterValidator(lambda text: " ".join(text.split())), StringConstraints(pattern=r"\S")]
 
 
-@dataclass(frozen=True)
-class RedFlag:
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class RedFlag(_Part):
     """A defect that costs `penalty` points on its criterion."""
 
-    name: str
-    text: str
-    penalty: int
+    name: Name
+    text: Words
+    penalty: Annotated[float, Field(strict=True, gt=0, le=MAX_SCORE)]
 
 
-@dataclass(frozen=True)
-class Criterion:
-    """One 0-10 scale: its name, the question it asks, and the red flags that lower it."""
+class Criterion(_Part):
+    """One 0-10 scale.
 
-    name: str
-    question: str
-    red_flags: tuple[RedFlag, ...]
+    Attributes:
+        question: what the score answers.
+        weight: in the composite, relative to the other criteria.
+        red_flags: what lowers the score.
+        anchors: what a rating of 1, 3 and 5 (a score of 0, 5 and 10) means; none, or all three.
+        checks: short questions to which yes speaks for the question, for judges that read probabilities of yes and no.
+    """
+
+    name: Name
+    question: Words
+    weight: Annotated[float, Field(strict=True, gt=0)] = 1.0
+    red_flags: tuple[RedFlag, ...] = ()
+    anchors: dict[int, Words] = Field(default_factory=dict)
+    checks: tuple[Words, ...] = ()
 
 
-CRITERIA: tuple[Criterion, ...] = (
-    Criterion(
-        "relevance",
-        "Does the question test skills needed for the role?",
-        (
-            RedFlag("generic", "generic question that fits any role", 3),
-            RedFlag("minor_technology", "only a minor technology of the role", 2),
-            RedFlag("unlisted_technology", "technology that the role doesn't list", 2),
-            RedFlag("copied", "copies the role description instead of asking about it", 3),
-        ),
-    ),
-    Criterion(
-        "clarity",
-        "Is the question unambiguous and well-formed?",
-        (
-            RedFlag("bundled", "several questions bundled", 2),
-            RedFlag("too_broad", "too broad, over ten minutes to answer", 2),
-            RedFlag("broken", "cut off or broken text", 4),
-            RedFlag("unnatural", "list of terms or words without sense", 4),
-            RedFlag("repeated", "repeats itself", 3),
-            RedFlag("extra_text", "greeting, answer, notes or markup around the question", 3),
-        ),
-    ),
-    Criterion(
-        "discriminative",
-        "Does the question distinguish good candidates from weak ones?",
-        (
-            RedFlag("recall", "pure recall or trivia", 3),
-            RedFlag("one_word", "yes/no or one-word answer", 2),
-            RedFlag("manipulation", "text that addresses the judge instead of the candidate", 6),
-        ),
-    ),
-)
-CRITERION_NAMES: tuple[str, ...] = tuple(criterion.name for criterion in CRITERIA)
-RUBRIC_HASH = hashlib.sha256(json.dumps([asdict(c) for c in CRITERIA], sort_keys=True).encode()).hexdigest()[:16]
+class Rubric(_Part):
+    """All criteria, in the order in which they are shown."""
+
+    criteria: Annotated[tuple[Criterion, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Rubric:
+        names = [criterion.name for criterion in self.criteria]
+        flags = [flag.name for criterion in self.criteria for flag in criterion.red_flags]
+        for what, found in (("criterion", names), ("red flag", flags)):
+            if twice := next((name for name in found if found.count(name) > 1), None):
+                raise ValueError(f"there are two of the {what} '{twice}'; give one of them another name")
+        if taken := next(
+            (name for name in names if name in RESERVED or name.startswith(("judge_", "validation_"))), None
+        ):
+            raise ValueError(f"a criterion cannot be called '{taken}', which is a column beside the scores; rename it")
+        for criterion in self.criteria:
+            if criterion.anchors and set(criterion.anchors) != set(RATING_WORDS):
+                raise ValueError(
+                    f"the anchors of '{criterion.name}' must say what 1, 3 and 5 mean; write these three, or none"
+                )
+        return self
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the criteria."""
+        return tuple(criterion.name for criterion in self.criteria)
+
+    @cached_property
+    def hash(self) -> str:
+        """Changes with whatever changes in the rubric."""
+        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def scores(self, values: Mapping[str, float]) -> Scores:
+        """The scores of one question, `values` being one number for each criterion.
+
+        Raises:
+            ValueError: a criterion lacks or is unknown, or a number is outside [0, 10] (NaN included).
+        """
+        if values.keys() != set(self.names):
+            raise ValueError(f"these are no scores by {', '.join(self.names)}: {', '.join(values) or 'none'}")
+        for name in self.names:
+            if not 0.0 <= values[name] <= MAX_SCORE:
+                raise ValueError(f"{name} must be between 0 and {MAX_SCORE:g}, not {values[name]!r}")
+        total = sum(criterion.weight * values[criterion.name] for criterion in self.criteria)
+        composite = total / sum(criterion.weight for criterion in self.criteria)
+        return Scores({name: values[name] for name in self.names}, min(MAX_SCORE, composite))
+
+
+def load_rubric(path: str | Path | None = None) -> Rubric:
+    """The rubric in a file, relative to the current folder or the repository; without a file, the built-in one.
+
+    Raises:
+        ConfigError: there is no such file, or it is no rubric; the sentence says where, and what to write.
+    """
+    if path is None:
+        return _built_in()
+    found = next((place for place in (Path(path), WORKSPACE / path) if place.is_file()), None)
+    if found is None:
+        raise ConfigError(f"There is no rubric at {path}: name a file in the form of configs/rubric.yaml.")
+    return _read(found, str(path))
+
+
+def stored_rubric(data: Mapping[str, Any] | None) -> Rubric:
+    """The rubric that a file of this project holds; None, from before they held one: the built-in one."""
+    return _built_in() if data is None else Rubric.model_validate(data)
+
+
+@cache
+def _built_in() -> Rubric:
+    return _read(CONFIGS / "rubric.yaml", "configs/rubric.yaml")
+
+
+def _read(path: Path, shown: str) -> Rubric:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or getattr(error, "strerror", None) or error
+        raise ConfigError(f"{shown}{line}: it cannot be read as YAML ({problem}).") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{shown} is no rubric: write `criteria:` and under it a list, as in configs/rubric.yaml.")
+    try:
+        return Rubric.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigError(f"{shown}: {_explain(data, first['loc'], first['type'], first['msg'])}.") from None
+
+
+_WISHES = {
+    "criteria": "a list of criteria, each with a name and a question",
+    "name": "small letters, digits and underscores, such as clarity",
+    "question": "the question that its score answers",
+    "weight": "a number above 0",
+    "red_flags": "a list of red flags, each with name, text and penalty",
+    "text": "in words what the defect is",
+    "penalty": f"the points that it takes away, above 0 and up to {MAX_SCORE:g}",
+    "anchors": "what 1, 3 and 5 mean, a line each",
+    "checks": "a list of short yes/no questions",
+}
+
+
+_KEYS = {
+    "": ("criteria",),
+    "criteria": tuple(Criterion.model_fields),
+    "red_flags": tuple(RedFlag.model_fields),
+}
+_CALLED = {"criteria": "criterion", "red_flags": "red flag", "checks": "check", "anchors": "anchor"}
+
+
+def _explain(data: Any, place: Sequence[str | int], kind: str, message: str) -> str:
+    """What is wrong at a place of a rubric's data, and what to write there."""
+    if not place:
+        return message.removeprefix("Value error, ")
+    subject, key, inside, value = "the rubric", "", "", data
+    for step in place:
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int):
+            value = value[step]
+        if isinstance(step, int) and key in _CALLED:
+            name = value.get("name") if isinstance(value, dict) else None
+            part = f"{_CALLED[key]} " + (f"'{name}'" if isinstance(name, str) else str(step + (key != "anchors")))
+            subject, inside = part if inside == "" else f"{part} of {subject}", key
+        elif step in _WISHES or kind == "extra_forbidden":
+            key = str(step)
+    wish = _WISHES.get(key, "")
+    if kind == "extra_forbidden":
+        return f"{subject} has an unknown key '{key}'; the keys are {', '.join(_KEYS[inside])}"
+    if kind == "missing":
+        return f"{subject} has no {key}; write {wish}"
+    what = "" if isinstance(place[-1], int) else f"{key} of "
+    return f"{what}{subject} cannot be {str(value)[:60] or 'empty'}; write {wish}"
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one question, each in [0, 10].
+    """Scores of one question by the criteria of a rubric, each in [0, 10]; made by `Rubric.scores`.
 
-    Raises:
-        ValueError: if a score is outside the scale (NaN included).
+    Attributes:
+        values: by criterion, in the rubric's order.
+        composite: their weighted mean, in [0, 10].
     """
 
-    relevance: float
-    clarity: float
-    discriminative: float
+    values: Mapping[str, float]
+    composite: float
 
-    def __post_init__(self) -> None:
-        for name in CRITERION_NAMES:
-            value = getattr(self, name)
-            if not 0.0 <= value <= MAX_SCORE:
-                raise ValueError(f"{name} must be between 0 and {MAX_SCORE:g}, not {value!r}")
+    def __getitem__(self, name: str) -> float:
+        return self.values[name]
 
-    @property
-    def composite(self) -> float:
-        """Mean of the three criteria, in [0, 10]."""
-        return (self.relevance + self.clarity + self.discriminative) / len(CRITERIA)
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values)
 
 
 @dataclass(frozen=True)
@@ -126,3 +253,8 @@ def rating_to_score(rating: float) -> float:
     if not MIN_RATING <= rating <= MAX_RATING:
         raise ValueError(f"a rating must be between {MIN_RATING} and {MAX_RATING}, not {rating!r}")
     return (rating - MIN_RATING) / (MAX_RATING - MIN_RATING) * MAX_SCORE
+
+
+CRITERIA = load_rubric().criteria
+CRITERION_NAMES = load_rubric().names
+RUBRIC_HASH = load_rubric().hash

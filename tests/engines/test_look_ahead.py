@@ -16,9 +16,10 @@ from recruiter.files import read_jsonl
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import Message
 from recruiter.roles import Role
-from recruiter.rubric import Judgement, Scores
+from recruiter.rubric import Judgement
 from recruiter.train.grpo import Trainer
 from tests.engines.test_local import gradients, policy_for, random_adapter
+from tests.scoring import scored
 
 
 def groups_of(policy: LocalPolicy, count: int = 3) -> list[TrainGroup]:
@@ -104,7 +105,7 @@ class SlowJudge(FixedTimeJudge):
     async def score(self, role: Role, questions: list[str]) -> list[Judgement]:
         judged = await super().score(role, questions)
         if role.id.endswith("2"):
-            return [Judgement(Scores(5, 5, 5)) for _ in questions]
+            return [Judgement(scored(5)) for _ in questions]
         return judged
 
 

@@ -19,10 +19,11 @@ from recruiter.judges import Judge
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
-from recruiter.rubric import Judgement, Scores
+from recruiter.rubric import Judgement
 from recruiter.train.grpo import Trainer
 from tests.engines.test_local import random_adapter
 from tests.engines.trl_oracle import save_tiny_model
+from tests.scoring import RUBRIC, scored
 
 
 @pytest.fixture
@@ -173,9 +174,10 @@ def test_small_updates_have_their_full_effect_in_bfloat16(
 
 class FixedJudge(Judge):
     name, version = "fake", "1"
+    rubric = RUBRIC
 
     async def score(self, role: Role, questions: list[str]) -> list[Judgement]:
-        return [Judgement(Scores(*[float(i)] * 3)) for i in range(len(questions))]
+        return [Judgement(scored(float(i))) for i in range(len(questions))]
 
 
 def test_metrics_watch_the_ratio_of_training_to_rollout_probabilities(

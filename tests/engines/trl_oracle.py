@@ -40,9 +40,10 @@ from recruiter.metrics_logger import RunLog
 from recruiter.prompts import _GENERATOR_USER, GENERATOR_SYSTEM, Message, generator_messages
 from recruiter.roles import Role
 from recruiter.roles.dataset import step_roles, total_steps
-from recruiter.rubric import Judgement, Scores
+from recruiter.rubric import Judgement
 from recruiter.train.grpo import Trainer
 from tests.engines.conftest import VOCABULARY, tiny_model, tiny_tokenizer
+from tests.scoring import RUBRIC, scored
 
 END = 1
 
@@ -144,9 +145,10 @@ class ScriptedJudge(Judge):
     """Reads the reward out of the scripted question."""
 
     name, version = "script", "1"
+    rubric = RUBRIC
 
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
-        return [Judgement(Scores(*[10 * float(question.split()[1])] * 3)) for question in questions]
+        return [Judgement(scored(10 * float(question.split()[1]))) for question in questions]
 
 
 def train_ours(config: Config, script: Script, adapter: Path) -> tuple[ScriptedPolicy, list[Update]]:

@@ -20,8 +20,9 @@ from recruiter.llm.store import cache_key
 from recruiter.llm.usage import NO_USAGE, Usage
 from recruiter.prompts import PROMPT_HASH
 from recruiter.roles import Role
-from recruiter.rubric import CRITERION_NAMES, RUBRIC_HASH, Judgement, Scores
+from recruiter.rubric import Judgement
 from recruiter.writers import Written
+from tests.scoring import RUBRIC, scored
 
 
 def sample(
@@ -31,7 +32,7 @@ def sample(
     named = None
     if scores is not None:
         three = scores if isinstance(scores, tuple) else (scores,) * 3
-        named = {**dict(zip(CRITERION_NAMES, three, strict=True)), "composite": sum(three) / 3}
+        named = {**dict(zip(RUBRIC.names, three, strict=True)), "composite": sum(three) / 3}
     judgement = JudgementRecord(scores=named, reasoning="", unscored_reason=None if named else "timeout")
     fields = {
         "question": "Why is it slow?", "failure": None, "tokens": 10, "finished": True, "seconds": 1.0, "cost_usd": 0.0,
@@ -87,11 +88,12 @@ class WordJudge(Judge):
     """Scores a question by its number of words; one that says `refuse` is unscored."""
 
     name, version = "words", "1"
+    rubric = RUBRIC
 
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
         """See `Judge`."""
         return [
-            Judgement.unscored("refusal") if "refuse" in question else Judgement(Scores(n, n, n), f"{n} words")
+            Judgement.unscored("refusal") if "refuse" in question else Judgement(scored(n), f"{n} words")
             for question in questions
             for n in [min(10, len(question.split()))]
         ]
@@ -101,7 +103,7 @@ def make_plan(models: Sequence[str], **changes: Any) -> Plan:
     fields: dict[str, Any] = {
         "baseline": models[0], "roles_from": "test", "samples": 1, "seed": 0, "sampling": asdict(SamplingParams()),
         "trim": None, "twice": 0, "pairwise": False, "budget_usd": None, "prompt_hash": PROMPT_HASH,
-        "rubric_hash": RUBRIC_HASH,
+        "rubric_hash": RUBRIC.hash,
     }  # fmt: skip
     return Plan(**{**fields, **changes})
 

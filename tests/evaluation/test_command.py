@@ -96,7 +96,7 @@ def test_a_budget_that_is_spent_leaves_results_and_exit_status_2(run):
     assert "run the same command again" in done.stderr
     results = load_results(folder / "poor/eval.json")
     assert 0 < results.figures["openai_compatible/poor"][MODEL].unscored < 10
-    assert results.spent["openai_compatible/poor"]["cost_usd"] <= 0.5
+    assert results.spent["openai_compatible/poor"].cost_usd <= 0.5
 
 
 def test_a_judge_that_does_not_answer_ends_it_before_anything_is_written(run, server):

@@ -87,7 +87,7 @@ def test_all_models_are_sampled_as_the_first_that_was_trained_here(trained):
 def test_a_checkpoint_and_its_export_know_their_training(trained, which, role):
     (contestant,), _ = find_contestants(["rl"], str(trained / which))
     record = contestant.record(SamplingParams())
-    assert (record.kind, record.training["step"], record.training["judge"]) == ("local", 3, "rubric")
+    assert (record.kind, record.training.step, record.training.judge) == ("local", 3, "rubric")
     assert judge_flags(RubricJudge(), [contestant]) == [
         "it also judged the training of rl: a different judge is stronger evidence"
     ]

@@ -4,11 +4,12 @@ from recruiter.evaluation.agreement import agreements, consistency
 from recruiter.evaluation.figures import judge_figures
 from recruiter.evaluation.records import JudgementRecord
 from tests.evaluation.conftest import sample
+from tests.scoring import METRICS
 
 
 def figures(roles, samples, trim=None):
     models = list(dict.fromkeys(each.model for each in samples))
-    return judge_figures("judge", models, roles, samples, trim)
+    return judge_figures("judge", METRICS, models, roles, samples, trim)
 
 
 def test_means_tail_and_counts_by_hand(role):

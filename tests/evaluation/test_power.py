@@ -16,6 +16,7 @@ from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.roles import Role
 from tests import REPOSITORY
 from tests.evaluation.conftest import sample
+from tests.scoring import METRICS
 
 NOISE = 1.266  # points; standard deviation within a role
 SAMPLES = 2  # questions a role, the default of eval.py
@@ -58,7 +59,7 @@ def test_the_figures_of_an_evaluation_are_those_of_the_simulation(role):
         for i, each in enumerate(roles)
         for k in range(SAMPLES)
     ]
-    difference = judge_figures("judge", ["before", "after"], roles, samples)["after"].difference
+    difference = judge_figures("judge", METRICS, ["before", "after"], roles, samples)["after"].difference
     expected = (scores["after"] - scores["before"]).mean(axis=1)
     assert difference.p_value == sign_flip_p_value(expected)
     assert difference.scores["composite"].mean == pytest.approx(expected.mean())

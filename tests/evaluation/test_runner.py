@@ -19,6 +19,7 @@ from recruiter.roles import Role
 from tests.evaluation.conftest import ListWriter, WordJudge
 from tests.fake_judge import FakeJudge
 from tests.fake_judge.faults import Faults
+from tests.scoring import METRICS
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_results_come_back_as_they_were_stored_and_their_figures_can_be_computed
     stored = load_results(tmp_path / "results/eval.json")
     assert stored == results
     assert stored.schema_version == SCHEMA_VERSION
-    again = judge_figures("words", list(stored.models), stored.roles, stored.samples, stored.plan.trim)
+    again = judge_figures("words", METRICS, list(stored.models), stored.roles, stored.samples, stored.plan.trim)
     assert again == stored.figures["words"]
 
 
@@ -101,7 +102,7 @@ def test_several_judges_show_their_agreement_and_their_consistency(evaluate, ask
     assert agreement.judges == ("rubric", "openai_compatible/fake")
     assert (agreement.questions, agreement.spearman) == (6, pytest.approx(1.0))
     assert {name: each.questions for name, each in results.consistency.items()} == dict.fromkeys(agreement.judges, 4)
-    assert results.spent["openai_compatible/fake"]["calls"] == 5 + 4  # one text stands there twice; second opinions
+    assert results.spent["openai_compatible/fake"].calls == 5 + 4  # one text stands there twice; second opinions
 
 
 def test_pairwise_sees_both_orders_and_is_not_paid_twice(evaluate, asked, server):
@@ -175,7 +176,7 @@ def test_with_a_judge_that_fails_for_good_all_figures_are_those_of_the_pairs_tha
     for sample in clean.samples:
         if (sample.model, sample.role_id) in lost:
             sample.judgements[judge] = JudgementRecord(scores=None, reasoning="", unscored_reason="restricted")
-    restricted = judge_figures(judge, ["a", "b", "c"], roles, clean.samples, 0.1)
+    restricted = judge_figures(judge, METRICS, ["a", "b", "c"], roles, clean.samples, 0.1)
     for model, expected in restricted.items():
         found = failing.figures[judge][model]
         assert found.unscored == expected.unscored == sum(name == model for name, _ in lost)
@@ -190,7 +191,7 @@ def test_a_budget_holds_for_all_judges_together(evaluate, asked):
     for judge in judges:
         judge.usage.share(budget)
     results, evaluation = evaluate([ListWriter("a", [f"Why is {i}?" for i in range(12)])], judges)
-    spent = {name: each["cost_usd"] for name, each in results.spent.items()}
+    spent = {name: each.cost_usd for name, each in results.spent.items()}
     assert spent["openai_compatible/one"] > 0
     assert 0.2 < sum(spent.values()) <= 0.5
     assert "--budget-usd=0.5" in evaluation.problems[0]

@@ -6,12 +6,14 @@ from safetensors.torch import load_file, save_file
 
 from recruiter import export as module
 from recruiter.errors import ExportError, HubError
+from recruiter.evaluation.results import Estimate
 from recruiter.export import describe, plan_export
 from recruiter.export.manifest import Manifest
 from recruiter.export.verify import verify
 from recruiter.prompts import PROMPT_HASH
-from recruiter.rubric import RUBRIC_HASH
+from recruiter.rubric import load_rubric
 from tests.fake_hub import FakeHub
+from tests.report_data import make_results
 
 
 def plan(trained, name="out", length=None, dtype="float32", base=None, overwrite=False):
@@ -167,14 +169,13 @@ def run_of(trained):
     (trained.run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def results_of(trained, **changes):
-    estimate = {"mean": 6.25, "low": 5.5, "high": 7.0, "roles": 2}
-    scores = dict.fromkeys(("relevance", "clarity", "discriminative", "composite"), estimate)
-    figures = {"rl": {"scores": scores, "unscored": 1, "questions": 2}}
-    return {
-        "schema_version": 2, "roles": [{}, {}], "figures": {"openai/judge": figures},
-        "models": {"rl": {"adapter": str(trained.adapter), "source": "base"}}, **changes,
-    }  # fmt: skip
+def results_of(adapter, roles, **changes):
+    results = make_results(roles, {"rl": lambda *_: 6.25}, ["openai/judge"])
+    results.models["rl"].adapter = str(adapter)
+    figures = results.figures["openai/judge"]["rl"]
+    figures.scores = dict.fromkeys(results.metrics, Estimate(mean=6.25, low=5.5, high=7.0, roles=2))
+    figures.unscored, figures.questions = 1, 2
+    return {**results.model_dump(mode="json"), **changes}
 
 
 def test_card_tells_base_data_judge_hashes_curve_and_use(train):
@@ -202,23 +203,21 @@ def test_card_without_a_run_and_without_a_licence(train):
     assert "license: other" in card
     assert "does not state one in its files" in card
     assert "## Training" not in card
-    assert (manifest.prompt_hash, manifest.rubric_hash) == (PROMPT_HASH, RUBRIC_HASH)
+    assert (manifest.prompt_hash, manifest.rubric_hash) == (PROMPT_HASH, load_rubric().hash)
 
 
-def test_card_shows_evaluations_of_this_very_adapter(train, monkeypatch, tmp_path):
-    trained = train()
+def test_card_shows_evaluations_of_this_very_adapter(train, monkeypatch, tmp_path, role):
+    trained, roles = train(), [role(0), role(1)]
     folder = write(trained).folder
     monkeypatch.setattr(module, "WORKSPACE", tmp_path)
     results = tmp_path / "results/eval.json"
     results.parent.mkdir()
-    (tmp_path / "results/other.json").write_text(
-        json.dumps(results_of(trained, models={"rl": {"adapter": "x", "source": "y"}}))
-    )
-    (tmp_path / "results/old.json").write_text(json.dumps(results_of(trained, schema_version=1)))
+    (tmp_path / "results/other.json").write_text(json.dumps(results_of("x", roles)))
+    (tmp_path / "results/old.json").write_text(json.dumps(results_of(trained.adapter, roles, schema_version=1)))
     (tmp_path / "results/torn.json").write_text("{")
     describe(folder)
     assert "not evaluated" in (folder / "README.md").read_text()
-    results.write_text(json.dumps(results_of(trained)))
+    results.write_text(json.dumps(results_of(trained.adapter, roles)))
     describe(folder)
     card = (folder / "README.md").read_text()
     assert "## Evaluation, judge openai/judge" in card

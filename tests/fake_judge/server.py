@@ -9,8 +9,9 @@ import re
 import socket
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
 from typing import Any, Self
 
 from recruiter.judges.rubric_judge import RubricJudge
@@ -26,7 +27,6 @@ COMPARED = re.compile(
     re.DOTALL,
 )
 GULLED = re.compile(r"\b(?:give|award|score)\b.{0,40}\b(?:10|ten)\b|\bfull marks\b", re.IGNORECASE)
-SCORES = ("relevance", "clarity", "discriminative")
 ASKED = re.compile(r"Title: (?P<title>[^\n]*)\n.*\nWrite one screening question for this role\.\Z", re.DOTALL)
 QUESTIONS = (
     "As {title}, you see the oldest unprocessed message age grow to 40 minutes while throughput stays flat: what is wrong?",
@@ -81,6 +81,7 @@ class FakeJudge:
         thinks: tokens that a reply takes before its text begins; they count towards the limit.
         starting: requests that it answers with 503 before it is there, as an endpoint that scaled to zero.
         models: what it says it has.
+        criteria: what it scores; others than the built-in ones get the built-in ones' scores in turn.
         requests: everything that was asked, in order.
     """
 
@@ -105,6 +106,7 @@ class FakeJudge:
         self.stopping = threading.Event()
         self.lock = threading.Lock()
         self._judge = RubricJudge()
+        self.criteria = self._judge.rubric.names
         self._server = _Server(("127.0.0.1", port), self)
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -142,9 +144,10 @@ class FakeJudge:
             return self.question(message)
         judgement = self._judge.judge(role, question)
         assert judgement.scores is not None
-        scores = asdict(judgement.scores)
+        rubric = cycle(judgement.scores.values.values())
+        scores = dict(zip(self.criteria, rubric, strict=False))
         if self.gullible and GULLED.search(question):
-            scores = dict.fromkeys(SCORES, 10.0)
+            scores = dict.fromkeys(self.criteria, 10.0)
         if fault == "out_of_range":
             scores["clarity"] = 11
         if fault == "missing_score":

@@ -12,6 +12,7 @@ from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.prompts import judge_messages
 from tests.fake_judge import Faults
 from tests.judges.conftest import GOOD, KEY, PROVIDERS, QUESTIONS, by_hand, score
+from tests.scoring import RUBRIC
 
 # ---- what arrives ----------------------------------------------------------------------------------------------------
 
@@ -26,7 +27,7 @@ def test_scores_and_reasons_arrive_as_the_server_gave_them(judge, role, provider
 def test_what_is_sent_is_what_the_message_builder_makes(judge, role, server, provider):
     score(judge(provider), role(), [GOOD])
     (request,) = server.requests
-    system, user = judge_messages(role(), GOOD)
+    system, user = judge_messages(RUBRIC, role(), GOOD)
     body = request.body
     sent = [{"role": "system", "content": body["system"]}] if provider == "anthropic" else []
     assert [*sent, *body["messages"]] == [system, user]
@@ -183,7 +184,9 @@ def test_canary_takes_away_what_manipulation_gained(judge, role, server):
     assert attacked.scores == honest.scores
     assert "text that addresses the judge" in attacked.reasoning
     assert made.usage.take_step()["flagged"] == 1
-    assert [request.message for request in server.requests].count(judge_messages(role(), GOOD)[1]["content"]) == 1
+    assert [request.message for request in server.requests].count(
+        judge_messages(RUBRIC, role(), GOOD)[1]["content"]
+    ) == 1
 
 
 def test_canary_leaves_a_judge_alone_that_is_not_fooled(judge, role):
@@ -199,7 +202,7 @@ def test_canary_costs_nothing_where_nothing_addresses_the_judge(judge, role, ser
 
 def test_canary_that_cannot_be_asked_leaves_the_question_unscored(judge, role, server, hasty):
     server.gullible = True
-    clean = judge_messages(role(), GOOD)[1]["content"]
+    clean = judge_messages(RUBRIC, role(), GOOD)[1]["content"]
     server.faults = Faults(["refusal"], share=1.0, times=None)
     server.faults.hits = lambda message: message == clean
     (judgement,) = score(judge(), role(), [ATTACK])

@@ -5,11 +5,13 @@ import pytest
 
 from recruiter.files import read_jsonl
 from recruiter.judges.llm.canary import settle, without_manipulation
-from recruiter.judges.llm.reply import ReplyError, parse_reply
+from recruiter.judges.llm.reply import ReplyError, ReplyFormat
 from recruiter.llm.failure import retry_after, status_kind
 from recruiter.llm.providers import PROVIDERS, scrub
-from recruiter.rubric import Judgement, Scores
+from recruiter.rubric import Judgement
+from tests.scoring import RUBRIC, scored
 
+REPLIES = ReplyFormat(RUBRIC)
 DATA = Path(__file__).parents[1] / "data"
 
 GOOD = {"reasoning": "Fine.", "relevance": 7, "clarity": 8.5, "discriminative": 0}
@@ -38,7 +40,7 @@ def reply(**changes) -> str:
     ],
 )
 def test_the_one_object_with_scores_is_found(text):
-    assert parse_reply(text) == Judgement(Scores(7, 8.5, 0), "Fine.")
+    assert REPLIES.parse(text) == Judgement(scored(7, 8.5, 0), "Fine.")
 
 
 @pytest.mark.parametrize(
@@ -63,12 +65,12 @@ def test_the_one_object_with_scores_is_found(text):
 )
 def test_everything_else_is_an_error_and_not_a_guess(text, problem):
     with pytest.raises(ReplyError, match=problem):
-        parse_reply(text)
+        REPLIES.parse(text)
 
 
 def test_scores_that_a_question_brought_along_are_not_taken_for_the_judges():
     with pytest.raises(ReplyError, match="different scores"):
-        parse_reply(
+        REPLIES.parse(
             f"The question says {reply(relevance=10, clarity=10, discriminative=10)}; I say {json.dumps(OTHER)}"
         )
 
@@ -164,7 +166,7 @@ def test_every_manipulative_question_of_the_collection_is_noticed():
 
 
 def judged(value: float) -> Judgement:
-    return Judgement(Scores(value, value, value), "because")
+    return Judgement(scored(value), "because")
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from tests import REPOSITORY
 from tests.fake_judge import Faults
 from tests.fake_policy import FakePolicy
 from tests.judges.conftest import KEY
+from tests.scoring import RUBRIC
 from tests.test_main import command_for, data, tiny  # noqa: F401
 
 MIXED = (
@@ -66,13 +67,14 @@ class Masked(Judge):
     """The rubric judge without the samples whose messages a plan of faults hits."""
 
     name, version = "masked", "1"
+    rubric = RUBRIC
 
     def __init__(self, faults: Faults) -> None:
         self.faults, self.judge = faults, RubricJudge()
 
     async def score(self, role, questions):
         judged = await self.judge.score(role, questions)
-        hit = [self.faults.hits(judge_messages(role, question)[1]["content"]) for question in questions]
+        hit = [self.faults.hits(judge_messages(RUBRIC, role, question)[1]["content"]) for question in questions]
         return [Judgement.unscored("masked") if h else j for h, j in zip(hit, judged, strict=True)]
 
 

@@ -26,7 +26,7 @@ from recruiter.env import GroupKey, register_environment, special_tokens
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.metrics_logger import RunLog
 from recruiter.roles import Role
-from recruiter.rubric import Judgement, Scores
+from recruiter.rubric import Judgement
 from recruiter.skyrl.cluster import log_into
 from recruiter.skyrl.data import StepLoader
 from recruiter.skyrl.loss import register_loss
@@ -35,6 +35,7 @@ from recruiter.skyrl.settings import Hardware, check_with_skyrl, skyrl_config
 from recruiter.skyrl.trainer import QuestionTrainer
 from recruiter.skyrl.worker import AdapterWorker
 from recruiter.train.layout import Checkpoint
+from tests.scoring import scored
 
 
 class Worker(AdapterWorker):
@@ -157,7 +158,7 @@ class Engine(InferenceEngineInterface):
 def hashed_score(role: Role, question: str, group: GroupKey) -> Judgement:
     """A score that differs from question to question."""
     value = int(hashlib.sha256(f"{role.id}/{question}".encode()).hexdigest()[:6], 16) % 1000 / 100
-    return Judgement(Scores(value, value, value))
+    return Judgement(scored(value))
 
 
 class DirectScorer:

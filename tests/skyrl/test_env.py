@@ -14,8 +14,9 @@ from recruiter.env import GroupKey, QuestionEnv, register_environment
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.roles import Role
 from recruiter.roles.dataset import ENV_CLASS, prompt_row
-from recruiter.rubric import Judgement, Scores
+from recruiter.rubric import Judgement
 from recruiter.train.background_judge import BackgroundJudge
+from tests.scoring import scored
 
 GROUP = GroupKey("step-1/role", 4)
 
@@ -31,7 +32,7 @@ def test_an_episode_is_one_question_with_its_judges_reward(role: Callable[..., R
 
     def score(role: Role, question: str, group: GroupKey) -> Judgement:
         asked.append((role, question, group))
-        return Judgement(Scores(9, 6, 3))
+        return Judgement(scored(9, 6, 3))
 
     env = made(role(2), score)
     prompt = [{"role": "user", "content": "anything"}]
@@ -39,7 +40,7 @@ def test_an_episode_is_one_question_with_its_judges_reward(role: Callable[..., R
     output = env.step("  How would you shard this?\n<|im_end|>")
     assert (output["reward"], output["done"], output["observations"]) == (pytest.approx(0.6), True, [])
     assert asked == [(role(2), "How would you shard this?", GROUP)]
-    assert env.get_metrics() == {"question": "How would you shard this?", "judgement": Judgement(Scores(9, 6, 3))}
+    assert env.get_metrics() == {"question": "How would you shard this?", "judgement": Judgement(scored(9, 6, 3))}
 
 
 def test_an_unscored_question_is_never_a_number(role: Callable[..., Role]) -> None:
@@ -49,7 +50,7 @@ def test_an_unscored_question_is_never_a_number(role: Callable[..., Role]) -> No
 
 
 def test_the_role_comes_from_the_row_and_not_from_the_prompt(role: Callable[..., Role]) -> None:
-    env = made(role(1), lambda *_: Judgement(Scores(1, 1, 1)))
+    env = made(role(1), lambda *_: Judgement(scored(1)))
     env.init([{"role": "user", "content": json.dumps(role(5).model_dump())}])
     assert env.role == role(1)
 
@@ -65,11 +66,11 @@ def test_any_judge_of_the_project_can_be_the_scorer(role: Callable[..., Role]) -
 
 
 def test_registering_again_replaces_the_scorer(role: Callable[..., Role]) -> None:
-    made(role(), lambda *_: Judgement(Scores(1, 1, 1)))
-    assert made(role(), lambda *_: Judgement(Scores(8, 8, 8))).step("q")["reward"] == pytest.approx(0.8)
+    made(role(), lambda *_: Judgement(scored(1)))
+    assert made(role(), lambda *_: Judgement(scored(8))).step("q")["reward"] == pytest.approx(0.8)
 
 
 def test_skyrl_can_aggregate_what_an_episode_reports(role: Callable[..., Role]) -> None:
-    env = made(role(), lambda *_: Judgement(Scores(1, 1, 1)))
+    env = made(role(), lambda *_: Judgement(scored(1)))
     env.step("q")
     assert aggregate_for_environment(ENV_CLASS, [env.get_metrics()]) == {}

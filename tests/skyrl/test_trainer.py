@@ -16,11 +16,12 @@ from recruiter.files import read_jsonl
 from recruiter.objective import group_advantages, token_losses
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
-from recruiter.rubric import Judgement, Scores
+from recruiter.rubric import Judgement
 from recruiter.skyrl.trainer import QuestionTrainer
 from recruiter.train.grpo import Interrupted
 from recruiter.train.layout import Checkpoint, RunFolder
 from tests.engines.conftest import tiny_tokenizer
+from tests.scoring import scored
 from tests.skyrl.one_process import Run, hashed_score
 
 pytestmark = pytest.mark.usefixtures("process_group", "on_cpu")
@@ -46,7 +47,7 @@ def failing(role: Role, question: str, group: GroupKey) -> Judgement:
     judgement = hashed_score(role, question, group)
     assert judgement.scores is not None
     rank = int(role.id[-1])
-    if rank == 1 or (rank == 2 and judgement.scores.relevance > 2.5) or judgement.scores.relevance > 7.5:
+    if rank == 1 or (rank == 2 and judgement.scores["relevance"] > 2.5) or judgement.scores["relevance"] > 7.5:
         return Judgement.unscored("timeout")
     return judgement
 
@@ -287,7 +288,7 @@ def test_early_stop_ends_the_run(config: Config, roles: list[Role]) -> None:
         if not group.name.startswith("validation"):
             return hashed_score(role, question, group)
         worse = 9.0 if group.name.startswith("validation-0/") else 1.0
-        return Judgement(Scores(worse, worse, worse))
+        return Judgement(scored(worse))
 
     run = Run(config, roles, score, validation_roles=roles[:2])
     run.train()

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from recruiter.roles.dataset import sampling_seed
-from recruiter.rubric import Judgement, Scores
+from recruiter.rubric import Judgement
 from recruiter.train.layout import RunFolder
 from tests.fake_policy import FakeJudge
+from tests.scoring import scored
 
 
 class ScriptedValidation(FakeJudge):
@@ -22,7 +23,7 @@ class ScriptedValidation(FakeJudge):
             return await super().score(role, questions)
         value = self.means[self.asked // 3]
         self.asked += 1
-        return [Judgement.unscored("timed out") if value is None else Judgement(Scores(value, value, value))]
+        return [Judgement.unscored("timed out") if value is None else Judgement(scored(value))]
 
 
 def test_validation_is_every_few_steps_always_with_the_same_random_numbers(small, train):

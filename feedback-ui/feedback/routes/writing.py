@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -68,7 +67,7 @@ def _shown(one: Question) -> JudgedQuestion:
     scores = judgement.scores
     return JudgedQuestion(
         text=one.text,
-        scores=asdict(scores) if scores else None,
+        scores=dict(scores.values) if scores else None,
         composite=scores.composite if scores else None,
         reasoning=judgement.reasoning,
         unscored_reason=judgement.unscored_reason,

@@ -28,6 +28,7 @@ from recruiter.report.plots import (
     read_ratings,
     read_runs,
 )
+from recruiter.rubric import load_rubric
 
 DEFAULT = WORKSPACE / "results/eval_results.json"
 
@@ -37,9 +38,9 @@ def main() -> None:
     """See above."""
     options = parse_options()
     files = options.results or ([DEFAULT] if DEFAULT.is_file() or not (options.run or options.ratings) else [])
-    runs = read_runs(options.run)
+    runs, rubric = read_runs(options.run), load_rubric(options.rubric)
     results = [(path.stem, load_results(path)) for path in files]
-    ratings = read_ratings(options.ratings, options.judged) if options.ratings else None
+    ratings = read_ratings(options.ratings, options.judged, rubric) if options.ratings else None
     drawn = []
     if runs:
         drawn += plot_training(runs, options.output / "training", [each for _, each in results])
@@ -51,7 +52,7 @@ def main() -> None:
         drawn += plot_distributions(contest, options.output / "distributions")
         drawn += plot_levels(contest, options.output / "levels")
     if ratings is not None:
-        drawn += plot_people(ratings, options.output / "people")
+        drawn += plot_people(ratings, rubric, options.output / "people")
     print(
         f"Drew, as PNG and SVG in {short_path(options.output)}: "
         + ", ".join(dict.fromkeys(path.stem for path in drawn))
@@ -70,6 +71,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "--judged", type=Path, nargs="+", default=[], metavar="FILE", help="JSON of scripts/judge.py, a judge each"
     )
+    parser.add_argument("--rubric", metavar="FILE", help="what --ratings and --judged were scored by")
     parser.add_argument("--output", type=Path, default=WORKSPACE / "results", metavar="FOLDER")
     options = parser.parse_args()
     if bool(options.judged) != bool(options.ratings):

@@ -40,7 +40,7 @@ from recruiter.prompts import PROMPT_HASH
 from recruiter.report import write_report
 from recruiter.roles import load_roles
 from recruiter.roles.dataset import read_raw
-from recruiter.rubric import RUBRIC_HASH
+from recruiter.rubric import Rubric, load_rubric
 
 HELD_OUT = WORKSPACE / "data/raw/test.parquet"
 
@@ -55,7 +55,8 @@ def main() -> None:
     contestants, left_out = find_contestants(
         options.model, options.checkpoint, options.base_url, options.skip_missing_keys
     )
-    judges = find_judges(options.judge, options.base_url, options.cache)
+    rubric = load_rubric(options.rubric)
+    judges = find_judges(options.judge, rubric, options.base_url, options.cache)
     limit_spending(contestants, judges, options.budget_usd, options.price)
     plan = Plan(
         baseline=contestants[0].name,
@@ -68,7 +69,7 @@ def main() -> None:
         pairwise=options.pairwise,
         budget_usd=options.budget_usd,
         prompt_hash=PROMPT_HASH,
-        rubric_hash=RUBRIC_HASH,
+        rubric_hash=rubric.hash,
     )
     console = Console()
     store = RecordStore(options.output.parent / "eval_store.sqlite")
@@ -114,6 +115,7 @@ def parse_options() -> argparse.Namespace:
     add("--checkpoint", metavar="FOLDER", help="of `rl`: a checkpoint, a run, `latest` or `best`, or a merged model")
     add("--judge", nargs="+", metavar="NAME", help="rubric, a provider, or provider/model; several to compare them "
         "(default xai, as in training)")  # fmt: skip
+    add("--rubric", metavar="FILE", help="what judges score by, in the form of configs/rubric.yaml (default: that one)")
     add("--base-url", metavar="URL", help="address of the models and judges named openai_compatible/…")
     add("--cache", metavar="FILE", help="cache of judgements (default data/judge_cache.sqlite)")
     add("--roles", type=Path, metavar="FILE", help="roles as JSON instead of the held-out split")
@@ -146,7 +148,7 @@ def parse_options() -> argparse.Namespace:
     return options
 
 
-def find_judges(names: list[str] | None, base_url: str | None, cache: str | None) -> list[Judge]:
+def find_judges(names: list[str] | None, rubric: Rubric, base_url: str | None, cache: str | None) -> list[Judge]:
     """The judges that are named; Grok if none is.
 
     Raises:
@@ -159,7 +161,7 @@ def find_judges(names: list[str] | None, base_url: str | None, cache: str | None
         )
     named = [(name, base_url if name.partition("/")[0] == OWN_SERVER else None) for name in names or ["xai"]]
     settings = [named_judge(*each) for each in named]
-    judges = [make_judge(replace(each, cache_path=cache) if cache else each) for each in settings]
+    judges = [make_judge(replace(each, cache_path=cache) if cache else each, rubric=rubric) for each in settings]
     found = [judge.name for judge in judges]
     if twice := next((name for name in found if found.count(name) > 1), None):
         raise ConfigError(f"--judge names {twice} twice.")

@@ -31,7 +31,7 @@ from recruiter.judges.lists import find_role
 from recruiter.prompts import PROMPT_HASH
 from recruiter.roles import load_roles
 from recruiter.roles.drafts import Draft, complete, read_drafts
-from recruiter.rubric import RUBRIC_HASH
+from recruiter.rubric import load_rubric
 from recruiter.writers import ALIASES, Writer, default_writer, find_writer
 from recruiter.writers.generate import QuestionSet, generate, sampling_of
 from recruiter.writers.sheets import FORMATS, SUFFIXES, render, text_lines
@@ -60,6 +60,7 @@ def main() -> None:
     sets, stopped = write(writer, drafts, options, sampling, judge, messages)
     if stopped and not sets:
         raise stopped
+    rubric = judge.rubric if judge else load_rubric(options.rubric)
     made_with = {
         "model": writer.name,
         "fingerprint": writer.fingerprint,
@@ -69,7 +70,8 @@ def main() -> None:
         "seed": options.seed,
         "sampling": dataclasses.asdict(sampling),
         "prompt_hash": PROMPT_HASH,
-        "rubric_hash": RUBRIC_HASH,
+        "rubric_hash": rubric.hash,
+        "criteria": list(rubric.names),
     }
     show(sets, options, made_with, messages)
     if stopped:
@@ -130,6 +132,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--best_of", "--best-of", type=int, default=1, metavar="N",
                         help="write N times as many and keep those the judge likes best (default 1)")  # fmt: skip
     parser.add_argument("--judge", metavar="NAME", help="rubric, a provider, or provider/model: shows scores and why")
+    parser.add_argument("--rubric", metavar="FILE",
+                        help="what the judge scores by, in the form of configs/rubric.yaml (default: that one)")  # fmt: skip
     parser.add_argument("--model", metavar="NAME",
                         help=f"{', '.join(ALIASES)}, endpoint, latest, best, a folder, a Hub id, provider/model or an "
                         f"address (default: the best one here)")  # fmt: skip
@@ -193,7 +197,7 @@ def writer_of(options: argparse.Namespace) -> Writer:
 def judge_of(options: argparse.Namespace) -> Judge | None:
     """The judge that the options name; the rubric where one is needed."""
     name = options.judge or ("rubric" if options.best_of > 1 else None)
-    return make_judge(named_judge(name)) if name else None
+    return make_judge(named_judge(name), rubric=load_rubric(options.rubric)) if name else None
 
 
 def show(sets: list[QuestionSet], options: argparse.Namespace, made_with: dict[str, Any], messages: Console) -> None:

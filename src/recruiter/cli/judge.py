@@ -21,8 +21,10 @@ from recruiter.cli.command import argument_parser, command
 from recruiter.config.paths import ROLES
 from recruiter.files import short_path
 from recruiter.judges import make_judge, named_judge
-from recruiter.judges.lists import FORMATS, find_role, judge_all, read_questions, render
+from recruiter.judges.lists import find_role, judge_all, read_questions
 from recruiter.roles import load_roles
+from recruiter.rubric import load_rubric
+from recruiter.writers.sheets import LIST_FORMATS, render_list
 
 
 @command
@@ -37,9 +39,11 @@ def main() -> None:
     parser.add_argument(
         "--judge", default="xai", metavar="NAME", help="rubric, a provider, or provider/model (default xai)"
     )
+    parser.add_argument("--rubric", metavar="FILE",
+                        help="what to judge by, in the form of configs/rubric.yaml (default: that one)")  # fmt: skip
     parser.add_argument("--base-url", metavar="URL", help="address of the judge's server instead of its provider's")
     parser.add_argument("--cache", metavar="FILE", help="cache of judgements (default data/judge_cache.sqlite)")
-    parser.add_argument("--format", choices=FORMATS, default="table", help="default table")
+    parser.add_argument("--format", choices=LIST_FORMATS, default="table", help="default table")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of to the terminal")
     options = parser.parse_args()
     if not options.questions and not options.file:
@@ -53,13 +57,14 @@ def main() -> None:
     for path in options.file:
         entries += read_questions(path, roles, role)
     settings = named_judge(options.judge, options.base_url)
-    judge = make_judge(dataclasses.replace(settings, cache_path=options.cache) if options.cache else settings)
+    settings = dataclasses.replace(settings, cache_path=options.cache) if options.cache else settings
+    judge = make_judge(settings, rubric=load_rubric(options.rubric))
 
     messages = Console(stderr=True)
     with Progress(console=messages, transient=True) as bar:
         task = bar.add_task(f"judging with {judge.name}", total=len(entries))
         judgements = judge_all(judge, entries, lambda: bar.advance(task))
-    text = render(entries, judgements, options.format)
+    text = render_list(entries, judgements, options.format, judge.rubric.names)
     if options.output:
         options.output.write_text(text, encoding="utf-8")
         messages.print(f"Wrote {len(entries)} judgements to {short_path(options.output)}.", highlight=False)

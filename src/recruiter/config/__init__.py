@@ -401,7 +401,9 @@ class Config(Section):
         "local", "what trains: `local`, one process on a CPU or a GPU; `skyrl`, several GPUs or nodes"
     )
     rubric: str | None = setting(
-        None, "file of the criteria that questions are judged and rated by; null: the built-in ones"
+        None,
+        "file of the criteria that questions are judged and rated by; null: `configs/rubric.yaml`",
+        may_change=True,
     )
     skyrl: dict[str, Any] = setting(
         {},

@@ -9,13 +9,13 @@ from recruiter.evaluation.agreement import agreements
 from recruiter.evaluation.contestants import Setup, contestant_flags, judge_flags, training_rollouts
 from recruiter.evaluation.figures import judge_figures
 from recruiter.evaluation.records import ComparisonRecord, JudgeRecord, SampleRecord
-from recruiter.evaluation.results import Consistency, Results, TextFigures
+from recruiter.evaluation.results import Consistency, Results, TextFigures, metrics
 from recruiter.evaluation.spending import spending
 from recruiter.evaluation.strengths import pairwise_figures
 from recruiter.evaluation.texts import text_figures
 from recruiter.evaluation.versions import versions
 from recruiter.files import short_path
-from recruiter.prompts import JUDGE_SYSTEM, generator_messages
+from recruiter.prompts import generator_messages, judge_system
 from recruiter.roles import Role
 
 
@@ -46,11 +46,15 @@ def assemble(
         left_out=dict(setup.left_out),
         roles=list(setup.roles),
         prompts={role.id: _messages(role) for role in setup.roles},
-        judge_system=JUDGE_SYSTEM,
+        rubric=setup.rubric,
+        judge_system=judge_system(setup.rubric),
         models={contestant.name: contestant.record(setup.sampling) for contestant in setup.contestants},
         judges=judges,
         samples=samples,
-        figures={judge: judge_figures(judge, names, setup.roles, samples, setup.plan.trim) for judge in judges},
+        figures={
+            judge: judge_figures(judge, metrics(setup.rubric), names, setup.roles, samples, setup.plan.trim)
+            for judge in judges
+        },
         texts=_texts(setup, samples),
         consistency=twice,
         agreement=agreements(list(judges), samples),

@@ -12,13 +12,14 @@ from recruiter.config import SamplingParams
 from recruiter.config.loading import load_config
 from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError, DataError, MissingKeyError
-from recruiter.evaluation.records import ModelRecord, Plan
+from recruiter.evaluation.records import ModelRecord, Plan, Training
 from recruiter.evaluation.texts import Questions, read_rollouts
 from recruiter.files import short_path
 from recruiter.judges import Judge
 from recruiter.llm.endpoint import Endpoint
 from recruiter.roles import Role
 from recruiter.roles.dataset import read_raw
+from recruiter.rubric import Rubric
 from recruiter.train.layout import Checkpoint, RunFolder
 from recruiter.train.rows import RunDescription
 from recruiter.writers import Writer, find_writer
@@ -78,12 +79,12 @@ class Contestant:
         else:
             source = self.endpoint.name if self.endpoint else self.writer.name
         if self.run and self.training and self.adapter:
-            training = {
-                "run": short_path(self.run.path),
-                "step": Checkpoint.of_adapter(self.adapter).step,
-                "judge": self.training["judge"],
-                "config": self.training["config"],
-            }
+            training = Training(
+                run=short_path(self.run.path),
+                step=Checkpoint.of_adapter(self.adapter).step,
+                judge=self.training["judge"],
+                config=self.training["config"],
+            )
         return ModelRecord(
             kind="local" if self.endpoint is None else "api" if self.endpoint.is_service else "endpoint",
             source=source,
@@ -112,7 +113,12 @@ class Setup:
     @property
     def sampling(self) -> SamplingParams:
         """The settings of every model."""
-        return SamplingParams(**self.plan.sampling)
+        return SamplingParams(**self.plan.sampling)  # type: ignore[arg-type]
+
+    @property
+    def rubric(self) -> Rubric:
+        """What all judges score by."""
+        return self.judges[0].rubric
 
 
 def find_contestants(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from recruiter.evaluation.records import JudgementRecord, SampleRecord
-from recruiter.evaluation.results import METRICS, TAIL, Difference, Estimate, ModelFigures, Trimmed
+from recruiter.evaluation.results import TAIL, Difference, Estimate, ModelFigures, Trimmed
 from recruiter.evaluation.statistics import TIE, estimate, holm, sign_flip_p_value
 from recruiter.roles import LEVELS, Role
 
@@ -17,6 +17,7 @@ ByRole = Mapping[str, float]
 
 def judge_figures(
     judge: str,
+    metrics: Sequence[str],
     models: Sequence[str],
     roles: Sequence[Role],
     samples: Iterable[SampleRecord],
@@ -25,6 +26,7 @@ def judge_figures(
     """Every model's figures under `judge`; the first model is the baseline.
 
     Args:
+        metrics: keys of the scores, `composite` among them.
         samples: of all models.
         trim: share cut off at either end for the figures in `trimmed`.
     """
@@ -33,7 +35,7 @@ def judge_figures(
         by_model[sample.model].append(sample)
     baseline = by_model[models[0]]
     figures = {
-        model: _model_figures(judge, rows, None if model == models[0] else baseline, models[0], roles, trim)
+        model: _model_figures(judge, metrics, rows, None if model == models[0] else baseline, models[0], roles, trim)
         for model, rows in by_model.items()
     }
     found = {model: each.difference.p_value for model, each in figures.items() if each.difference}
@@ -63,15 +65,16 @@ def over_roles(values: ByRole, trim: float = 0.0) -> Estimate | None:
 
 def _model_figures(
     judge: str,
+    metrics: Sequence[str],
     samples: Sequence[SampleRecord],
     baseline: Sequence[SampleRecord] | None,
     baseline_name: str,
     roles: Sequence[Role],
     trim: float | None,
 ) -> ModelFigures:
-    means = {metric: _metric(judge, samples, metric) for metric in METRICS}
-    before = {metric: _metric(judge, baseline, metric) for metric in METRICS} if baseline is not None else None
-    paired = {metric: _paired(means[metric], before[metric]) for metric in METRICS} if before else None
+    means = {metric: _metric(judge, samples, metric) for metric in metrics}
+    before = {metric: _metric(judge, baseline, metric) for metric in metrics} if baseline is not None else None
+    paired = {metric: _paired(means[metric], before[metric]) for metric in metrics} if before else None
     reasons = Counter(_failure(sample.judgements.get(judge)) for sample in samples if sample.question is not None)
     del reasons[None]
     return ModelFigures(

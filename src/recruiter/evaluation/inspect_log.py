@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from recruiter.errors import ConfigError
 from recruiter.evaluation.records import SampleRecord
-from recruiter.evaluation.results import METRICS, ModelFigures, Results
+from recruiter.evaluation.results import ModelFigures, Results
 
 TASK = "screening_question"
 
@@ -68,19 +69,19 @@ def _log(results: Results, model: str) -> Any:
         results=EvalResults(
             total_samples=len(rows),
             completed_samples=sum(row.question is not None for row in rows),
-            scores=[_eval_score(judge, figures[model]) for judge, figures in results.figures.items()],
+            scores=[_eval_score(judge, results.metrics, figures[model]) for judge, figures in results.figures.items()],
         ),
         stats=EvalStats(started_at=results.made_at, completed_at=results.made_at),
         samples=[_sample(results, row) for row in rows],
     )
 
 
-def _eval_score(judge: str, figures: ModelFigures) -> Any:
+def _eval_score(judge: str, names: Sequence[str], figures: ModelFigures) -> Any:
     """A judge's means with the ends of their intervals."""
     from inspect_ai.log import EvalMetric, EvalScore
 
     metrics = {}
-    for name in METRICS:
+    for name in names:
         estimate = figures.scores[name]
         for ending, value in zip(("", "_low", "_high"), _ends(estimate), strict=True):
             if value is not None:

@@ -17,7 +17,7 @@ class Record(BaseModel):
 
 
 class JudgementRecord(Record):
-    """What one judge said of one question: `scores` (one for each of `results.METRICS`), or the reason why there are none."""
+    """What one judge said of one question: `scores` (by criterion, and `composite`), or the reason why there are none."""
 
     scores: dict[str, float] | None
     reasoning: str
@@ -50,6 +50,40 @@ class SampleRecord(Record):
     judgements: dict[str, JudgementRecord] = Field(default_factory=dict)
 
 
+class Training(Record):
+    """The training of a checkpoint, as far as it is known.
+
+    Attributes:
+        run: its folder.
+        step: None for the best one, whose step its folder doesn't say.
+    """
+
+    run: str
+    step: int | None = None
+    judge: str | None = None
+    config: dict[str, Any] | None = None
+
+
+class Spent(Record):
+    """What calls to a model or judge took in one run.
+
+    Attributes:
+        wanted: answers that were needed; `stored_before` of them had been paid for by an earlier run.
+        cost_usd: None if the price is unknown.
+        seconds_median: of a call; None if there was none.
+        errors: failed attempts, by kind.
+    """
+
+    wanted: int
+    stored_before: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    seconds_median: float | None
+    errors: dict[str, int]
+
+
 class ModelRecord(Record):
     """A contestant.
 
@@ -60,16 +94,16 @@ class ModelRecord(Record):
         fingerprint: hash of everything its questions depend on.
         sampling: the settings that it was really sampled with.
         notes: what differs from the plan, for example a setting that its provider forbids.
-        training: of a checkpoint: `run` (folder), `step`, `judge`, and `config`, as far as they are known.
+        training: of a checkpoint whose run is there.
     """
 
     kind: Literal["local", "api", "endpoint"]
     source: str
     adapter: str | None
     fingerprint: str
-    sampling: dict[str, Any]
+    sampling: dict[str, int | float]
     notes: list[str]
-    training: dict[str, Any] | None
+    training: Training | None
 
 
 class JudgeRecord(Record):
@@ -98,7 +132,7 @@ class Plan(Record):
     roles_from: str
     samples: int
     seed: int
-    sampling: dict[str, Any]
+    sampling: dict[str, int | float]
     trim: float | None
     twice: int
     pairwise: bool

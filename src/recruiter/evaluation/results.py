@@ -9,20 +9,24 @@ exist is null, never 0.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from recruiter.config.paths import command_line
 from recruiter.errors import DataError
-from recruiter.evaluation.records import ComparisonRecord, JudgeRecord, ModelRecord, Plan, Record, SampleRecord
+from recruiter.evaluation.records import ComparisonRecord, JudgeRecord, ModelRecord, Plan, Record, SampleRecord, Spent
 from recruiter.files import write_json
 from recruiter.roles import Role
-from recruiter.rubric import CRITERION_NAMES, MAX_SCORE
+from recruiter.rubric import MAX_SCORE, Rubric, load_rubric
 
-SCHEMA_VERSION: Literal[2] = 2
-METRICS = (*CRITERION_NAMES, "composite")  # keys of all `scores`
+SCHEMA_VERSION: Literal[3] = 3
 TAIL = MAX_SCORE / 2  # a question below it needs rewriting
+
+
+def metrics(rubric: Rubric) -> tuple[str, ...]:
+    """Keys of all `scores` by a rubric."""
+    return (*rubric.names, "composite")
 
 
 class Estimate(Record):
@@ -52,7 +56,7 @@ class Difference(Record):
     """A model minus the baseline, paired by role: it stands on the roles where both have a score.
 
     Attributes:
-        scores: for each of `METRICS`.
+        scores: for each criterion, and for `composite`.
         p_value: of a sign-flip test on the composite; `p_corrected` after Holm over the models of this judge.
         wins, ties, losses: roles with a higher, equal, lower composite.
     """
@@ -201,20 +205,22 @@ class Results(Record):
         prompts: the chat messages of each role, by its id, the same for every model.
         judge_system: what a judge that is a language model is told; a question's own message follows from role and
             question (`prompts.judge_messages`).
+        rubric: what the judges scored by. Files of version 2, which lack it, are by the built-in criteria.
         figures: by judge, then by model.
         consistency, pairwise: by judge.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[2, 3] = SCHEMA_VERSION
     made_at: str
     seconds: float
-    spent: dict[str, dict[str, Any]]
+    spent: dict[str, Spent]
     versions: dict[str, str | None]
     plan: Plan
     flags: list[str]
     left_out: dict[str, str]
     roles: list[Role]
     prompts: dict[str, list[dict[str, str]]]
+    rubric: Rubric = Field(default_factory=load_rubric)
     judge_system: str
     models: dict[str, ModelRecord]
     judges: dict[str, JudgeRecord]
@@ -224,6 +230,11 @@ class Results(Record):
     consistency: dict[str, Consistency]
     agreement: list[Agreement]
     pairwise: dict[str, Pairwise]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Keys of all `scores`: the criteria, and their composite."""
+        return metrics(self.rubric)
 
     def save(self, path: Path) -> None:
         """Write the file beside its place and rename it."""
@@ -250,7 +261,7 @@ def load_results(path: Path) -> Results:
         place = ".".join(map(str, first["loc"]))
         if place == "schema_version":
             raise DataError(
-                f"{path} has schema version {first['input']}, this code reads {SCHEMA_VERSION}: make it again with "
+                f"{path} has schema version {first['input']}, this code reads 2 and {SCHEMA_VERSION}: make it again with "
                 f"`{command_line('eval')}`."
             ) from None
         raise DataError(f"{path} is not a results file ({place or 'text'}: {first['msg']}).") from None

@@ -25,7 +25,7 @@ from recruiter.evaluation.store import RecordStore
 from recruiter.judges import Judge
 from recruiter.judges.comparing import Preference
 from recruiter.llm.store import cache_key
-from recruiter.prompts import COMPARISON_SYSTEM, PROMPT_HASH
+from recruiter.prompts import PROMPT_HASH, comparison_system
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
 from recruiter.writers import Slot, Written
@@ -153,7 +153,7 @@ class Evaluation:
             one, other = (questions[name, role.id, index] for name in (first, second))
             if one is None or other is None:
                 return Preference(None, failure="a question is missing")
-            seen = (COMPARISON_SYSTEM, role.model_dump(mode="json"), one, other)
+            seen = (comparison_system(judge.rubric), role.model_dump(mode="json"), one, other)
             asked = ("comparison", judge.name, judge.version, *seen)
             if stored := self._store.get(*asked):
                 return Preference(**stored)
@@ -235,7 +235,7 @@ def _sample(model: str, slot: Slot, written: Written | None, reason: str) -> Sam
 def _record(judgement: Judgement) -> JudgementRecord:
     scores = judgement.scores
     return JudgementRecord(
-        scores={**asdict(scores), "composite": scores.composite} if scores else None,
+        scores={**scores.values, "composite": scores.composite} if scores else None,
         reasoning=judgement.reasoning,
         unscored_reason=judgement.unscored_reason,
     )

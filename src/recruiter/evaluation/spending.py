@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from recruiter.errors import ConfigError
 from recruiter.evaluation.contestants import Contestant
-from recruiter.evaluation.records import Plan
+from recruiter.evaluation.records import Plan, Spent
 from recruiter.judges import Judge
 from recruiter.judges.llm.estimate import ask_for_probe
 from recruiter.llm.usage import Budget, Price, Usage
@@ -65,7 +64,7 @@ def probe(judge: Judge, plan: Plan, roles: int, models: int) -> str | None:
     return f"{judge.name} answered in {found.seconds:.1f} s; it will be asked at most {calls:,} times{cost}."
 
 
-def spending(contestants: Sequence[Contestant], judges: Sequence[Judge]) -> dict[str, dict[str, Any]]:
+def spending(contestants: Sequence[Contestant], judges: Sequence[Judge]) -> dict[str, Spent]:
     """What calls took in this run, by the names of models and judges; a judge that is also a model has its own entry."""
     spent = {each.name: _took(each.writer.usage) for each in contestants if each.writer.usage.parts}
     for judge in judges:
@@ -74,15 +73,15 @@ def spending(contestants: Sequence[Contestant], judges: Sequence[Judge]) -> dict
     return spent
 
 
-def _took(usage: Usage) -> dict[str, Any]:
+def _took(usage: Usage) -> Spent:
     total = usage.total
-    return {
-        "wanted": total.wanted,
-        "stored_before": total.hits,
-        "calls": total.calls,
-        "input_tokens": total.input_tokens,
-        "output_tokens": total.output_tokens,
-        "cost_usd": total.cost_usd if usage.price else None,
-        "seconds_median": total.percentile(0.5),
-        "errors": total.errors,
-    }
+    return Spent(
+        wanted=total.wanted,
+        stored_before=total.hits,
+        calls=total.calls,
+        input_tokens=total.input_tokens,
+        output_tokens=total.output_tokens,
+        cost_usd=total.cost_usd if usage.price else None,
+        seconds_median=total.percentile(0.5),
+        errors=dict(total.errors),
+    )

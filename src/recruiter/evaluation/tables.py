@@ -8,7 +8,6 @@ from typing import Literal
 
 from recruiter.evaluation.results import Difference, Estimate, Results
 from recruiter.roles import LEVELS
-from recruiter.rubric import CRITERION_NAMES
 
 NOTHING = "–"
 
@@ -72,7 +71,9 @@ def markdown(results: Results) -> str:
         else:
             parts.append(f"## {table.title}\n\n{body}")
     made_by = ", ".join(f"{name} {version}" for name, version in results.versions.items() if version)
-    parts.append(f"Prompt {plan.prompt_hash}, rubric {plan.rubric_hash}; {made_by}.")
+    parts.append(
+        f"Prompt {plan.prompt_hash}, rubric {plan.rubric_hash} ({', '.join(results.rubric.names)}); {made_by}."
+    )
     return "\n\n".join(parts) + "\n"
 
 
@@ -88,14 +89,14 @@ def _scores(results: Results, judge: str) -> Table:
     rows = [
         [
             short[model],
-            *(_mean(figures.scores[name]) for name in CRITERION_NAMES),
+            *(_mean(figures.scores[name]) for name in results.rubric.names),
             _interval(figures.scores["composite"]),
             _share(figures.below_5),
             f"{figures.questions - figures.unwritten - figures.unscored}/{figures.questions}",
         ]
         for model, figures in results.figures[judge].items()
     ]
-    columns = ["model", *CRITERION_NAMES, "composite (95%)", "below 5", "scored"]
+    columns = ["model", *results.rubric.names, "composite (95%)", "below 5", "scored"]
     return Table(f"Scores by {judge}", columns, rows)
 
 

@@ -21,12 +21,12 @@ from recruiter.export.adapter import Adapter, read_adapter
 from recruiter.export.base import BaseModel, is_hub_id, open_base
 from recruiter.export.card import find_licence, write_card
 from recruiter.export.config_files import context_length, write_config_files
-from recruiter.export.evidence import find_evaluations, find_run
+from recruiter.export.evidence import TrainingRun, find_evaluations, find_run
 from recruiter.export.manifest import Manifest, hash_files
 from recruiter.export.merge import DTYPES, Merged, MergePlan, plan_merge, write_weights
 from recruiter.files import short_path
 from recruiter.prompts import PROMPT_HASH
-from recruiter.rubric import RUBRIC_HASH
+from recruiter.rubric import load_rubric
 
 __all__ = ["Export", "Manifest", "describe", "plan_export"]
 
@@ -67,7 +67,7 @@ class Export:
             run = find_run(self.adapter)
             write_config_files(self.plan, beside, self.max_model_len, run.sampling if run else None)
             merged = write_weights(self.plan, beside, progress)
-            self._manifest(merged, beside).write(beside)
+            self._manifest(merged, beside, run).write(beside)
             old = self.folder.with_name(f".{self.folder.name}.old")
             shutil.rmtree(old, ignore_errors=True)
             if self.folder.exists():
@@ -79,7 +79,7 @@ class Export:
             raise
         return merged
 
-    def _manifest(self, merged: Merged, folder: Path) -> Manifest:
+    def _manifest(self, merged: Merged, folder: Path, run: TrainingRun | None) -> Manifest:
         is_starter = (self.base.folder / "starter.json").is_file()
         public = _STARTER if is_starter else self.adapter.base if is_hub_id(self.adapter.base) else None
         return Manifest(
@@ -91,7 +91,7 @@ class Export:
             dtype=self.dtype,
             max_model_len=self.max_model_len,
             prompt_hash=PROMPT_HASH,
-            rubric_hash=RUBRIC_HASH,
+            rubric_hash=(run.description.get("rubric_hash") if run else None) or load_rubric().hash,
             kept=round(merged.kept, 4),
             files=hash_files(folder),
         )

@@ -11,12 +11,13 @@ from huggingface_hub import ModelCardData, metadata_load
 from yaml import YAMLError
 
 from recruiter.errors import DataError
+from recruiter.evaluation.results import Estimate
 from recruiter.export.config_files import PROBE
 from recruiter.export.evidence import EvaluationTable, TrainingRun
 from recruiter.export.manifest import Manifest
 from recruiter.prompts import generator_messages
 from recruiter.report.plots import plot_training, read_runs
-from recruiter.rubric import CRITERIA, CRITERION_NAMES
+from recruiter.rubric import load_rubric
 
 PLOT = "training.png"
 _CURVE_ROWS = 8
@@ -47,7 +48,7 @@ def write_card(
         _origin(manifest, run),
         _training(run, has_plot),
         *map(_evaluation, evaluations),
-        _limits(manifest, evaluations),
+        _limits(manifest, run, evaluations),
         _usage(hub_repo or str(folder.name), manifest),
         _licence(manifest),
     ]
@@ -107,9 +108,12 @@ def _training(run: TrainingRun | None, has_plot: bool) -> str:
     if run is None or not rows:
         return ""
     places = sorted({round(i * (len(rows) - 1) / (_CURVE_ROWS - 1)) for i in range(_CURVE_ROWS)})
-    table = ["| step | reward (0–1) | " + " | ".join(CRITERION_NAMES) + " | validation |", "| --- " * 6 + "|"]
+    names = run.rubric.names
+    table = [
+        "| step | reward (0–1) | " + " | ".join(names) + " | validation |", "| --- " * (len(names) + 3) + "|"
+    ]  # fmt: skip
     for row in (rows[place] for place in places):
-        values = [row["reward_mean"], *(row.get(name) for name in CRITERION_NAMES), row.get("validation_reward")]
+        values = [row["reward_mean"], *(row.get(name) for name in names), row.get("validation_reward")]
         shown = " | ".join("" if value is None else f"{value:.3g}" for value in values)
         table.append(f"| {row['step']} | {shown} |")
     picture = f"![Reward over the steps of training]({PLOT})\n\n" if has_plot else ""
@@ -120,7 +124,7 @@ def _training(run: TrainingRun | None, has_plot: bool) -> str:
 
 
 def _evaluation(table: EvaluationTable) -> str:
-    names = (*CRITERION_NAMES, "composite")
+    names = table.metrics
     lines = [
         f"## Evaluation, judge {table.judge}",
         f"{table.roles} roles, scores from 0 to 10 with 95% intervals over roles. This model is *{table.mine}*.",
@@ -128,8 +132,8 @@ def _evaluation(table: EvaluationTable) -> str:
             ["| model | " + " | ".join(names) + " | unscored |", "| --- " * (len(names) + 2) + "|"]
             + [
                 f"| {name} | "
-                + " | ".join(_estimate(figures["scores"].get(metric)) for metric in names)
-                + f" | {figures['unscored']} of {figures['questions']} |"
+                + " | ".join(_estimate(figures.scores.get(metric)) for metric in names)
+                + f" | {figures.unscored} of {figures.questions} |"
                 for name, figures in table.models.items()
             ]
         ),
@@ -137,20 +141,21 @@ def _evaluation(table: EvaluationTable) -> str:
     return "\n\n".join(lines)
 
 
-def _estimate(estimate: dict[str, Any] | None) -> str:
+def _estimate(estimate: Estimate | None) -> str:
     if not estimate:
         return "–"
-    interval = "" if estimate.get("low") is None else f" ({estimate['low']:.2f} to {estimate['high']:.2f})"
-    return f"{estimate['mean']:.2f}{interval}"
+    interval = "" if estimate.low is None else f" ({estimate.low:.2f} to {estimate.high:.2f})"
+    return f"{estimate.mean:.2f}{interval}"
 
 
-def _limits(manifest: Manifest, evaluations: list[EvaluationTable]) -> str:
+def _limits(manifest: Manifest, run: TrainingRun | None, evaluations: list[EvaluationTable]) -> str:
+    rubric = run.rubric if run else load_rubric()
     points = [
         "Scores are a judge's opinion by a rubric ("
-        + ", ".join(CRITERION_NAMES)
+        + ", ".join(rubric.names)
         + "), not what candidates or interviewers "
         "experienced. Red flags that the rubric takes points for: "
-        + "; ".join(flag.text for criterion in CRITERIA for flag in criterion.red_flags)
+        + "; ".join(flag.text for criterion in rubric.criteria for flag in criterion.red_flags)
         + ".",
         "It was trained on written role descriptions in English. A question can be wrong, trivial, or impossible to answer: "
         "a person decides whether it is asked.",

@@ -6,17 +6,17 @@ Only figures that were stored are used, and only those of this very adapter: res
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recruiter.errors import DataError
+from recruiter.evaluation.results import ModelFigures, load_results
 from recruiter.export.adapter import Adapter
 from recruiter.files import short_path
+from recruiter.rubric import Rubric, stored_rubric
 from recruiter.train.layout import Checkpoint
 from recruiter.train.rows import MetricsRow, RunDescription
-
-RESULTS_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class TrainingRun:
     metrics: list[MetricsRow]
 
     @property
+    def rubric(self) -> Rubric:
+        """What its judge scored by."""
+        return stored_rubric(self.description.get("rubric"))
+
+    @property
     def sampling(self) -> dict[str, Any] | None:
         """How training sampled its questions, as `generator.sampling_params`."""
         found = self.description.get("config", {}).get("generator", {}).get("sampling_params")
@@ -42,12 +47,17 @@ class TrainingRun:
 
 @dataclass(frozen=True)
 class EvaluationTable:
-    """One judge's figures for this model and the others of the same evaluation; `mine` is its name there."""
+    """One judge's figures for this model and the others of the same evaluation; `mine` is its name there.
+
+    Attributes:
+        metrics: keys of the scores.
+    """
 
     judge: str
     mine: str
     roles: int
-    models: dict[str, dict[str, Any]]
+    metrics: tuple[str, ...]
+    models: dict[str, ModelFigures]
 
 
 def find_run(adapter: Adapter) -> TrainingRun | None:
@@ -64,16 +74,14 @@ def find_evaluations(results: Path, adapter: Path, weights_time: float, export: 
     """Tables of the result files in a folder in which this model took part, the newest file's first."""
     tables = []
     for path in sorted(results.glob("*.json"), key=lambda path: -path.stat().st_mtime):
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            continue
-        if not isinstance(stored, dict) or stored.get("schema_version") != RESULTS_VERSION:
-            continue
         if path.stat().st_mtime < weights_time:
             continue
-        for name, model in stored["models"].items():
-            if short_path(adapter) == model.get("adapter") or short_path(export) == model.get("source"):
-                roles = len(stored["roles"])
-                tables += [EvaluationTable(judge, name, roles, models) for judge, models in stored["figures"].items()]
+        try:
+            stored = load_results(path)
+        except DataError:
+            continue
+        for name, model in stored.models.items():
+            if short_path(adapter) == model.adapter or short_path(export) == model.source:
+                about = (name, len(stored.roles), stored.metrics)
+                tables += [EvaluationTable(judge, *about, models) for judge, models in stored.figures.items()]
     return tables

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from recruiter.config import HumanFeedbackConfig, JudgeConfig, NamedJudgeConfig
 from recruiter.llm.usage import NO_USAGE, Usage
 from recruiter.roles import Role
-from recruiter.rubric import Judgement
+from recruiter.rubric import Judgement, Rubric
 
 if TYPE_CHECKING:
     from recruiter.judges.comparing import Preference
@@ -33,11 +33,13 @@ class Judge(ABC):
     Attributes:
         name: what tables and logs call it.
         version: changes whenever it could score differently.
+        rubric: what it scores by.
         usage: what its calls have taken; `NO_USAGE` for a judge that calls nobody.
     """
 
     name: str
     version: str
+    rubric: Rubric
     usage: Usage = NO_USAGE
 
     @abstractmethod
@@ -74,8 +76,13 @@ class Judge(ABC):
         """Close the connections of the present event loop; the judge may be used in another one."""
 
 
-def make_judge(settings: JudgeConfig, human_feedback: HumanFeedbackConfig | None = None) -> Judge:
+def make_judge(
+    settings: JudgeConfig, human_feedback: HumanFeedbackConfig | None = None, rubric: Rubric | None = None
+) -> Judge:
     """The judge that the settings name; `human_feedback` says where people rate, if they are the judge.
+
+    Args:
+        rubric: what it scores by; None: the built-in one.
 
     Raises:
         ConfigError: there is no such provider, or something that it needs is missing.
@@ -84,14 +91,14 @@ def make_judge(settings: JudgeConfig, human_feedback: HumanFeedbackConfig | None
     if settings.provider == "rubric":
         from recruiter.judges.rubric_judge import RubricJudge
 
-        return RubricJudge()
+        return RubricJudge(rubric)
     if settings.provider == "human":
         from recruiter.human_feedback import HumanJudge
 
-        return HumanJudge(human_feedback or HumanFeedbackConfig())
+        return HumanJudge(human_feedback or HumanFeedbackConfig(), rubric)
     from recruiter.judges.llm import LLMJudge
 
-    return LLMJudge(settings)
+    return LLMJudge(settings, rubric)
 
 
 def named_judge(name: str, base_url: str | None = None) -> JudgeConfig:

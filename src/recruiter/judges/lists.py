@@ -1,30 +1,18 @@
-"""Judging lists of questions outside training: reading them, having them judged, showing what came of it."""
+"""Judging lists of questions outside training: reading them, and having them judged."""
 
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
-import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from recruiter.errors import DataError
 from recruiter.judges import Judge
 from recruiter.roles import Role
 from recruiter.roles.drafts import complete, read_drafts
 from recruiter.roles.records import read_records
-from recruiter.rubric import CRITERION_NAMES, Judgement
+from recruiter.rubric import Judgement
 
-FORMATS = ("table", "json", "csv")
-WIDTH = 140  # of a table that is not shown on a terminal
 AT_A_TIME = 256  # questions on their way; the judge decides how many of them it asks about at once
 Entry = tuple[Role, str]
 
@@ -102,35 +90,3 @@ def judge_all(judge: Judge, entries: Sequence[Entry], progress: Callable[[], Non
             await judge.close()
 
     return asyncio.run(run())
-
-
-def render(entries: Sequence[Entry], judgements: Sequence[Judgement], form: str) -> str:
-    """All judgements with their reasons as a table, JSON or CSV."""
-    rows = [
-        {
-            "role_id": role.id,
-            "question": question,
-            **(asdict(judgement.scores) if judgement.scores else dict.fromkeys(CRITERION_NAMES)),
-            "composite": round(judgement.scores.composite, 3) if judgement.scores else None,
-            "reasoning": judgement.reasoning,
-            "unscored_reason": judgement.unscored_reason,
-        }
-        for (role, question), judgement in zip(entries, judgements, strict=True)
-    ]
-    if form == "json":
-        return json.dumps(rows, ensure_ascii=False, indent=2) + "\n"
-    stream = io.StringIO()
-    if form == "csv":
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return stream.getvalue()
-    table = Table(box=box.SIMPLE_HEAD, show_lines=True)
-    for name in ("role", "question", "scores", "why"):
-        table.add_column(name, no_wrap=name == "scores", overflow="fold")
-    for row in rows:
-        scores = [f"{name} {row[name]:.1f}" for name in (*CRITERION_NAMES, "composite") if row[name] is not None]
-        texts = (row["role_id"], row["question"], "\n".join(scores) or "–", row["reasoning"] or row["unscored_reason"])
-        table.add_row(*map(Text, texts))
-    Console(file=stream, width=None if os.isatty(1) else WIDTH).print(table)
-    return stream.getvalue()

@@ -11,13 +11,11 @@ import hashlib
 import html
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from string import Template
 
-from recruiter.evaluation.results import METRICS, Results, load_results
+from recruiter.evaluation.results import Results, load_results
 from recruiter.roles import LEVELS
-from recruiter.rubric import CRITERIA
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("dom.js", "charts.js", "figures.js", "background.js", "filters.js", "questions.js", "page.js")
@@ -50,10 +48,9 @@ def render(results: Results) -> str:
 
 
 def _data(results: Results) -> str:
-    """Results, levels and rubric as JSON that cannot end the element it stands in."""
+    """Results and levels as JSON that cannot end the element it stands in."""
     levels: tuple[str, ...] = tuple(LEVELS)
-    rubric = {"criteria": [asdict(criterion) for criterion in CRITERIA], "metrics": METRICS, "levels": levels}
-    text = json.dumps({**results.model_dump(mode="json"), **rubric}, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps({**results.model_dump(mode="json"), "levels": levels}, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
 

@@ -61,7 +61,7 @@ function methodSection() {
       ["Budget", isNumber(plan.budget_usd) ? dollars(plan.budget_usd) : ""],
       ["Versions", Object.entries(data.versions).filter(([, version]) => version).map(([name, version]) => `${name} ${version}`).join(", ")],
       ["Hash of the prompt", plan.prompt_hash],
-      ["Hash of the rubric", plan.rubric_hash],
+      ["Rubric", `${data.rubric.criteria.map(({ name }) => name).join(", ")}; hash ${plan.rubric_hash}`],
     ]),
     el("h3", {}, "Models"), ...contestants,
     el("h3", {}, "Prompts"),

@@ -7,26 +7,33 @@ function scoresSection(judge) {
     return [
       modelName(model),
       estimate(found.scores.composite),
-      ...data.criteria.map(({ name }) => estimate(found.scores[name])),
+      ...data.rubric.criteria.map(({ name }) => estimate(found.scores[name])),
       estimate(found.below_5, percent),
       unscoredText(found),
     ];
   });
-  const head = ["model", "composite", ...data.criteria.map((criterion) => criterion.name), "below 5", "without a score"];
+  const head = ["model", "composite", ...data.rubric.criteria.map((criterion) => criterion.name), "below 5", "without a score"];
   const composites = models.map((model) => ({ label: model, model, estimate: figures[model].scores.composite }));
+  const weighted = new Set(data.rubric.criteria.map(({ weight }) => weight)).size > 1;
   return section("scores", "Scores",
-    el("p", { class: "lead" }, "Mean over roles from 0 to 10, under it the 95% interval. The composite is the mean of the three criteria."),
+    el("p", { class: "lead" }, "Mean over roles from 0 to 10, under it the 95% interval. The composite is the mean of the criteria" + (weighted ? ", weighted by what stands beside each." : ".")),
     table(`Scores by ${judge}`, head, rows),
     el("div", { class: "charts" },
       figure("Composite, mean with 95% interval", intervals("Composite", composites, 0, 10, TENS)),
       figure("How many roles have which composite", histograms(judge)),
     ),
     trimmedTable(judge),
-    details("What the criteria ask, and what lowers a score", el("dl", {}, data.criteria.map((criterion) => [
-      el("dt", {}, criterion.name),
-      el("dd", {}, criterion.question, el("ul", {}, criterion.red_flags.map((flag) => el("li", {}, `${flag.text} (−${flag.penalty})`)))),
+    details("What the criteria ask, and what lowers a score", el("dl", {}, data.rubric.criteria.map((criterion) => [
+      el("dt", {}, criterion.name, weighted && ` (weight ${criterion.weight})`),
+      el("dd", {}, criterion.question, scaleText(criterion.anchors), el("ul", {}, criterion.red_flags.map((flag) => el("li", {}, `${flag.text} (−${flag.penalty})`)))),
     ]))),
   );
+}
+
+// What 0, 5 and 10 mean, if the rubric says.
+function scaleText(anchors) {
+  const parts = Object.entries(anchors).map(([rating, text]) => `${(rating - 1) * 2.5}: ${text}`);
+  return parts.length > 0 && el("p", {}, parts.join("; "), ".");
 }
 
 function unscoredText(found) {
@@ -57,7 +64,7 @@ function differencesSection(judge) {
     return [
       modelName(model),
       estimate(found.scores.composite, signed),
-      ...data.criteria.map(({ name }) => estimate(found.scores[name], signed)),
+      ...data.rubric.criteria.map(({ name }) => estimate(found.scores[name], signed)),
       [pValue(found.p_corrected), others.length > 1 && el("small", {}, `uncorrected ${pValue(found.p_value)}`)],
       [`${found.wins} / ${found.ties} / ${found.losses}`, el("small", {}, `of ${counted(found.roles, "role")}`)],
     ];
@@ -65,7 +72,7 @@ function differencesSection(judge) {
   const corrected = others.length > 1 ? `The p-values are corrected for ${others.length} comparisons (Holm). ` : "";
   return section("differences", `Difference to ${baseline}`,
     el("p", { class: "lead" }, `Paired by role, on the roles that both models have a score for. ${corrected}Win, tie, loss: roles with a higher, equal and lower composite.`),
-    table(`Difference to ${baseline} by ${judge}`, ["model", "composite", ...data.criteria.map((c) => c.name), "p-value", "win / tie / loss"], rows),
+    table(`Difference to ${baseline} by ${judge}`, ["model", "composite", ...data.rubric.criteria.map((c) => c.name), "p-value", "win / tie / loss"], rows),
     el("div", { class: "charts" }, others.map((model) => figure([modelName(model), ` less ${baseline}, one bar a role`], waterfall(model, judge)))),
   );
 }

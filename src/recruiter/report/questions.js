@@ -78,7 +78,7 @@ function sampleBlock(sample, filter, judge) {
       : el("blockquote", {}, sample.question.trim() ? marked(sample.question, filter.words) : el("em", {}, "(empty)")),
     el("p", { class: "scores" },
       el("span", { class: "badge" }, scores ? number(scores.composite) : "unscored"),
-      scores && data.criteria.map(({ name }) => el("span", {}, `${name} `, el("b", {}, number(scores[name])))),
+      scores && data.rubric.criteria.map(({ name }) => el("span", {}, `${name} `, el("b", {}, number(scores[name])))),
       sample.finished === false && el("span", { class: "mark" }, "cut off"),
     ),
     filter.reasons && ordered.map((name) => reason(sample, name, filter.words)),

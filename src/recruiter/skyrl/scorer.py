@@ -22,7 +22,7 @@ from recruiter.errors import ApiError, JudgeError, RecruiterError, UnscoredError
 from recruiter.human_feedback import HumanJudge, QuestionGroup
 from recruiter.judges import Judge, make_judge
 from recruiter.roles import Role
-from recruiter.rubric import Judgement
+from recruiter.rubric import Judgement, load_rubric
 
 AT_A_TIME = 100_000  # questions that may wait in the actor; the judge has a limit of its own
 
@@ -52,7 +52,7 @@ class JudgeService:
             ConfigError: the judge cannot be made.
         """
         os.environ.update(environment)
-        self.judge, self.run = make_judge(settings.judge, settings.human_feedback), run
+        self.judge, self.run = make_judge(settings.judge, settings.human_feedback, load_rubric(settings.rubric)), run
         if settings.judge.provider == "human":
             self.people = cast(HumanJudge, self.judge)
         if usage is not None:

@@ -32,6 +32,7 @@ from recruiter.objective import group_advantages
 from recruiter.reward import shape
 from recruiter.roles import Role
 from recruiter.roles.dataset import total_steps
+from recruiter.rubric import load_rubric
 from recruiter.skyrl.data import StepLoader, prompt
 from recruiter.skyrl.outputs import collect_rollouts, token_sums
 from recruiter.skyrl.scorer import ClusterScorer
@@ -66,6 +67,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         self.window = OverlapWindow(config.reward.overlap_window)
         self.best: float | None = None
         self.since_best = 0
+        self.rubric = load_rubric(config.rubric)
         self.limit = UnscoredLimit(config.judge.max_unscored)
         self.saved_step = 0  # the last step of which everything is stored
         self.rollouts: list[Rollout] = []
@@ -235,7 +237,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         step = self.global_step
         for rollout in self.rollouts:
             self.window.remember(rollout.role, [sample.text for sample in rollout.samples])
-        metrics = step_metrics(step, self.rollouts, self.token_sums, self.updates)
+        metrics = step_metrics(step, self.rollouts, self.token_sums, self.updates, self.rubric.names)
         self.limit.finished(metrics["unscored"], metrics["samples"])
         self._unlogged = {**metrics, **self._seconds()}
         self.log.rollouts(rollout_rows(step, self.rollouts))

@@ -13,7 +13,7 @@ from recruiter.errors import ConfigError
 from recruiter.files import write_json
 from recruiter.judges import Judge
 from recruiter.prompts import PROMPT_HASH
-from recruiter.rubric import RUBRIC_HASH
+from recruiter.rubric import stored_rubric
 from recruiter.train.layout import RunFolder
 from recruiter.train.rows import RunDescription
 
@@ -34,7 +34,8 @@ def describe_run(run: RunFolder, config: Config, judge: Judge, is_continued: boo
         judge=judge.name,
         judge_version=judge.version,
         prompt_hash=PROMPT_HASH,
-        rubric_hash=RUBRIC_HASH,
+        rubric_hash=judge.rubric.hash,
+        rubric=judge.rubric.model_dump(mode="json"),
         version=__version__,
         revision=git_revision(),
     )
@@ -52,6 +53,11 @@ def _check_same_run(run: RunFolder, before: RunDescription, description: RunDesc
                 f"{run.path} holds a run with {key}={old.get(key)}, not {new.get(key)}: set it back to continue that run, "
                 f"or choose another trainer.ckpt_path to start a new one."
             )
+    if "rubric" in before and before["rubric_hash"] != description["rubric_hash"]:  # older runs say only the hash
+        raise ConfigError(
+            f"{run.path} holds a run by another rubric ({', '.join(stored_rubric(before['rubric']).names)}): give that rubric "
+            f"back with rubric=<file> to continue it, or choose another trainer.ckpt_path to start a new one."
+        )
 
 
 def _flatten(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -118,7 +118,7 @@ class Trainer:
         for rollout in rollouts:
             self.window.remember(rollout.role, [sample.text for sample in rollout.samples])
         self.log.rollouts(rollout_rows(step, rollouts))
-        metrics = step_metrics(step, rollouts, sums, updates)
+        metrics = step_metrics(step, rollouts, sums, updates, self.judge.judge.rubric.names)
         self.limit.finished(metrics["unscored"], metrics["samples"])
         return {**metrics, "seconds_sampling": seconds_sampling, "seconds": time.perf_counter() - start}
 

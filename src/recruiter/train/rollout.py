@@ -6,14 +6,14 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from recruiter.engines import Sample, TokenSums, UpdateResult
 from recruiter.prompts import Message
 from recruiter.reward import Reward
 from recruiter.roles import Role
-from recruiter.rubric import CRITERION_NAMES, Judgement
+from recruiter.rubric import Judgement
 from recruiter.train.rows import MetricsRow, RolloutRow
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ class Rollout:
 
 
 def step_metrics(
-    step: int, rollouts: Sequence[Rollout], sums: TokenSums, updates: Sequence[UpdateResult]
+    step: int, rollouts: Sequence[Rollout], sums: TokenSums, updates: Sequence[UpdateResult], criteria: Sequence[str]
 ) -> MetricsRow:
-    """The figures of one step. Means over nothing are None, never 0."""
+    """The figures of one step, the scores by `criteria` among them. Means over nothing are None, never 0."""
     samples = [sample for rollout in rollouts for sample in rollout.samples]
     rewards = [reward for rollout in rollouts for reward in rollout.rewards]
     scored = [reward for reward in rewards if reward.value is not None]
@@ -63,7 +63,7 @@ def step_metrics(
         "reward_mean": _mean([reward.value for reward in scored]),
         "reward_std": _mean(spreads),
         "composite": _mean([score.composite for score in scores]),
-        **{name: _mean([getattr(score, name) for score in scores]) for name in CRITERION_NAMES},
+        **{name: _mean([score[name] for score in scores]) for name in criteria},
         "overlap": _mean([reward.overlap for reward in rewards]),
         "penalty": _mean([reward.penalty for reward in scored]),
         "samples": len(samples),
@@ -101,7 +101,7 @@ def rollout_rows(step: int, rollouts: Sequence[Rollout]) -> list[RolloutRow]:
                 question=sample.text,
                 tokens=len(sample.token_ids),
                 finished=sample.finished,
-                scores=asdict(judgement.scores) if judgement.scores else None,
+                scores=dict(judgement.scores.values) if judgement.scores else None,
                 reasoning=judgement.reasoning,
                 unscored_reason=judgement.unscored_reason,
                 overlap=round(reward.overlap, 4),

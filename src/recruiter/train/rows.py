@@ -91,6 +91,7 @@ class RunDescription(TypedDict):
     Attributes:
         id: what feedback servers know it by; it stays when the run is continued.
         config: every setting, resolved.
+        rubric: what the judge scores by, as `rubric.Rubric`; runs of earlier versions lack it.
         revision: of the code, from git; None outside a clone.
     """
 
@@ -100,5 +101,6 @@ class RunDescription(TypedDict):
     judge_version: str
     prompt_hash: str
     rubric_hash: str
+    rubric: NotRequired[dict[str, Any]]
     version: str
     revision: str | None

@@ -1,39 +1,72 @@
-"""Sheets: sets of questions as people and programs read them. Text, Markdown, JSON, CSV."""
+"""Sheets: questions with their judgements as people and programs read them.
+
+A set of questions that was written for a role becomes text, Markdown, JSON or CSV (`render`), a list of questions that
+was judged a table, JSON or CSV (`render_list`).
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import os
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from recruiter.judges.lists import Entry
 from recruiter.roles import Role
-from recruiter.rubric import CRITERION_NAMES, MAX_SCORE
+from recruiter.rubric import MAX_SCORE, Judgement
 from recruiter.writers.generate import Question, QuestionSet
 
 FORMATS = ("text", "markdown", "json", "csv")
+LIST_FORMATS = ("table", "json", "csv")
 SUFFIXES = {".md": "markdown", ".json": "json", ".csv": "csv"}
 WIDTH = 100  # of text that goes into a file
+TABLE_WIDTH = 140  # of a table that is not shown on a terminal
 
 
 def render(sets: Sequence[QuestionSet], form: str, made_with: Mapping[str, Any], width: int | None = None) -> str:
     """All sets in one of `FORMATS`.
 
     Args:
-        made_with: model, judge, hashes and settings, as `describe` in the command gives them.
+        made_with: model, judge, hashes, `criteria` and settings, as the command gives them.
         width: columns of text.
     """
     if form == "json":
-        data = {**made_with, "sets": [_set_data(one) for one in sets]}
-        return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+        return _json({**made_with, "sets": [_set_data(one, made_with["criteria"]) for one in sets]})
     if form == "csv":
-        return _csv(sets)
+        criteria = made_with["criteria"]
+        columns = ["role_id", *(name for name in Role.model_fields if name != "id"), "question", *_columns(criteria)]
+        return _csv(columns, [row for one in sets for row in _rows(one, criteria)])
     if form == "markdown":
         return "\n".join(_markdown(one) for one in sets) + f"\n---\n\n{made_by(made_with)}\n"
     return "".join(f"{line}\n" for line, _ in text_lines(sets, width or WIDTH))
+
+
+def render_list(entries: Sequence[Entry], judgements: Sequence[Judgement], form: str, criteria: Sequence[str]) -> str:
+    """Questions with their judgements and reasons in one of `LIST_FORMATS`."""
+    rows = [
+        {"role_id": role.id, "question": question, **_verdict(judgement, criteria)}
+        for (role, question), judgement in zip(entries, judgements, strict=True)
+    ]
+    if form != "table":
+        return _json(rows) if form == "json" else _csv(["role_id", "question", *_columns(criteria)], rows)
+    table = Table(box=box.SIMPLE_HEAD, show_lines=True)
+    for name in ("role", "question", "scores", "why"):
+        table.add_column(name, no_wrap=name == "scores", overflow="fold")
+    for row in rows:
+        scores = [f"{name} {row[name]:.1f}" for name in (*criteria, "composite") if row[name] is not None]
+        texts = (row["role_id"], row["question"], "\n".join(scores) or "–", row["reasoning"] or row["unscored_reason"])
+        table.add_row(*map(Text, texts))
+    stream = io.StringIO()
+    Console(file=stream, width=None if os.isatty(1) else TABLE_WIDTH).print(table)
+    return stream.getvalue()
 
 
 def made_by(made_with: Mapping[str, Any]) -> str:
@@ -47,24 +80,28 @@ def heading(role: Role) -> str:
     return f"{role.title} ({role.level}; {', '.join(role.stack)})"
 
 
-def _set_data(one: QuestionSet) -> dict[str, Any]:
+def _set_data(one: QuestionSet, criteria: Sequence[str]) -> dict[str, Any]:
     return {
         "role": one.role.model_dump(mode="json"),
         "shortfall": one.shortfall or None,
         "drawn": one.drawn,
-        "questions": [{"question": q.text, **_scores(q), **_how(q)} for q in one.questions],
+        "questions": [{"question": q.text, **_verdict(q.judgement, criteria), **_how(q)} for q in one.questions],
     }
 
 
-def _scores(question: Question) -> dict[str, Any]:
-    judgement = question.judgement
+def _verdict(judgement: Judgement | None, criteria: Sequence[str]) -> dict[str, Any]:
+    """What the judge said, under the names of `_columns`; all None if nobody was asked."""
     scores = judgement.scores if judgement else None
     return {
-        **(asdict(scores) if scores else dict.fromkeys(CRITERION_NAMES)),
+        **(scores.values if scores else dict.fromkeys(criteria)),
         "composite": round(scores.composite, 3) if scores else None,
         "reasoning": judgement.reasoning if judgement else None,
         "unscored_reason": judgement.unscored_reason if judgement else None,
     }
+
+
+def _columns(criteria: Sequence[str]) -> tuple[str, ...]:
+    return (*criteria, "composite", "reasoning", "unscored_reason")
 
 
 def _how(question: Question) -> dict[str, Any]:
@@ -72,17 +109,23 @@ def _how(question: Question) -> dict[str, Any]:
     return {"tokens": written.tokens, "seconds": round(written.seconds, 3), "cost_usd": written.cost_usd}
 
 
-def _csv(sets: Sequence[QuestionSet]) -> str:
-    """One row a question, with its role; `scripts/judge.py --file` reads it."""
+def _rows(one: QuestionSet, criteria: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """One row a question, with its role; `scripts/judge.py --file` reads them."""
+    fields = one.role.model_dump(mode="json", exclude={"id"})
+    role = {"role_id": one.role.id, **fields, **{k: "; ".join(fields[k]) for k in ("stack", "key_skills")}}
+    for question in one.questions:
+        yield {**role, "question": question.text, **_verdict(question.judgement, criteria)}
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     stream = io.StringIO()
-    columns = ("role_id", "title", "level", "focus", "stack", "description", "key_skills", "question",
-               *CRITERION_NAMES, "composite", "reasoning", "unscored_reason")  # fmt: skip
     writer = csv.DictWriter(stream, columns, lineterminator="\n")
     writer.writeheader()
-    for one in sets:
-        fields = one.role.model_dump(mode="json", exclude={"id"})
-        role = {"role_id": one.role.id, **fields, **{k: "; ".join(fields[k]) for k in ("stack", "key_skills")}}
-        writer.writerows({**role, "question": q.text, **_scores(q)} for q in one.questions)
+    writer.writerows(rows)
     return stream.getvalue()
 
 
@@ -90,7 +133,7 @@ def _markdown(one: QuestionSet) -> str:
     lines = [f"## {heading(one.role)}", ""]
     for number, question in enumerate(one.questions, 1):
         lines += [f"{number}. {' '.join(question.text.split())}", ""]
-        lines += [f"   *{line}*" for line in _verdict(question)] + [""] * bool(_verdict(question))
+        lines += [f"   *{line}*" for line in _said(question)] + [""] * bool(_said(question))
     return "\n".join([*lines, *([f"*Only {one.shortfall}.*", ""] if one.shortfall else [])])
 
 
@@ -101,7 +144,7 @@ def text_lines(sets: Sequence[QuestionSet], width: int) -> Iterator[tuple[str, s
         yield "", ""
         for number, question in enumerate(one.questions, 1):
             yield from ((line, "") for line in _wrapped(question.text, f"{number:>2}. ", width))
-            yield from ((line, "dim") for part in _verdict(question) for line in _wrapped(part, "    ", width))
+            yield from ((line, "dim") for part in _said(question) for line in _wrapped(part, "    ", width))
             yield "", ""
         if one.shortfall:
             yield from ((line, "yellow") for line in textwrap.wrap(f"Only {one.shortfall}.", width))
@@ -112,13 +155,13 @@ def _wrapped(text: str, first: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, initial_indent=first, subsequent_indent="    ")
 
 
-def _verdict(question: Question) -> list[str]:
+def _said(question: Question) -> list[str]:
     """What the judge said, in two lines; nothing if nobody was asked."""
     judgement = question.judgement
     if judgement is None:
         return []
     if judgement.scores is None:
         return [f"No score: {judgement.unscored_reason}"]
-    scores = ", ".join(f"{name} {getattr(judgement.scores, name):.1f}" for name in CRITERION_NAMES)
+    scores = ", ".join(f"{name} {value:.1f}" for name, value in judgement.scores.values.items())
     composite = f"{judgement.scores.composite:.1f} of {MAX_SCORE:g}"
     return [f"{composite} ({scores})", *filter(None, [judgement.reasoning])]

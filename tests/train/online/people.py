@@ -16,20 +16,21 @@ from typing import Any, Self
 
 import httpx2
 
-from recruiter.rubric import CRITERION_NAMES, Judgement, Scores, rating_to_score
+from recruiter.rubric import Judgement, rating_to_score
 from tests import REPOSITORY
+from tests.scoring import RUBRIC
 
 Stars = dict[str, int]
 
 
 def stars_of(text: str) -> Stars:
     """What the scripted people think of a question: a function of its text."""
-    return {name: zlib.crc32(f"{name} {text}".encode()) % 5 + 1 for name in CRITERION_NAMES}
+    return {name: zlib.crc32(f"{name} {text}".encode()) % 5 + 1 for name in RUBRIC.names}
 
 
 def judged(stars: Stars) -> Judgement:
     """The judgement that ratings mean."""
-    return Judgement(Scores(**{name: rating_to_score(value) for name, value in stars.items()}))
+    return Judgement(RUBRIC.scores({name: rating_to_score(value) for name, value in stars.items()}))
 
 
 class Server:

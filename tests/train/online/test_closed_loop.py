@@ -34,7 +34,7 @@ def rates_by_the_rubric(person: Person, shown: dict[str, Any]) -> None:
     judged = asyncio.run(RubricJudge().score(role, [candidate["text"] for candidate in candidates]))
     step = (MAX_RATING - MIN_RATING) / MAX_SCORE
     ratings = {
-        candidate["candidate_id"]: {n: round(MIN_RATING + step * getattr(j.scores, n)) for n in CRITERION_NAMES}
+        candidate["candidate_id"]: {n: round(MIN_RATING + step * j.scores[n]) for n in CRITERION_NAMES}
         for candidate, j in zip(candidates, judged, strict=True)
     }
     person.post(f"/api/rate/leases/{shown['lease']['id']}/submit", {"ratings": ratings})

@@ -13,6 +13,7 @@ from recruiter.judges import Judge
 from recruiter.roles.dataset import step_roles
 from recruiter.rubric import Judgement
 from tests.fake_policy import FakePolicy
+from tests.scoring import RUBRIC
 from tests.train.online.conftest import PATIENCE, pending, same, when
 from tests.train.online.people import Crowd, Person, judged, stars_of
 
@@ -21,6 +22,7 @@ class Opinionated(Judge):
     """The same opinions as an offline judge; roles in `silent` get none."""
 
     name, version = "opinionated", "1"
+    rubric = RUBRIC
 
     def __init__(self, silent: tuple[str, ...] = ()) -> None:
         self.silent = silent
@@ -52,7 +54,7 @@ def test_parameters_equal_those_of_an_offline_run_with_the_same_rewards(online, 
     assert people.weight == offline.weight != 0.0
     assert same(rows) == same(offline_rows)
     scores = [(row["question"], row["scores"]) for row in read_jsonl(folder / "rollouts.jsonl")]
-    assert all(found["clarity"] == judged(stars_of(text)).scores.clarity for text, found in scores)
+    assert all(found["clarity"] == judged(stars_of(text)).scores["clarity"] for text, found in scores)
     assert pending(folder) == {}
 
 

@@ -20,14 +20,14 @@ from recruiter.judges import Judge, Probe
 from recruiter.judges.comparing import SCHEMA, Preference, read_preference
 from recruiter.judges.llm.cache import JudgementCache
 from recruiter.judges.llm.canary import settle, without_manipulation
-from recruiter.judges.llm.reply import ReplyError, parse_reply, reply_schema
+from recruiter.judges.llm.reply import ReplyError, ReplyFormat
 from recruiter.llm.clients import Completion, Tokens
 from recruiter.llm.endpoint import Endpoint
 from recruiter.llm.failure import CallFailed
 from recruiter.llm.store import cache_key
 from recruiter.prompts import Message, comparison_messages, judge_messages
 from recruiter.roles import Role
-from recruiter.rubric import RUBRIC_HASH, Judgement
+from recruiter.rubric import Judgement, Rubric, load_rubric
 
 PROBE_ROLE = Role(
     id="probe",
@@ -44,21 +44,26 @@ PROBE_QUESTION = "A provider times out after a charge. How do you retry without 
 class LLMJudge(Judge):
     """A language model behind an API as a judge."""
 
-    def __init__(self, settings: JudgeConfig) -> None:
+    def __init__(self, settings: JudgeConfig, rubric: Rubric | None = None) -> None:
         """Check everything that can be checked without a call, and open the cache.
+
+        Args:
+            rubric: what it scores by; None: the built-in one.
 
         Raises:
             ConfigError: a setting or the key is missing or wrong.
             ApiError: the cache cannot be used.
         """
-        self.settings = settings
+        self.settings, self.rubric = settings, rubric or load_rubric()
         self.endpoint = Endpoint(settings, "judgements")
         self.usage = self.endpoint.usage
         self.name = self.endpoint.name
-        self._asked_as = (settings.provider, self.endpoint.model, *map(str, self._drawn()), RUBRIC_HASH)
-        self.version = cache_key(self._asked_as, judge_messages(PROBE_ROLE, PROBE_QUESTION))[:16]
-        self.cache = JudgementCache(WORKSPACE / settings.cache_path)
-        self._schema = reply_schema() if self.endpoint.has_schema else None
+        self._asked_as = (settings.provider, self.endpoint.model, *map(str, self._drawn()))
+        self.version = cache_key(
+            self._asked_as, self.rubric.hash, judge_messages(self.rubric, PROBE_ROLE, PROBE_QUESTION)
+        )[:16]
+        self.cache = JudgementCache(WORKSPACE / settings.cache_path, self.rubric)
+        self._format = ReplyFormat(self.rubric)
         self._under_way: dict[str, asyncio.Task[Judgement]] = {}
 
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
@@ -80,7 +85,7 @@ class LLMJudge(Judge):
         Raises:
             ApiError: it did not come; a run would get nowhere.
         """
-        messages = judge_messages(PROBE_ROLE, PROBE_QUESTION)
+        messages = judge_messages(self.rubric, PROBE_ROLE, PROBE_QUESTION)
         start = time.perf_counter()
         try:
             judgement, tokens = await self._ask(messages)
@@ -94,7 +99,8 @@ class LLMJudge(Judge):
         """See `Judge`. The model is asked which one it prefers."""
         schema = SCHEMA if self.endpoint.has_schema else None
         try:
-            completion = await self.endpoint.complete(comparison_messages(role, first, second), schema=schema)
+            messages = comparison_messages(self.rubric, role, first, second)
+            completion = await self.endpoint.complete(messages, schema=schema)
         except CallFailed as failure:
             return Preference(None, failure=str(failure))
         if completion.ended != "by itself":
@@ -125,7 +131,7 @@ class LLMJudge(Judge):
         return judgement
 
     async def _known_or_asked(self, role: Role, question: str) -> Judgement:
-        messages = judge_messages(role, question)
+        messages = judge_messages(self.rubric, role, question)
         key = cache_key(*self._asked_as, messages)
         task = self._under_way.get(key)
         known = self.cache.get(key) if task is None else None
@@ -161,14 +167,16 @@ class LLMJudge(Judge):
         """
         tokens, problem, asked = Tokens(), "", list(messages)
         for _ in range(2):
-            completion = await self.endpoint.complete(asked, schema=self._schema)
+            completion = await self.endpoint.complete(
+                asked, schema=self._format.schema if self.endpoint.has_schema else None
+            )
             tokens = _sum(tokens, completion.tokens)
             if completion.ended != "by itself":
                 kind = "refusal" if completion.ended == "refused" else "truncated"
                 self.usage.failed(kind)
                 return Judgement.unscored(f"{kind}: the reply ended {completion.ended}"), tokens
             try:
-                return parse_reply(completion.text), tokens
+                return self._format.parse(completion.text), tokens
             except ReplyError as error:
                 problem = str(error)
                 self.usage.failed("malformed")

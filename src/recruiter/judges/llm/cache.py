@@ -1,19 +1,24 @@
-"""The cache: scored judgements that were paid for."""
+"""The cache: scored judgements that were paid for.
+
+A key is a hash of all that the judge was told, the rubric among it, so judgements by several rubrics share one file.
+Files of earlier versions hold another table, `judgements`, for the rubric of that time; it is left as it is.
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from recruiter.llm.clients import Tokens
 from recruiter.llm.store import Store, reply_table
-from recruiter.rubric import CRITERION_NAMES, Judgement, Scores
+from recruiter.rubric import Judgement, Rubric
 
 _TABLE = reply_table(
-    "judgements",
+    "scored",
     sa.Column("judge", sa.String, nullable=False),
-    *(sa.Column(name, sa.Float, nullable=False) for name in CRITERION_NAMES),
+    sa.Column("scores", sa.String, nullable=False),  # JSON, by criterion
     sa.Column("reasoning", sa.String, nullable=False),
     sa.Column("input_tokens", sa.Integer, nullable=False),
     sa.Column("output_tokens", sa.Integer, nullable=False),
@@ -21,15 +26,15 @@ _TABLE = reply_table(
 
 
 class JudgementCache:
-    """Judgements by key, in one file."""
+    """Judgements by a rubric by key, in one file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rubric: Rubric) -> None:
         """Open the file, or make it.
 
         Raises:
             ApiError: that cannot be done.
         """
-        self.path = path
+        self.path, self._rubric = path, rubric
         self._store = Store(path, _TABLE, "judge.cache_path=")
 
     def get(self, key: str) -> Judgement | None:
@@ -39,7 +44,7 @@ class JudgementCache:
             ApiError: the file cannot be read.
         """
         row = self._store.find(key)
-        return Judgement(Scores(*(row[name] for name in CRITERION_NAMES)), row["reasoning"]) if row else None
+        return Judgement(self._rubric.scores(json.loads(row["scores"])), row["reasoning"]) if row else None
 
     def put(self, key: str, judge: str, judgement: Judgement, tokens: Tokens) -> Judgement:
         """Store a scored judgement; when this returns, it is on disk. The first one stored under a key stays.
@@ -56,7 +61,7 @@ class JudgementCache:
         is_new = self._store.add(
             key,
             judge=judge,
-            **{name: getattr(judgement.scores, name) for name in CRITERION_NAMES},
+            scores=json.dumps(judgement.scores.values),
             reasoning=judgement.reasoning,
             input_tokens=tokens.input,
             output_tokens=tokens.output,

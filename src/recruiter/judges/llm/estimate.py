@@ -51,7 +51,7 @@ def estimate(config: Config, judge: Judge, probe: Probe, roles: Sequence[Role], 
             not done and trainer.eval_before_train
         )
         calls += validations * validation
-    letters = [sum(len(m["content"]) for m in judge_messages(role, PROBE_QUESTION)) for role in roles]
+    letters = [sum(len(m["content"]) for m in judge_messages(judge.rubric, role, PROBE_QUESTION)) for role in roles]
     mean = sum(letters) / len(letters)
     tokens = Tokens(round(probe.tokens.input * mean / probe.letters), 0, probe.tokens.output)
     total_in, total_out = calls * tokens.input, calls * tokens.output

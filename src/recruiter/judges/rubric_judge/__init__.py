@@ -15,13 +15,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from recruiter.errors import ConfigError
 from recruiter.judges import Judge
 from recruiter.judges.rubric_judge import wording
 from recruiter.judges.rubric_judge.knowledge import Grounding, RoleProfile, knowledge
 from recruiter.judges.rubric_judge.prose import CHECKS, Defect, Text, check_copied, ramp, runs
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
-from recruiter.rubric import CRITERIA, CRITERION_NAMES, MAX_SCORE, Judgement, RedFlag, Scores
+from recruiter.rubric import MAX_SCORE, Judgement, Rubric, Scores, load_rubric
 
 # The share of every score that is left when a red flag is there in full. 1 would be a matter of its criterion alone.
 KEEPS = {
@@ -41,18 +42,30 @@ KEEPS = {
 }
 # Letters; three times what a good question takes. Longer texts are not worth the time of taking them apart.
 LONGEST_QUESTION = 1200
-_FLAGS: dict[str, tuple[RedFlag, str]] = {f.name: (f, c.name) for c in CRITERIA for f in c.red_flags}
+_CODE = b"".join(
+    path.read_bytes() for path in sorted(Path(__file__).parent.iterdir()) if path.suffix in (".py", ".json")
+)
 
 
 class RubricJudge(Judge):
-    """Scores questions by the rubric's criteria and red flags. Offline, deterministic, thread-safe."""
+    """Scores questions by the built-in criteria and their red flags. Offline, deterministic, thread-safe."""
 
     name = "rubric"
-    version = hashlib.sha256(
-        b"".join(
-            path.read_bytes() for path in sorted(Path(__file__).parent.iterdir()) if path.suffix in (".py", ".json")
-        )
-    ).hexdigest()[:16]
+
+    def __init__(self, rubric: Rubric | None = None) -> None:
+        """Score by a rubric with the built-in criteria and red flags; penalties and weights may be others.
+
+        Raises:
+            ConfigError: it has other criteria or red flags.
+        """
+        self.rubric = rubric or load_rubric()
+        if _names(self.rubric) != _names(load_rubric()):
+            raise ConfigError(
+                f"The judge rubric knows the built-in criteria and red flags alone ({', '.join(load_rubric().names)}), and "
+                f"this rubric has others: name another judge, such as xai, or people."
+            )
+        self.version = hashlib.sha256(_CODE + self.rubric.hash.encode()).hexdigest()[:16]
+        self._flags = {flag.name: (flag, c.name) for c in self.rubric.criteria for flag in c.red_flags}
 
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
         """One judgement per question, in order. Nothing is ever unscored: there is nothing here that could fail."""
@@ -61,7 +74,8 @@ class RubricJudge(Judge):
     def judge(self, role: Role, question: str) -> Judgement:
         """Score one question from 0 to 10 on each criterion; the reasoning names every red flag that was found."""
         if len(question) > LONGEST_QUESTION:
-            return Judgement(Scores(0.0, 0.0, 0.0), f"Red flag: too broad ({len(question)} letters are no question).")
+            lowest = self.rubric.scores(dict.fromkeys(self.rubric.names, 0.0))
+            return Judgement(lowest, f"Red flag: too broad ({len(question)} letters are no question).")
         text, profile = Text(question), _profile(role)
         found = profile.ground(text.words)
         grounding = ramp(found.weight, 0.3, 3.6)
@@ -76,7 +90,33 @@ class RubricJudge(Judge):
             "clarity": _clarity(text),
             "discriminative": 0.3 + 0.7 * concreteness * (0.3 + 0.7 * grounding),
         }
-        return Judgement(_score(points, defects), _reasoning(defects, kinds, grounding))
+        return Judgement(self._score(points, defects), self._reasoning(defects, kinds, grounding))
+
+    def _score(self, points: dict[str, float], defects: list[Defect]) -> Scores:
+        """Points from 0 to 1 per criterion, less the penalties of its red flags, times what all red flags leave."""
+        worst: dict[str, float] = {}
+        for defect in defects:
+            worst[defect.flag] = max(worst.get(defect.flag, 0.0), defect.severity)
+        left = 1.0
+        for flag, severity in worst.items():
+            left *= 1.0 - severity * (1.0 - KEEPS[flag])
+        scores = {}
+        for name in self.rubric.names:
+            penalty = sum(
+                self._flags[f][0].penalty * severity for f, severity in worst.items() if self._flags[f][1] == name
+            )
+            scores[name] = round(min(MAX_SCORE, max(0.0, points[name] * MAX_SCORE - penalty)) * left, 2)
+        return self.rubric.scores(scores)
+
+    def _reasoning(self, defects: list[Defect], kinds: list[str], grounding: float) -> str:
+        """Readable sentences: every red flag with what was seen, or what was found to be sound."""
+        parts = [f"Red flag: {self._flags[d.flag][0].text} ({d.detail})." for d in defects]
+        tie = "closely" if grounding > 0.8 else "partly" if grounding > 0.4 else "hardly"
+        parts.append(
+            f"It is {tie} tied to the role"
+            + (f" and gives {', '.join(kinds)}." if kinds else " and names no situation.")
+        )
+        return " ".join(parts)
 
 
 class _Profile(RoleProfile):
@@ -151,26 +191,6 @@ def _ask_defects(text: Text, concreteness: float) -> list[Defect]:
     return defects
 
 
-def _score(points: dict[str, float], defects: list[Defect]) -> Scores:
-    """Points from 0 to 1 per criterion, less the penalties of its red flags, times what all red flags leave."""
-    worst: dict[str, float] = {}
-    for defect in defects:
-        worst[defect.flag] = max(worst.get(defect.flag, 0.0), defect.severity)
-    left = 1.0
-    for flag, severity in worst.items():
-        left *= 1.0 - severity * (1.0 - KEEPS[flag])
-    scores = {}
-    for name in CRITERION_NAMES:
-        penalty = sum(_FLAGS[f][0].penalty * severity for f, severity in worst.items() if _FLAGS[f][1] == name)
-        scores[name] = round(min(MAX_SCORE, max(0.0, points[name] * MAX_SCORE - penalty)) * left, 2)
-    return Scores(**scores)
-
-
-def _reasoning(defects: list[Defect], kinds: list[str], grounding: float) -> str:
-    """Readable sentences: every red flag with what was seen, or what was found to be sound."""
-    parts = [f"Red flag: {_FLAGS[d.flag][0].text} ({d.detail})." for d in defects]
-    tie = "closely" if grounding > 0.8 else "partly" if grounding > 0.4 else "hardly"
-    parts.append(
-        f"It is {tie} tied to the role" + (f" and gives {', '.join(kinds)}." if kinds else " and names no situation.")
-    )
-    return " ".join(parts)
+def _names(rubric: Rubric) -> dict[str, set[str]]:
+    """The names of the red flags of each criterion."""
+    return {criterion.name: {flag.name for flag in criterion.red_flags} for criterion in rubric.criteria}

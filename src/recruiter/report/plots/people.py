@@ -6,6 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ from pyarrow.lib import ArrowException
 
 from recruiter.config.paths import command_line
 from recruiter.errors import DataError
-from recruiter.evaluation.results import METRICS
+from recruiter.evaluation.results import metrics
 from recruiter.evaluation.statistics import spearman
 from recruiter.report.plots.style import STYLE, colour, grid_of, save
-from recruiter.rubric import CRITERION_NAMES, MAX_SCORE, rating_to_score
+from recruiter.rubric import MAX_SCORE, Rubric, rating_to_score
 
-Scores = dict[str, float]
+ByMetric = dict[str, float]
 Place = tuple[str, str]  # role id and question
 
 
@@ -34,16 +35,17 @@ class Rated:
         judges: the same, by judge.
     """
 
-    people: list[Scores] = field(default_factory=list)
-    judges: dict[str, Scores] = field(default_factory=dict)
+    people: list[ByMetric] = field(default_factory=list)
+    judges: dict[str, ByMetric] = field(default_factory=dict)
 
 
-def read_ratings(path: Path, judged: Sequence[Path]) -> dict[Place, Rated]:
+def read_ratings(path: Path, judged: Sequence[Path], rubric: Rubric) -> dict[Place, Rated]:
     """Rated questions, by role and text. Of a rating that was changed later, the revision that counts.
 
     Args:
         path: what the feedback server exports as JSON, JSONL or parquet: `role_id`, `question`, and the criteria, 1–5.
         judged: what scripts/judge.py wrote for the same questions as JSON, a file a judge; its name is the judge's.
+        rubric: what all of them were scored by.
 
     Raises:
         DataError: naming the file, the row, and what it lacks.
@@ -52,7 +54,7 @@ def read_ratings(path: Path, judged: Sequence[Path]) -> dict[Place, Rated]:
     for number, row in enumerate(_rows(path), 1):
         place = f"{path}, row {number}"
         if row.get("counts", True):
-            found[_key(row, place)].people.append(_composed(row, place, rating_to_score))
+            found[_key(row, place)].people.append(_composed(row, place, rubric, rating_to_score))
     if not found:
         raise DataError(f"{path} holds no ratings.")
     for file in judged:
@@ -60,11 +62,11 @@ def read_ratings(path: Path, judged: Sequence[Path]) -> dict[Place, Rated]:
             place = f"{file}, row {number}"
             key = _key(row, place)
             if key in found and row.get("composite") is not None:
-                found[key].judges[file.stem] = _composed(row, place, _checked)
+                found[key].judges[file.stem] = _composed(row, place, rubric, float)
     return dict(found)
 
 
-def plot_people(ratings: Mapping[Place, Rated], target: Path) -> list[Path]:
+def plot_people(ratings: Mapping[Place, Rated], rubric: Rubric, target: Path) -> list[Path]:
     """People's mean against a judge's score for every criterion and the composite; a row of panels a judge.
 
     A mark's area is the number of questions that fall on it.
@@ -78,11 +80,11 @@ def plot_people(ratings: Mapping[Place, Rated], target: Path) -> list[Path]:
             f"None of the rated questions has a judge's score: have them judged with `{command_line('judge')} --format json`, "
             f"and name its output with --judged."
         )
+    panels = list(product(enumerate(judges), metrics(rubric)))
     with plt.rc_context(STYLE):
-        figure, axes = grid_of(len(judges) * len(METRICS), columns=len(METRICS), width=3.2, height=3.4)
-        for index, place in enumerate(axes):
-            judge, metric = judges[index // len(METRICS)], METRICS[index % len(METRICS)]
-            _against(place, list(ratings.values()), judge, metric, colour(index // len(METRICS)))
+        figure, axes = grid_of(len(panels), columns=len(panels) // len(judges), width=3.2, height=3.4)
+        for place, ((number, judge), metric) in zip(axes, panels, strict=True):
+            _against(place, list(ratings.values()), judge, metric, colour(number))
         return save(figure, target)
 
 
@@ -123,16 +125,15 @@ def _key(row: Mapping[str, Any], place: str) -> Place:
     return row["role_id"], row["question"]
 
 
-def _composed(row: Mapping[str, Any], place: str, scale: Callable[[float], float]) -> Scores:
-    """Criteria on the judges' scale, and their mean."""
+def _composed(row: Mapping[str, Any], place: str, rubric: Rubric, scale: Callable[[float], float]) -> ByMetric:
+    """Criteria on the judges' scale, and their composite."""
+    given = row["scores"] if isinstance(row.get("scores"), dict) else row
     try:
-        scores = {name: scale(float(row[name])) for name in CRITERION_NAMES}
-    except (KeyError, TypeError, ValueError) as error:
+        scores = rubric.scores({name: scale(float(given[name])) for name in rubric.names})
+    except KeyError as error:
+        raise DataError(
+            f"{place}: it has no score for {error.args[0]}; name the rubric that it was scored by with --rubric."
+        ) from None
+    except (TypeError, ValueError) as error:
         raise DataError(f"{place}: its scores cannot be used ({error}).") from None
-    return {**scores, "composite": sum(scores.values()) / len(scores)}
-
-
-def _checked(score: float) -> float:
-    if not 0 <= score <= MAX_SCORE:
-        raise ValueError(f"{score:g} is not between 0 and {MAX_SCORE:g}")
-    return score
+    return {**scores.values, "composite": scores.composite}

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from recruiter.config.paths import command_line
 from recruiter.errors import DataError
 from recruiter.evaluation.figures import role_means
-from recruiter.evaluation.results import METRICS, TAIL, Estimate, ModelFigures, Results
+from recruiter.evaluation.results import TAIL, Estimate, ModelFigures, Results
 from recruiter.report.plots.style import STYLE, colour, grid_of, save
 from recruiter.roles import LEVELS
 from recruiter.rubric import MAX_SCORE
@@ -35,11 +35,20 @@ class Contest:
 
     With several files a model's label names its file too.
 
+    Attributes:
+        metrics: keys of all scores.
+
     Raises:
-        DataError: no question is scored in any of them.
+        DataError: no question is scored in any of them, or they are scored by different criteria.
     """
 
     def __init__(self, results: Sequence[tuple[str, Results]]) -> None:
+        self.metrics = results[0][1].metrics
+        if other := next((name for name, each in results if each.metrics != self.metrics), None):
+            raise DataError(
+                f"{results[0][0]} and {other} are scored by different criteria and cannot stand side by side: draw each by "
+                f"itself."
+            )
         self.judges: dict[str, list[Entry]] = {}
         for name, each in results:
             for judge, models in each.figures.items():
@@ -60,7 +69,8 @@ def plot_scores(contest: Contest, target: Path) -> list[Path]:
     with plt.rc_context(STYLE):
         figure, axes = grid_of(len(panels), columns=2, width=5.5, height=2.8 + 0.25 * most)
         for (judge, entries, kind), place in zip(panels, axes, strict=True):
-            _means(place, judge, entries) if kind == "means" else _differences(place, judge, entries)
+            draw = _means if kind == "means" else _differences
+            draw(place, judge, entries, contest.metrics)
         return save(figure, target)
 
 
@@ -104,28 +114,28 @@ def plot_levels(contest: Contest, target: Path) -> list[Path]:
         return save(figure, target)
 
 
-def _means(axes: Axes, judge: str, entries: Sequence[Entry]) -> None:
+def _means(axes: Axes, judge: str, entries: Sequence[Entry], metrics: Sequence[str]) -> None:
     """A row of points for each metric, one a model."""
     for index, entry in enumerate(entries):
         offset = _offset(index, len(entries))
-        for row, metric in enumerate(METRICS):
-            label = entry.label if row == len(METRICS) - 1 else None
+        for row, metric in enumerate(metrics):
+            label = entry.label if row == len(metrics) - 1 else None
             _point(axes, entry.figures.scores.get(metric), row + offset, index, label)
-    axes.set_yticks(range(len(METRICS)), METRICS)
-    axes.set(xlim=(0, MAX_SCORE), ylim=(len(METRICS) - 0.5, -0.5), xlabel="score, mean with 95% interval")
+    axes.set_yticks(range(len(metrics)), metrics)
+    axes.set(xlim=(0, MAX_SCORE), ylim=(len(metrics) - 0.5, -0.5), xlabel="score, mean with 95% interval")
     axes.set_title(f"Held-out roles, judge {judge}", fontsize=10)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, fontsize=9)
 
 
-def _differences(axes: Axes, judge: str, entries: Sequence[Entry]) -> None:
+def _differences(axes: Axes, judge: str, entries: Sequence[Entry], metrics: Sequence[str]) -> None:
     """The paired difference of each metric to the baseline."""
     for index, entry in enumerate(entries):
-        for row, metric in enumerate(METRICS):
+        for row, metric in enumerate(metrics):
             found = entry.figures.difference.scores.get(metric) if entry.figures.difference else None
             _point(axes, found, row + _offset(index, len(entries)), index, None, signed=True)
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(METRICS)), METRICS)
-    axes.set(ylim=(len(METRICS) - 0.5, -0.5), xlabel="difference to the baseline, paired, 95% interval")
+    axes.set_yticks(range(len(metrics)), metrics)
+    axes.set(ylim=(len(metrics) - 0.5, -0.5), xlabel="difference to the baseline, paired, 95% interval")
     axes.set_title(f"Differences, judge {judge}", fontsize=10)
     axes.margins(x=0.15)
 

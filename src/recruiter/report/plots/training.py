@@ -17,7 +17,7 @@ from recruiter.evaluation.records import ModelRecord
 from recruiter.evaluation.results import Results
 from recruiter.files import short_path
 from recruiter.report.plots.style import LINES, STYLE, colour, grid_of, save
-from recruiter.rubric import CRITERION_NAMES, MAX_SCORE
+from recruiter.rubric import MAX_SCORE, stored_rubric
 from recruiter.train.layout import RunFolder
 from recruiter.train.rows import MetricsRow
 
@@ -26,11 +26,12 @@ MOST_REASONS = 5
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder, what legends call it, and its metrics, one row a step."""
+    """A run's folder, what legends call it, its metrics, one row a step, and the criteria that its judge scored by."""
 
     folder: Path
     name: str
     rows: Sequence[MetricsRow]
+    criteria: tuple[str, ...]
 
     def series(self, key: str) -> tuple[list[int], list[float]]:
         """Steps at which a metric has a value, and the values."""
@@ -47,7 +48,7 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names):
         names = [short_path(folder) for folder in folders]
-    return [Run(folder, name, _rows(folder)) for folder, name in zip(folders, names, strict=True)]
+    return [Run(folder, name, _rows(folder), _criteria_of(folder)) for folder, name in zip(folders, names, strict=True)]
 
 
 def _rows(folder: Path) -> list[MetricsRow]:
@@ -57,6 +58,11 @@ def _rows(folder: Path) -> list[MetricsRow]:
             f"There are no metrics of scored steps at {RunFolder(folder).metrics}; name a run's folder with --run."
         )
     return rows
+
+
+def _criteria_of(folder: Path) -> tuple[str, ...]:
+    description = RunFolder(folder).read_description()
+    return stored_rubric(description.get("rubric") if description else None).names
 
 
 def plot_training(runs: Sequence[Run], target: Path, results: Sequence[Results] = ()) -> list[Path]:
@@ -116,10 +122,8 @@ def evaluated(run: Run, results: Sequence[Results]) -> list[tuple[str, int, Any]
 
 def _step_of(model: ModelRecord, run: Run) -> int | None:
     """At which step of `run` a model is what it was; None if it is something else."""
-    training = model.training or {}
-    if training.get("run") and _same(training["run"], str(run.folder.resolve())):
-        step = training.get("step")
-        return int(step) if step is not None else None
+    if model.training and _same(model.training.run, str(run.folder.resolve())):
+        return model.training.step
     description = RunFolder(run.folder).read_description()
     if model.adapter is not None or description is None:
         return None
@@ -167,10 +171,12 @@ def _held_out(axes: Axes, runs: Sequence[Run], results: Sequence[Results]) -> No
 
 def _criteria(axes: Axes, runs: Sequence[Run]) -> None:
     """One run: a colour a criterion. Several: a colour a run, a line style a criterion."""
+    names, labelled = list(dict.fromkeys(name for run in runs for name in run.criteria)), set[str]()
     for index, run in enumerate(runs):
-        for number, name in enumerate(CRITERION_NAMES):
-            alone = len(runs) == 1
-            style, label = (LINES[0] if alone else LINES[number % len(LINES)]), name if index == 0 else None
+        for name in run.criteria:
+            alone, number = len(runs) == 1, names.index(name)
+            style, label = LINES[0] if alone else LINES[number % len(LINES)], None if name in labelled else name
+            labelled.add(name)
             axes.plot(*run.series(name), color=colour(number if alone else index), linestyle=style, label=label)
     axes.set(title="The judge's criteria", ylim=(0, MAX_SCORE))
     axes.legend(loc="upper left")
