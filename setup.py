@@ -10,14 +10,14 @@ SHIPPED = ("configs/*.yaml", "data/backend_roles.json", "feedback-ui/*.py", "fee
 
 
 class BuildWithFiles(build_py):
-    """Puts them into the wheel as `recruiter/files`; an editable install finds them where they are."""
+    """Puts them into the wheel as `recruiter/shipped`; an editable install finds them where they are."""
 
     def run(self) -> None:
         """Build the package, then copy."""
         super().run()
         for path in () if self.editable_mode else sorted({p for each in SHIPPED for p in Path().glob(each)}):
             if path.is_file() and "__pycache__" not in path.parts:
-                target = Path(self.build_lib, "recruiter/files", path)
+                target = Path(self.build_lib, "recruiter/shipped", path)
                 self.mkpath(str(target.parent))
                 self.copy_file(str(path), str(target))
 

@@ -1,9 +1,11 @@
 """The documents agree with the code: every setting is described as it is, and links lead somewhere."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from recruiter.config.documentation import PAGE, renewed
 from tests import REPOSITORY
@@ -21,6 +23,14 @@ def test_the_tables_of_settings_are_those_of_the_schema() -> None:
 @pytest.mark.parametrize("name", sorted(path.name for path in (REPOSITORY / "configs").glob("*_config.yaml")))
 def test_every_mode_is_documented(name: str) -> None:
     assert f"| `{name}` |" in PAGE.read_text(encoding="utf-8")
+
+
+def test_hosted_ci_covers_every_python_that_is_supported() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    hosted = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    versions = hosted["jobs"]["check"]["strategy"]["matrix"]["python"]
+    first, last = re.findall(r"3\.(\d+)", project["requires-python"])
+    assert versions == [f"3.{minor}" for minor in range(int(first), int(last))]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -222,6 +222,34 @@ def run(*arguments, stdin="", **environment):
     )
 
 
+def test_a_budget_needs_a_price_and_the_option_that_is_named_gives_it(tmp_path):
+    with FakeJudge() as server:
+        asked = ("--model", "openai_compatible/fake", "--base-url", server.openai_url, "--title", "Engineer", "--stack", "Go",
+                 "-n", 1, "--budget-usd", "0.5")  # fmt: skip
+        refused = run(*asked)
+        assert refused.returncode == 1
+        assert "--budget-usd=0.5 needs the price of fake: write --price fake INPUT OUTPUT" in refused.stderr
+        done = run(*asked, "--price", "fake", "1", "2")
+    assert done.returncode == 0, done.stderr
+    assert "$0." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "wanted"),
+    [
+        ("-n", 0, "1 or more"),
+        ("--temperature", -1, "from 0 to 10"),
+        ("--budget-usd", 0, "above 0"),
+        ("--price", "m", "3 arguments"),
+    ],
+)
+def test_numbers_that_cannot_work_are_refused(option, value, wanted):
+    done = run("--title", "Engineer", "--stack", "Go", option, value)
+    assert done.returncode == 2
+    assert option in done.stderr
+    assert wanted in done.stderr
+
+
 def test_command_writes_judges_and_says_what_it_assumed_and_what_comes_next(tmp_path):
     with FakeJudge() as server:
         done = run(

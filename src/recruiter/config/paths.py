@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_INSTALLED = _PACKAGE / "files"
+_INSTALLED = _PACKAGE / "shipped"
 IS_INSTALLED = _INSTALLED.is_dir()
 _SHIPPED = _INSTALLED if IS_INSTALLED else _PACKAGE.parents[1]
 
