@@ -12,7 +12,7 @@ QUESTION = "How would you keep the cache consistent after a failover?"
 
 
 class FakeEndpoint:
-    """Answers `cold` requests with `cold_status` before it is up. `state`: running, paused or broken."""
+    """Answers `cold` requests with `cold_status` before it is up. `state`: running, paused, broken, mute."""
 
     def __init__(self, cold: int = 0, cold_status: int = 503, state: str = "running") -> None:
         self.cold, self.cold_status, self.state = cold, cold_status, state
@@ -43,7 +43,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.fake.bodies.append(body)
-        message = {"role": "assistant", "content": QUESTION}
+        text = "<think>Hm, a role" if self.fake.state == "mute" else QUESTION
+        message = {"role": "assistant", "content": text}
         answer = {"choices": [{"message": message}], "usage": {"completion_tokens": 12}}
         broken = {"generated_text": QUESTION}
         self._answer(

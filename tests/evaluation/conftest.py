@@ -16,7 +16,7 @@ from recruiter.evaluation.results import Results
 from recruiter.evaluation.runner import Evaluation
 from recruiter.evaluation.store import RecordStore
 from recruiter.judges import Judge
-from recruiter.llm.store import cache_key
+from recruiter.llm.reply_cache import cache_key
 from recruiter.llm.usage import NO_USAGE, Usage
 from recruiter.prompts import PROMPT_HASH
 from recruiter.roles import Role

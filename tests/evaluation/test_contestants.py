@@ -117,7 +117,7 @@ def test_a_budget_needs_every_price_and_prices_need_their_model():
     with pytest.raises(ConfigError, match=r"--budget-usd 2 needs the price of mine: add --price mine INPUT OUTPUT"):
         limit_spending(found, [], 2.0, {})
     limit_spending(found, [], 2.0, {"mine": (1.0, 2.0)})
-    assert found[0].endpoint.usage.price.output == 2.0
+    assert found[0].api.usage.price.output == 2.0
     with pytest.raises(ConfigError, match="--price names yours"):
         limit_spending(found, [], None, {"yours": (1.0, 2.0)})
 

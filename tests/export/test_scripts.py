@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from recruiter.deploy import endpoint, endpoint_client
+from recruiter.deploy import endpoint
 from tests import REPOSITORY
 from tests.fake_endpoint import QUESTION, FakeEndpoint
 from tests.fake_hub import FakeHub
@@ -113,7 +113,7 @@ def test_endpoint_is_shown_asked_for_made_and_deleted(hub, run, monkeypatch):
 
 
 def test_endpoint_is_asked_for_questions(run, monkeypatch, tmp_path, role):
-    monkeypatch.setattr(endpoint_client, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("recruiter.llm.retry.FIRST_PAUSE", 0.01)
     monkeypatch.setenv("HF_TOKEN", "hf_good")
     server = FakeEndpoint(cold=1)
     try:

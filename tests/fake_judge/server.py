@@ -9,6 +9,7 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import cycle
@@ -82,6 +83,7 @@ class FakeJudge:
         starting: requests that it answers with 503 before it is there, as an endpoint that scaled to zero.
         models: what it says it has.
         criteria: what it scores; others than the built-in ones get the built-in ones' scores in turn.
+        instead: gives status and body of an answer to a request; None: the usual answer.
         requests: everything that was asked, in order.
     """
 
@@ -102,6 +104,7 @@ class FakeJudge:
         self.refuses: set[str] = set()
         self.thinks = self.starting = 0
         self.models = ["fake"]
+        self.instead: Callable[[Request], tuple[int, Any] | None] = lambda _: None
         self.running = self.most_running = 0
         self.stopping = threading.Event()
         self.lock = threading.Lock()
@@ -234,7 +237,10 @@ class _Handler(BaseHTTPRequestHandler):
             fault = "wrong_key"
         elif fake.model is not None and request.body["model"] != fake.model:
             fault = "unknown_model"
-        if refused := sorted(fake.refuses & request.body.keys()):
+        if instead := fake.instead(request):
+            status, body = instead
+            self._send(status, body if isinstance(body, bytes) else json.dumps(body).encode())
+        elif refused := sorted(fake.refuses & request.body.keys()):
             text = f"Unsupported parameter: '{refused[0]}' is not supported with this model."
             said = {
                 "message": text,
@@ -285,7 +291,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reply(self, text: str, fault: str, request: Request) -> dict[str, Any]:
         fake = self.server.fake
-        limit = request.body.get("max_completion_tokens") or request.body["max_tokens"]
+        limit = request.body.get("max_completion_tokens") or request.body.get("max_tokens", 10**6)
         refused, cut = fault == "refusal", fault == "truncated" or limit <= fake.thinks
         text = "" if limit <= fake.thinks else text
         tokens_in = sum(len(m["content"]) for m in request.body["messages"]) // 4

@@ -6,7 +6,7 @@ import pytest
 from recruiter.files import read_jsonl
 from recruiter.judges.llm.canary import settle, without_manipulation
 from recruiter.judges.llm.reply import ReplyError, ReplyFormat
-from recruiter.llm.failure import retry_after, status_kind
+from recruiter.llm.failure import read_error, retry_after
 from recruiter.llm.providers import PROVIDERS, scrub
 from recruiter.rubric import Judgement
 from tests.scoring import RUBRIC, scored
@@ -52,7 +52,8 @@ def test_the_one_object_with_scores_is_found(text):
         ("[7, 8, 9]", "no JSON object"),
         (reply(clarity=11), "clarity"),
         (reply(clarity=-0.1), "clarity"),
-        (reply(clarity="8"), "clarity"),
+        (reply(clarity="good"), "clarity"),
+        (reply(clarity="8.5.1"), "clarity"),
         (reply(clarity=None), "clarity"),
         (reply(clarity=True), "clarity"),
         (reply(clarity=float("nan")), "clarity"),
@@ -85,15 +86,12 @@ def test_scores_that_a_question_brought_along_are_not_taken_for_the_judges():
         (400, "Incorrect API key provided: xa***", "authentication"),
         (403, "You have no permission", "authentication"),
         (403, "Content violates usage guidelines. SAFETY_CHECK", "refusal"),
-        (400, "content_filter", "refusal"),
         (402, "pay", "credit"),
-        (429, "insufficient_quota", "credit"),
-        (429, "used all available credits or reached its monthly spending limit", "credit"),
+        (429, "Your team has either used all available credits or reached its monthly spending limit", "credit"),
         (400, "Your credit balance is too low to access the API", "credit"),
         (404, "page not found", "unknown_model"),
         (400, "The model grok-0 does not exist or your team has no access", "unknown_model"),
         (429, "Too many requests", "rate_limit"),
-        (529, "overloaded_error", "rate_limit"),
         (500, "", "server_error"),
         (503, "Authentication service unavailable", "server_error"),
         (408, "", "timeout"),
@@ -101,8 +99,55 @@ def test_scores_that_a_question_brought_along_are_not_taken_for_the_judges():
         (413, "too large", "bad_request"),
     ],
 )
-def test_status_and_wording_together_say_what_failed(status, text, kind):
-    assert status_kind(status, text) == kind
+@pytest.mark.parametrize("form", [lambda text: {"error": {"message": text}}, lambda text: {"error": text},
+                                  lambda text: {"message": text}, lambda text: [{"error": {"message": text}}]])  # fmt: skip
+def test_status_and_the_beginning_of_the_message_say_what_failed(status, text, kind, form):
+    assert read_error(status, form(text)).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind"),
+    [
+        (400, {"code": "content_filter"}, "refusal"),
+        (400, {"code": "x", "innererror": {"code": "ResponsibleAIPolicyViolation"}}, "refusal"),
+        (
+            403,
+            {"code": 403, "message": "Flagged", "metadata": {"flagged_input": "kill -9"}},
+            "refusal",
+        ),
+        (429, {"code": "insufficient_quota"}, "credit"),
+        (529, {"type": "overloaded_error"}, "rate_limit"),
+        (498, {"type": "capacity_exceeded"}, "rate_limit"),
+        (403, {"status": "PERMISSION_DENIED", "message": "Quota exceeded for quota metric 'Requests'"}, "rate_limit"),
+        (403, {"status": "PERMISSION_DENIED", "details": [{"reason": "RATE_LIMIT_EXCEEDED"}]}, "rate_limit"),
+        (400, {"status": "INVALID_ARGUMENT", "details": [{"reason": "API_KEY_INVALID"}]}, "authentication"),
+        (400, {"code": "model_not_found"}, "unknown_model"),
+        (403, {"message": "This project is not in a region that is served"}, "forbidden"),
+    ],
+)
+def test_codes_say_what_failed_before_any_word(status, error, kind):
+    assert read_error(status, {"error": error}).kind == kind
+
+
+ECHO = (
+    "Title: Engineer, authentication. The model does not exist; insufficient_quota; incorrect api key; content_filter"
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (422, {"detail": [{"type": "missing", "loc": ["body", "x"], "msg": "Field required", "input": ECHO}]}, "bad_request"),
+        (400, {"error": {"message": "Failed to generate JSON.", "code": "json_validate_failed", "failed_generation": ECHO}},
+         "bad_request"),
+        (429, {"error": {"code": 429, "message": f"Too many requests to the authentication service. {ECHO}"}}, "rate_limit"),
+        (400, {"error": {"message": f"Prompt is too long: {ECHO}"}, "request": {"code": "invalid_api_key"}}, "bad_request"),
+        (413, ECHO, "bad_request"),
+        (403, f"<html>Just a moment… {ECHO}</html>", "server_error"),
+    ],
+)  # fmt: skip
+def test_no_words_of_the_users_own_text_end_a_run(status, body, kind):
+    assert read_error(status, body).kind == kind
 
 
 @pytest.mark.parametrize(

@@ -138,12 +138,12 @@ def test_aliases_mean_what_they_say(tmp_path, monkeypatch):
     ):
         writer = find_writer(alias)
         assert isinstance(writer, ApiWriter)
-        assert (writer.name, writer.endpoint.name) == (alias, model)
+        assert (writer.name, writer.api.name) == (alias, model)
     assert isinstance(find_writer("https://me.huggingface.cloud"), EndpointWriter)
     with pytest.raises(ConfigError, match="HF_ENDPOINT_URL"):
         find_writer("endpoint")
     monkeypatch.setenv("HF_ENDPOINT_URL", "https://me.huggingface.cloud")
-    assert find_writer("endpoint").endpoint.address == "https://me.huggingface.cloud/v1"
+    assert find_writer("endpoint").api.address == "https://me.huggingface.cloud/v1"
 
 
 @pytest.mark.parametrize("name", ["nowhere", "exports/nowhere", "./nowhere", "a/b/c"])

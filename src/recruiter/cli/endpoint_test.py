@@ -14,7 +14,7 @@ from rich.console import Console
 from recruiter.cli.command import argument_parser, check_numbers, command
 from recruiter.config.loading import load_config
 from recruiter.config.paths import ROLES
-from recruiter.deploy.endpoint_client import EndpointClient
+from recruiter.deploy.asking import ask_server
 from recruiter.errors import ConfigError
 from recruiter.judges.lists import find_role
 from recruiter.prompts import Message, generator_messages
@@ -34,20 +34,13 @@ def main() -> None:
     check_numbers(parser, options, {"--calls": (lambda number: number >= 1, "1 or more")})
     messages = _messages(options.prompt, options.role)
     console = Console()
-    with console.status("asking for its health") as status:
-        client = EndpointClient(
-            _address(),
-            os.environ.get("HF_TOKEN"),
-            60 * options.wait,
-            lambda reason, waited: status.update(f"waiting since {waited:.0f} s: {reason}"),
-        )
-        console.print(f"{client.url} is well (answered after {client.health():.1f} s)", highlight=False)
-        model = client.model()
-        limit = load_config("train_config").generator.sampling_params.max_generate_length
-        answers = []
-        for number in range(1, options.calls + 1):
-            status.update(f"call {number} of {options.calls}")
-            answers.append(client.ask(model, messages, limit))
+    limit = load_config("train_config").generator.sampling_params.max_generate_length
+    with console.status("asking which model it has") as status:
+        asked = ask_server(
+            _address(), messages, limit, options.calls, 60 * options.wait,
+            say=lambda text: console.print(text, highlight=False), status=status.update,
+        )  # fmt: skip
+        model, answers = asyncio.run(asked)
     console.print(f"\n{answers[0].text}\n", highlight=False, markup=False)
     seconds = [answer.seconds for answer in answers]
     tokens = sum(answer.tokens for answer in answers)

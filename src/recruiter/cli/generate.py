@@ -228,8 +228,6 @@ def finish(
     sets: list[QuestionSet], options: argparse.Namespace, writer: Writer, judge: Judge | None, messages: Console
 ) -> None:
     """What it took, what fell short, what can be done next."""
-    for note in writer.notes:
-        messages.print(f"{writer.name}: {note}.")
     for name, usage in [(writer.name, writer.usage), *([(judge.name, judge.usage)] if judge else [])]:
         if summary := usage.summary():
             messages.print(f"{name}: {summary}", soft_wrap=True)

@@ -16,7 +16,7 @@ from recruiter.evaluation.records import ModelRecord, Plan, Training
 from recruiter.evaluation.texts import Questions, read_rollouts
 from recruiter.files import short_path
 from recruiter.judges import Judge
-from recruiter.llm.endpoint import Endpoint
+from recruiter.llm.api_model import ApiModel
 from recruiter.roles import Role
 from recruiter.roles.dataset import read_raw
 from recruiter.rubric import Rubric
@@ -66,9 +66,9 @@ class Contestant:
         return SamplingParams(**self.training["config"]["generator"]["sampling_params"])
 
     @property
-    def endpoint(self) -> Endpoint | None:
+    def api(self) -> ApiModel | None:
         """What is called for its questions, if they do not come from this machine."""
-        return self.writer.endpoint if isinstance(self.writer, ApiWriter) else None
+        return self.writer.api if isinstance(self.writer, ApiWriter) else None
 
     def record(self, sampling: SamplingParams) -> ModelRecord:
         """What the results say of it. `notes` are complete once it has written."""
@@ -77,7 +77,7 @@ class Contestant:
             source = short_path(WORKSPACE / self.writer.path)
             adapter = short_path(self.writer.adapter) if self.writer.adapter else None
         else:
-            source = self.endpoint.name if self.endpoint else self.writer.name
+            source = self.api.name if self.api else self.writer.name
         if self.run and self.training and self.adapter:
             training = Training(
                 run=short_path(self.run.path),
@@ -86,7 +86,7 @@ class Contestant:
                 config=self.training["config"],
             )
         return ModelRecord(
-            kind="local" if self.endpoint is None else "api" if self.endpoint.is_service else "endpoint",
+            kind="local" if self.api is None else "api" if self.api.is_service else "endpoint",
             source=source,
             adapter=adapter,
             fingerprint=self.writer.fingerprint,
@@ -176,7 +176,7 @@ def judge_flags(judge: Judge, contestants: Sequence[Contestant]) -> list[str]:
     flags += [
         f"it is the contestant {contestant.name}, and may favour its own questions"
         for contestant in contestants
-        if contestant.endpoint and contestant.endpoint.name == judge.name
+        if contestant.api and contestant.api.name == judge.name
     ]
     return flags
 

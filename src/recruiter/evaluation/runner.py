@@ -24,7 +24,7 @@ from recruiter.evaluation.spending import probe
 from recruiter.evaluation.store import RecordStore
 from recruiter.judges import Judge
 from recruiter.judges.comparing import Preference
-from recruiter.llm.store import cache_key
+from recruiter.llm.reply_cache import cache_key
 from recruiter.prompts import PROMPT_HASH, comparison_system
 from recruiter.roles import Role
 from recruiter.rubric import Judgement

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from recruiter.llm.store import Store, cache_key, reply_table
+from recruiter.llm.reply_cache import ReplyCache, cache_key, reply_table
 
 _TABLE = reply_table("records", sa.Column("value", sa.String, nullable=False))
 
@@ -26,7 +26,7 @@ class RecordStore:
         Raises:
             ApiError: that cannot be done.
         """
-        self._store = Store(path, _TABLE, "The store of the evaluation ")
+        self._store = ReplyCache(path, _TABLE, "The store of the evaluation ")
 
     def get(self, *parts: Any) -> dict[str, Any] | None:
         """What is stored under `parts`, if anything."""

@@ -14,7 +14,7 @@ from recruiter.rubric import Judgement, Rubric
 
 if TYPE_CHECKING:
     from recruiter.judges.comparing import Preference
-    from recruiter.llm.clients import Tokens
+    from recruiter.llm.reply import Tokens
 
 
 @dataclass(frozen=True)

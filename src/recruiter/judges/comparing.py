@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from recruiter.judges.llm.reply import json_objects
+from recruiter.llm.reply import json_objects
 from recruiter.rubric import Judgement
 
 Preferred = Literal["first", "second", "tie"]

@@ -6,12 +6,12 @@ import asyncio
 import os
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 
 from recruiter.config import HumanFeedbackConfig
 from recruiter.errors import ConfigError, JudgeError
+from recruiter.llm.transport import make_http_client
 
 KEY_VARIABLE = "FEEDBACK_API_KEY"
 ANSWER_SECONDS = 15.0  # for a call that does not wait for people
@@ -46,8 +46,6 @@ class FeedbackClient:
         self._options: dict[str, Any] = {
             "base_url": self.url,
             "headers": {"Authorization": f"Bearer {key}"} if key else {},
-            "trust_env": urlsplit(self.url).hostname not in ("127.0.0.1", "localhost", "::1"),
-            "verify": httpx2.create_ssl_context(),
         }
         self.away: tuple[float, str] | None = None
 
@@ -99,7 +97,7 @@ class FeedbackClient:
             return
 
     async def _attempt(self, method: str, path: str, body: Any, waits: float) -> httpx2.Response:
-        async with httpx2.AsyncClient(**self._options, timeout=ANSWER_SECONDS + waits) as client:
+        async with make_http_client(self.url, **self._options, timeout=ANSWER_SECONDS + waits) as client:
             return await client.request(method, path, json=body)
 
     def _answer(self, response: httpx2.Response) -> Any:

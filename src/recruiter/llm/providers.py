@@ -61,7 +61,14 @@ PROVIDERS: dict[str, Provider] = {
         lacks=(),
     ),
     "huggingface": Provider(
-        "openai", None, "HF_TOKEN", has_schema=False, temperature=0.0, limit_name="max_tokens", lacks=()
+        "openai",
+        None,
+        "HF_TOKEN",
+        needs_key=False,
+        has_schema=False,
+        temperature=0.0,
+        limit_name="max_tokens",
+        lacks=(),
     ),
 }
 _LOOKS_LIKE_A_KEY = re.compile(r"\b(?:sk|xai|key)-[\w*.-]{6,}|(?<=bearer )\S+", re.IGNORECASE)

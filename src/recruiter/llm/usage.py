@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from recruiter.llm.clients import Tokens
+from recruiter.llm.reply import Tokens
 
 RECENT_CALLS = 1000  # latencies kept for percentiles
 
@@ -68,11 +68,13 @@ class Usage:
         name: `provider/model`.
         price: None if it is not known.
         budget: what it may take, perhaps together with others.
+        notes: in which way the calls differ from what was asked for, a sentence's end each.
     """
 
     def __init__(self, name: str, price: Price | None, noun: str = "replies") -> None:
         self.name, self.price, self.noun = name, price, noun
         self.budget = Budget(None, "")
+        self.notes: list[str] = []
         self.step, self.total = Tally(), Tally()
         self.dearest = 0.0  # USD for the dearest call so far
         self._lock = threading.Lock()
@@ -110,6 +112,11 @@ class Usage:
                 tally.output_tokens += tokens.output
                 tally.cost_usd += cost
                 tally.latencies = [*tally.latencies[1 - RECENT_CALLS :], seconds]
+
+    def note(self, *notes: str) -> None:
+        """Say something of the calls, once."""
+        with self._lock:
+            self.notes += [note for note in notes if note not in self.notes]
 
     def failed(self, kind: str) -> None:
         """An attempt failed."""
@@ -151,7 +158,7 @@ class Usage:
             parts.append("failed attempts: " + ", ".join(f"{number} {kind}" for kind, number in counts))
         if total.flagged:
             parts.append(f"{total.flagged} raised by text addressed to the judge")
-        return "; ".join(parts)
+        return "; ".join([*parts, *self.notes])
 
     def state(self) -> dict[str, Any]:
         """Everything as plain data, for checkpoints."""

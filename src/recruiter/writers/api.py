@@ -16,18 +16,18 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
 from recruiter.config import ApiConfig, SamplingParams
 from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ApiError
-from recruiter.llm.clients import Completion, Sampling
-from recruiter.llm.endpoint import Endpoint
+from recruiter.llm.api_model import COLD_START, ApiModel, server_settings
+from recruiter.llm.clients import Sampling
 from recruiter.llm.failure import CallFailed
 from recruiter.llm.loop_thread import LoopThread
-from recruiter.llm.store import Store, cache_key, reply_table
+from recruiter.llm.reply import Completion
+from recruiter.llm.reply_cache import ReplyCache, cache_key, reply_table
 from recruiter.prompts import Message, generator_messages
 from recruiter.roles import Role
 from recruiter.writers import Progress, Slot, Written
@@ -35,9 +35,6 @@ from recruiter.writers import Progress, Slot, Written
 CACHE = "data/generation_cache.sqlite"
 THINKING_TOKENS = 4096  # on top of the question's limit, for models whose limit counts what they think
 LOOK_EVERY = 0.2  # seconds between two reports of progress
-# Settings a provider may refuse, those that matter least first.
-_REFUSABLE = ("seed", "top_k", "top_p", "reasoning_effort", "temperature")
-_THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _TABLE = reply_table(
     "questions",
     sa.Column("model", sa.String, nullable=False),
@@ -59,25 +56,23 @@ class ApiWriter:
         Raises:
             ConfigError: provider, model, address, key or price is missing or wrong.
         """
-        self.endpoint = Endpoint(settings, "questions")
-        self.usage = self.endpoint.usage
-        self.name = name or self.endpoint.name
-        self.notes: list[str] = []
+        self.api = ApiModel(settings, "questions")
+        self.usage, self.notes = self.api.usage, self.api.usage.notes
+        self.name = name or self.api.name
         self.trained_with: SamplingParams | None = None
         self._cache = cache
-        self._refused: set[str] = set()
         self._room = 0  # tokens for thinking
 
     @cached_property
-    def _store(self) -> Store | None:
+    def _replies(self) -> ReplyCache | None:
         """Opened by the first question; a server of one's own has none."""
-        return Store(self._cache, _TABLE, "The cache of questions ") if self.endpoint.is_service else None
+        return ReplyCache(self._cache, _TABLE, "The cache of questions ") if self.api.is_service else None
 
     @property
     def fingerprint(self) -> str:
         """Hash of the model's name, and of the address of a server of one's own."""
-        where = "" if self.endpoint.is_service else self.endpoint.address
-        return hashlib.sha256(f"{self.endpoint.name}\n{where}".encode()).hexdigest()[:16]
+        where = "" if self.api.is_service else self.api.address
+        return hashlib.sha256(f"{self.api.name}\n{where}".encode()).hexdigest()[:16]
 
     def prepare(self) -> None:
         """Nothing takes long."""
@@ -111,15 +106,15 @@ class ApiWriter:
                     progress(done / len(wanted))
                     yield from (future.result() for future in ready)
         finally:
-            loop.close(self.endpoint.close)
+            loop.close(self.api.close)
 
     async def _write(self, role: Role, sample: int, sampling: SamplingParams, seed: int) -> Written:
         messages = generator_messages(role)
-        key = cache_key(self.endpoint.name, messages, asdict(sampling), seed, sample)
-        known = self._store.find(key) if self._store else None
+        key = cache_key(self.api.name, messages, asdict(sampling), seed, sample)
+        known = self._replies.find(key) if self._replies else None
         self.usage.count(wanted=1, hits=int(known is not None))
         if known is not None:
-            self._note(*json.loads(known["notes"]))
+            self.usage.note(*json.loads(known["notes"]))
             return Written(role.id, sample, *(known[c] for c in ("text", "tokens", "finished", "seconds", "cost_usd")))
         start = time.perf_counter()
         number = int(cache_key(seed, role.id, sample)[:7], 16)
@@ -131,7 +126,7 @@ class ApiWriter:
         written = Written(
             role.id,
             sample,
-            _THOUGHT.sub("", completion.text).strip(),
+            completion.text.strip(),
             tokens.output - tokens.thinking,
             completion.ended == "by itself",
             time.perf_counter() - start,
@@ -141,65 +136,39 @@ class ApiWriter:
             self.usage.failed("refusal" if completion.ended == "refused" else "empty")
             why = "refusal: the model declined" if completion.ended == "refused" else "empty: the model wrote nothing"
             return replace(written, error=why)
-        if self._store:
+        if self._replies:
             values = asdict(written)
             for name in ("role_id", "sample", "error"):
                 del values[name]
-            self._store.add(key, model=self.endpoint.name, notes=json.dumps(self.notes), **values)
+            self._replies.add(key, model=self.api.name, notes=json.dumps(self.notes), **values)
         return written
 
     async def _ask(self, messages: Sequence[Message], sampling: SamplingParams, number: int) -> Completion:
-        """Call the model; without a setting that it refuses, and with room for thinking if it thinks.
+        """Call the model, with room for thinking if it thinks. Settings that change nothing in its distribution are not sent.
 
         Raises:
             CallFailed: no reply.
             ApiError: there will be none.
         """
         while True:
-            sent = self._settings(sampling, number)
-            try:
-                completion = await self.endpoint.complete(messages, sent)
-            except CallFailed as failure:
-                refused = _refused_setting(failure, sent)
-                if refused is None:
-                    raise
-                self._leave_out(refused, getattr(sent, refused))
-                continue
-            thought = completion.tokens.thinking > 0 or not _THOUGHT.sub("", completion.text).strip()
-            if completion.ended == "at the limit" and thought and sent.max_tokens == sampling.max_generate_length:
-                self._room = THINKING_TOKENS
-                self._note(f"its limit of tokens counts its thinking, so it may use {THINKING_TOKENS} more")
-                continue
-            return completion
-
-    def _settings(self, sampling: SamplingParams, number: int) -> Sampling:
-        """What is sent. Settings that leave everything to the model's distribution are not."""
-        wanted = Sampling(
-            sampling.max_generate_length + self._room,
-            sampling.temperature,
-            sampling.top_p if sampling.top_p < 1 else None,
-            sampling.top_k if sampling.top_k > 0 else None,
-            number,
-        )
-        for name in self.endpoint.lacks:
-            if name not in self._refused and getattr(wanted, name) is not None:
-                self._leave_out(name, getattr(wanted, name))
-        left_out: dict[str, Any] = dict.fromkeys(self._refused)
-        return replace(wanted, **left_out)
-
-    def _leave_out(self, name: str, value: float) -> None:
-        self._refused.add(name)
-        if name != "seed":
-            self._note(f"its provider takes no {name}, so its own was used instead of {value:g}")
-
-    def _note(self, *notes: str) -> None:
-        self.notes += [note for note in notes if note not in self.notes]
+            room = self._room
+            wanted = Sampling(
+                sampling.max_generate_length + room,
+                sampling.temperature,
+                sampling.top_p if sampling.top_p < 1 else None,
+                sampling.top_k if sampling.top_k > 0 else None,
+                number,
+            )
+            completion = await self.api.complete(messages, wanted)
+            thought = completion.tokens.thinking > 0 or not completion.text.strip()
+            if completion.ended != "at the limit" or not thought or room:
+                return completion
+            self._room = THINKING_TOKENS
+            self.usage.note(f"its limit of tokens counts its thinking, so it may use {THINKING_TOKENS} more")
 
 
 class EndpointWriter(ApiWriter):
     """A server of one's own, or a Hugging Face endpoint, named by its address. It may have to start first."""
-
-    COLD_START = 900.0  # seconds that an endpoint that scaled to zero may take
 
     def __init__(self, address: str, name: str | None = None, model: str | None = None) -> None:
         """Check address and key.
@@ -207,12 +176,8 @@ class EndpointWriter(ApiWriter):
         Raises:
             ConfigError: one of them cannot work.
         """
-        is_hosted = bool(re.match(r"https://[^/]+\.huggingface\.cloud", address)) or name == "endpoint"
-        address = address.rstrip("/") if re.search(r"//[^/]+/.", address) else address.rstrip("/") + "/v1"
-        settings = ApiConfig("huggingface" if is_hosted else "openai_compatible", model or "unknown", address)
-        if is_hosted:
-            settings = replace(settings, attempt_timeout=120.0, total_timeout=self.COLD_START, max_attempts=1000)
-        super().__init__(settings, name or address)
+        self._is_hosted = bool(re.match(r"https://[^/]+\.huggingface\.cloud", address)) or name == "endpoint"
+        super().__init__(server_settings(address, model, self._is_hosted), name or address)
         self._has_model = model is not None
 
     def prepare(self) -> None:
@@ -224,25 +189,13 @@ class EndpointWriter(ApiWriter):
         if self._has_model:
             return
 
-        async def find() -> list[str]:
+        async def find() -> None:
             try:
-                return await self.endpoint.models()
+                await self.api.find_model(COLD_START if self._is_hosted else None)
+            except CallFailed as failure:
+                raise ApiError(f"{self.api.address} does not say which models it has: {failure}.") from None
             finally:
-                await self.endpoint.close()
+                await self.api.close()
 
-        models = asyncio.run(find())
-        if len(models) != 1:
-            raise ApiError(
-                f"{self.endpoint.address} has {len(models)} models ({', '.join(models[:5]) or 'none'}); name one: "
-                f"--model openai_compatible/{models[0] if models else 'NAME'} --base-url {self.endpoint.address}."
-            )
-        self.endpoint.use_model(models[0])
+        asyncio.run(find())
         self._has_model = True
-
-
-def _refused_setting(failure: CallFailed, sent: Sampling) -> str | None:
-    """The setting that a provider refused, the least important one if it names several."""
-    if failure.kind != "bad_request":
-        return None
-    named = (name for name in _REFUSABLE if getattr(sent, name) is not None)
-    return next((name for name in named if re.search(rf"\b{name}\b", failure.detail)), None)

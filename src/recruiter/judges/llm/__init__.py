@@ -21,10 +21,10 @@ from recruiter.judges.comparing import SCHEMA, Preference, read_preference
 from recruiter.judges.llm.cache import JudgementCache
 from recruiter.judges.llm.canary import settle, without_manipulation
 from recruiter.judges.llm.reply import ReplyError, ReplyFormat
-from recruiter.llm.clients import Completion, Tokens
-from recruiter.llm.endpoint import Endpoint
+from recruiter.llm.api_model import ApiModel
 from recruiter.llm.failure import CallFailed
-from recruiter.llm.store import cache_key
+from recruiter.llm.reply import Completion, Tokens
+from recruiter.llm.reply_cache import cache_key
 from recruiter.prompts import Message, comparison_messages, judge_messages
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Rubric, load_rubric
@@ -55,10 +55,10 @@ class LLMJudge(Judge):
             ApiError: the cache cannot be used.
         """
         self.settings, self.rubric = settings, rubric or load_rubric()
-        self.endpoint = Endpoint(settings, "judgements")
-        self.usage = self.endpoint.usage
-        self.name = self.endpoint.name
-        self._asked_as = (settings.provider, self.endpoint.model, *map(str, self._drawn()))
+        self.api = ApiModel(settings, "judgements")
+        self.usage = self.api.usage
+        self.name = self.api.name
+        self._asked_as = (settings.provider, self.api.model, *map(str, self._drawn()))
         self.version = cache_key(
             self._asked_as, self.rubric.hash, judge_messages(self.rubric, PROBE_ROLE, PROBE_QUESTION)
         )[:16]
@@ -90,17 +90,17 @@ class LLMJudge(Judge):
         try:
             judgement, tokens = await self._ask(messages)
         except CallFailed as failure:
-            raise JudgeError(f"{self.name} at {self.endpoint.address} did not answer: {failure}.") from None
+            raise JudgeError(f"{self.name} at {self.api.address} did not answer: {failure}.") from None
         if judgement.scores is None:
             raise JudgeError(f"{self.name} could not judge a simple question: {judgement.unscored_reason}.")
         return Probe(time.perf_counter() - start, tokens, sum(len(message["content"]) for message in messages))
 
     async def compare(self, role: Role, first: str, second: str) -> Preference:
         """See `Judge`. The model is asked which one it prefers."""
-        schema = SCHEMA if self.endpoint.has_schema else None
+        schema = SCHEMA if self.api.has_schema else None
         try:
             messages = comparison_messages(self.rubric, role, first, second)
-            completion = await self.endpoint.complete(messages, schema=schema)
+            completion = await self.api.complete(messages, schema=schema)
         except CallFailed as failure:
             return Preference(None, failure=str(failure))
         if completion.ended != "by itself":
@@ -115,10 +115,10 @@ class LLMJudge(Judge):
 
     async def close(self) -> None:
         """Close the connections of the present event loop; the judge may be used in another one."""
-        await self.endpoint.close()
+        await self.api.close()
 
     def _drawn(self) -> tuple[Any, ...]:
-        return self.endpoint.sampling.temperature, self.endpoint.sampling.reasoning_effort
+        return self.api.sampling.temperature, self.api.sampling.reasoning_effort
 
     async def _judgement(self, role: Role, question: str) -> Judgement:
         """What counts for one question: its judgement, checked by the canary where it addresses the judge."""
@@ -167,10 +167,10 @@ class LLMJudge(Judge):
         """
         tokens, problem, asked = Tokens(), "", list(messages)
         for _ in range(2):
-            completion = await self.endpoint.complete(
-                asked, schema=self._format.schema if self.endpoint.has_schema else None
+            completion = await self.api.complete(
+                asked, schema=self._format.schema if self.api.has_schema else None
             )
-            tokens = _sum(tokens, completion.tokens)
+            tokens += completion.tokens
             if completion.ended != "by itself":
                 kind = "refusal" if completion.ended == "refused" else "truncated"
                 self.usage.failed(kind)
@@ -191,7 +191,3 @@ def _repair(completion: Completion, problem: str) -> list[Message]:
         Message(role="assistant", content=completion.text.strip() or "(nothing)"),
         Message(role="user", content=wish),
     ]
-
-
-def _sum(one: Tokens, other: Tokens) -> Tokens:
-    return Tokens(one.input + other.input, one.cached + other.cached, one.output + other.output)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from recruiter.llm.clients import Tokens
-from recruiter.llm.store import Store, reply_table
+from recruiter.llm.reply import Tokens
+from recruiter.llm.reply_cache import ReplyCache, reply_table
 from recruiter.rubric import Judgement, Rubric
 
 _TABLE = reply_table(
@@ -35,7 +35,7 @@ class JudgementCache:
             ApiError: that cannot be done.
         """
         self.path, self._rubric = path, rubric
-        self._store = Store(path, _TABLE, "judge.cache_path=")
+        self._replies = ReplyCache(path, _TABLE, "judge.cache_path=")
 
     def get(self, key: str) -> Judgement | None:
         """The judgement stored under `key`, if there is one.
@@ -43,7 +43,7 @@ class JudgementCache:
         Raises:
             ApiError: the file cannot be read.
         """
-        row = self._store.find(key)
+        row = self._replies.find(key)
         return Judgement(self._rubric.scores(json.loads(row["scores"])), row["reasoning"]) if row else None
 
     def put(self, key: str, judge: str, judgement: Judgement, tokens: Tokens) -> Judgement:
@@ -58,7 +58,7 @@ class JudgementCache:
         """
         if judgement.scores is None:
             raise ValueError("only scored judgements are cached")
-        is_new = self._store.add(
+        is_new = self._replies.add(
             key,
             judge=judge,
             scores=json.dumps(judgement.scores.values),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from recruiter.config import Config
 from recruiter.judges import Judge, Probe
 from recruiter.judges.llm import PROBE_QUESTION
-from recruiter.llm.clients import Tokens
+from recruiter.llm.reply import Tokens
 from recruiter.prompts import judge_messages
 from recruiter.roles import Role
 from recruiter.roles.dataset import step_roles, total_steps

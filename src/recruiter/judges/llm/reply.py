@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
+from recruiter.llm.reply import json_objects
 from recruiter.rubric import MAX_SCORE, Judgement, Rubric
+
+
+_WRITTEN = re.compile(rf"\s*(\d+(?:\.\d+)?)(?:\s*/\s*{MAX_SCORE:g})?\s*")
 
 
 class ReplyError(ValueError):
     """A reply that holds no judgement. The message says why, for the judge to mend it."""
+
+
+def _number(value: object) -> object:
+    """A number that a model wrote as text: 8, or 8/10."""
+    written = _WRITTEN.fullmatch(value) if isinstance(value, str) else None
+    return float(written[1]) if written else value
 
 
 class ReplyFormat:
@@ -29,7 +38,7 @@ class ReplyFormat:
             "Reply",
             __config__=ConfigDict(strict=True),
             reasoning=str,
-            **dict.fromkeys(scores, Annotated[float, Field(ge=0, le=MAX_SCORE)]),
+            **dict.fromkeys(scores, Annotated[float, BeforeValidator(_number), Field(ge=0, le=MAX_SCORE)]),
         )  # type: ignore[call-overload]
         # Reasoning comes first: scores that follow reasons are better founded.
         reasoning = {"type": "string", "description": "two or three sentences that name each red flag"}
@@ -49,7 +58,7 @@ class ReplyFormat:
         """
         found: list[Judgement] = []
         problems: list[str] = []
-        for value in json_objects(re.sub(r"\A\s*<think>.*?</think>", "", text, flags=re.DOTALL)):
+        for value in json_objects(text):
             try:
                 reply = self._model.model_validate(value).model_dump()
             except ValidationError as error:
@@ -66,16 +75,3 @@ class ReplyFormat:
             raise ReplyError(problems[0] if problems else "it holds no JSON object")
         return found[0]
 
-
-def json_objects(text: str) -> list[dict[str, Any]]:
-    """The text itself if it is one JSON object, else the outermost objects within it."""
-    decoder, objects, start = json.JSONDecoder(), [], text.find("{")
-    while start >= 0:
-        try:
-            value, end = decoder.raw_decode(text, start)
-        except (json.JSONDecodeError, RecursionError):
-            end = start + 1
-        else:
-            objects.append(value)
-        start = text.find("{", end)
-    return objects

@@ -1,4 +1,4 @@
-"""The store: replies that were paid for, in SQLite. Every one is on disk before anybody hears of it.
+"""The cache of replies that were paid for, in SQLite. Every one is on disk before anybody hears of it.
 
 Several processes may share a file (write-ahead log). Only what succeeded is kept: a failure is worth another try.
 """
@@ -32,7 +32,7 @@ def reply_table(name: str, *columns: sa.Column[Any]) -> sa.Table:
     return sa.Table(name, sa.MetaData(), key, *columns, created)
 
 
-class Store:
+class ReplyCache:
     """Rows by key, in one file."""
 
     def __init__(self, path: Path, table: sa.Table, option: str) -> None:
@@ -49,7 +49,9 @@ class Store:
         # Built once: building them anew costs more than running them.
         self._find = sa.select(table).where(table.c.key == sa.bindparam("key"))
         self._insert = insert(table).on_conflict_do_nothing()
-        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": SECONDS_TO_WAIT})
+        self._engine = sa.create_engine(
+            sa.URL.create("sqlite", database=str(path)), connect_args={"timeout": SECONDS_TO_WAIT}
+        )
         sa.event.listen(self._engine, "connect", _prepare_connection)
         with self._explained():
             path.parent.mkdir(parents=True, exist_ok=True)
