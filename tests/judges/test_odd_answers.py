@@ -124,10 +124,10 @@ def test_what_concerns_the_account_ends_judging(judge, role, server, answer, sai
         score(judge("openai_compatible"), role(), [GOOD])
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("status", [400, 403, 404])
 def test_a_key_that_was_good_is_not_blamed_again(judge, role, server, hasty, status):
     server.instead = lambda request: (
-        error(status, message="Forbidden: invalid_api_key") if QUESTIONS[1] in request.message else None
+        error(status, code="invalid_api_key", message="Forbidden") if QUESTIONS[1] in request.message else None
     )
     made = judge("openai_compatible", concurrency=1, max_attempts=2)
     first, second, third = score(made, role(), QUESTIONS[:3])
@@ -212,7 +212,7 @@ def test_two_hundred_judgements_against_a_server_that_does_all_of_it(judge, role
         *TAKEN.values(),
         *(answer for answer, _ in MINE.values()),
         *PASSING.values(),
-        error(401, message="Unauthorized"),
+        error(403, message="Forbidden"),
     ]
     drawn = random.Random(0)
 

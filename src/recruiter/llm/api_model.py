@@ -21,6 +21,7 @@ from recruiter.llm.usage import Budget, Price, Usage
 from recruiter.prompts import Message
 
 COLD_START = 900.0  # seconds that an endpoint that scaled to zero may take
+UNAUTHORIZED = 401  # the one status that means the key and nothing else
 LETTERS_A_TOKEN = 4.0
 REPLY_TOKENS = 150  # a usual reply, until some were seen
 # Settings a server may refuse, those that matter least first; `response_format` stands for the schema.
@@ -31,9 +32,9 @@ LIMIT_NAMES = ("max_tokens", "max_completion_tokens")
 class ApiModel:
     """Calls one model of one provider.
 
-    It may be used in one event loop after another (never in two at a time); connections are made in each. Once a call
-    failed in a way that all others would, every further call raises the same error; after a call was answered, a refused
-    key or model is that call's own trouble. Settings that the server refuses are left out, which `usage.notes` says.
+    It may be used in one event loop after another (never in two at a time); connections are made in each. Once a call failed
+    in a way that all others would, every further call raises the same error. After a call was answered, only 401 is blamed on
+    the key, and nothing on the model. Settings that the server refuses are left out, which `usage.notes` says.
     """
 
     def __init__(
@@ -158,7 +159,8 @@ class ApiModel:
             try:
                 completion = await client.complete(self.model, messages, sampling, schema, limit_name or "max_tokens")
             except CallFailed as failure:
-                if self._has_answered and failure.kind in ("authentication", "unknown_model"):
+                is_blamed = failure.kind in ("authentication", "unknown_model") and failure.status != UNAUTHORIZED
+                if is_blamed and self._has_answered:
                     raise CallFailed("server_error", failure.detail, failure.retry_after) from None
                 raise
             self._has_answered = True

@@ -64,16 +64,23 @@ class CallFailed(Exception):
         detail: what was said, scrubbed of keys.
         retry_after: seconds that the server asked to wait, if it did.
         settings: names of parameters that the server found fault with.
+        status: of the HTTP response; 0 if there was none.
     """
 
     FATAL = ("authentication", "unknown_model", "credit", "paused")
     RETRYABLE = ("timeout", "connection", "rate_limit", "server_error")
 
     def __init__(
-        self, kind: str, detail: str, retry_after: float | None = None, settings: frozenset[str] = frozenset()
+        self,
+        kind: str,
+        detail: str,
+        retry_after: float | None = None,
+        settings: frozenset[str] = frozenset(),
+        status: int = 0,
     ) -> None:
         super().__init__(f"{kind}: {detail}")
         self.kind, self.detail, self.retry_after, self.settings = kind, detail, retry_after, settings
+        self.status = status
 
     @property
     def is_fatal(self) -> bool:
@@ -109,7 +116,7 @@ def read_error(status: int, body: object, headers: Mapping[str, str] | None = No
         status = numbers[0] if numbers else status
     kind = _kind(status, error, is_json=not isinstance(body, (str, bytes)) and body is not None)
     said = f", {scrub(error.message)}" if error.message and kind not in CallFailed.RETRYABLE else ""
-    return CallFailed(kind, f"HTTP {status}{said}", retry_after(headers or {}), error.settings)
+    return CallFailed(kind, f"HTTP {status}{said}", retry_after(headers or {}), error.settings, status)
 
 
 def _kind(status: int, error: _Error, is_json: bool) -> str:

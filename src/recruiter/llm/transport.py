@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,8 +27,10 @@ def make_http_client(url: str, **options: Any) -> httpx2.AsyncClient:
     parts = urlsplit(url)
     is_here = parts.hostname in LOOPBACK
     try:
-        # Certificates take tens of milliseconds to read.
-        verify = _certificates() if parts.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        is_open = parts.scheme != "https"
+        verify = (
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_open else _certificates(*map(os.environ.get, _CERTIFICATES))
+        )
         return httpx2.AsyncClient(trust_env=not is_here, verify=verify, follow_redirects=True, **options)
     except (ValueError, ImportError, httpx2.InvalidURL) as error:
         raise ConfigError(_sentence("a proxy", _PROXIES, error)) from None
@@ -35,9 +38,10 @@ def make_http_client(url: str, **options: Any) -> httpx2.AsyncClient:
         raise ConfigError(_sentence("certificates", _CERTIFICATES, error)) from None
 
 
-def _certificates() -> ssl.SSLContext:
-    for name in _CERTIFICATES:
-        path = os.environ.get(name)
+@lru_cache(maxsize=1)
+def _certificates(*paths: str | None) -> ssl.SSLContext:
+    """Read once, for that takes tens of milliseconds. `paths` are what the environment names instead of the usual ones."""
+    for path in paths:
         if path and not Path(path).exists():
             raise FileNotFoundError(f"there is no {path}")
     return httpx2.create_ssl_context()
