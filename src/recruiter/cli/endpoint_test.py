@@ -6,6 +6,7 @@ to zero is waited for.
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 import numpy as np
