@@ -167,9 +167,7 @@ class LLMJudge(Judge):
         """
         tokens, problem, asked = Tokens(), "", list(messages)
         for _ in range(2):
-            completion = await self.api.complete(
-                asked, schema=self._format.schema if self.api.has_schema else None
-            )
+            completion = await self.api.complete(asked, schema=self._format.schema if self.api.has_schema else None)
             tokens += completion.tokens
             if completion.ended != "by itself":
                 kind = "refusal" if completion.ended == "refused" else "truncated"

@@ -10,7 +10,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from recruiter.llm.reply import json_objects
 from recruiter.rubric import MAX_SCORE, Judgement, Rubric
 
-
 _WRITTEN = re.compile(rf"\s*(\d+(?:\.\d+)?)(?:\s*/\s*{MAX_SCORE:g})?\s*")
 
 
@@ -74,4 +73,3 @@ class ReplyFormat:
         if not found:
             raise ReplyError(problems[0] if problems else "it holds no JSON object")
         return found[0]
-
