@@ -85,13 +85,19 @@ _VARIABLES = {name: entry for name, entry in settings(Settings).items() if entry
 
 
 def _as_variable(entry: Setting, value: str) -> str:
-    return str(entry.variable) if entry.is_secret else f"{entry.variable}={value}"
+    return str(entry.variable) if entry.secret else f"{entry.variable}={value}"
 
 
 def table() -> str:
     """The variables as a Markdown table."""
     rows = ["| variable | value | default | meaning |", "| --- | --- | --- | --- |"]
     for entry in _VARIABLES.values():
-        default = f"`{shown(entry.default)}`" if entry.default and not entry.is_secret else ""
-        rows.append(f"| `{entry.variable}` | {entry.wanted.removesuffix(', or null')} | {default} | {entry.meaning} |")
+        default = f"`{shown(entry.default)}`" if entry.default and not entry.secret else ""
+        rows.append(
+            f"| `{entry.variable}` | {entry.wanted.removesuffix(', or null')} | {default} | {entry.description} |"
+        )
     return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

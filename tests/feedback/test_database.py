@@ -168,7 +168,7 @@ def test_bad_settings_name_the_variable_and_what_to_write_and_show_no_key(name, 
 
 def test_the_documentation_has_the_variables_as_they_are():
     page = (REPOSITORY / "docs/human_feedback.md").read_text(encoding="utf-8")
-    assert table() in page, f"renew it:\n{table()}"
+    assert table() in page, "renew the table: `cd feedback-ui && python -m feedback.settings` prints it"
 
 
 def test_settings_come_from_the_environment():

@@ -22,13 +22,14 @@ from recruiter.errors import ModelError
 REPOSITORY = WORKSPACE
 QUICKSTART_OFFER = f"To see the whole path run on any machine, without a GPU or a key: {QUICKSTART}"
 
+# fmt: off
+
 
 @dataclass
 class DataConfig(Section):
     raw_dir: str = setting("data/raw", "the validated split, `train.parquet` and `test.parquet`")
-    processed_dir: str = setting(
-        "data/processed", "chat prompts, made from `raw_dir` whenever it or the prompt changed"
-    )
+    processed_dir: str = setting("data/processed",
+        "chat prompts, made from `raw_dir` whenever it or the prompt changed")
     val_size: int = setting(16, "roles of the training split that validation uses instead; 0: none", ge=0)
 
 
@@ -59,40 +60,27 @@ PRICES: dict[str, ModelPrice] = {
 class ApiConfig(Section):
     """A model behind an API, and how it is called. By itself: one that is named as `--model`."""
 
-    provider: str = setting(
-        "xai",
-        "who scores: `rubric` (offline), `human`, `xai`, `openai`, `anthropic`, `huggingface` or `openai_compatible`",
-    )
-    model: str | None = setting(
-        None, "the provider's model; null: its default, of xai `grok-4-1-fast-non-reasoning`"
-    )  # see llm/providers.py
+    provider: str = setting("xai",
+        "who scores: `rubric` (offline), `human`, `xai`, `openai`, `anthropic`, `huggingface` or `openai_compatible`")
+    model: str | None = setting(None, "the provider's model; null: its default, of xai `grok-4-1-fast-non-reasoning`")
     base_url: str | None = setting(None, "address of a server to ask instead of the provider's own", may_change=True)
-    temperature: float | None = setting(
-        None, "null: 0 where the provider's models take one (xai, openai_compatible)", ge=0, le=2
-    )
-    reasoning_effort: str | None = setting(
-        None, "how long a reasoning model thinks, in the provider's words (`none`, `low`, …)"
-    )
+    temperature: float | None = setting(None, "null: 0 where the provider's models take one (xai, openai_compatible)",
+        ge=0, le=2)
+    reasoning_effort: str | None = setting(None,
+        "how long a reasoning model thinks, in the provider's words (`none`, `low`, …)")
     max_tokens: int = setting(4096, "most tokens of a reply, thinking included", ge=64)
-    concurrency: int = setting(
-        64, "calls at a time; fewer while the provider says that it is busy", ge=1, le=1000, may_change=True
-    )
+    concurrency: int = setting(64, "calls at a time; fewer while the provider says that it is busy", ge=1, le=1000,
+        may_change=True)
     attempt_timeout: float = setting(45.0, "seconds for one attempt at a question", gt=0, may_change=True)
-    total_timeout: float = setting(
-        100.0, "seconds for all attempts at a question and the pauses between them", gt=0, may_change=True
-    )
-    max_attempts: int = setting(
-        6, "attempts at a question; refusals for want of capacity (429) are not counted", ge=1, may_change=True
-    )
-    budget_usd: float | None = setting(
-        None, "what a run may spend on judging, over all its restarts; then it stops, saved", gt=0, may_change=True
-    )
-    prices: dict[str, ModelPrice] = setting(
-        PRICES,
-        "USD per million tokens, by model",
+    total_timeout: float = setting(100.0, "seconds for all attempts at a question and the pauses between them", gt=0,
+        may_change=True)
+    max_attempts: int = setting(6, "attempts at a question; refusals for want of capacity (429) are not counted", ge=1,
+        may_change=True)
+    budget_usd: float | None = setting(None,
+        "what a run may spend on judging, over all its restarts; then it stops, saved", gt=0, may_change=True)
+    prices: dict[str, ModelPrice] = setting(PRICES, "USD per million tokens, by model",
         instead="USD per million tokens as {input: 0.2, output: 0.5}, with cached_input where it is cheaper",
-        may_change=True,
-    )
+        may_change=True)
 
     KEYLESS: ClassVar[str] = "models on this machine, such as starter, need none"
     OPTIONS: ClassVar[Mapping[str, str]] = {
@@ -116,17 +104,11 @@ class ApiConfig(Section):
 class JudgeConfig(ApiConfig):
     """Providers, keys, cost, failures and the cache: [judges.md](judges.md)."""
 
-    max_unscored: float = setting(
-        0.2,
-        "share of a step's samples without a score above which the run stops, saved; so do three steps in a row above "
-        "half of it",
-        ge=0,
-        le=1,
-        may_change=True,
-    )
-    cache_path: str = setting(
-        "data/judge_cache.sqlite", "where judgements are kept, so that none is paid for twice", may_change=True
-    )
+    max_unscored: float = setting(0.2,
+        "share of a step's samples without a score above which the run stops, saved; so do three steps in a row "
+        "above half of it", ge=0, le=1, may_change=True)
+    cache_path: str = setting("data/judge_cache.sqlite", "where judgements are kept, so that none is paid for twice",
+        may_change=True)
 
     KEYLESS: ClassVar[str] = "the judge rubric needs none"
     OPTIONS: ClassVar[Mapping[str, str]] = {
@@ -150,42 +132,28 @@ class NamedJudgeConfig(JudgeConfig):
 class HumanFeedbackConfig(Section):
     """With `judge.provider=human`."""
 
-    api_url: str = setting(
-        "http://127.0.0.1:8000",
-        "the feedback server; its key is taken from `FEEDBACK_API_KEY`",
+    api_url: str = setting("http://127.0.0.1:8000", "the feedback server; its key is taken from `FEEDBACK_API_KEY`",
         pattern=r"^https?://[^\s/@]+(?:/\S*)?$",
         instead="an address such as http://127.0.0.1:8000, without a user name: the key belongs in FEEDBACK_API_KEY",
-        may_change=True,
-    )
-    timeout: float = setting(
-        86400.0,
-        "seconds that a step waits for ratings; then it goes on with those there are, or stops, saved, if there are none",
-        gt=0,
-        may_change=True,
-    )
-    poll_interval: float = setting(
-        10.0,
-        "seconds that one request waits for news; ratings are noticed at once in any case",
-        gt=0,
-        le=60,
-        may_change=True,
-    )
+        may_change=True)
+    timeout: float = setting(86400.0,
+        "seconds that a step waits for ratings; then it goes on with those there are, or stops, saved, if there are "
+        "none", gt=0, may_change=True)
+    poll_interval: float = setting(10.0,
+        "seconds that one request waits for news; ratings are noticed at once in any case", gt=0, le=60,
+        may_change=True)
     overlap: int = setting(1, "raters that each group is shown to", ge=1)
-    max_staleness_steps: int = setting(
-        0,
-        "groups that are rated up to so many steps too late are still trained on; 0: late ratings are only kept",
-        ge=0,
-        may_change=True,
-    )
+    max_staleness_steps: int = setting(0,
+        "groups that are rated up to so many steps too late are still trained on; 0: late ratings are only kept", ge=0,
+        may_change=True)
 
 
 @dataclass
 class RewardConfig(Section):
     """Shaping after judging: a question that repeats the wording of questions for other roles loses reward."""
 
-    overlap_penalty: float = setting(
-        0.8, "largest share of its reward that a question can lose so; 0 switches shaping off", ge=0, le=1
-    )
+    overlap_penalty: float = setting(0.8,
+        "largest share of its reward that a question can lose so; 0 switches shaping off", ge=0, le=1)
     overlap_free: float = setting(0.3, "overlap, a share in [0, 1], that costs nothing", ge=0, le=1)
     overlap_window: int = setting(256, "questions of earlier steps that are compared with", ge=0)
 
@@ -197,23 +165,19 @@ def _lora(name: str) -> str:
 @dataclass
 class LoraConfig(Section):
     rank: int = setting(8, "rank of the adapters", ge=1, skyrl=_lora("rank"))
-    alpha: int = setting(
-        16, "scale of the adapters; their output is multiplied by alpha / rank", ge=1, skyrl=_lora("alpha")
-    )
-    dropout: float = setting(
-        0.0, "dropout on the adapters' input while training", ge=0, le=0.99, skyrl=_lora("dropout")
-    )
-    target_modules: str = setting(
-        "all-linear", "layers that get an adapter, in PEFT's words", skyrl=_lora("target_modules")
-    )
+    alpha: int = setting(16, "scale of the adapters; their output is multiplied by alpha / rank", ge=1,
+        skyrl=_lora("alpha"))
+    dropout: float = setting(0.0, "dropout on the adapters' input while training", ge=0, le=0.99,
+        skyrl=_lora("dropout"))
+    target_modules: str = setting("all-linear", "layers that get an adapter, in PEFT's words",
+        skyrl=_lora("target_modules"))
 
 
 @dataclass
 class OptimizerConfig(Section):
     lr: float = setting(1e-5, "learning rate of AdamW after warm-up", gt=0, le=1, skyrl=SAME)
     adam_betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] = setting(
-        [0.9, 0.999], "AdamW's decay rates", instead="two numbers from 0 to below 1", skyrl=SAME
-    )
+        [0.9, 0.999], "AdamW's decay rates", instead="two numbers from 0 to below 1", skyrl=SAME)
     weight_decay: float = setting(0.0, "AdamW's weight decay", ge=0, le=1, skyrl=SAME)
     max_grad_norm: float = setting(1.0, "gradients with a larger norm are scaled down to it", gt=0, skyrl=SAME)
     num_warmup_steps: int = setting(0, "optimizer updates over which the learning rate rises to `lr`", ge=0, skyrl=SAME)
@@ -221,12 +185,10 @@ class OptimizerConfig(Section):
 
 @dataclass
 class ModelConfig(Section):
-    path: str = setting(
-        MISSING, "base model: a Hugging Face folder or Hub id of a causal LM with a chat template", skyrl=SAME
-    )
-    dtype: Literal["auto", "float32", "bfloat16"] = setting(
-        "auto", "what the model computes in; auto: what this processor is fast with", skyrl=OURS
-    )
+    path: str = setting(MISSING, "base model: a Hugging Face folder or Hub id of a causal LM with a chat template",
+        skyrl=SAME)
+    dtype: Literal["auto", "float32", "bfloat16"] = setting("auto",
+        "what the model computes in; auto: what this processor is fast with", skyrl=OURS)
     lora: dict[str, Any] = setting({}, "SkyRL's place for `trainer.policy.lora`; wins where both are given", skyrl=OURS)
 
 
@@ -239,93 +201,59 @@ class PolicyConfig(Section):
 
 @dataclass
 class AlgorithmConfig(Section):
-    grpo_norm_by_std: bool = setting(
-        True, "divide advantages by their group's spread; false as in Dr. GRPO", skyrl=SAME
-    )
-    eps_clip_low: float = setting(
-        0.2, "probability ratios below 1 - this get no gradient that lowers them further", ge=0, le=1, skyrl=SAME
-    )
-    eps_clip_high: float = setting(
-        0.2, "probability ratios above 1 + this get no gradient that raises them further", ge=0, skyrl=SAME
-    )
-    use_kl_loss: bool = setting(
-        False, "penalise divergence from the base model (adapter off); one more forward pass", skyrl=SAME
-    )
+    grpo_norm_by_std: bool = setting(True, "divide advantages by their group's spread; false as in Dr. GRPO",
+        skyrl=SAME)
+    eps_clip_low: float = setting(0.2, "probability ratios below 1 - this get no gradient that lowers them further",
+        ge=0, le=1, skyrl=SAME)
+    eps_clip_high: float = setting(0.2, "probability ratios above 1 + this get no gradient that raises them further",
+        ge=0, skyrl=SAME)
+    use_kl_loss: bool = setting(False, "penalise divergence from the base model (adapter off); one more forward pass",
+        skyrl=SAME)
     kl_loss_coef: float = setting(0.001, "weight of that penalty", ge=0, skyrl=SAME)
-    zero_variance_filter: bool = setting(
-        True, "leave groups without spread out of the loss and of its denominator", skyrl=OURS
-    )
+    zero_variance_filter: bool = setting(True, "leave groups without spread out of the loss and of its denominator",
+        skyrl=OURS)
 
 
 @dataclass
 class TrainerConfig(Section):
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
-    device: Literal["auto", "cpu", "cuda"] = setting(
-        "auto", "where it trains; auto: on a GPU if there is one", may_change=True, skyrl=OURS
-    )
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", "where it trains; auto: on a GPU if there is one",
+        may_change=True, skyrl=OURS)
     seed: int = setting(42, "order of the roles, validation slice, LoRA start and sampling", skyrl=SAME)
     epochs: int = setting(5, "passes over the training roles", ge=1, may_change=True, skyrl=SAME)
-    max_training_steps: int | None = setting(
-        None, "end after so many steps, however many epochs are left", ge=1, may_change=True, skyrl=SAME
-    )
-    train_batch_size: int = setting(
-        64, "roles a step; a last, smaller batch of an epoch is trained on too", ge=1, skyrl=SAME
-    )
-    policy_mini_batch_size: int | None = setting(
-        None, "roles an optimizer update, divides `train_batch_size`; null: the whole step", ge=1, skyrl=SAME
-    )
-    micro_train_batch_size_per_gpu: int | None = setting(
-        None, "samples a forward pass, whole groups; null: as many as are fast and fit in memory", ge=1, skyrl=SAME
-    )
-    update_epochs_per_batch: int = setting(
-        1, "passes over a step's samples; above 1 they are off-policy, and clipping matters", ge=1, skyrl=SAME
-    )
-    gradient_checkpointing: bool | None = setting(
-        None,
-        "recompute activations in the backward pass: less memory; null: where a GPU has too little for passes of a good "
-        "size",
-        skyrl=SAME,
-    )
-    eval_interval: int = setting(
-        10, "steps between validations; 0 switches validation off", ge=0, may_change=True, skyrl=OURS
-    )
+    max_training_steps: int | None = setting(None, "end after so many steps, however many epochs are left", ge=1,
+        may_change=True, skyrl=SAME)
+    train_batch_size: int = setting(64, "roles a step; a last, smaller batch of an epoch is trained on too", ge=1,
+        skyrl=SAME)
+    policy_mini_batch_size: int | None = setting(None,
+        "roles an optimizer update, divides `train_batch_size`; null: the whole step", ge=1, skyrl=SAME)
+    micro_train_batch_size_per_gpu: int | None = setting(None,
+        "samples a forward pass, whole groups; null: as many as are fast and fit in memory", ge=1, skyrl=SAME)
+    update_epochs_per_batch: int = setting(1,
+        "passes over a step's samples; above 1 they are off-policy, and clipping matters", ge=1, skyrl=SAME)
+    gradient_checkpointing: bool | None = setting(None,
+        "recompute activations in the backward pass: less memory; null: where a GPU has too little for passes of a "
+        "good size", skyrl=SAME)
+    eval_interval: int = setting(10, "steps between validations; 0 switches validation off", ge=0, may_change=True,
+        skyrl=OURS)
     eval_before_train: bool = setting(True, "validate once before the first step", may_change=True, skyrl=OURS)
-    early_stop_patience: int | None = setting(
-        None, "stop after so many validations without a new best; null: never", ge=1, may_change=True, skyrl=OURS
-    )
-    ckpt_path: str = setting(
-        "checkpoints",
-        "folder of the run: checkpoints, `metrics.jsonl`, `rollouts.jsonl`, `run.json`",
-        may_change=True,
-        skyrl=OURS,
-    )
-    ckpt_interval: int = setting(
-        10,
-        "steps between checkpoints; the last step and every new best are saved as well",
-        ge=1,
-        may_change=True,
-        skyrl=OURS,
-    )
-    max_ckpts_to_keep: Literal[-1] | Annotated[int, Field(ge=1)] = setting(
-        5,
-        "newest checkpoints to keep, the best one beside these; -1 keeps all",
-        instead="1 or more, or -1 to keep all",
-        may_change=True,
-        skyrl=OURS,
-    )
-    resume_mode: Literal["none", "latest", "from_path"] = setting(
-        "latest",
+    early_stop_patience: int | None = setting(None, "stop after so many validations without a new best; null: never",
+        ge=1, may_change=True, skyrl=OURS)
+    ckpt_path: str = setting("checkpoints",
+        "folder of the run: checkpoints, `metrics.jsonl`, `rollouts.jsonl`, `run.json`", may_change=True, skyrl=OURS)
+    ckpt_interval: int = setting(10, "steps between checkpoints; the last step and every new best are saved as well",
+        ge=1, may_change=True, skyrl=OURS)
+    max_ckpts_to_keep: Literal[-1] | Annotated[int, Field(ge=1)] = setting(5,
+        "newest checkpoints to keep, the best one beside these; -1 keeps all", instead="1 or more, or -1 to keep all",
+        may_change=True, skyrl=OURS)
+    resume_mode: Literal["none", "latest", "from_path"] = setting("latest",
         "`latest`: continue the run in `ckpt_path`; `none`: refuse to; `from_path`: continue `resume_path`",
-        may_change=True,
-        skyrl=OURS,
-    )
-    resume_path: str | None = setting(
-        None, "checkpoint folder for `resume_mode=from_path`", may_change=True, skyrl=OURS
-    )
-    tensorboard: bool = setting(
-        False, "also write TensorBoard events (needs the `tensorboard` extra)", may_change=True, skyrl=OURS
-    )
+        may_change=True, skyrl=OURS)
+    resume_path: str | None = setting(None, "checkpoint folder for `resume_mode=from_path`", may_change=True,
+        skyrl=OURS)
+    tensorboard: bool = setting(False, "also write TensorBoard events (needs the `tensorboard` extra)",
+        may_change=True, skyrl=OURS)
 
 
 @dataclass
@@ -334,25 +262,15 @@ class SamplingParams(Section):
 
     max_generate_length: int = setting(256, "most tokens of a question; longer ones are cut off", ge=1, skyrl=SAME)
     temperature: float = setting(1.0, "higher is more varied", gt=0, le=10, skyrl=SAME)
-    top_p: float = setting(
-        1.0,
-        "draw from the likeliest tokens that hold this share of the probability; 1: from all",
-        gt=0,
-        le=1,
-        skyrl=SAME,
-    )
+    top_p: float = setting(1.0, "draw from the likeliest tokens that hold this share of the probability; 1: from all",
+        gt=0, le=1, skyrl=SAME)
     top_k: int = setting(-1, "draw from this many likeliest tokens; -1: from all", skyrl=SAME)
 
 
 @dataclass
 class GeneratorConfig(Section):
-    n_samples_per_prompt: int = setting(
-        4,
-        "group size: questions a role in one step",
-        ge=2,
-        because="GRPO compares answers within a group",
-        skyrl=SAME,
-    )
+    n_samples_per_prompt: int = setting(4, "group size: questions a role in one step", ge=2,
+        because="GRPO compares answers within a group", skyrl=SAME)
     sampling_params: SamplingParams = field(default_factory=SamplingParams)
 
 
@@ -383,38 +301,24 @@ class EndpointConfig(Section):
     instance_type: str = setting("nvidia-t4", "one of `endpoint.instances`; `--instance_type` wins", may_change=True)
     vendor: str = setting("aws", "cloud that hosts it", may_change=True)
     region: str = setting("us-east-1", "region of that cloud", may_change=True)
-    scale_to_zero_minutes: int = setting(
-        60, "without a request, until it stops and costs nothing", ge=15, may_change=True
-    )
+    scale_to_zero_minutes: int = setting(60, "without a request, until it stops and costs nothing", ge=15,
+        may_change=True)
     wait_minutes: int = setting(30, "how long to wait for a new endpoint to answer", ge=1, may_change=True)
-    instances: dict[str, Instance] = setting(
-        INSTANCES,
+    instances: dict[str, Instance] = setting(INSTANCES,
         "instance types with one GPU: price, memory, and the type vLLM computes in there",
         instead="{usd_per_hour: 0.5, memory_gb: 16, dtype: float16}, dtype one of float16, bfloat16, float32",
-        may_change=True,
-    )
+        may_change=True)
 
 
 @dataclass
 class Config(Section):
-    engine: Literal["local", "skyrl"] = setting(
-        "local", "what trains: `local`, one process on a CPU or a GPU; `skyrl`, several GPUs or nodes"
-    )
-    rubric: str | None = setting(
-        None,
-        "file of the criteria that questions are judged and rated by; null: `configs/rubric.yaml`",
-        may_change=True,
-    )
-    skyrl: dict[str, Any] = setting(
-        {},
+    engine: Literal["local", "skyrl"] = setting("local",
+        "what trains: `local`, one process on a CPU or a GPU; `skyrl`, several GPUs or nodes")
+    rubric: str | None = setting(None,
+        "file of the criteria that questions are judged and rated by; null: `configs/rubric.yaml`", may_change=True)
+    skyrl: dict[str, Any] = setting({},
         "SkyRL's own settings by dotted name; collected from `trainer` and `generator`, not written by hand",
-        may_change=(
-            "trainer.placement.",
-            "trainer.logger",
-            "trainer.policy.fsdp_config.",
-            "generator.inference_engine.",
-        ),
-    )
+        may_change=("trainer.placement.", "trainer.logger", "trainer.policy.fsdp_config.", "generator.inference_engine."))
     data: DataConfig = field(default_factory=DataConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     human_feedback: HumanFeedbackConfig = field(default_factory=HumanFeedbackConfig)
@@ -424,17 +328,15 @@ class Config(Section):
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
 
 
+# fmt: on
 SETTINGS = settings(Config)
 
 
 def may_change(key: str) -> bool:
     """Whether a run may be continued with another value of a key, which may lead into a mapping."""
-    owner = next((name for name in (key, *_above(key)) if name in SETTINGS), None)
-    return owner is not None and SETTINGS[owner].may_change(key)
-
-
-def _above(key: str) -> list[str]:
-    return [key.rsplit(".", depth)[0] for depth in range(1, key.count(".") + 1)]
+    above = [key.rsplit(".", depth)[0] for depth in range(key.count(".") + 1)]
+    allowed = next((SETTINGS[name].may_change for name in (key, *above) if name in SETTINGS), False)
+    return allowed if isinstance(allowed, bool) else key.split(".", 1)[-1].startswith(allowed)
 
 
 def to_dict(config: Config) -> dict[str, Any]:

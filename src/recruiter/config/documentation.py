@@ -35,7 +35,7 @@ def _tables() -> Iterator[str]:
 
 def _row(entry: Setting) -> str:
     default = "required" if entry.default == MISSING else f"`{shown(entry.default)}`"
-    cells = (f"`{entry.key}`", entry.wanted, default, "yes" if entry.may_change(entry.key) else "", entry.meaning)
+    cells = (f"`{entry.key}`", entry.wanted, default, "yes" if entry.may_change is True else "", entry.description)
     return f"| {' | '.join(cells)} |"
 
 

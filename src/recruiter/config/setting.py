@@ -31,38 +31,9 @@ class Section:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(coerce_numbers_to_str=True)
 
 
-def setting(
-    default: Any,
-    meaning: str,
-    *,
-    ge: float | None = None,
-    gt: float | None = None,
-    le: float | None = None,
-    pattern: str | None = None,
-    min_length: int | None = None,
-    instead: str | None = None,
-    because: str | None = None,
-    may_change: bool | tuple[str, ...] = False,
-    skyrl: str | None = None,
-    variable: str | None = None,
-    secret: bool = False,
-) -> Any:
-    """A field of a section.
-
-    Args:
-        default: MISSING if there is none.
-        meaning: what the documentation says of it, on one line.
-        ge, gt, le, pattern, min_length: which values are possible, in pydantic's words; choices are a `Literal`.
-        instead: what to write, where the range and the type do not say it.
-        because: why other values are impossible, where that is not plain.
-        may_change: whether a run may be continued with another value; of a mapping, the beginnings of keys that may.
-        skyrl: `SAME`, `OURS` or SkyRL's name for it; None where the engine plays no part.
-        variable: the environment variable that holds it.
-        secret: whether its value is never shown.
-    """
-    known = {"description": meaning, "ge": ge, "gt": gt, "le": le, "pattern": pattern, "min_length": min_length}
-    own = {"instead": instead, "because": because, "may_change": may_change, "skyrl": skyrl, "variable": variable}
-    metadata = {name: value for name, value in {**known, **own}.items() if value is not None}
+def setting(default: Any, description: str, *, secret: bool = False, **facts: Any) -> Any:
+    """A field of a section; `default` is MISSING if there is none, `facts` are attributes of `Setting`."""
+    metadata = {"description": description, **facts}  # pydantic takes what it knows from there
     if isinstance(default, (list, dict)):
         return dataclasses.field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata, repr=not secret)
@@ -70,42 +41,37 @@ def setting(
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One setting of a schema, by its dotted key."""
+    """One setting of a schema.
+
+    Attributes:
+        key: its dotted name.
+        kind: its type annotation; choices are a `Literal`.
+        default: MISSING if it has none.
+        secret: whether its value is never shown.
+        description: what it is, on one line, as the documentation says it.
+        ge, gt, le, pattern, min_length: which values are possible, in pydantic's words.
+        instead: what to write, where range and type do not say it.
+        because: why other values are impossible, where that is not plain.
+        may_change: whether a run may be continued with another value; of a mapping, the beginnings of keys that may.
+        skyrl: `SAME`, `OURS` or SkyRL's name for it; None where the engine plays no part.
+        variable: the environment variable that holds it.
+    """
 
     key: str
-    kind: Any  # its type annotation
-    field: dataclasses.Field[Any]
-
-    @property
-    def default(self) -> Any:
-        """Its default, MISSING if it has none."""
-        made = self.field.default_factory
-        return self.field.default if made is dataclasses.MISSING else made()
-
-    @property
-    def meaning(self) -> str:
-        """What it is, on one line."""
-        return str(self.field.metadata["description"])
-
-    @property
-    def skyrl(self) -> str | None:
-        """See `setting`."""
-        return self.field.metadata.get("skyrl")
-
-    @property
-    def variable(self) -> str | None:
-        """See `setting`."""
-        return self.field.metadata.get("variable")
-
-    @property
-    def is_secret(self) -> bool:
-        """Whether its value is never shown."""
-        return not self.field.repr
-
-    def may_change(self, key: str) -> bool:
-        """Whether a run may be continued with another value of `key`, this setting's own or one below it."""
-        allowed = self.field.metadata["may_change"]
-        return allowed if isinstance(allowed, bool) else key.startswith(tuple(f"{self.key}.{part}" for part in allowed))
+    kind: Any
+    default: Any
+    secret: bool
+    description: str
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    pattern: str | None = None
+    min_length: int | None = None
+    instead: str | None = None
+    because: str | None = None
+    may_change: bool | tuple[str, ...] = False
+    skyrl: str | None = None
+    variable: str | None = None
 
     @property
     def kinds(self) -> list[Any]:
@@ -114,38 +80,32 @@ class Setting:
         return [kind for kind in choices if kind is not NoneType]
 
     @property
-    def choices(self) -> tuple[Any, ...]:
-        """The values that are possible, if they are listed."""
-        return typing.get_args(self.kinds[0]) if typing.get_origin(self.kinds[0]) is Literal else ()
-
-    @property
     def wanted(self) -> str:
         """What to write."""
         return self._wanted + (", or null" if NoneType in typing.get_args(self.kind) else "")
 
     @property
     def _wanted(self) -> str:
-        limits = self.field.metadata
-        low, above, high = (limits.get(name) for name in ("ge", "gt", "le"))
-        if "instead" in limits:
-            return str(limits["instead"])
-        if self.choices:
-            return f"one of {', '.join(self.choices)}"
-        if bool in self.kinds:
-            return "true or false"
-        if not {int, float} & set(self.kinds):
-            return "a mapping" if typing.get_origin(self.kinds[0]) is dict else "a text"
-        text = "a whole number" if int in self.kinds else "a number"
-        text += f", {low:g} or more" if low is not None else f" above {above:g}" if above is not None else ""
-        return text + ("" if high is None else f" and up to {high:g}")
+        (kind, *_), origin = self.kinds, typing.get_origin(self.kinds[0])
+        if self.instead:
+            return self.instead
+        if origin is Literal:
+            return f"one of {', '.join(typing.get_args(kind))}"
+        if kind not in (int, float):
+            return "true or false" if kind is bool else "a mapping" if origin is dict else "a text"
+        text = "a whole number" if kind is int else "a number"
+        text += (
+            f", {self.ge:g} or more" if self.ge is not None else f" above {self.gt:g}" if self.gt is not None else ""
+        )
+        return text + ("" if self.le is None else f" and up to {self.le:g}")
 
     def refusal(self, value: Any, below: tuple[Any, ...] = (), spelled: Spelling | None = None) -> str:
         """The sentence about a value that cannot work; `below` leads to the wrong part of a mapping."""
-        key, because = self.key, self.field.metadata.get("because")
+        key, because = self.key, f": {self.because}" if self.because else ""
         if isinstance(value, dict) and below and below[0] in value:
             key, value = f"{key} of {below[0]}", value[below[0]]
         text = spelled(self, shown(value)) if spelled else f"{key}={shown(value)}"
-        return f"{text} cannot work{f': {because}' if because else ''}; write {self.wanted}."
+        return f"{text} cannot work{because}; write {self.wanted}."
 
 
 Spelling = Callable[[Setting, str], str]  # how the user wrote the value of a setting
@@ -159,7 +119,9 @@ def settings(schema: type, prefix: str = "") -> dict[str, Setting]:
         if dataclasses.is_dataclass(kind):
             found.update(settings(typing.cast(type, kind), key + "."))
         else:
-            found[key] = Setting(key, kind, field)
+            made = field.default_factory
+            default = field.default if made is dataclasses.MISSING else made()
+            found[key] = Setting(key, kind, default, not field.repr, **field.metadata)
     return found
 
 
