@@ -207,10 +207,10 @@ def test_people_are_averaged_and_set_against_the_judge(tmp_path, drawn, suffix):
     ("text", "told"),
     [
         ("", "holds no ratings"),
-        ("{", "cannot be read as JSON, JSONL or parquet"),
-        ("[1]", "rows that are no JSON objects"),
-        (json.dumps(rating("a", 9)), r"row 1: its scores cannot be used .*between 1 and 5"),
-        (json.dumps({"question": "a"}), "row 1: it has no texts `role_id` and `question`"),
+        ("{", "line 1: it is not JSON"),
+        ("[1]", "line 1: it is no JSON object"),
+        (json.dumps(rating("a", 9)), r"line 1: its scores cannot be used .*between 1 and 5"),
+        (json.dumps({"question": "a"}), "line 1: it has no texts `role_id` and `question`"),
     ],
 )
 def test_bad_ratings_are_refused_in_one_sentence(tmp_path, text, told):

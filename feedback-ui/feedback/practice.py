@@ -15,8 +15,8 @@ from generator import QuestionGenerator
 from recruiter.config.paths import ROLES, WORKSPACE
 from recruiter.errors import DataError
 from recruiter.roles import Role, load_roles
+from recruiter.roles.completing import CompletedRole, complete_role
 from recruiter.roles.dataset import read_raw, split_roles
-from recruiter.roles.drafts import Draft, complete
 from recruiter.writers.generate import Report
 
 RUN = "practice"
@@ -42,7 +42,7 @@ def all_roles() -> list[Role]:
     return load_roles(ROLES)
 
 
-def typed_role(typed: TypedRole) -> Draft:
+def typed_role(typed: TypedRole) -> CompletedRole:
     """A whole record from what a person filled in.
 
     Raises:
@@ -51,7 +51,7 @@ def typed_role(typed: TypedRole) -> Draft:
     return _complete(typed.model_dump())
 
 
-def pasted_role(text: str) -> Draft:
+def pasted_role(text: str) -> CompletedRole:
     """A whole record from a pasted description.
 
     Raises:
@@ -70,8 +70,8 @@ def group_for(database: db.Database, generator: QuestionGenerator, role: Role, c
     return group_id
 
 
-def _complete(fields: dict[str, Any]) -> Draft:
+def _complete(fields: dict[str, Any]) -> CompletedRole:
     try:
-        return complete(fields)
+        return complete_role(fields)
     except DataError as error:
         raise Refusal(422, "incomplete_role", str(error)) from None

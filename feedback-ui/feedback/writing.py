@@ -9,7 +9,7 @@ from functools import cache
 from generator import QuestionGenerator
 from recruiter.errors import RecruiterError
 from recruiter.judges import Judge, make_judge, named_judge
-from recruiter.roles.drafts import Draft
+from recruiter.roles.completing import CompletedRole
 from recruiter.writers.generate import Question, Report
 
 
@@ -25,7 +25,7 @@ class Written:
 class Writing:
     """A job for the generator. It ends early, at the model's next token, when `cancel` is called."""
 
-    draft: Draft
+    draft: CompletedRole
     count: int
     best_of: int
     judge: str

@@ -14,7 +14,7 @@ from feedback.writing import Writing
 from generator import QuestionGenerator
 from recruiter.errors import RecruiterError
 from recruiter.roles import Role
-from recruiter.roles.drafts import Draft
+from recruiter.roles.completing import CompletedRole
 from tests.feedback.conftest import Person
 
 
@@ -49,7 +49,7 @@ def test_questions_are_written_judged_and_sorted(person: Person) -> None:
 
 def test_a_stopped_job_ends(role: Callable[..., Role], model_folder: Path) -> None:
     generator = QuestionGenerator(str(model_folder))
-    work = Writing(Draft(role(1), ()), 2, 1, "rubric")
+    work = Writing(CompletedRole(role(1), ()), 2, 1, "rubric")
     work.cancel()
     with pytest.raises(RecruiterError, match="Stopped"):
         work(generator, lambda share: None)
@@ -61,7 +61,7 @@ def test_a_judge_that_cannot_be_had_fails_the_job_with_its_reason(
 ) -> None:
     generator = QuestionGenerator(str(model_folder))
     with pytest.raises(RecruiterError, match="nowhere"):
-        Writing(Draft(role(1), ()), 1, 1, "nowhere/model")(generator, lambda share: None)
+        Writing(CompletedRole(role(1), ()), 1, 1, "nowhere/model")(generator, lambda share: None)
     generator.close()
 
 

@@ -30,7 +30,7 @@ from recruiter.judges import Judge, make_judge, named_judge
 from recruiter.judges.lists import find_role
 from recruiter.prompts import PROMPT_HASH
 from recruiter.roles import load_roles
-from recruiter.roles.drafts import Draft, complete, read_drafts
+from recruiter.roles.completing import CompletedRole, complete_role, complete_roles
 from recruiter.rubric import load_rubric
 from recruiter.writers import ALIASES, Writer, default_writer, find_writer
 from recruiter.writers.generate import QuestionSet, generate, sampling_of
@@ -45,19 +45,19 @@ def main() -> None:
     """See above."""
     options = parse()
     messages = Console(stderr=True, highlight=False)
-    drafts = roles_of(options)
+    completed = roles_of(options)
     writer = writer_of(options)
     judge = judge_of(options)
     sampling = sampling_of(writer)
     if options.temperature is not None:
         sampling = dataclasses.replace(sampling, temperature=options.temperature)
-    for draft in drafts if len(drafts) == 1 else ():
-        if draft.assumed:
-            messages.print(f"Assumed: {'; '.join(draft.assumed)}.", markup=False)
+    for each in completed if len(completed) == 1 else ():
+        if each.assumed:
+            messages.print(f"Assumed: {'; '.join(each.assumed)}.", markup=False)
     if options.best_of > 1 and not options.judge:
         messages.print("The judge is rubric, an offline check of form and fit; --judge names another.")
 
-    sets, stopped = write(writer, drafts, options, sampling, judge, messages)
+    sets, stopped = write(writer, completed, options, sampling, judge, messages)
     if stopped and not sets:
         raise stopped
     rubric = judge.rubric if judge else load_rubric(options.rubric)
@@ -75,14 +75,14 @@ def main() -> None:
     }
     show(sets, options, made_with, messages)
     if stopped:
-        messages.print(f"These are {len(sets)} of {len(drafts)} roles.")
+        messages.print(f"These are {len(sets)} of {len(completed)} roles.")
         raise stopped
     finish(sets, options, writer, judge, messages)
 
 
 def write(
     writer: Writer,
-    drafts: list[Draft],
+    completed: list[CompletedRole],
     options: argparse.Namespace,
     sampling: SamplingParams,
     judge: Judge | None,
@@ -93,9 +93,9 @@ def write(
     size = max(1, TOGETHER // (options.n * options.best_of))
     with progress_bar(messages) as bar:
         task = bar.add_task("", total=1.0)
-        for first in range(0, len(drafts), size):
-            part = [draft.role for draft in drafts[first : first + size]]
-            where = f" (roles {first + 1} to {first + len(part)} of {len(drafts)})" if len(drafts) > size else ""
+        for first in range(0, len(completed), size):
+            part = [each.role for each in completed[first : first + size]]
+            where = f" (roles {first + 1} to {first + len(part)} of {len(completed)})" if len(completed) > size else ""
 
             def report(doing: str, share: float, where: str = where) -> None:
                 bar.update(task, description=doing + where, completed=share)
@@ -167,17 +167,17 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def roles_of(options: argparse.Namespace) -> list[Draft]:
+def roles_of(options: argparse.Namespace) -> list[CompletedRole]:
     """The roles that the options name."""
     if options.roles:
-        return read_drafts(options.roles)
+        return complete_roles(options.roles)
     if options.role:
         known = {role.id: role for role in load_roles(ROLES)}
-        return [Draft(find_role(options.role, known), ())]
+        return [CompletedRole(find_role(options.role, known), ())]
     fields = {name: getattr(options, name) for name in FIELDS}
     if options.description == "-":
         fields["description"] = sys.stdin.read()
-    return [complete(fields)]
+    return [complete_role(fields)]
 
 
 def writer_of(options: argparse.Namespace) -> Writer:

@@ -9,8 +9,8 @@ from pathlib import Path
 from recruiter.errors import DataError
 from recruiter.judges import Judge
 from recruiter.roles import Role
-from recruiter.roles.drafts import complete, read_drafts
-from recruiter.roles.records import read_records
+from recruiter.roles.completing import complete_role, complete_roles
+from recruiter.roles.rows import read_rows
 from recruiter.rubric import Judgement
 
 AT_A_TIME = 256  # questions on their way; the judge decides how many of them it asks about at once
@@ -18,7 +18,7 @@ Entry = tuple[Role, str]
 
 
 def find_role(name: str, roles: Mapping[str, Role]) -> Role:
-    """A role by its id in `roles`, or from a file that holds one, see `drafts.read_drafts`.
+    """A role by its id in `roles`, or from a file that holds one, see `complete_roles`.
 
     Raises:
         DataError: there is neither, or the file holds something else.
@@ -28,7 +28,7 @@ def find_role(name: str, roles: Mapping[str, Role]) -> Role:
     path = Path(name)
     if not path.is_file():
         raise DataError(f"--role {name} is neither an id of the roles nor a file with a role.")
-    found = read_drafts(path)
+    found = complete_roles(path)
     if len(found) > 1:
         raise DataError(f"{path} holds {len(found)} roles; --role takes one.")
     return found[0].role
@@ -46,14 +46,14 @@ def read_questions(path: Path, roles: Mapping[str, Role], role: Role | None = No
         DataError: naming the file, the line and what it lacks.
     """
     entries = []
-    for place, record in read_records(path):
+    for place, record in read_rows(path):
         row = {**record, **(record["role"] if isinstance(record.get("role"), dict) else {})}
         if not isinstance(row.get("question"), str):
             raise DataError(f"{place}: it has no text in a column 'question'.")
         fields = {name: row[name] for name in Role.model_fields if name not in ("id",) and row.get(name)}
         known = row.get("role_id") or row.get("id")
         if fields:
-            found = complete({"id": known, **fields}, place).role
+            found = complete_role({"id": known, **fields}, place).role
         elif known is not None and known != "":
             if str(known) not in roles:
                 raise DataError(f"{place}: there is no role '{known}'; name another file of roles with --roles.")

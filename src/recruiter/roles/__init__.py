@@ -1,18 +1,18 @@
 """Roles: the validated records that go in.
 
-A role is what a hiring manager knows before a question is written. `load_roles` reads and checks a JSON file;
-nothing else in the project parses role files.
+A role is what a hiring manager knows before a question is written. `load_roles` reads and checks a file of whole roles;
+`completing.py` makes roles of what people type, `rows.py` reads the files of both, `dataset.py` splits them.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from recruiter.errors import DataError
+from recruiter.roles.rows import read_rows
 
 Level = Literal["junior", "mid", "senior", "staff", "principal"]
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -60,15 +60,11 @@ def parse_roles(records: object, source: str) -> list[Role]:
 
 
 def load_roles(path: Path) -> list[Role]:
-    """Read and validate a JSON file of roles.
+    """Read and validate a file of roles.
 
     Raises:
-        DataError: if the file is missing, is not JSON, or holds a bad record.
+        DataError: if the file is missing, cannot be read, or holds a bad record.
     """
-    try:
-        records = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"There is no role file at {path}; give one with --roles.") from None
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a JSON file: {error}.") from None
-    return parse_roles(records, str(path))
+    if not path.is_file():
+        raise DataError(f"There is no role file at {path}; give one with --roles.")
+    return parse_roles([row for _, row in read_rows(path)], str(path))

@@ -24,6 +24,7 @@ from recruiter.config.paths import command_line
 from recruiter.errors import ConfigError, DataError
 from recruiter.prompts import PROMPT_HASH, generator_messages
 from recruiter.roles import LEVELS, Role, parse_roles
+from recruiter.roles.rows import read_rows
 
 SPLITS = ("train", "test")
 ENV_CLASS = "question-gen"
@@ -73,10 +74,10 @@ def read_raw(path: Path) -> list[Role]:
     if not path.is_file():
         raise DataError(f"There is no data at {path}; make it with `{command_line('prepare')}`.")
     try:
-        records = pq.read_table(path).to_pylist()
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path} is not a Parquet file ({error}); run `{command_line('prepare')}`.") from None
-    return parse_roles(records, str(path))
+        rows = read_rows(path)
+    except DataError as error:
+        raise DataError(f"{error} Run `{command_line('prepare')}`.") from None
+    return parse_roles([row for _, row in rows], str(path))
 
 
 def prompt_row(role: Role, index: int, split: str) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from recruiter.errors import ConfigError
 from recruiter.judges import Judge, make_judge, named_judge
 from recruiter.judges.lists import judge_all
 from recruiter.roles import Role
+from recruiter.roles.completing import complete_role
 from recruiter.roles.dataset import sampling_seed
-from recruiter.roles.drafts import complete
 from recruiter.rubric import Judgement
 from recruiter.train.overlap import masked_trigrams
 from recruiter.writers import Writer, Written, default_writer, find_writer
@@ -169,7 +169,7 @@ class QuestionWriter:
             ConfigError: `best_of` without a judge.
             ModelError, ApiError: model or judge cannot be used.
         """
-        role = role or complete(fields).role
+        role = role or complete_role(fields).role
         settings = sampling or sampling_of(self.writer)
         (one,) = generate(self.writer, [role], n, settings, best_of=best_of, judge=self.judge, seed=seed)
         return one.questions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,16 +9,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from pyarrow.lib import ArrowException
 
 from recruiter.config.paths import command_line
 from recruiter.errors import DataError
 from recruiter.evaluation.results import metrics
 from recruiter.evaluation.statistics import spearman
 from recruiter.report.plots.style import STYLE, colour, grid_of, save
+from recruiter.roles.rows import read_rows
 from recruiter.rubric import MAX_SCORE, Rubric, rating_to_score
 
 ByMetric = dict[str, float]
@@ -51,15 +49,13 @@ def read_ratings(path: Path, judged: Sequence[Path], rubric: Rubric) -> dict[Pla
         DataError: naming the file, the row, and what it lacks.
     """
     found: dict[Place, Rated] = defaultdict(Rated)
-    for number, row in enumerate(_rows(path), 1):
-        place = f"{path}, row {number}"
+    for place, row in read_rows(path):
         if row.get("counts", True):
             found[_key(row, place)].people.append(_composed(row, place, rubric, rating_to_score))
     if not found:
         raise DataError(f"{path} holds no ratings.")
     for file in judged:
-        for number, row in enumerate(_rows(file), 1):
-            place = f"{file}, row {number}"
+        for place, row in read_rows(file):
             key = _key(row, place)
             if key in found and row.get("composite") is not None:
                 found[key].judges[file.stem] = _composed(row, place, rubric, float)
@@ -100,23 +96,6 @@ def _against(axes: Axes, ratings: Sequence[Rated], judge: str, metric: str, ink:
     told = "" if correlation is None else f", rank correlation {correlation:.2f}"
     axes.set_title(f"{metric}\n{len(both)} questions{told}", fontsize=9)
     axes.set(xlim=(-0.5, MAX_SCORE + 0.5), ylim=(-0.5, MAX_SCORE + 0.5), xlabel="people, 1–5 as 0–10", ylabel=judge)
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON list, JSONL or parquet file."""
-    try:
-        if path.suffix == ".parquet":
-            rows: Any = pq.read_table(path).to_pylist()
-        else:
-            text = path.read_text(encoding="utf-8")
-            rows = json.loads(text) if text.lstrip().startswith("[") else list(map(json.loads, text.splitlines()))
-    except FileNotFoundError:
-        raise DataError(f"There is no file {path}.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ArrowException) as error:
-        raise DataError(f"{path} cannot be read as JSON, JSONL or parquet: {error}.") from None
-    if not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{path} holds rows that are no JSON objects.")
-    return list(rows)
 
 
 def _key(row: Mapping[str, Any], place: str) -> Place:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from recruiter.errors import DataError
-from recruiter.roles.drafts import complete, read_drafts
+from recruiter.roles.completing import complete_role, complete_roles
 
 AD = """Senior Platform Engineer
 You will own our payment platform: Go, Kafka and PostgreSQL on Kubernetes.
@@ -16,19 +16,19 @@ acquirer's settlement files, chargebacks and refunds."""
 
 
 def test_a_title_and_a_stack_are_enough():
-    draft = complete({"title": "Senior Backend Engineer, Payments", "stack": "Go, Kafka,PostgreSQL"})
+    draft = complete_role({"title": "Senior Backend Engineer, Payments", "stack": "Go, Kafka,PostgreSQL"})
     role = draft.role
     assert (role.level, role.focus, role.stack) == ("senior", "payments", ("Go", "Kafka", "PostgreSQL"))
     assert role.key_skills == role.stack
     assert draft.assumed == ("skills Go, Kafka, PostgreSQL", "no description")
     assert role.id.startswith("senior-backend-engineer-payments-")
-    again = complete({"title": "Senior Backend Engineer, Payments", "stack": ["Go", "Kafka", "PostgreSQL"]}).role
+    again = complete_role({"title": "Senior Backend Engineer, Payments", "stack": ["Go", "Kafka", "PostgreSQL"]}).role
     assert again == role
-    assert complete({"title": "Senior Backend Engineer, Payments", "stack": "Go"}).role.id != role.id
+    assert complete_role({"title": "Senior Backend Engineer, Payments", "stack": "Go"}).role.id != role.id
 
 
 def test_a_pasted_advertisement_is_enough():
-    role = complete({"description": AD}).role
+    role = complete_role({"description": AD}).role
     assert (role.title, role.level, role.description) == ("Senior Platform Engineer", "senior", AD)
     assert role.stack[:4] == ("Go", "Kafka", "PostgreSQL", "Kubernetes")
     assert {"reconciliation", "webhooks"} <= set(role.key_skills)
@@ -38,7 +38,7 @@ def test_a_pasted_advertisement_is_enough():
 def test_names_of_fields_and_lists_are_those_people_use():
     row = {"Job Title": "Engineer", "Seniority": "Sr.", "Tech stack": "Go; NATS", "Must-haves": "- sharding\n- leases",
            "Team": "Search", "Responsibilities": "Keep it fast.", "Salary": "secret", "Level": ""}  # fmt: skip
-    draft = complete(row)
+    draft = complete_role(row)
     assert draft.assumed == ()
     assert draft.role.model_dump(exclude={"id"}) == {
         "title": "Engineer", "level": "senior", "focus": "Search", "stack": ("Go", "NATS"),
@@ -55,13 +55,13 @@ def test_names_of_fields_and_lists_are_those_people_use():
     ],
 )  # fmt: skip
 def test_level_is_read_from_the_title(title, level):
-    draft = complete({"title": title, "stack": "Go"})
+    draft = complete_role({"title": title, "stack": "Go"})
     assert draft.role.level == level
     assert ("level mid" in draft.assumed) == (title == "Backend Engineer")
 
 
 def test_a_long_description_is_shortened_and_that_is_said():
-    draft = complete({"title": "Engineer", "stack": "Go", "description": "word " * 2000})
+    draft = complete_role({"title": "Engineer", "stack": "Go", "description": "word " * 2000})
     assert len(draft.role.description) < 4000
     assert any("first 4,000 letters" in item for item in draft.assumed)
 
@@ -78,7 +78,7 @@ def test_a_long_description_is_shortened_and_that_is_said():
 )
 def test_what_cannot_be_completed_is_refused_in_one_sentence(fields, parts):
     with pytest.raises(DataError) as caught:
-        complete(fields, "roles.csv, line 2")
+        complete_role(fields, "roles.csv, line 2")
     message = str(caught.value)
     assert message.startswith("roles.csv, line 2")
     assert "\n" not in message
@@ -92,12 +92,19 @@ def test_files_of_every_kind_hold_the_same_roles(tmp_path):
         "b.csv": '\ufeffTitle;Tech stack\nEngineer A;"Go; NATS"\nEngineer B;Java\n',
         "c.json": json.dumps(rows),
         "d.jsonl": "\n".join(map(json.dumps, rows)),
+        "e.json": "\ufeff" + json.dumps(rows),
+        "f.csv": "sep=;\r\nTitle;Stack\r\nEngineer A;Go, NATS\r\nEngineer B;Java\r\n",
+        "g.csv": 'Job title;Tech stack (e.g. Go, Kafka, SQL, Redis)\nEngineer A;"Go; NATS"\nEngineer B;Java\n',
+        "h.csv": "title|stack|level|focus\nEngineer A|Go, NATS|null|NaN\nEngineer B|Java|None|\n",
+        "i.json": json.dumps(
+            [{**row, "stack": [*row["stack"].split("; "), None], "focus": float("nan")} for row in rows]
+        ),
     }
     found = []
     for name, text in texts.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-        found.append([draft.role for draft in read_drafts(tmp_path / name)])
-    assert found == [found[0]] * 4
+        found.append([draft.role for draft in complete_roles(tmp_path / name)])
+    assert found == [found[0]] * len(texts)
     assert [role.stack for role in found[0]] == [("Go", "NATS"), ("Java",)]
 
 
@@ -109,11 +116,27 @@ def test_files_of_every_kind_hold_the_same_roles(tmp_path):
         ("a.csv", "title,stack\nE,Go\nE,Go\n", "roles 0 and 1 have the same id"),
         ("a.json", "{", "a.json is not a JSON file"),
         ("a.json", "[3]", "record 0: it is no JSON object"),
+        (
+            "a.json",
+            '[{"title": "E", "stack": {"lang": "Go"}}]',
+            "record 0, field 'stack': it is neither text nor a list",
+        ),
+        ("a.json", '[{"title": ["E", {}], "stack": "Go"}]', "record 0, field 'title': it is neither text nor a list"),
+        ("a.json", '[{"title": "E", "stack": NaN}]', "record 0 has no stack"),
+        ("a.csv", "sep=;\ntitle;stack\nEngineer;\n", "a.csv, line 3 has no stack"),
     ],
 )
 def test_bad_files_are_refused_with_the_place(tmp_path, name, text, said):
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=said):
-        read_drafts(tmp_path / name)
+        complete_roles(tmp_path / name)
     with pytest.raises(DataError, match="There is no file"):
-        read_drafts(tmp_path / "nowhere.csv")
+        complete_roles(tmp_path / "nowhere.csv")
+
+
+def test_encodings_of_spreadsheets_are_found(tmp_path):
+    text = "Job title\tTech stack\nIngénieur Backend Senior\tGo, Kafka\n"
+    for name, encoding in (("a.csv", "utf-16"), ("b.csv", "cp1252"), ("c.csv", "utf-8"), ("d.csv", "utf-8-sig")):
+        (tmp_path / name).write_bytes(text.encode(encoding))
+        (completed,) = complete_roles(tmp_path / name)
+        assert (completed.role.title, completed.role.stack) == ("Ingénieur Backend Senior", ("Go", "Kafka"))

@@ -1,4 +1,4 @@
-"""Drafts: roles as people type or paste them, with gaps. `complete` makes a role of one and says what it assumed."""
+"""Completing roles as people type or paste them, with gaps: what is assumed is said."""
 
 from __future__ import annotations
 
@@ -13,22 +13,12 @@ from recruiter.errors import DataError
 from recruiter.judges.rubric_judge.knowledge import Phrase, knowledge
 from recruiter.judges.rubric_judge.language import phrases, stem_phrase, tokens
 from recruiter.roles import LEVELS, Role, parse_roles
-from recruiter.roles.records import read_records, split_list
+from recruiter.roles.rows import FIELD_NAMES, normal_name, read_rows, split_list
 
 MOST_LETTERS = 4000  # of a description, see `roles.Text`
 MOST_FOUND = 6  # technologies or skills taken from a text
 TITLE_LETTERS = 100
 
-# What people call the fields of a role; letters only, in lower case.
-_NAMES = {
-    "id": ("id", "roleid"),
-    "title": ("title", "jobtitle", "position", "roletitle", "role", "job"),
-    "level": ("level", "seniority", "grade"),
-    "focus": ("focus", "area", "domain", "team"),
-    "stack": ("stack", "techstack", "technologies", "technology", "tools", "tech"),
-    "key_skills": ("keyskills", "skills", "requirements", "musthaves", "musthave"),
-    "description": ("description", "jobdescription", "summary", "about", "responsibilities", "text"),
-}
 # Words of titles, the highest level first.
 _LEVEL_WORDS = {
     "principal": r"principal|distinguished|fellow",
@@ -40,14 +30,14 @@ _LEVEL_WORDS = {
 
 
 @dataclass(frozen=True)
-class Draft:
+class CompletedRole:
     """A completed role, and in a few words each what was assumed."""
 
     role: Role
     assumed: tuple[str, ...]
 
 
-def complete(fields: Mapping[str, Any], place: str = "The role") -> Draft:
+def complete_role(fields: Mapping[str, Any], place: str = "The role") -> CompletedRole:
     """Make a role of what is there.
 
     Names of fields may be those people use ("Job title", "Tech stack"), lists may be text with commas. The level is taken
@@ -61,6 +51,9 @@ def complete(fields: Mapping[str, Any], place: str = "The role") -> Draft:
         DataError: no title or no stack, or a level that is none.
     """
     known = _renamed(fields)
+    for name, value in known.items():
+        if not _is_text_or_list(value):
+            raise DataError(f"{place}, field '{name}': it is neither text nor a list of texts.")
     assumed: list[str] = []
     description = _text(known.get("description"))
     title = _text(known.get("title")) or _first_line(description)
@@ -87,29 +80,34 @@ def complete(fields: Mapping[str, Any], place: str = "The role") -> Draft:
               "key_skills": skills}  # fmt: skip
     identity = _text(known.get("id")) or _slug(title, repr(record))
     (role,) = parse_roles([{"id": identity, **record}], place)
-    return Draft(role, tuple(assumed))
+    return CompletedRole(role, tuple(assumed))
 
 
-def read_drafts(path: Path) -> list[Draft]:
-    """The roles of a CSV, JSON or JSONL file, each completed.
+def complete_roles(path: Path) -> list[CompletedRole]:
+    """The roles of a file (see `read_rows`), each completed.
 
     Raises:
         DataError: naming the file, the row and what it lacks.
     """
-    drafts = [complete(record, place) for place, record in read_records(path)]
-    if not drafts:
+    completed = [complete_role(row, place) for place, row in read_rows(path)]
+    if not completed:
         raise DataError(f"{path} holds no roles.")
     seen: dict[str, int] = {}
-    for index, draft in enumerate(drafts):
-        if draft.role.id in seen:
-            raise DataError(f"{path}: roles {seen[draft.role.id]} and {index} have the same id or are the same.")
-        seen[draft.role.id] = index
-    return drafts
+    for index, one in enumerate(completed):
+        if one.role.id in seen:
+            raise DataError(f"{path}: roles {seen[one.role.id]} and {index} have the same id or are the same.")
+        seen[one.role.id] = index
+    return completed
 
 
 def _renamed(fields: Mapping[str, Any]) -> dict[str, Any]:
-    given = {re.sub(r"[^a-z]", "", str(name).lower()): value for name, value in fields.items() if value}
-    return {field: next((given[n] for n in names if n in given), None) for field, names in _NAMES.items()}
+    given = {normal_name(name): value for name, value in fields.items() if value}
+    return {field: next((given[n] for n in names if n in given), None) for field, names in FIELD_NAMES.items()}
+
+
+def _is_text_or_list(value: Any) -> bool:
+    items = value if isinstance(value, list | tuple) else [value]
+    return all(item is None or isinstance(item, str | int | float) for item in items)
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,159 @@
+"""Rows: the one reader of tables of roles, questions and ratings, whatever file they stand in.
+
+A value that is missing in one of the usual ways (null, NaN, an empty cell) is not there.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from recruiter.errors import DataError
+
+Row = tuple[str, dict[str, Any]]  # place, for errors; fields
+# What people call the fields of a role; letters only, in lower case.
+FIELD_NAMES = {
+    "id": ("id", "roleid"),
+    "title": ("title", "jobtitle", "position", "roletitle", "role", "job"),
+    "level": ("level", "seniority", "grade"),
+    "focus": ("focus", "area", "domain", "team"),
+    "stack": ("stack", "techstack", "technologies", "technology", "tools", "tech"),
+    "key_skills": ("keyskills", "skills", "requirements", "musthaves", "musthave"),
+    "description": ("description", "jobdescription", "summary", "about", "responsibilities", "text"),
+}
+_KNOWN = {name for names in FIELD_NAMES.values() for name in names} | {"question"}
+_MISSING = ("", "nan", "null", "none")  # in a cell
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a file: of a `.json` file, its object or list of objects; of a `.jsonl` file, an object a line; of a
+    `.parquet` file, its rows; of any other, CSV with commas, semicolons, tabs or bars.
+
+    Raises:
+        DataError: naming the file, the line and what is wrong there.
+    """
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".parquet":
+            rows = _parquet_rows(path)
+        else:
+            text = _decoded(path.read_bytes(), suffix not in (".json", ".jsonl"))
+            rows = {".json": _json_rows, ".jsonl": _json_lines}.get(suffix, _csv_rows)(text, path)
+    except FileNotFoundError:
+        raise DataError(f"There is no file {path}.") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not a JSON file: {error}.") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+    for place, row in rows:
+        if not isinstance(row, dict):
+            raise DataError(f"{place}: it is no JSON object.")
+    return [(place, _present(row)) for place, row in rows]
+
+
+def normal_name(name: object) -> str:
+    """A column's name as `FIELD_NAMES` spells it, without what stands in brackets."""
+    return re.sub(r"\(.*?\)|\[.*?\]|[^a-z]", "", str(name).lower())
+
+
+def split_list(value: Any) -> Any:
+    """A list that stands in one cell, separated by semicolons, line breaks or commas."""
+    if not isinstance(value, str):
+        return value
+    separator = next((mark for mark in (";", "\n") if mark in value), ",")
+    return [part.strip(" \t-•*") for part in value.split(separator) if part.strip(" \t-•*")]
+
+
+def _decoded(content: bytes, may_be_8_bit: bool) -> str:
+    """UTF-8; UTF-16 where the file begins as such; else, in tables, what spreadsheets write in western countries."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        if not may_be_8_bit:
+            raise
+        return content.decode("cp1252", "replace")
+
+
+def _present(value: Any) -> Any:
+    """A value without those within it that are missing."""
+    if isinstance(value, dict):
+        return {name: _present(item) for name, item in value.items() if not _is_missing(item)}
+    return [_present(item) for item in value if not _is_missing(item)] if isinstance(value, list) else value
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _csv_rows(text: str, path: Path) -> list[Row]:
+    first, _, rest = text.partition("\n")
+    skipped = 0
+    if found := re.fullmatch(r"sep=(.)\s*", first):  # how Excel is told the delimiter
+        delimiter, text, skipped = found.group(1), rest, 1
+    else:
+        delimiter = max(",;\t|", key=lambda mark: _known_columns(text, mark))
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        rows = [(f"{path}, line {reader.line_num + skipped}", row) for row in reader]
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num + skipped}: {error}.") from None
+    return [
+        (place, {name: value for name, value in row.items() if name is not None and not _is_empty(value)})
+        for place, row in rows
+    ]
+
+
+def _is_empty(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, str) and cell.strip().lower() in _MISSING)
+
+
+def _known_columns(text: str, delimiter: str) -> tuple[int, int]:
+    """How many columns have known names, and how many there are, with a delimiter."""
+    try:
+        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    except csv.Error:
+        return 0, 0
+    return sum(normal_name(name) in _KNOWN for name in names), len(names)
+
+
+def _json_rows(text: str, path: Path) -> list[Row]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not a JSON file: {error}.") from None
+    if isinstance(data, list):
+        return [(f"{path}, record {index}", row) for index, row in enumerate(data)]
+    return [(str(path), data)]
+
+
+def _json_lines(text: str, path: Path) -> list[Row]:
+    if re.match(r"\s*\[\s*\{", text):  # a list after all
+        return _json_rows(text, path)
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        place = f"{path}, line {number}"
+        try:
+            rows.append((place, json.loads(line)))
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{place}: it is not JSON ({error}).") from None
+    return rows
+
+
+def _parquet_rows(path: Path) -> list[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return [(f"{path}, row {index}", row) for index, row in enumerate(pq.read_table(path).to_pylist())]
+    except pa.ArrowException as error:
+        raise DataError(f"{path} is not a Parquet file: {error}.") from None
