@@ -14,6 +14,7 @@ from recruiter.config import Config
 from recruiter.engines.local import LocalPolicy
 from recruiter.metrics_logger import RunLog
 from recruiter.roles import Role
+from recruiter.train.groups import JudgedGroups
 from recruiter.train.grpo import Trainer
 
 
@@ -56,8 +57,9 @@ def measure_ours(
     with (
         tempfile.TemporaryDirectory() as folder,
         RunLog(Path(folder), config, judge, steps + 1) as log,
+        JudgedGroups(judge) as source,
     ):
-        trainer = Trainer(config, policy, judge, list(roles), [], log)
+        trainer = Trainer(config, policy, source, list(roles), [], log)
         start_seconds, rows = 0.0, []
         for step in range(1, steps + 2):
             if step == 2:
@@ -65,10 +67,8 @@ def measure_ours(
                 computed.clear()
                 start_seconds = time.perf_counter() - began
             processor = time.process_time()
-            rows.append(trainer._train_step(step))
+            rows.append(dict(trainer.step(step)))
             rows[-1]["cpu_seconds"] = time.process_time() - processor
-            trainer.step, trainer._updating = step, False
-        trainer.judge.close()
     rows, answers = rows[1:], config.generator
     decoded = len(roles) * answers.n_samples_per_prompt * (answers.sampling_params.max_generate_length - 1)
     samples = {

@@ -1,5 +1,4 @@
 import json
-from concurrent.futures import Future
 
 import pytest
 
@@ -156,7 +155,7 @@ def rollout(role, *values: float | None, lengths=(2, 4), finished=True) -> Rollo
         judgement = Judgement.unscored("timed out") if value is None else Judgement(scored(value, value + 1, value + 2))
         rewards.append(Reward(judgement, 0.25, None if value is None else judgement.reward - 0.05))
     samples = [Sample("Why?", [1] * length, [0.0] * length, finished) for length in lengths]
-    return Rollout(role, [], samples, Future(), rewards)
+    return Rollout(role, [], samples, rewards=rewards)
 
 
 def test_step_metrics_by_hand(role):

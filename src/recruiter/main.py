@@ -29,10 +29,10 @@ from recruiter.errors import ConfigError
 from recruiter.files import short_path
 from recruiter.roles.dataset import format_prompts, load_split, total_steps, validation_slice
 from recruiter.rubric import load_rubric
+from recruiter.train.asked_groups import AskedGroups
 from recruiter.train.checkpoints import check_free_space
 from recruiter.train.find_checkpoint import find_checkpoint
 from recruiter.train.layout import Checkpoint, RunFolder
-from recruiter.train.pending import PendingRollouts
 
 if TYPE_CHECKING:
     from recruiter.judges import Judge
@@ -68,7 +68,7 @@ def run(config: Config) -> None:
         prepare_imports()
     from recruiter.engines.loading import check_model
     from recruiter.metrics_logger import RunLog
-    from recruiter.train.grpo import Interrupted
+    from recruiter.train.interruption import Interrupted
 
     folder = WORKSPACE / config.trainer.ckpt_path
     check_model(config.trainer.policy.model.path, config.trainer.device)
@@ -86,7 +86,7 @@ def run(config: Config) -> None:
     if estimate := probe_and_estimate(config, judge, roles, len(held_back), resumed_step):
         print(estimate)
     stop_requested = _stop_on_interrupt()
-    is_continued = start is not None or bool(PendingRollouts(RunFolder(folder)).steps)
+    is_continued = start is not None or bool(AskedGroups(RunFolder(folder)).steps)
     with RunLog(folder, config, judge, steps, resumed_step, is_continued) as log:
         log.say(
             f"GRPO on {config.trainer.policy.model.path}: {steps} steps of {config.trainer.train_batch_size} roles × "
@@ -96,16 +96,18 @@ def run(config: Config) -> None:
         trainer = _make_trainer(config, judge, roles, held_back, log, stop_requested)
         if start is not None:
             trainer.resume(start)
-            log.say(f"continuing after step {trainer.step}")
+            log.say(f"continuing after step {trainer.state.step}")
         try:
             trainer.train()
         except Interrupted:
-            log.say(f"Stopped after step {trainer.step}; it is saved. Run the same command again to continue.")
+            log.say(f"Stopped after step {trainer.state.step}; it is saved. Run the same command again to continue.")
             return
         finally:
             if usage := judge.usage.summary():
                 log.say(f"judge {judge.name}: {usage}")
-    print(f"Trained {trainer.step} steps; checkpoints, metrics.jsonl and rollouts.jsonl are in {short_path(folder)}.")
+    print(
+        f"Trained {trainer.state.step} steps; checkpoints, metrics.jsonl and rollouts.jsonl are in {short_path(folder)}."
+    )
     print(_next_command(config, folder))
 
 
@@ -123,15 +125,17 @@ def _make_trainer(
 
         return ClusterTrainer(config, judge, roles, held_back, log, stop_requested)
     from recruiter.engines.local import LocalPolicy
+    from recruiter.train.groups import GroupSource, JudgedGroups
     from recruiter.train.grpo import Trainer
 
+    source: GroupSource = JudgedGroups(judge)
     if config.judge.provider == "human":
         from recruiter.human_feedback import HumanJudge
-        from recruiter.train.online import OnlineTrainer
+        from recruiter.train.rated_groups import RatedGroups
 
         people = cast(HumanJudge, judge)
-        return OnlineTrainer(config, LocalPolicy(config), people, roles, held_back, log, stop_requested)
-    return Trainer(config, LocalPolicy(config), judge, roles, held_back, log, stop_requested)
+        source = RatedGroups(config, people, log, total_steps(config, len(roles)), stop_requested)
+    return Trainer(config, LocalPolicy(config), source, roles, held_back, log, stop_requested)
 
 
 def _start_from(config: Config, run: RunFolder) -> Checkpoint | None:
@@ -144,7 +148,7 @@ def _start_from(config: Config, run: RunFolder) -> Checkpoint | None:
     if trainer.resume_mode == "from_path":
         return find_checkpoint(str(WORKSPACE / str(trainer.resume_path)), WORKSPACE / "checkpoints")
     steps = run.steps
-    if trainer.resume_mode == "none" and (steps or PendingRollouts(run).steps):
+    if trainer.resume_mode == "none" and (steps or AskedGroups(run).steps):
         raise ConfigError(
             f"trainer.ckpt_path={trainer.ckpt_path} already holds a run up to step {steps[-1] if steps else 0}: continue "
             f"it with trainer.resume_mode=latest, or name another folder."

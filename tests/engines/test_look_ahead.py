@@ -17,6 +17,7 @@ from recruiter.metrics_logger import RunLog
 from recruiter.prompts import Message
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
+from recruiter.train.groups import JudgedGroups
 from recruiter.train.grpo import Trainer
 from tests.engines.test_local import gradients, policy_for, random_adapter
 from tests.scoring import scored
@@ -132,7 +133,7 @@ def test_a_run_with_a_slow_judge_ends_with_the_same_parameters(
         monkeypatch.setattr(policy, "look_ahead", counted)
         judge = (SlowJudge if filters else FixedTimeJudge)(latency)
         with RunLog(tmp_path / name, config, judge, 2) as log:
-            Trainer(config, policy, judge, [role(i) for i in range(6)], [], log).train()
+            Trainer(config, policy, JudgedGroups(judge), [role(i) for i in range(6)], [], log).train()
         rows = [{k: v for k, v in row.items() if not k.startswith("seconds")}
                 for row in read_jsonl(tmp_path / name / "metrics.jsonl")]  # fmt: skip
         return {name: p.detach().clone() for name, p in policy.model.named_parameters()}, ahead, rows

@@ -20,6 +20,7 @@ from recruiter.metrics_logger import RunLog
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
+from recruiter.train.groups import JudgedGroups
 from recruiter.train.grpo import Trainer
 from tests.engines.test_local import random_adapter
 from tests.engines.trl_oracle import save_tiny_model
@@ -197,7 +198,7 @@ def test_metrics_watch_the_ratio_of_training_to_rollout_probabilities(
         policy = Mismatched(settings)
         policy.shift = shift
         with RunLog(tmp_path / name, settings, FixedJudge(), 1) as log:
-            Trainer(settings, policy, FixedJudge(), roles, [], log).train()
+            Trainer(settings, policy, JudgedGroups(FixedJudge()), roles, [], log).train()
         (row,) = read_jsonl(tmp_path / name / "metrics.jsonl")
         rows.append(row)
     sound, broken = rows

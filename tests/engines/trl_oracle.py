@@ -41,6 +41,7 @@ from recruiter.prompts import _GENERATOR_USER, GENERATOR_SYSTEM, Message, genera
 from recruiter.roles import Role
 from recruiter.roles.dataset import step_roles, total_steps
 from recruiter.rubric import Judgement
+from recruiter.train.groups import JudgedGroups
 from recruiter.train.grpo import Trainer
 from tests.engines.conftest import VOCABULARY, tiny_model, tiny_tokenizer
 from tests.scoring import RUBRIC, scored
@@ -158,7 +159,7 @@ def train_ours(config: Config, script: Script, adapter: Path) -> tuple[ScriptedP
         tempfile.TemporaryDirectory() as folder,
         RunLog(Path(folder), config, ScriptedJudge(), total_steps(config, len(script.roles))) as log,
     ):
-        Trainer(config, policy, ScriptedJudge(), script.roles, [], log).train()
+        Trainer(config, policy, JudgedGroups(ScriptedJudge()), script.roles, [], log).train()
     return policy, policy.updates_seen
 
 

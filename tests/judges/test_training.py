@@ -27,6 +27,7 @@ from recruiter.prompts import judge_messages
 from recruiter.roles import load_roles
 from recruiter.roles.dataset import total_steps
 from recruiter.rubric import Judgement
+from recruiter.train.groups import JudgedGroups
 from recruiter.train.grpo import Trainer
 from recruiter.train.layout import RunFolder
 from recruiter.writers.starter import ensure_starter
@@ -100,7 +101,7 @@ def training(tmp_path, server, monkeypatch):
         made = judge or LLMJudge(config.judge)
         trained = policy() if policy is HonestPolicy else policy(config)
         with RunLog(folder, config, made, total_steps(config, len(roles)), resume or 0) as log:
-            trainer = Trainer(config, trained, made, roles, [], log)
+            trainer = Trainer(config, trained, JudgedGroups(made), roles, [], log)
             if resume:
                 trainer.resume(RunFolder(folder).checkpoint(resume))
             if raises is None:

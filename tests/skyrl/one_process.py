@@ -30,11 +30,12 @@ from recruiter.rubric import Judgement
 from recruiter.skyrl.cluster import log_into
 from recruiter.skyrl.data import StepLoader
 from recruiter.skyrl.loss import register_loss
-from recruiter.skyrl.run import RunTracker, chat_tokenizer, longest_prompt
+from recruiter.skyrl.run import chat_tokenizer, longest_prompt
 from recruiter.skyrl.settings import Hardware, check_with_skyrl, skyrl_config
 from recruiter.skyrl.trainer import QuestionTrainer
 from recruiter.skyrl.worker import AdapterWorker
 from recruiter.train.layout import Checkpoint
+from recruiter.train.state import RunState
 from tests.scoring import scored
 
 
@@ -211,10 +212,12 @@ class Run:
         resumed = resume_from.logged_step() if resume_from else 0
         steps = config.trainer.max_training_steps or 0
         self.log = RunLog(self.folder, config, RubricJudge(), steps, resumed)
-        tracker = RunTracker()
-        self.trainer = tracker.trainer = QuestionTrainer(
-            self.settings, tracker, tokenizer, None, engine, generator, config=config, loader=StepLoader(config, roles),
-            validation_roles=validation_roles, scorer=self.scorer, log=self.log, resume_from=resume_from,
+        self.state = RunState(config)
+        if resume_from:
+            self.state.load(resume_from)
+        self.trainer = QuestionTrainer(
+            self.settings, None, tokenizer, None, engine, generator, config=config, loader=StepLoader(config, roles),
+            validation_roles=validation_roles, scorer=self.scorer, log=self.log, state=self.state, resume_from=resume_from,
             stop_requested=stop_requested,
         )  # fmt: skip
         log_into(self.folder / "logs")

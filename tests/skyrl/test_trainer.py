@@ -18,7 +18,7 @@ from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
 from recruiter.skyrl.trainer import QuestionTrainer
-from recruiter.train.grpo import Interrupted
+from recruiter.train.interruption import Interrupted
 from recruiter.train.layout import Checkpoint, RunFolder
 from tests.engines.conftest import tiny_tokenizer
 from tests.scoring import scored
@@ -275,10 +275,10 @@ def test_checkpoints_between_the_interval_make_room_for_the_next(config: Config,
 
 def test_asked_to_stop_the_run_ends_after_what_is_stored(config: Config, roles: list[Role]) -> None:
     config.trainer.max_training_steps = 50
-    run = Run(config, roles, stop_requested=lambda: run.trainer.saved_step >= 2)
+    run = Run(config, roles, stop_requested=lambda: run.state.step >= 2)
     with pytest.raises(Interrupted):
         run.train()
-    assert run.trainer.saved_step == RunFolder(run.folder).steps[-1] >= 2
+    assert run.state.step == RunFolder(run.folder).steps[-1] >= 2
 
 
 def test_early_stop_ends_the_run(config: Config, roles: list[Role]) -> None:

@@ -8,6 +8,7 @@ from recruiter.config import Config
 from recruiter.files import read_jsonl
 from recruiter.metrics_logger import RunLog
 from recruiter.roles.dataset import total_steps
+from recruiter.train.groups import JudgedGroups
 from recruiter.train.grpo import Trainer
 from recruiter.train.layout import RunFolder
 from tests.fake_policy import FakeJudge, FakePolicy
@@ -32,7 +33,7 @@ def train(tmp_path, role):
         policy = policy or FakePolicy()
         start = RunFolder(folder).checkpoint(resume) if resume else None
         with RunLog(folder, config, FakeJudge(), total_steps(config, len(roles)), resume or 0) as log:
-            trainer = Trainer(config, policy, judge or FakeJudge(), roles, held_back, log, stop)
+            trainer = Trainer(config, policy, JudgedGroups(judge or FakeJudge()), roles, held_back, log, stop)
             if start:
                 trainer.resume(start)
             if raises is None:

@@ -10,7 +10,7 @@ from recruiter.engines import Sample
 from recruiter.errors import JudgeError, ModelError, UnscoredError
 from recruiter.roles.dataset import sampling_seed
 from recruiter.rubric import Judgement
-from recruiter.train.grpo import Interrupted
+from recruiter.train.interruption import Interrupted
 from recruiter.train.layout import RunFolder
 from tests.fake_policy import FakeJudge, FakePolicy
 from tests.train.conftest import saved_weight

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-
 from skyrl.train.generators.base import GeneratorInput, GeneratorOutput
 
 from recruiter.engines import Sample, TokenSums
@@ -18,9 +16,7 @@ def collect_rollouts(batch: GeneratorInput, output: GeneratorOutput, group_size:
     rollouts: list[Rollout] = []
     for start in range(0, len(output["response_ids"]), group_size):
         rows = range(start, start + group_size)
-        judging: Future[list[Judgement]] = Future()
         episodes = [output["env_metrics"][row] for row in rows]
-        judging.set_result([episode["judgement"] for episode in episodes])
         samples = [
             Sample(
                 text=episode["question"],
@@ -30,8 +26,9 @@ def collect_rollouts(batch: GeneratorInput, output: GeneratorOutput, group_size:
             )
             for row, episode in zip(rows, episodes, strict=True)
         ]
+        judgements: list[Judgement] = [episode["judgement"] for episode in episodes]
         role = Role.model_validate_json(batch["env_extras"][start]["extra_info"]["role"])
-        rollouts.append(Rollout(role, batch["prompts"][start], samples, judging))
+        rollouts.append(Rollout(role, batch["prompts"][start], samples, judgements=judgements))
     return rollouts
 
 

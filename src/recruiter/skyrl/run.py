@@ -7,6 +7,8 @@ import contextlib
 import errno
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from loguru import logger
@@ -32,8 +34,9 @@ from recruiter.skyrl.loss import register_loss
 from recruiter.skyrl.scorer import ClusterScorer
 from recruiter.skyrl.settings import check_with_skyrl, skyrl_config
 from recruiter.skyrl.trainer import QuestionTrainer
-from recruiter.train.grpo import Interrupted
+from recruiter.train.interruption import Interrupted
 from recruiter.train.layout import Checkpoint
+from recruiter.train.state import RunState
 
 
 class ClusterTrainer:
@@ -56,7 +59,7 @@ class ClusterTrainer:
         self.config, self.judge, self.log, self.stop_requested = config, judge, log, stop_requested
         self.validation_roles, self.loader = validation_roles, StepLoader(config, roles)
         self.resume_from: Checkpoint | None = None
-        self.trainer: QuestionTrainer | None = None
+        self.state = RunState(config)
         path = WORKSPACE / config.trainer.policy.model.path
         config.trainer.policy.model.path = str(path) if path.is_dir() else config.trainer.policy.model.path
         hardware = find_hardware()
@@ -75,20 +78,13 @@ class ClusterTrainer:
         if not hardware.flash_attention:
             log.say("flash-attn is not installed: trainer.flash_attn and trainer.remove_microbatch_padding are off.")
 
-    @property
-    def step(self) -> int:
-        """The last step that is trained and stored."""
-        if self.trainer is not None:
-            return self.trainer.saved_step
-        return 0 if self.resume_from is None else int(self.resume_from.read_state()["step"])
-
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue where a checkpoint was taken; it is read when training starts.
 
         Raises:
             ModelError: the folder is no whole checkpoint.
         """
-        checkpoint.read_state()
+        self.state.load(checkpoint)
         self.resume_from = checkpoint
 
     def train(self) -> None:
@@ -118,8 +114,18 @@ class ClusterTrainer:
                 self.resume_from is None and self.config.trainer.eval_before_train and bool(self.validation_roles)
             )
             self.log.status("starting the engines that sample")
-            experiment = _Experiment(self.settings, self, scorer)
-            trainer = experiment._setup_trainer()
+            make_trainer = partial(
+                QuestionTrainer,
+                config=self.config,
+                loader=self.loader,
+                validation_roles=self.validation_roles,
+                scorer=scorer,
+                log=self.log,
+                state=self.state,
+                resume_from=self.resume_from,
+                stop_requested=self.stop_requested,
+            )
+            trainer = _Experiment(self.settings, make_trainer, self.log.run.logs)._setup_trainer()
             asyncio.run(trainer.train())
         finally:
             with contextlib.suppress(RecruiterError, RayError):
@@ -144,7 +150,7 @@ class ClusterTrainer:
                 "trainer.gradient_checkpointing=true, and run it again"
             )
         return EngineError(
-            f"A process of the run has failed after step {self.step}, which is stored ({type(error).__name__}: "
+            f"A process of the run has failed after step {self.state.step}, which is stored ({type(error).__name__}: "
             f"{cause[:300].rstrip('.')}); look into {short_path(self.log.run.logs)}, then {advice}."
         )
 
@@ -152,8 +158,8 @@ class ClusterTrainer:
 class _Experiment(BasePPOExp):  # type: ignore[misc]
     """SkyRL's experiment with our data, trainer and logs."""
 
-    def __init__(self, settings: SkyRLTrainConfig, run: ClusterTrainer, scorer: ClusterScorer) -> None:
-        self.run_of, self.scorer = run, scorer
+    def __init__(self, settings: SkyRLTrainConfig, make_trainer: Callable[..., QuestionTrainer], logs: Path) -> None:
+        self.make_trainer, self.logs = make_trainer, logs
         super().__init__(settings)
 
     def get_train_dataset(self) -> None:
@@ -162,48 +168,16 @@ class _Experiment(BasePPOExp):  # type: ignore[misc]
     def get_eval_dataset(self) -> None:
         """Nothing: `QuestionTrainer.eval` has the roles."""
 
-    def get_tracker(self) -> RunTracker:
-        """Our logs, and SkyRL's tracker where the user named one."""
+    def get_tracker(self) -> Tracking | None:
+        """SkyRL's tracker where the user named one; `QuestionTrainer` writes our logs."""
         named = self.cfg.trainer.logger
-        return RunTracker(None if named == "console" else super().get_tracker())
+        return None if named == "console" else super().get_tracker()
 
-    def get_trainer(self, *arguments: Any, **named: Any) -> QuestionTrainer:
+    def get_trainer(self, **named: Any) -> QuestionTrainer:
         """SkyRL's trainer with our rules."""
-        run = self.run_of
-        trainer = QuestionTrainer(
-            *arguments,
-            **named,
-            config=run.config,
-            loader=run.loader,
-            validation_roles=run.validation_roles,
-            scorer=self.scorer,
-            log=run.log,
-            resume_from=run.resume_from,
-            stop_requested=run.stop_requested,
-        )
-        log_into(run.log.run.logs)
-        trainer.tracker.trainer = run.trainer = trainer
+        trainer = self.make_trainer(**named)
+        log_into(self.logs)
         return trainer
-
-
-class RunTracker:
-    """What SkyRL takes for its tracker: hands finished steps to the trainer, and everything to another tracker if any."""
-
-    def __init__(self, other: Tracking | None = None) -> None:
-        self.other = other
-        self.trainer: QuestionTrainer | None = None
-
-    def log(self, data: dict[str, Any], step: int, commit: bool = False) -> None:
-        """One step's figures, or those of a validation before the first step."""
-        if self.trainer is not None:
-            self.trainer.finish_step(data, step)
-        if self.other is not None:
-            self.other.log(data, step, commit)
-
-    def finish(self) -> None:
-        """Close the other tracker."""
-        if self.other is not None:
-            self.other.finish()
 
 
 def chat_tokenizer(model: str) -> PreTrainedTokenizerBase:

@@ -16,9 +16,11 @@ from typing import Any, cast
 import torch
 from skyrl.backends.skyrl_train.inference_servers.engine_utils import get_sampling_params_for_backend
 from skyrl.backends.skyrl_train.training_batch import TrainingInputBatch
+from skyrl.train.config import SkyRLTrainConfig
 from skyrl.train.generators.base import GeneratorInput, GeneratorOutput
 from skyrl.train.generators.utils import prepare_generator_input
 from skyrl.train.trainer import RayPPOTrainer
+from skyrl.train.utils.tracking import Tracking
 from skyrl.train.utils.trainer_utils import validate_generator_output
 from torch import Tensor
 
@@ -29,7 +31,6 @@ from recruiter.errors import UnscoredError
 from recruiter.files import write_json
 from recruiter.metrics_logger import RunLog
 from recruiter.objective import group_advantages
-from recruiter.reward import shape
 from recruiter.roles import Role
 from recruiter.roles.dataset import total_steps
 from recruiter.rubric import load_rubric
@@ -37,14 +38,31 @@ from recruiter.skyrl.data import StepLoader, prompt
 from recruiter.skyrl.outputs import collect_rollouts, token_sums
 from recruiter.skyrl.scorer import ClusterScorer
 from recruiter.train.checkpoints import CheckpointWriter, prune
-from recruiter.train.grpo import Interrupted
+from recruiter.train.interruption import Interrupted
 from recruiter.train.layout import Checkpoint
-from recruiter.train.overlap import OverlapWindow
 from recruiter.train.rollout import Rollout, rollout_rows, step_metrics
 from recruiter.train.rows import MetricsRow
-from recruiter.train.unscored import UnscoredLimit
+from recruiter.train.state import RunState
 
 PROGRESS_SECONDS = 0.2  # how soon Ctrl-C is noticed
+
+
+class StepTracker:
+    """What SkyRL takes for its tracker: `finish_step` gets each finished step, another tracker gets everything, if any."""
+
+    def __init__(self, finish_step: Callable[[dict[str, Any], int], None], other: Tracking | None) -> None:
+        self.finish_step, self.other = finish_step, other
+
+    def log(self, data: dict[str, Any], step: int, commit: bool = False) -> None:
+        """One step's figures, or those of a validation before the first step."""
+        self.finish_step(data, step)
+        if self.other is not None:
+            self.other.log(data, step, commit)
+
+    def finish(self) -> None:
+        """Close the other tracker."""
+        if self.other is not None:
+            self.other.finish()
 
 
 class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
@@ -52,30 +70,28 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
 
     def __init__(
         self,
+        cfg: SkyRLTrainConfig,
+        tracker: Tracking | None,
         *arguments: Any,
         config: Config,
         loader: StepLoader,
         validation_roles: Sequence[Role],
         scorer: ClusterScorer,
         log: RunLog,
+        state: RunState,
         resume_from: Checkpoint | None = None,
         stop_requested: Callable[[], bool] = lambda: False,
         **named: Any,
     ) -> None:
         self.config, self.loader, self.validation_roles = config, loader, validation_roles
         self.scorer, self.log, self.resume_from, self.stop_requested = scorer, log, resume_from, stop_requested
-        self.window = OverlapWindow(config.reward.overlap_window)
-        self.best: float | None = None
-        self.since_best = 0
-        self.rubric = load_rubric(config.rubric)
-        self.limit = UnscoredLimit(config.judge.max_unscored)
-        self.saved_step = 0  # the last step of which everything is stored
+        self.state, self.rubric = state, load_rubric(config.rubric)
         self.rollouts: list[Rollout] = []
         self.updates: list[UpdateResult] = []
-        self._unlogged: dict[str, Any] | None = None
+        self.token_sums, self._kl_weight = TokenSums(), 1.0
         self._advantages: list[float] = []
         self._step_start, self._sampled_step = time.perf_counter(), 0
-        super().__init__(*arguments, **named)
+        super().__init__(cfg, StepTracker(self.finish_step, tracker), *arguments, **named)
 
     def _build_train_dataloader_and_compute_training_steps(self) -> None:
         self.train_dataloader = self.loader
@@ -130,8 +146,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         """
         algorithm = self.config.trainer.algorithm
         for rollout in self.rollouts:
-            for sample, judgement in zip(rollout.samples, rollout.judging.result(), strict=True):
-                rollout.rewards.append(shape(self.config.reward, self.window, rollout.role, sample.text, judgement))
+            rollout.shape_rewards(self.config.reward, self.state.window)
         self._check_unscored()
         advantages: list[float | None] = []
         for rollout in self.rollouts:
@@ -153,9 +168,8 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
 
     def _check_unscored(self) -> None:
         """End the run where the judge fails. People may skip what they cannot judge, but not everything."""
-        if self.config.judge.provider != "human":
-            self.limit.check(self.global_step, self.rollouts)
-        elif not any(rollout.values for rollout in self.rollouts):
+        self.state.limit.check(self.global_step, self.rollouts)
+        if self.config.judge.provider == "human" and not any(rollout.values for rollout in self.rollouts):
             raise UnscoredError(
                 f"Nobody rated any of the {len(self.rollouts)} groups of step {self.global_step}. Everything up to step "
                 f"{self.global_step - 1} is saved: run the same command again when there are raters."
@@ -202,9 +216,6 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         self.token_sums = sums
         return {"updates": float(len(self.updates))}
 
-    _kl_weight = 1.0
-    token_sums = TokenSums()
-
     # ---- validation -----------------------------------------------------------------------------------------------
 
     async def eval(self, *_: Any, **__: Any) -> dict[str, Any]:
@@ -217,48 +228,33 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         sampling = get_sampling_params_for_backend(generator.inference_engine.backend, generator.eval_sampling_params)
         batch, _uids = prepare_generator_input(groups, 1, sampling, "", "eval", self.global_step)
         rollouts = collect_rollouts(batch, await self.generator.generate(batch, disable_tqdm=True), 1)
-        rewards = [rollout.judging.result()[0].reward for rollout in rollouts]
-        scored = [reward for reward in rewards if reward is not None]
-        score = sum(scored) / len(scored) if scored else None
-        is_best = score is not None and (self.best is None or score > self.best)
-        self.best, self.since_best = (score, 0) if is_best else (self.best, self.since_best + 1)
-        shown = "none scored" if score is None else f"{score:.3f}"
-        self.log.say(
-            f"validation after step {self.global_step}: reward {shown} on {len(scored)} of {len(rewards)} roles"
-        )
-        if score is not None and is_best and self.global_step:
-            self.log.run.mark_best(self.global_step, score)
-        return {"validation_reward": score}
+        found = self.state.validated([rollout.judgements[0].reward for rollout in rollouts])
+        self.log.say(found.sentence)
+        if found.reward is not None and found.is_best and self.global_step:
+            self.log.run.mark_best(self.global_step, found.reward)
+        return {"validation_reward": found.reward}
 
     # ---- checkpoints and logs -------------------------------------------------------------------------------------
 
     def save_checkpoints(self) -> str:
         """Store the step that has just been trained, so that a crash loses at most the next one."""
         step = self.global_step
-        for rollout in self.rollouts:
-            self.window.remember(rollout.role, [sample.text for sample in rollout.samples])
-        metrics = step_metrics(step, self.rollouts, self.token_sums, self.updates, self.rubric.names)
-        self.limit.finished(metrics["unscored"], metrics["samples"])
-        self._unlogged = {**metrics, **self._seconds()}
+        metrics = step_metrics(step, self.rollouts, self.token_sums, self.updates, self.rubric.names, self._seconds())
         self.log.rollouts(rollout_rows(step, self.rollouts))
         with CheckpointWriter(self.log.run, step) as checkpoint:
             self.dispatch.save_checkpoint("policy", str(checkpoint.policy), self.tokenizer)
-            write_json(checkpoint.trainer_state, self._state())
-        self.saved_step = step
+            self.state.trained(step, self.rollouts, metrics)
+            self.state.snapshot()(checkpoint)
         self._thin_out()
         return str(self.log.run.checkpoint(step).path)
 
     def load_checkpoints(self) -> tuple[int, str | None]:
-        """Continue where `resume_from` was taken, on any number of GPUs."""
+        """Continue where `resume_from` was taken, on any number of GPUs; `state` is loaded already."""
         if self.resume_from is None:
             return 0, None
-        state = self.resume_from.read_state()
         self.dispatch.load_checkpoint("policy", str(self.resume_from.policy))
-        self.best, self.since_best, self.limit.strained = state["best"], state["since_best"], state["strained"]
-        self.window.load_state(state["window"])
-        self.loader.step = self.saved_step = step = int(state["step"])
-        self._unlogged = state["unlogged"]
-        if self._unlogged is not None:
+        self.loader.step = step = self.state.step
+        if self.state.unlogged is not None:
             due = self.cfg.trainer.eval_interval > 0 and step % self.cfg.trainer.eval_interval == 0
             self.cfg.trainer.eval_before_train = due
             if not due:
@@ -266,33 +262,22 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         return step, str(self.resume_from.path)
 
     def finish_step(self, data: dict[str, Any], step: int) -> None:
-        """Log a step whose training and validation are done. SkyRL's tracker calls this."""
-        validation = {key: data[key] for key in ("validation_reward",) if key in data}
-        if self._unlogged is None:
+        """Log a step whose training and validation are done; `data` is what SkyRL knows of it."""
+        if self.state.unlogged is None:
             return  # a validation before the first step
+        validation = {key: data[key] for key in ("validation_reward",) if key in data}
         seconds = self._seconds() if self._sampled_step == step else {}
-        row = {**self._unlogged, **seconds, **validation, **self.scorer.take_metrics()}
+        row = {**self.state.unlogged, **seconds, **validation, **self.scorer.take_metrics()}
         self.log.step(cast(MetricsRow, row))
-        self._unlogged = None
+        self.state.unlogged = None
         if (usage := self.scorer.usage_state()) is not None:
             write_json(self.log.run.judge_usage, usage)
-        state_file = self.log.run.checkpoint(step).trainer_state
-        if state_file.is_file():
-            write_json(state_file, self._state())
-        patience = self.config.trainer.early_stop_patience
-        if patience is not None and self.since_best >= patience:
-            self.log.say(f"Stopped early: no better validation in {self.since_best} tries.")
+        checkpoint = self.log.run.checkpoint(step)
+        if checkpoint.path.is_dir():
+            self.state.snapshot()(checkpoint)
+        if self.state.should_stop:
+            self.log.say(self.state.stop_reason)
             self.cfg.trainer.max_training_steps = step
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "step": self.global_step,
-            "unlogged": self._unlogged,
-            "best": self.best,
-            "since_best": self.since_best,
-            "strained": self.limit.strained,
-            "window": self.window.state(),
-        }
 
     def _seconds(self) -> dict[str, float]:
         """Where the time of the step went."""

@@ -21,7 +21,7 @@ class BackgroundJudge:
     """Runs a judge's coroutines in a thread of their own, so that judging overlaps with sampling and training."""
 
     def __init__(self, judge: Judge) -> None:
-        self.judge = judge
+        self.judge, self.name, self.rubric = judge, judge.name, judge.rubric
         self._thread = LoopThread("judge")
 
     def submit(self, role: Role, questions: Sequence[str]) -> Future[list[Judgement]]:

@@ -13,12 +13,12 @@ import re
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from recruiter.engines import ADAPTER
 from recruiter.errors import ModelError
 from recruiter.files import read_jsonl, write_json
-from recruiter.train.rows import MetricsRow, RolloutRow, RunDescription
+from recruiter.train.rows import MetricsRow, RolloutRow, RunDescription, StoredState
 
 _STEP = re.compile(r"global_step_(\d+)")
 
@@ -60,17 +60,16 @@ class Checkpoint:
         """What the trainer stores."""
         return self.path / "trainer_state.json"
 
-    def read_state(self) -> dict[str, Any]:
+    def read_state(self) -> StoredState:
         """What the trainer stored.
 
         Raises:
             ModelError: the folder is no whole checkpoint.
         """
         try:
-            state: dict[str, Any] = json.loads(self.trainer_state.read_text(encoding="utf-8"))
+            return cast(StoredState, json.loads(self.trainer_state.read_text(encoding="utf-8")))
         except (OSError, json.JSONDecodeError) as error:
             raise ModelError(f"{self.path} is no whole checkpoint: {error}.") from None
-        return state
 
     def logged_step(self) -> int:
         """The last step whose metrics were logged when it was taken: its own, or the one before.
@@ -79,7 +78,7 @@ class Checkpoint:
             ModelError: the folder is no whole checkpoint.
         """
         state = self.read_state()
-        return int(state["step"]) - (state["unlogged"] is not None)
+        return state["step"] - (state["unlogged"] is not None)
 
 
 @dataclass(frozen=True)

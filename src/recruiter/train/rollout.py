@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
-from recruiter.engines import Sample, TokenSums, UpdateResult
+from recruiter.config import RewardConfig
+from recruiter.engines import Sample, TokenSums, TrainGroup, UpdateResult
 from recruiter.prompts import Message
-from recruiter.reward import Reward
+from recruiter.reward import Reward, shape
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
+from recruiter.train.overlap import OverlapWindow
 from recruiter.train.rows import MetricsRow, RolloutRow
 
 if TYPE_CHECKING:
@@ -22,36 +24,63 @@ if TYPE_CHECKING:
 ZERO_SPREAD = 1e-6
 
 
-@dataclass
+@dataclass(eq=False)
 class Rollout:
     """One role's group on its way through a step.
 
     Attributes:
         sampled_in: the earlier step whose policy sampled it, if it is stale; None: the step it goes through.
+        judgements: one for each sample, as soon as they are there; likewise `rewards`.
+        group: what of it is trained on, if it teaches anything.
     """
 
     role: Role
     messages: list[Message]
     samples: list[Sample]
-    judging: Future[list[Judgement]]
-    rewards: list[Reward] = field(default_factory=list)
     sampled_in: int | None = None
+    judgements: list[Judgement] = field(default_factory=list)
+    rewards: list[Reward] = field(default_factory=list)
+    group: TrainGroup | None = None
 
     @property
     def values(self) -> list[float]:
         """Shaped rewards of the scored samples."""
         return [reward.value for reward in self.rewards if reward.value is not None]
 
+    def shape_rewards(self, settings: RewardConfig, window: OverlapWindow) -> None:
+        """Turn the judgements into rewards."""
+        judged = zip(self.samples, self.judgements, strict=True)
+        self.rewards = [shape(settings, window, self.role, sample.text, judgement) for sample, judgement in judged]
+
     @property
     def has_spread(self) -> bool:
         """Whether the group teaches anything: two scored samples with different rewards."""
         return len(self.values) >= 2 and max(self.values) - min(self.values) > ZERO_SPREAD
 
+    def train_group(self, advantages_G: Sequence[float | None]) -> TrainGroup | None:
+        """The scored samples with their advantages; stale ones are compared with the policy that sampled them."""
+        scored = [(s, a) for s, a in zip(self.samples, advantages_G, strict=True) if a is not None]
+        if not scored:
+            return None
+        samples = [sample for sample, _ in scored]
+        old_logprobs = None if self.sampled_in is None else [sample.logprobs for sample in samples]
+        return TrainGroup(self.messages, samples, [advantage for _, advantage in scored], old_logprobs)
+
 
 def step_metrics(
-    step: int, rollouts: Sequence[Rollout], sums: TokenSums, updates: Sequence[UpdateResult], criteria: Sequence[str]
+    step: int,
+    rollouts: Sequence[Rollout],
+    sums: TokenSums,
+    updates: Sequence[UpdateResult],
+    criteria: Sequence[str],
+    others: Mapping[str, float] = MappingProxyType({}),
 ) -> MetricsRow:
-    """The figures of one step, the scores by `criteria` among them. Means over nothing are None, never 0."""
+    """The figures of one step. Means over nothing are None, never 0.
+
+    Args:
+        criteria: names of the rubric's criteria, whose mean scores are among them.
+        others: further figures, such as times.
+    """
     samples = [sample for rollout in rollouts for sample in rollout.samples]
     rewards = [reward for rollout in rollouts for reward in rollout.rewards]
     scored = [reward for reward in rewards if reward.value is not None]
@@ -84,6 +113,7 @@ def step_metrics(
         "updates": len(updates),
         "grad_norm": _mean([update.grad_norm for update in updates]),
         "learning_rate": updates[-1].learning_rate if updates else None,
+        **others,
     }
     return cast(MetricsRow, figures)  # the criteria's names are data
 

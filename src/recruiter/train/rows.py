@@ -1,4 +1,4 @@
-"""What a run writes, as types: a line of `metrics.jsonl`, a line of `rollouts.jsonl`, and `run.json`."""
+"""What a run writes, as types: lines of `metrics.jsonl` and `rollouts.jsonl`, `run.json`, and `trainer_state.json`."""
 
 from __future__ import annotations
 
@@ -104,3 +104,14 @@ class RunDescription(TypedDict):
     rubric: NotRequired[dict[str, Any]]
     version: str
     revision: str | None
+
+
+class StoredState(TypedDict):
+    """How far a run was when a checkpoint was taken: see `recruiter.train.state.RunState`."""
+
+    step: int
+    unlogged: MetricsRow | None
+    best: float | None
+    since_best: int
+    strained: int
+    window: list[tuple[str, list[tuple[str, str, str]]]]

@@ -16,9 +16,10 @@ from recruiter.files import read_jsonl
 from recruiter.human_feedback import HumanJudge
 from recruiter.metrics_logger import RunLog
 from recruiter.roles.dataset import total_steps
+from recruiter.train.groups import JudgedGroups
 from recruiter.train.grpo import Trainer
 from recruiter.train.layout import RunFolder
-from recruiter.train.online import OnlineTrainer
+from recruiter.train.rated_groups import RatedGroups
 from tests.fake_policy import FakePolicy
 from tests.train.online.people import Server
 
@@ -67,10 +68,11 @@ def train(tmp_path: Path, role: Callable[..., Any]) -> Callable[..., Any]:
         folder, policy = tmp_path / name, policy or FakePolicy()
         start = RunFolder(folder).latest
         made = judge or HumanJudge(config.human_feedback)
-        kind = Trainer if judge else OnlineTrainer
+        total = total_steps(config, len(roles))
         resumed = start.logged_step() if start else 0
-        with RunLog(folder, config, made, total_steps(config, len(roles)), resumed, folder.is_dir()) as log:
-            trainer = kind(config, policy, made, roles, held_back, log, stop)
+        with RunLog(folder, config, made, total, resumed, folder.is_dir()) as log:
+            source = JudgedGroups(judge) if judge else RatedGroups(config, made, log, total, stop)
+            trainer = Trainer(config, policy, source, roles, held_back, log, stop)
             if start:
                 trainer.resume(start)
             if raises is None:

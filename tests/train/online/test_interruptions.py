@@ -8,7 +8,7 @@ import time
 import pytest
 
 from recruiter.errors import DataError, JudgeError, UnscoredError
-from recruiter.train.grpo import Interrupted
+from recruiter.train.interruption import Interrupted
 from recruiter.train.layout import RunFolder
 from tests.fake_policy import FakePolicy
 from tests.train.online.conftest import pending, same, when

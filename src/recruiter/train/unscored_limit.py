@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from recruiter.config import JudgeConfig
 from recruiter.errors import UnscoredError
 from recruiter.train.rollout import Rollout
 
 
 class UnscoredLimit:
-    """The share of a step's samples that may have no score, `judge.max_unscored`.
+    """The share of a step's samples that may have no score, `judge.max_unscored`. People may skip what they cannot judge.
 
     Attributes:
         strained: finished steps in a row, up to the last one, with more than half of that share unscored.
     """
 
-    def __init__(self, share: float) -> None:
-        self.share, self.strained = share, 0
+    def __init__(self, judge: JudgeConfig) -> None:
+        self.share, self.strained = judge.max_unscored, 0
+        self._is_off = judge.provider == "human"
 
     def check(self, step: int, rollouts: Sequence[Rollout]) -> None:
         """End the run, before anything is updated, if too many samples of the step have no score by now.
@@ -31,7 +33,7 @@ class UnscoredLimit:
         rewards = [reward for rollout in rollouts for reward in rollout.rewards]
         reasons = Counter(r.judgement.unscored_reason for r in rewards if r.value is None)
         failed, part = reasons.total(), 0.5 if self.strained >= 2 else 1.0
-        if failed > part * self.share * samples:
+        if failed > part * self.share * samples and not self._is_off:
             allowed = f"judge.max_unscored={self.share:g} allows"
             if part < 1.0:
                 allowed = f"half of judge.max_unscored={self.share:g}, as in the two steps before"

@@ -22,7 +22,7 @@ from recruiter.train.layout import RunFolder
 
 
 @dataclass(frozen=True)
-class PendingGroup:
+class AskedGroup:
     """One role's samples under the id by which the group is known elsewhere."""
 
     id: str
@@ -30,7 +30,7 @@ class PendingGroup:
     samples: list[Sample]
 
 
-class PendingRollouts:
+class AskedGroups:
     """The folder of a run's pending steps."""
 
     def __init__(self, run: RunFolder) -> None:
@@ -41,18 +41,18 @@ class PendingRollouts:
         """Steps that have a file, ascending."""
         return sorted(int(path.stem.removeprefix("step_")) for path in self._folder.glob("step_*.json"))
 
-    def store(self, step: int, sampled: Iterable[tuple[Role, list[Sample]]]) -> list[PendingGroup]:
+    def store(self, step: int, sampled: Iterable[tuple[Role, list[Sample]]]) -> list[AskedGroup]:
         """Give each group of a step an id and write them all down."""
         token = secrets.token_hex(6)
         groups = [
-            PendingGroup(f"step-{step}-{token}-{index}", role, samples) for index, (role, samples) in enumerate(sampled)
+            AskedGroup(f"step-{step}-{token}-{index}", role, samples) for index, (role, samples) in enumerate(sampled)
         ]
         self._folder.mkdir(exist_ok=True)
         rows = [{**asdict(group), "role": group.role.model_dump(mode="json")} for group in groups]
         write_json(self._path(step), rows)
         return groups
 
-    def load(self, step: int) -> list[PendingGroup]:
+    def load(self, step: int) -> list[AskedGroup]:
         """The groups of a step; none if it was not sampled yet.
 
         Raises:
@@ -64,9 +64,7 @@ class PendingRollouts:
         try:
             rows = json.loads(path.read_text(encoding="utf-8"))
             return [
-                PendingGroup(
-                    row["id"], Role.model_validate(row["role"]), [Sample(**sample) for sample in row["samples"]]
-                )
+                AskedGroup(row["id"], Role.model_validate(row["role"]), [Sample(**sample) for sample in row["samples"]])
                 for row in rows
             ]
         except (OSError, ValueError, LookupError, TypeError):

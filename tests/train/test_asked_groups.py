@@ -2,8 +2,8 @@ import pytest
 
 from recruiter.engines import Sample
 from recruiter.errors import DataError
+from recruiter.train.asked_groups import AskedGroups
 from recruiter.train.layout import RunFolder
-from recruiter.train.pending import PendingRollouts
 
 
 @pytest.fixture
@@ -13,20 +13,20 @@ def sampled(role):
 
 
 def test_what_was_stored_comes_back_exactly_in_any_process(tmp_path, sampled):
-    stored = PendingRollouts(RunFolder(tmp_path)).store(3, iter(sampled))
-    assert PendingRollouts(RunFolder(tmp_path)).load(3) == stored
+    stored = AskedGroups(RunFolder(tmp_path)).store(3, iter(sampled))
+    assert AskedGroups(RunFolder(tmp_path)).load(3) == stored
     assert [(group.role, group.samples) for group in stored] == sampled
-    assert PendingRollouts(RunFolder(tmp_path)).load(4) == []
+    assert AskedGroups(RunFolder(tmp_path)).load(4) == []
 
 
 def test_ids_are_never_used_again(tmp_path, sampled):
-    pending = PendingRollouts(RunFolder(tmp_path))
+    pending = AskedGroups(RunFolder(tmp_path))
     ids = [group.id for step in (1, 1, 2) for group in pending.store(step, sampled)]
     assert len(set(ids)) == 6
 
 
 def test_steps_that_are_saved_are_forgotten(tmp_path, sampled):
-    pending = PendingRollouts(RunFolder(tmp_path))
+    pending = AskedGroups(RunFolder(tmp_path))
     assert pending.steps == []
     for step in (9, 10, 11):
         pending.store(step, sampled)
@@ -40,13 +40,13 @@ def test_step_that_broke_off_while_sampling_leaves_nothing(tmp_path, sampled):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        PendingRollouts(RunFolder(tmp_path)).store(1, breaks())
-    assert PendingRollouts(RunFolder(tmp_path)).steps == []
+        AskedGroups(RunFolder(tmp_path)).store(1, breaks())
+    assert AskedGroups(RunFolder(tmp_path)).steps == []
 
 
 @pytest.mark.parametrize("content", ["[", '{"a": 1}', '[{"id": "x", "role": {}, "samples": []}]', "[1]"])
 def test_damaged_file_is_named(tmp_path, sampled, content):
-    pending = PendingRollouts(RunFolder(tmp_path))
+    pending = AskedGroups(RunFolder(tmp_path))
     pending.store(1, sampled)
     (tmp_path / "pending/step_1.json").write_text(content)
     with pytest.raises(DataError, match=r"step_1\.json is damaged"):

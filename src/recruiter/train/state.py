@@ -1,0 +1,102 @@
+"""How far a run is, and what decides when it ends. Every checkpoint holds it, whichever engine trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from recruiter.config import Config
+from recruiter.files import write_json
+from recruiter.train.layout import Checkpoint
+from recruiter.train.overlap import OverlapWindow
+from recruiter.train.rollout import Rollout
+from recruiter.train.rows import MetricsRow, StoredState
+from recruiter.train.unscored_limit import UnscoredLimit
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What came of one validation.
+
+    Attributes:
+        reward: the judge's mean reward on the roles with a score; None if none has one.
+        is_best: whether it is the best of the run so far.
+        sentence: for the log.
+    """
+
+    reward: float | None
+    is_best: bool
+    sentence: str
+
+
+class RunState:
+    """How far a run is.
+
+    Attributes:
+        step: the last step that was trained.
+        unlogged: its metrics, until it is validated and logged.
+        best: the best validation reward so far.
+        since_best: validations since then.
+        window: the latest questions, for the overlap with other roles' questions.
+        limit: how many samples may have no score.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.step = 0
+        self.unlogged: MetricsRow | None = None
+        self.best: float | None = None
+        self.since_best = 0
+        self.window = OverlapWindow(config.reward.overlap_window)
+        self.limit = UnscoredLimit(config.judge)
+        self._patience = config.trainer.early_stop_patience
+
+    def trained(self, step: int, rollouts: Sequence[Rollout], metrics: MetricsRow) -> None:
+        """Note that a step is trained; `rollouts` are the groups that it sampled."""
+        for rollout in rollouts:
+            self.window.remember(rollout.role, [sample.text for sample in rollout.samples])
+        self.limit.finished(metrics["unscored"], metrics["samples"])
+        self.step, self.unlogged = step, metrics
+
+    def validated(self, rewards: Sequence[float | None]) -> Validation:
+        """Note the judge's rewards on the validation slice, one a role, None where there is no score."""
+        scored = [reward for reward in rewards if reward is not None]
+        mean = sum(scored) / len(scored) if scored else None
+        is_best = mean is not None and (self.best is None or mean > self.best)
+        self.best, self.since_best = (mean, 0) if is_best else (self.best, self.since_best + 1)
+        found = "none scored" if mean is None else f"{mean:.3f}"
+        sentence = f"validation after step {self.step}: reward {found} on {len(scored)} of {len(rewards)} roles"
+        return Validation(mean, is_best, sentence)
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether validation has not become better for as long as configured."""
+        return self._patience is not None and self.since_best >= self._patience
+
+    @property
+    def stop_reason(self) -> str:
+        """Why it should stop, for the log."""
+        return f"Stopped early: no better validation in {self.since_best} tries."
+
+    def snapshot(self) -> Callable[[Checkpoint], None]:
+        """Copy the state; the function returned stores it in a checkpoint."""
+        stored = StoredState(
+            step=self.step,
+            unlogged=self.unlogged,
+            best=self.best,
+            since_best=self.since_best,
+            strained=self.limit.strained,
+            window=self.window.state(),
+        )
+        return lambda checkpoint: write_json(checkpoint.trainer_state, stored)
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Go on from what a checkpoint holds.
+
+        Raises:
+            ModelError: the folder is no whole checkpoint.
+        """
+        stored = checkpoint.read_state()
+        self.step, self.unlogged = stored["step"], stored["unlogged"]
+        self.best, self.since_best = stored["best"], stored["since_best"]
+        self.limit.strained = stored.get("strained", 0)
+        self.window.load_state(stored["window"])
