@@ -195,6 +195,23 @@ def test_an_adapter_of_another_rank_is_refused(tiny_folder: Path, tmp_path: Path
         policy_for(tiny_folder, rank=2).load(tmp_path)
 
 
+def test_a_checkpoint_of_the_other_engine_is_one_sentence_and_changes_nothing(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    trained = policy_for(tiny_folder)
+    random_adapter(trained)
+    trained.snapshot()(tmp_path)
+    torch.save({"optimizer": {}, "scheduler": {}}, tmp_path / "optimizer.pt")  # as SkyRL's workers write it
+    policy = policy_for(tiny_folder)
+    before = {name: parameter.clone() for name, parameter in policy.model.named_parameters()}
+    with pytest.raises(ModelError, match=r"^\S+ was written by SkyRL; engine=skyrl continues it\.$"):
+        policy.load(tmp_path)
+    assert all(torch.equal(parameter, before[name]) for name, parameter in policy.model.named_parameters())
+    (tmp_path / "optimizer.pt").unlink()
+    with pytest.raises(ModelError, match=r"holds no optimizer's state"):
+        policy.load(tmp_path)
+
+
 def test_policy_without_adapter_training_is_the_base_model(tiny_folder: Path) -> None:
     policy = policy_for(tiny_folder)
     policy.local.causal_lm.set_attn_implementation("sdpa")

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from recruiter.config import Config, SamplingParams
-from recruiter.engines import Sample, TokenSums, TrainGroup, UpdateResult
+from recruiter.engines import ADAPTER, OPTIMIZER, WEIGHTS, Sample, TokenSums, TrainGroup, UpdateResult
 from recruiter.engines.attention import upload
 from recruiter.engines.compiling import compile_layers
 from recruiter.engines.lora import join_adapters, refresh_adapters
@@ -194,12 +194,12 @@ class LocalPolicy:
         settings.inference_mode = True
 
         def write(folder: Path) -> None:
-            target = folder / "lora_adapter"
+            target = folder / ADAPTER
             target.mkdir(parents=True, exist_ok=True)
-            save_file(adapter, str(target / "adapter_model.safetensors"), metadata={"format": "pt"})
+            save_file(adapter, str(target / WEIGHTS), metadata={"format": "pt"})
             settings.save_pretrained(str(target))
             tokenizer.save_pretrained(str(target))
-            torch.save(optimizer, folder / "optimizer.pt")
+            torch.save(optimizer, folder / OPTIMIZER)
 
         return write
 
@@ -207,10 +207,15 @@ class LocalPolicy:
         """Continue from a folder that a snapshot was written to.
 
         Raises:
-            ModelError: the folder holds no adapter, or one that does not fit this model.
+            ModelError: the folder holds no adapter, one that does not fit this model, or a checkpoint of SkyRL.
         """
-        self.load_adapter(folder / "lora_adapter")
-        state = torch.load(folder / "optimizer.pt", map_location=self.device, weights_only=True)
+        path = folder / OPTIMIZER
+        if not path.is_file():
+            raise ModelError(f"{folder} holds no optimizer's state ({OPTIMIZER}); name a checkpoint of a run.")
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if "updates" not in state:
+            raise ModelError(f"{folder} was written by SkyRL; engine=skyrl continues it.")
+        self.load_adapter(folder / ADAPTER)
         self.optimizer.load_state_dict(state["optimizer"])
         self.updates = state["updates"]
 
@@ -220,9 +225,9 @@ class LocalPolicy:
         Raises:
             ModelError: the folder holds no adapter, or one that does not fit this model.
         """
-        weights = folder / "adapter_model.safetensors"
+        weights = folder / WEIGHTS
         if not weights.is_file():
-            raise ModelError(f"There is no adapter at {folder}: adapter_model.safetensors is missing.")
+            raise ModelError(f"There is no adapter at {folder}: {WEIGHTS} is missing.")
         state = load_file(str(weights))
         mine = get_peft_model_state_dict(self.model)
         if {name: tensor.shape for name, tensor in mine.items()} != {n: t.shape for n, t in state.items()}:

@@ -27,10 +27,8 @@ from torch.distributed.checkpoint.state_dict import (
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from recruiter.engines import ADAPTER, OPTIMIZER, WEIGHTS
 from recruiter.errors import ModelError
-
-ADAPTER = "lora_adapter"
-OPTIMIZER = "optimizer.pt"
 
 
 def save_policy(model: PeftModel, optimizer: Optimizer, scheduler: LRScheduler, folder: Path, tokenizer: Any) -> None:
@@ -42,9 +40,7 @@ def save_policy(model: PeftModel, optimizer: Optimizer, scheduler: LRScheduler, 
         target = folder / ADAPTER
         target.mkdir(parents=True, exist_ok=True)
         adapter = get_peft_model_state_dict(model, state_dict=weights)
-        save_file(
-            {name: tensor.contiguous() for name, tensor in adapter.items()}, str(target / "adapter_model.safetensors")
-        )
+        save_file({name: tensor.contiguous() for name, tensor in adapter.items()}, str(target / WEIGHTS))
         settings = copy.copy(model.peft_config["default"])
         settings.inference_mode = True
         settings.save_pretrained(str(target))
@@ -60,7 +56,7 @@ def load_policy(model: PeftModel, optimizer: Optimizer, scheduler: LRScheduler, 
     Raises:
         ModelError: the folder holds something else, or an adapter of another shape.
     """
-    path, adapter_path = folder / OPTIMIZER, folder / ADAPTER / "adapter_model.safetensors"
+    path, adapter_path = folder / OPTIMIZER, folder / ADAPTER / WEIGHTS
     if not path.is_file() or not adapter_path.is_file():
         raise ModelError(f"{folder} holds no adapter with its optimizer; name a checkpoint of a run.")
     state = torch.load(path, map_location="cpu", weights_only=True)
