@@ -1,6 +1,6 @@
 """What can be said of questions without a judge: length, time, cost, diversity, and novelty against training.
 
-Overlap and novelty use the measure of `reward.py`: the share of a question's word trigrams, the words of its own role
+Overlap and novelty use the measure of `train/overlap.py`: the share of a question's word trigrams, the words of its own role
 masked, that stand in the single most similar other question.
 """
 
