@@ -5,9 +5,9 @@ import re
 import pytest
 import yaml
 
-from recruiter.config import REPOSITORY
 from recruiter.errors import ConfigError
 from recruiter.rubric import Judgement, load_rubric, rating_to_score
+from tests import REPOSITORY
 from tests.scoring import RUBRIC, scored
 
 BUILT_IN = (REPOSITORY / "configs/rubric.yaml").read_text(encoding="utf-8")

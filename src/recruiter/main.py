@@ -15,12 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, cast
 
-try:
-    import recruiter
-except ModuleNotFoundError:  # run from the repository's root without installing the package
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    import recruiter
-
+from recruiter import __version__
 from recruiter.cli.command import command
 from recruiter.config import Config, require_model
 from recruiter.config.loading import load_config
@@ -48,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog=command_line("train"), description="Train a question writer with GRPO.")
     parser.add_argument("--config-name", default="train_config", help="a file of configs/, without .yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to change, e.g. trainer.epochs=1")
-    parser.add_argument("--version", action="version", version=recruiter.__version__)
+    parser.add_argument("--version", action="version", version=__version__)
     options = parser.parse_intermixed_args()
     run(load_config(options.config_name.removesuffix(".yaml"), options.overrides))
 

@@ -19,7 +19,6 @@ from recruiter.config.paths import QUICKSTART, WORKSPACE
 from recruiter.config.setting import OURS, SAME, Section, setting, settings
 from recruiter.errors import ModelError
 
-REPOSITORY = WORKSPACE
 QUICKSTART_OFFER = f"To see the whole path run on any machine, without a GPU or a key: {QUICKSTART}"
 
 # fmt: off
