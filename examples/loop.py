@@ -29,14 +29,8 @@ from recruiter.judges import Judge, make_judge
 from recruiter.objective import group_advantages
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
-from recruiter.roles.dataset import (
-    format_prompts,
-    load_split,
-    sampling_seed,
-    step_roles,
-    total_steps,
-    validation_slice,
-)
+from recruiter.roles.dataset import format_prompts, load_split
+from recruiter.roles.schedule import sampling_seed, step_roles, total_steps, validation_slice
 from recruiter.train.overlap import OverlapWindow
 from recruiter.train.passes import batched, divide
 from recruiter.train.rollout import Rollout

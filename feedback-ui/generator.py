@@ -19,7 +19,8 @@ from recruiter.config.paths import command_line
 from recruiter.errors import ModelError, RecruiterError
 from recruiter.judges import Judge
 from recruiter.roles import Role
-from recruiter.writers import Writer, default_writer, find_writer
+from recruiter.writers import Writer
+from recruiter.writers.finding import default_writer, find_writer
 from recruiter.writers.generate import QuestionSet, Report, generate, sampling_of
 
 GET_ONE = f"There is no model here yet; get one with `{command_line('download')} --starter`."

@@ -9,16 +9,8 @@ import pytest
 from recruiter.errors import DataError
 from recruiter.prompts import generator_messages
 from recruiter.roles import LEVELS, Role, dataset, load_roles
-from recruiter.roles.dataset import (
-    epoch_order,
-    format_prompts,
-    load_split,
-    prompt_row,
-    read_raw,
-    split_roles,
-    validation_slice,
-    write_raw,
-)
+from recruiter.roles.dataset import format_prompts, load_split, prompt_row, read_raw, split_roles, write_raw
+from recruiter.roles.schedule import epoch_order, validation_slice
 from tests import REPOSITORY
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recruiter.objective import group_advantages, token_losses
-from recruiter.roles.dataset import sampling_seed, step_roles, steps_per_epoch, total_steps
+from recruiter.roles.schedule import sampling_seed, step_roles, steps_per_epoch, total_steps
 
 # ---- advantages ------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,8 @@ from recruiter.config.loading import load_config
 from recruiter.config.paths import WORKSPACE, command_line
 from recruiter.errors import ConfigError
 from recruiter.files import short_path
-from recruiter.roles.dataset import format_prompts, load_split, total_steps, validation_slice
+from recruiter.roles.dataset import format_prompts, load_split
+from recruiter.roles.schedule import total_steps, validation_slice
 from recruiter.rubric import load_rubric
 from recruiter.train.asked_groups import AskedGroups
 from recruiter.train.checkpoints import check_free_space

@@ -12,7 +12,7 @@ import torch
 from recruiter.config import Config, SamplingParams
 from recruiter.objective import group_advantages
 from recruiter.prompts import generator_messages
-from recruiter.roles.dataset import step_roles
+from recruiter.roles.schedule import step_roles
 from tests.engines.trl_oracle import END, Script, ScriptedPolicy, Update, save_tiny_model, train_ours, train_trl
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(deprecated|experimental)")

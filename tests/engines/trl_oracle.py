@@ -39,7 +39,7 @@ from recruiter.judges import Judge
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import _GENERATOR_USER, GENERATOR_SYSTEM, Message, generator_messages
 from recruiter.roles import Role
-from recruiter.roles.dataset import step_roles, total_steps
+from recruiter.roles.schedule import step_roles, total_steps
 from recruiter.rubric import Judgement
 from recruiter.train.groups import JudgedGroups
 from recruiter.train.grpo import Trainer

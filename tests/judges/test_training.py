@@ -25,7 +25,7 @@ from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import judge_messages
 from recruiter.roles import load_roles
-from recruiter.roles.dataset import total_steps
+from recruiter.roles.schedule import total_steps
 from recruiter.rubric import Judgement
 from recruiter.train.groups import JudgedGroups
 from recruiter.train.grpo import Trainer

@@ -61,7 +61,7 @@ def test_the_gpus_of_a_cluster_are_counted(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_roles_come_in_the_local_engines_order_and_the_rest_of_an_epoch_is_left_out(config: Config, role) -> None:
-    from recruiter.roles.dataset import step_roles
+    from recruiter.roles.schedule import step_roles
 
     roles = [role(index) for index in range(10)]
     loader = StepLoader(config, roles)

@@ -7,7 +7,7 @@ import pytest
 from recruiter.config import Config
 from recruiter.files import read_jsonl
 from recruiter.metrics_logger import RunLog
-from recruiter.roles.dataset import total_steps
+from recruiter.roles.schedule import total_steps
 from recruiter.train.groups import JudgedGroups
 from recruiter.train.grpo import Trainer
 from recruiter.train.layout import RunFolder

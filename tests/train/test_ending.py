@@ -8,7 +8,7 @@ import pytest
 from recruiter.config import Config
 from recruiter.engines import Sample
 from recruiter.errors import JudgeError, ModelError, UnscoredError
-from recruiter.roles.dataset import sampling_seed
+from recruiter.roles.schedule import sampling_seed
 from recruiter.rubric import Judgement
 from recruiter.train.interruption import Interrupted
 from recruiter.train.layout import RunFolder

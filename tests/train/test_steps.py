@@ -8,7 +8,7 @@ import pytest
 from recruiter.files import read_jsonl
 from recruiter.objective import group_advantages
 from recruiter.prompts import generator_messages
-from recruiter.roles.dataset import sampling_seed, step_roles
+from recruiter.roles.schedule import sampling_seed, step_roles
 from tests.fake_policy import FakeJudge
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recruiter.roles.dataset import sampling_seed
+from recruiter.roles.schedule import sampling_seed
 from recruiter.rubric import Judgement
 from recruiter.train.layout import RunFolder
 from tests.fake_policy import FakeJudge

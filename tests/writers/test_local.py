@@ -9,12 +9,13 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from recruiter import writers
-from recruiter.config import Config, SamplingParams, to_dict
+from recruiter.config import Config, SamplingParams, paths, to_dict
 from recruiter.engines import model as engine
 from recruiter.errors import ConfigError, ModelError
-from recruiter.writers import default_writer, find_writer
+from recruiter.prompts import generator_messages
+from recruiter.writers import finding
 from recruiter.writers.api import ApiWriter, EndpointWriter
+from recruiter.writers.finding import default_writer, find_writer
 from recruiter.writers.local import LocalWriter
 from tests.engines.conftest import tiny_model
 
@@ -49,7 +50,7 @@ def test_questions_are_those_of_the_model_and_skipping_changes_no_other(tiny_wri
     roles, writer = [role(n) for n in range(5)], LocalWriter(str(tiny_writer_folder))
     everything = {(w.role_id, w.sample): w.text for w in writer.write(roles, 2, SAMPLING, seed=3)}
     assert len(everything) == 10
-    prompts = [writers.local.generator_messages(r) for r in roles]
+    prompts = [generator_messages(r) for r in roles]
     groups = engine.LocalModel(str(tiny_writer_folder)).sample(prompts, 2, SAMPLING, 3)
     assert list(everything.values()) == [sample.text for group in groups for sample in group]
     skip = set(list(everything)[:3])
@@ -107,13 +108,14 @@ def test_adapters_are_found_by_run_checkpoint_and_folder_and_write_otherwise(che
 
 
 def test_latest_and_best_are_of_the_newest_run(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr(writers, "WORKSPACE", tmp_path)
+    monkeypatch.setattr(paths, "WORKSPACE", tmp_path)
+    monkeypatch.setattr(finding, "WORKSPACE", tmp_path)
     assert find_writer("latest").adapter.parents[1].name == "global_step_2"
     (checkpoint / "best.json").write_text('{"global_step": 1}')
     assert find_writer("best").adapter.parents[1].name == "global_step_1"
     writer = default_writer()
     assert (writer.name, writer.adapter.parents[1].name) == ("checkpoints/run/global_step_1", "global_step_1")
-    export = tmp_path / writers.RL_EXPORT
+    export = tmp_path / finding.RL_EXPORT
     export.mkdir(parents=True)
     (export / "config.json").write_text("{}")
     assert default_writer().path == str(export)
@@ -121,13 +123,15 @@ def test_latest_and_best_are_of_the_newest_run(checkpoint, tmp_path, monkeypatch
 
 
 def test_without_any_model_the_default_says_how_to_get_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(writers, "WORKSPACE", tmp_path)
+    monkeypatch.setattr(paths, "WORKSPACE", tmp_path)
+    monkeypatch.setattr(finding, "WORKSPACE", tmp_path)
     with pytest.raises(ModelError, match="--model starter fetches"):
         default_writer()
 
 
 def test_aliases_mean_what_they_say(tmp_path, monkeypatch):
-    monkeypatch.setattr(writers, "WORKSPACE", tmp_path)
+    monkeypatch.setattr(paths, "WORKSPACE", tmp_path)
+    monkeypatch.setattr(finding, "WORKSPACE", tmp_path)
     monkeypatch.chdir(tmp_path)
     assert find_writer("baseline").path == "Qwen/Qwen3-4B-Instruct-2507"
     assert find_writer("rl").path == "ash256/qwen3-4b-question-gen"

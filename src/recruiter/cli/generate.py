@@ -32,7 +32,8 @@ from recruiter.prompts import PROMPT_HASH
 from recruiter.roles import load_roles
 from recruiter.roles.completing import CompletedRole, complete_role, complete_roles
 from recruiter.rubric import load_rubric
-from recruiter.writers import ALIASES, Writer, default_writer, find_writer
+from recruiter.writers import Writer
+from recruiter.writers.finding import ALIASES, default_writer, find_writer
 from recruiter.writers.generate import QuestionSet, generate, sampling_of
 from recruiter.writers.sheets import FORMATS, SUFFIXES, render, text_lines
 

@@ -15,7 +15,7 @@ from omegaconf import MISSING
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
-from recruiter.config.paths import QUICKSTART, WORKSPACE
+from recruiter.config.paths import QUICKSTART, WORKSPACE, is_hub_id, model_folder
 from recruiter.config.setting import OURS, SAME, Section, setting, settings
 from recruiter.errors import ModelError
 
@@ -349,8 +349,8 @@ def require_model(path: str) -> None:
     Raises:
         ModelError: nothing is there.
     """
-    local = path.startswith(("exports/", "checkpoints/", ".", "/")) or path.count("/") != 1
-    if local and not (WORKSPACE / path / "config.json").is_file():
+    folder = model_folder(path)
+    if not is_hub_id(path) and not (folder and (folder / "config.json").is_file()):
         raise ModelError(
             f"There is no model folder at trainer.policy.model.path={path}: name a folder with a model or a Hub id "
             f"such as Qwen/Qwen3-4B-Instruct-2507. {QUICKSTART_OFFER}"

@@ -44,3 +44,19 @@ QUICKSTART = (
     if IS_INSTALLED
     else "make quickstart"
 )
+
+
+def model_folder(name: str) -> Path | None:
+    """The folder that a model's name means, from where the command runs or from `WORKSPACE`; None: there is none."""
+    return next((path for path in (Path(name).resolve(), WORKSPACE / name) if path.is_dir()), None)
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a model's name can only mean a repository of the Hub."""
+    is_path = name.startswith(("exports/", "checkpoints/", ".", "/"))
+    return name.count("/") == 1 and not is_path and model_folder(name) is None
+
+
+def model_source(name: str) -> str:
+    """What a loader is given for a model's name: its folder, or its id at the Hub."""
+    return str(model_folder(name) or name)

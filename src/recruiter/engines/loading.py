@@ -13,7 +13,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging as transformers_logging
 
 from recruiter.config import QUICKSTART_OFFER, require_model
-from recruiter.config.paths import WORKSPACE
+from recruiter.config.paths import model_folder, model_source
 from recruiter.errors import ConfigError, ModelError
 
 LARGE_MODEL_BYTES = 3e9  # weights on disk above which a machine without a GPU is refused unless asked for
@@ -38,10 +38,9 @@ def check_model(path: str, device: str = "auto") -> None:
         ModelError: a folder without a model, something that is no causal LM, or a model too large for a machine
             without a GPU.
     """
-    folder = WORKSPACE / path
     require_model(path)
     try:
-        config = AutoConfig.from_pretrained(str(folder) if folder.is_dir() else path)
+        config = AutoConfig.from_pretrained(model_source(path))
     except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ModelError(f"trainer.policy.model.path={path} cannot be read as a model: {reason}") from None
@@ -50,7 +49,8 @@ def check_model(path: str, device: str = "auto") -> None:
             f"trainer.policy.model.path={path} is a {config.model_type} model, not a causal language model; name one "
             f"such as Qwen/Qwen3-4B-Instruct-2507."
         )
-    size = sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder.is_dir() else 0
+    folder = model_folder(path)
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder else 0
     if device == "auto" and size > LARGE_MODEL_BYTES and not torch.cuda.is_available():
         raise ModelError(
             f"{path} has {size / 1e9:.1f} GB of weights and this machine has no GPU; trainer.device=cpu insists. "
@@ -60,8 +60,7 @@ def check_model(path: str, device: str = "auto") -> None:
 
 def load_model(path: str, dtype: torch.dtype, device: torch.device) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Tokenizer and causal LM from a folder or the Hub."""
-    folder = WORKSPACE / path
-    source = str(folder) if folder.is_dir() else path
+    source = model_source(path)
     transformers_logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(source)
     if not tokenizer.chat_template:

@@ -22,8 +22,9 @@ from recruiter.roles.dataset import read_raw
 from recruiter.rubric import Rubric
 from recruiter.train.layout import Checkpoint, RunFolder
 from recruiter.train.rows import RunDescription
-from recruiter.writers import Writer, find_writer
+from recruiter.writers import Writer
 from recruiter.writers.api import ApiWriter
+from recruiter.writers.finding import find_writer
 from recruiter.writers.local import LocalWriter
 
 BASELINE = "baseline"

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recruiter.config.paths import WORKSPACE
+from recruiter.config.paths import WORKSPACE, is_hub_id
 from recruiter.errors import ExportError
 from recruiter.export.adapter import Adapter, read_adapter
-from recruiter.export.base import BaseModel, is_hub_id, open_base
+from recruiter.export.base import BaseModel, open_base
 from recruiter.export.card import find_licence, write_card
 from recruiter.export.config_files import context_length, write_config_files
 from recruiter.export.evidence import TrainingRun, find_evaluations, find_run

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from recruiter.config.paths import WORKSPACE
+from recruiter.config.paths import is_hub_id, model_folder
 from recruiter.deploy.hub import fetch_snapshot
 from recruiter.errors import ExportError
 
@@ -68,8 +68,8 @@ def open_base(name: str) -> BaseModel:
     Raises:
         ExportError: it is missing, incomplete, quantised, or no causal language model.
     """
-    folder = WORKSPACE / name
-    if not folder.is_dir():
+    folder = model_folder(name)
+    if folder is None:
         if not is_hub_id(name):
             raise ExportError(
                 f"The adapter belongs to {name}, which is not there: put it back, or say where it is with --base FOLDER."
@@ -91,12 +91,6 @@ def open_base(name: str) -> BaseModel:
     is_tied = bool(skeleton.config.get_text_config().tie_word_embeddings)
     _check_complete(folder, skeleton, tensors, {output_name} if is_tied else set())
     return BaseModel(name, folder, config, tensors, input_name, output_name, is_tied)
-
-
-def is_hub_id(name: str) -> bool:
-    """Whether a base's name can only mean a model of the Hub."""
-    is_path = name.startswith(("exports/", "checkpoints/", ".", "/")) or (WORKSPACE / name).is_dir()
-    return name.count("/") == 1 and not is_path
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import random
 from collections import defaultdict
@@ -19,9 +18,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recruiter.config import Config
 from recruiter.config.paths import command_line
-from recruiter.errors import ConfigError, DataError
+from recruiter.errors import DataError
 from recruiter.prompts import PROMPT_HASH, generator_messages
 from recruiter.roles import LEVELS, Role, parse_roles
 from recruiter.roles.rows import read_rows
@@ -109,58 +107,6 @@ def load_split(processed: Path, split: str) -> list[Role]:
     """The roles of one processed split, in file order."""
     rows = pq.read_table(processed / f"{split}.parquet", columns=["extra_info"]).to_pylist()
     return parse_roles([json.loads(row["extra_info"]["role"]) for row in rows], str(processed / f"{split}.parquet"))
-
-
-def validation_slice(roles: Sequence[Role], size: int, seed: int) -> tuple[list[Role], list[Role]]:
-    """Take `size` roles of the training split for validation; return (the rest, the slice)."""
-    if size >= len(roles):
-        raise DataError(f"data.val_size={size} leaves nothing to train on: the training split has {len(roles)} roles.")
-    chosen = set(random.Random(seed).sample(range(len(roles)), size))
-    rest = [role for index, role in enumerate(roles) if index not in chosen]
-    return rest, [roles[index] for index in sorted(chosen)]
-
-
-def epoch_order(count: int, seed: int, epoch: int) -> list[int]:
-    """The order of `count` roles in an epoch. A function of its arguments alone, so a resumed run agrees."""
-    order = list(range(count))
-    random.Random(f"{seed}/{epoch}").shuffle(order)
-    return order
-
-
-def steps_per_epoch(config: Config, roles: int) -> int:
-    """Steps in one pass over the roles; the last one may be smaller. SkyRL takes whole batches and leaves the rest out.
-
-    Raises:
-        ConfigError: SkyRL could make no batch.
-    """
-    batch = config.trainer.train_batch_size
-    if config.engine != "skyrl":
-        return math.ceil(roles / batch)
-    if roles < batch:
-        raise ConfigError(
-            f"trainer.train_batch_size={batch} is more than the {roles} roles to train on; write {roles} or less."
-        )
-    return roles // batch
-
-
-def total_steps(config: Config, roles: int) -> int:
-    """Steps of the whole run."""
-    steps = config.trainer.epochs * steps_per_epoch(config, roles)
-    limit = config.trainer.max_training_steps
-    return steps if limit is None else min(steps, limit)
-
-
-def step_roles(config: Config, roles: Sequence[Role], step: int) -> list[Role]:
-    """The roles of a step (counted from 1). Depends on the seed and the step only."""
-    epoch, index = divmod(step - 1, steps_per_epoch(config, len(roles)))
-    order = epoch_order(len(roles), config.trainer.seed, epoch)
-    size = config.trainer.train_batch_size
-    return [roles[i] for i in order[index * size : (index + 1) * size]]
-
-
-def sampling_seed(seed: int, step: int) -> int:
-    """Seed of a step's random numbers; step 0 is validation."""
-    return seed * 1_000_003 + step
 
 
 def _stored_hash(path: Path) -> str | None:

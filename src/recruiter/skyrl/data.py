@@ -8,7 +8,8 @@ from typing import Any
 from recruiter.config import Config
 from recruiter.env import GroupKey
 from recruiter.roles import Role
-from recruiter.roles.dataset import prompt_row, step_roles, steps_per_epoch
+from recruiter.roles.dataset import prompt_row
+from recruiter.roles.schedule import step_roles, steps_per_epoch
 
 
 def prompt(role: Role, group: GroupKey, split: str = "train") -> dict[str, Any]:

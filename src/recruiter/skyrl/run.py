@@ -20,7 +20,7 @@ from skyrl.utils.tok import get_tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from recruiter.config import Config
-from recruiter.config.paths import WORKSPACE
+from recruiter.config.paths import model_source
 from recruiter.env import register_environment, special_tokens
 from recruiter.errors import ConfigError, EngineError, RecruiterError
 from recruiter.files import short_path
@@ -60,8 +60,7 @@ class ClusterTrainer:
         self.validation_roles, self.loader = validation_roles, StepLoader(config, roles)
         self.resume_from: Checkpoint | None = None
         self.state = RunState(config)
-        path = WORKSPACE / config.trainer.policy.model.path
-        config.trainer.policy.model.path = str(path) if path.is_dir() else config.trainer.policy.model.path
+        config.trainer.policy.model.path = model_source(config.trainer.policy.model.path)
         hardware = find_hardware()
         tokenizer = chat_tokenizer(config.trainer.policy.model.path)
         self.special_tokens = special_tokens(tokenizer)

@@ -32,7 +32,7 @@ from recruiter.files import write_json
 from recruiter.metrics_logger import RunLog
 from recruiter.objective import group_advantages
 from recruiter.roles import Role
-from recruiter.roles.dataset import total_steps
+from recruiter.roles.schedule import total_steps
 from recruiter.rubric import load_rubric
 from recruiter.skyrl.data import StepLoader, prompt
 from recruiter.skyrl.outputs import collect_rollouts, token_sums

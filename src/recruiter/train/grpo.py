@@ -20,7 +20,7 @@ from recruiter.metrics_logger import RunLog
 from recruiter.objective import group_advantages
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
-from recruiter.roles.dataset import sampling_seed, step_roles, total_steps
+from recruiter.roles.schedule import sampling_seed, step_roles, total_steps
 from recruiter.rubric import Judgement
 from recruiter.train.background_saver import BackgroundSaver
 from recruiter.train.checkpoints import CheckpointWriter, prune

@@ -16,10 +16,11 @@ from recruiter.judges import Judge, make_judge, named_judge
 from recruiter.judges.lists import judge_all
 from recruiter.roles import Role
 from recruiter.roles.completing import complete_role
-from recruiter.roles.dataset import sampling_seed
+from recruiter.roles.schedule import sampling_seed
 from recruiter.rubric import Judgement
 from recruiter.train.overlap import masked_trigrams
-from recruiter.writers import Writer, Written, default_writer, find_writer
+from recruiter.writers import Writer, Written
+from recruiter.writers.finding import default_writer, find_writer
 
 LEAST_ROOM = 128  # tokens of a question
 ROUNDS = 3  # times that questions are written anew for roles that have too few

@@ -10,7 +10,7 @@ import pytest
 from recruiter.errors import UnscoredError
 from recruiter.files import read_jsonl
 from recruiter.judges import Judge
-from recruiter.roles.dataset import step_roles
+from recruiter.roles.schedule import step_roles
 from recruiter.rubric import Judgement
 from tests.fake_policy import FakePolicy
 from tests.scoring import RUBRIC

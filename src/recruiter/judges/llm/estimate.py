@@ -11,7 +11,7 @@ from recruiter.judges.llm import PROBE_QUESTION
 from recruiter.llm.reply import Tokens
 from recruiter.prompts import judge_messages
 from recruiter.roles import Role
-from recruiter.roles.dataset import step_roles, total_steps
+from recruiter.roles.schedule import step_roles, total_steps
 
 
 def probe_and_estimate(config: Config, judge: Judge, roles: Sequence[Role], validation: int, done: int) -> str | None:
