@@ -15,7 +15,7 @@ from omegaconf import MISSING
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
-from recruiter.config.paths import QUICKSTART, WORKSPACE, is_hub_id, model_folder
+from recruiter.config.paths import QUICKSTART, is_hub_id, model_folder
 from recruiter.config.setting import OURS, SAME, Section, setting, settings
 from recruiter.errors import ModelError
 
