@@ -39,6 +39,7 @@ from feedback.settings import FOLDER, Settings
 from generator import QuestionGenerator
 from recruiter.config.paths import WORKSPACE
 from recruiter.errors import RecruiterError
+from recruiter.rubric import load_rubric
 
 log = logging.getLogger(__name__)
 VERSION = version("recruiter")
@@ -51,11 +52,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         load_dotenv(WORKSPACE / ".env")
         chosen = settings or Settings.from_environment()
+        rubric = load_rubric(chosen.rubric)
         database = Database(chosen.database_url)
         try:
             database.upgrade()
             keys, generator = load_keys(database, chosen), QuestionGenerator(chosen.model)
-            context = Context(chosen, database, keys, Changes(), asyncio.Event(), generator)
+            context = Context(chosen, rubric, database, keys, Changes(), asyncio.Event(), generator)
             database.listeners.append(context.changes.notify)
             app.state.context = context
             _end_long_polls_on_stop(context)

@@ -21,7 +21,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from recruiter.errors import DataError
-from recruiter.rubric import CRITERION_NAMES, MAX_RATING, MIN_RATING
+from recruiter.rubric import MAX_RATING, MIN_RATING
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30.0  # how long a write waits for other processes' writes
@@ -77,6 +77,7 @@ groups = sa.Table(
     sa.Column("group_id", sa.String, nullable=False, unique=True),
     sa.Column("content_hash", sa.String, nullable=False),
     sa.Column("run", sa.String, nullable=False, index=True),
+    sa.Column("rubric", sa.String),  # hash of the one to rate by; null: whichever the server has
     sa.Column("policy_step", sa.Integer, nullable=False),
     sa.Column("role", sa.JSON, nullable=False),
     sa.Column("role_title", sa.String, nullable=False),
@@ -158,12 +159,11 @@ scores = sa.Table(
     sa.Column("rating_id", sa.Integer, _to("ratings.id"), primary_key=True),
     sa.Column("revision", sa.Integer, primary_key=True),
     sa.Column("candidate", sa.Integer, primary_key=True),
+    sa.Column("criterion", sa.String, primary_key=True),
     sa.Column("position", sa.Integer, nullable=False),  # where on the page, from 1
-    *(
-        sa.Column(name, sa.Integer, sa.CheckConstraint(f"{name} BETWEEN {MIN_RATING} AND {MAX_RATING}", f"{name}"),
-                  nullable=False)
-        for name in CRITERION_NAMES
-    ),
+    sa.Column("value", sa.Integer, sa.CheckConstraint(f"value BETWEEN {MIN_RATING} AND {MAX_RATING}", "value"),
+              nullable=False),
+    sqlite_with_rowid=False,
 )  # fmt: skip
 
 judge_scores = sa.Table(
@@ -172,7 +172,9 @@ judge_scores = sa.Table(
     sa.Column("group_id", sa.Integer, _to("groups.id"), primary_key=True),
     sa.Column("question_index", sa.Integer, primary_key=True),
     sa.Column("judge", sa.String, primary_key=True),
-    *(sa.Column(name, sa.Float, nullable=False) for name in CRITERION_NAMES),  # 0 to 10
+    sa.Column("criterion", sa.String, primary_key=True),
+    sa.Column("score", sa.Float, nullable=False),  # 0 to 10
+    sqlite_with_rowid=False,
 )
 
 skips = sa.Table(

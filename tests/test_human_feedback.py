@@ -17,7 +17,7 @@ from recruiter.judges import make_judge
 from recruiter.judges.feedback_client import FeedbackClient, spoken
 from tests.scoring import RUBRIC
 
-RATED = {"status": "rated", "relevance": 5, "clarity": 3.0, "discriminative": 1}
+RATED = {"status": "rated", "scores": {"relevance": 5, "clarity": 3.0, "discriminative": 1}}
 KEY = "a-long-key-of-the-tests"
 
 
@@ -64,11 +64,7 @@ def answering() -> Iterator[tuple[HumanFeedbackConfig, list]]:
 def test_ratings_become_scores_by_the_rubric():
     (judgement,) = GroupView.read(record(), RUBRIC).judgements
     assert judgement.scores is not None
-    assert (judgement.scores["relevance"], judgement.scores["clarity"], judgement.scores["discriminative"]) == (
-        10,
-        5,
-        0,
-    )
+    assert [judgement.scores[name] for name in ("relevance", "clarity", "discriminative")] == [10, 5, 0]
     assert judgement.reward == 0.5
 
 
@@ -82,7 +78,7 @@ def test_ratings_become_scores_by_the_rubric():
     ],
 )
 def test_what_is_not_rated_has_a_reason_and_no_number(status, skip_reason, said):
-    unrated = {"status": status, "relevance": None, "clarity": None, "discriminative": None}
+    unrated = {"status": status, "scores": None}
     (judgement,) = GroupView.read(record(status=status, skip_reason=skip_reason, results=[unrated]), RUBRIC).judgements
     assert (judgement.scores, judgement.reward, judgement.unscored_reason) == (None, None, said)
 

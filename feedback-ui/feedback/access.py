@@ -23,6 +23,7 @@ from feedback.errors import Refusal
 from feedback.models.stats import Statistics
 from feedback.settings import Settings
 from generator import QuestionGenerator
+from recruiter.rubric import Rubric
 
 MOST_FIGURES = 100  # choices whose statistics are remembered
 Figures = TypeVar("Figures")
@@ -82,6 +83,7 @@ class Context:
     """What the routes share: one for each application."""
 
     settings: Settings
+    rubric: Rubric
     database: db.Database
     keys: Keys
     changes: Changes
@@ -97,7 +99,7 @@ class Context:
 
         def count() -> dict[str, Any]:
             with self.database.read() as c:
-                return runs.counts(c, time.time())
+                return runs.counts(c, self.rubric, time.time())
 
         with self.database.read() as c:
             mine = runs.rated_by(c, rater, time.time())

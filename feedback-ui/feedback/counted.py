@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 import database as db
-from recruiter.rubric import CRITERION_NAMES
+from recruiter.rubric import Rubric
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,30 @@ def of_record() -> sa.ColumnElement[bool]:
     return (db.scores.c.rating_id == db.ratings.c.id) & (db.scores.c.revision == db.ratings.c.revision)
 
 
-def composite() -> sa.ColumnElement[float]:
-    """Mean of the criteria of a row of scores, 1 to 5."""
-    total: sa.ColumnElement[float] = sa.literal(0.0)
-    for name in CRITERION_NAMES:
-        total = total + db.scores.c[name]
-    return total / len(CRITERION_NAMES)
+def composites(rubric: Rubric, choice: Choice, shared: bool = False) -> sa.Subquery:
+    """A row for each rated candidate: `rating_id`, `group_id`, `rater_id`, `candidate`, `position`, and `value`.
+
+    `value` is the weighted mean of its criteria, 1 to 5.
+    """
+    weight = weights(rubric)
+    keys = (
+        db.ratings.c.id.label("rating_id"), db.ratings.c.group_id, db.ratings.c.rater_id, db.scores.c.candidate,
+        db.scores.c.position,
+    )  # fmt: skip
+    mean = sa.func.sum(db.scores.c.value * weight) / sa.func.sum(weight)
+    return chosen_scores(rubric, choice, *keys, mean.label("value"), shared=shared).group_by(*keys).subquery()
 
 
-def chosen_scores(choice: Choice, *columns: Any, shared: bool = False) -> sa.Select[Any]:
-    """Columns of the scores that count; `shared`: of groups that two or more people rated."""
-    query = (
-        sa.select(*columns)
-        .select_from(db.ratings)
-        .join(db.groups, db.groups.c.id == db.ratings.c.group_id)
-        .join(db.scores, of_record())
-        .where(*choice.conditions())
-    )
+def weights(rubric: Rubric) -> sa.ColumnElement[float]:
+    """The weight of a score's criterion."""
+    weight = {criterion.name: float(criterion.weight) for criterion in rubric.criteria}
+    return sa.cast(sa.case(weight, value=db.scores.c.criterion), sa.Float)
+
+
+def chosen_scores(rubric: Rubric, choice: Choice, *columns: Any, shared: bool = False) -> sa.Select[Any]:
+    """Columns of the scores that count, a row for each criterion; `shared`: of groups that two or more people rated."""
+    query = sa.select(*columns).select_from(db.ratings).join(db.scores, of_record())
+    if shared or choice.run is not None:
+        query = query.join(db.groups, db.groups.c.id == db.ratings.c.group_id)
+    query = query.where(db.scores.c.criterion.in_(rubric.names), *choice.conditions())
     return query.where(db.groups.c.rating_count > 1) if shared else query

@@ -10,9 +10,9 @@ import csv
 import io
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -22,7 +22,7 @@ import sqlalchemy as sa
 import database as db
 from feedback import accounts
 from feedback.views import reward_of
-from recruiter.rubric import CRITERION_NAMES
+from recruiter.rubric import Rubric
 
 Format = Literal["json", "parquet", "csv", "jsonl"]
 MEDIA = {
@@ -30,40 +30,54 @@ MEDIA = {
     "parquet": "application/vnd.apache.parquet",
 }  # fmt: skip
 ROWS_AT_ONCE, ROWS_IN_GROUP, BYTES_AT_ONCE = 1000, 20_000, 256 * 1024
-SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in ("group_id", "run")), ("policy_step", pa.int64()),
-        *((name, pa.string()) for name in ("role_id", "role_title", "group_status")), ("late", pa.bool_()),
-        ("question_indices", pa.list_(pa.int64())), ("question", pa.string()), ("rating_id", pa.int64()),
-        ("rater", pa.string()), ("revision", pa.int64()), ("counts", pa.bool_()), ("unused", pa.bool_()),
-        ("all_equal", pa.bool_()), ("note", pa.string()), ("position", pa.int64()),
-        *((name, pa.int64()) for name in CRITERION_NAMES), ("reward", pa.float64()),
-        *((name, pa.string()) for name in ("lease_id", "leased_at", "rated_at", "revised_at")),
-        ("consumed_step", pa.int64()), ("consumed_at", pa.string()),
-    ]
-)  # fmt: skip
 
 
-def export(database: db.Database, form: Format) -> Iterator[bytes]:
+def export(database: db.Database, rubric: Rubric, form: Format) -> Iterator[bytes]:
     """The whole export, piece by piece."""
-    writers = {"json": _json, "jsonl": _jsonl, "csv": _csv, "parquet": _parquet}
-    return writers[form](rows(database))
+    names = criteria(database, rubric)
+    found, columns = rows(database, rubric, names), schema(names)
+    if form == "parquet":
+        return _parquet(found, columns)
+    return _csv(found, columns) if form == "csv" else _json(found) if form == "json" else _jsonl(found)
 
 
-def rows(database: db.Database) -> Iterator[dict[str, Any]]:
+def schema(criteria: tuple[str, ...]) -> pa.Schema:
+    """The columns and their types."""
+    return pa.schema(
+        [
+            *((name, pa.string()) for name in ("group_id", "run")), ("policy_step", pa.int64()),
+            *((name, pa.string()) for name in ("role_id", "role_title", "group_status")), ("late", pa.bool_()),
+            ("question_indices", pa.list_(pa.int64())), ("question", pa.string()), ("rating_id", pa.int64()),
+            ("rater", pa.string()), ("revision", pa.int64()), ("counts", pa.bool_()), ("unused", pa.bool_()),
+            ("all_equal", pa.bool_()), ("note", pa.string()), ("position", pa.int64()),
+            *((name, pa.int64()) for name in criteria), ("reward", pa.float64()),
+            *((name, pa.string()) for name in ("lease_id", "leased_at", "rated_at", "revised_at")),
+            ("consumed_step", pa.int64()), ("consumed_at", pa.string()),
+        ]
+    )  # fmt: skip
+
+
+def criteria(database: db.Database, rubric: Rubric) -> tuple[str, ...]:
+    """The criteria of this server's rubric, and then those by which something was rated under another one."""
+    with database.read() as c:
+        stored = c.execute(sa.select(db.scores.c.criterion).distinct()).scalars().all()
+    return (*rubric.names, *sorted(set(stored) - set(rubric.names)))
+
+
+def rows(database: db.Database, rubric: Rubric, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     """One row for each candidate of each revision, in the order of rating.
 
     `counts` marks the revision that stands; `unused` one that came after training had consumed the group.
     """
+    columns = schema(names).names
     r, v, s, g, lease = db.ratings, db.revisions, db.scores, db.groups, db.leases
     query = (
         sa.select(
             g.c.group_id, g.c.run, g.c.policy_step, g.c.role["id"].as_string().label("role_id"), g.c.role_title,
             g.c.status.label("group_status"), g.c.late, g.c.id.label("key"), s.c.candidate, r.c.id.label("rating_id"),
             r.c.rater_id, v.c.revision, (v.c.revision == r.c.revision).label("counts"), v.c.unused, v.c.all_equal,
-            v.c.note, s.c.position, *(s.c[name] for name in CRITERION_NAMES), r.c.lease_id,
-            lease.c.created_at.label("leased_at"), r.c.created_at.label("rated_at"),
-            v.c.created_at.label("revised_at"), g.c.consumed_step, g.c.consumed_at,
+            v.c.note, s.c.position, s.c.criterion, s.c.value, r.c.lease_id, lease.c.created_at.label("leased_at"),
+            r.c.created_at.label("rated_at"), v.c.created_at.label("revised_at"), g.c.consumed_step, g.c.consumed_at,
         )
         .select_from(r)
         .join(g, g.c.id == r.c.group_id)
@@ -74,11 +88,18 @@ def rows(database: db.Database) -> Iterator[dict[str, Any]]:
     )  # fmt: skip
     with database.read() as c:
         result = c.execution_options(yield_per=ROWS_AT_ONCE).execute(query).mappings()
-        for part in result.partitions(ROWS_AT_ONCE):
+        for part in _batches(_by_candidate(result), ROWS_AT_ONCE):
             asked = _questions(c, {row["key"] for row in part})
             for row in part:
                 indices, text = asked[row["key"], row["candidate"]]
-                yield _row(row, indices, text)
+                yield _row(rubric, columns, names, row, indices, text)
+
+
+def _by_candidate(scores: Iterable[sa.RowMapping]) -> Iterator[dict[str, Any]]:
+    """Rows of one criterion each become rows of one candidate each, with `scores`."""
+    for _, cells in groupby(scores, key=lambda row: (row["rating_id"], row["revision"], row["position"])):
+        of_candidate = list(cells)
+        yield {**of_candidate[0], "scores": {cell["criterion"]: cell["value"] for cell in of_candidate}}
 
 
 def _questions(c: sa.Connection, keys: set[int]) -> dict[tuple[int, int], tuple[list[int], str]]:
@@ -94,15 +115,18 @@ def _questions(c: sa.Connection, keys: set[int]) -> dict[tuple[int, int], tuple[
     return found
 
 
-def _row(row: sa.RowMapping, indices: list[int], text: str) -> dict[str, Any]:
-    values = dict(row)
+def _row(
+    rubric: Rubric, columns: list[str], names: tuple[str, ...], row: dict[str, Any], indices: list[int], text: str
+) -> dict[str, Any]:
+    values, scores = dict(row), row["scores"]
     values |= {name: _iso(values[name]) for name in ("leased_at", "rated_at", "revised_at", "consumed_at")}
     values |= {name: bool(values[name]) for name in ("late", "counts", "unused", "all_equal")}
     values |= {
         "rater": accounts.pseudonym(values["rater_id"]), "question_indices": indices, "question": text,
-        "reward": reward_of(values),
+        "reward": reward_of(rubric, scores) if scores.keys() == set(rubric.names) else None,
+        **{name: scores.get(name) for name in names},
     }  # fmt: skip
-    return {name: values[name] for name in SCHEMA.names}
+    return {name: values[name] for name in columns}
 
 
 def _iso(seconds: float | None) -> str | None:
@@ -123,9 +147,9 @@ def _json(found: Iterator[dict[str, Any]]) -> Iterator[bytes]:
     yield b"\n]\n"
 
 
-def _csv(found: Iterator[dict[str, Any]]) -> Iterator[bytes]:
+def _csv(found: Iterator[dict[str, Any]], columns: pa.Schema) -> Iterator[bytes]:
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, SCHEMA.names, lineterminator="\n")
+    writer = csv.DictWriter(stream, columns.names, lineterminator="\n")
     writer.writeheader()
     for part in _batches(found, ROWS_AT_ONCE):
         writer.writerows({**row, "question_indices": " ".join(map(str, row["question_indices"]))} for row in part)
@@ -135,11 +159,11 @@ def _csv(found: Iterator[dict[str, Any]]) -> Iterator[bytes]:
     yield stream.getvalue().encode()
 
 
-def _parquet(found: Iterator[dict[str, Any]]) -> Iterator[bytes]:
+def _parquet(found: Iterator[dict[str, Any]], columns: pa.Schema) -> Iterator[bytes]:
     with tempfile.TemporaryFile() as file:
-        with pq.ParquetWriter(file, SCHEMA) as writer:
+        with pq.ParquetWriter(file, columns) as writer:
             for part in _batches(found, ROWS_IN_GROUP):
-                writer.write_table(pa.Table.from_pylist(part, schema=SCHEMA))
+                writer.write_table(pa.Table.from_pylist(part, schema=columns))
         file.seek(0)
         while piece := file.read(BYTES_AT_ONCE):
             yield piece

@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 import database as db
 from feedback.errors import Refusal
+from recruiter.rubric import Rubric
 
 ACTIVE_SECONDS = 300.0  # a rater seen within this time counts as being there
 QUEUE, PRACTICE = "queue:", "practice:"  # reserved beginnings of group ids
@@ -30,6 +31,7 @@ class NewGroup:
 
     Attributes:
         role: what raters are shown; a role record, or the part of it that is known.
+        rubric: hash of the rubric to rate by; None: whichever this server has.
         overlap: how many raters shall rate it.
         priority: groups with a higher one are shown first.
     """
@@ -39,6 +41,7 @@ class NewGroup:
     policy_step: int
     role: dict[str, Any]
     questions: Sequence[str]
+    rubric: str | None = None
     overlap: int = 1
     priority: int = 0
 
@@ -65,7 +68,7 @@ def submit(c: sa.Connection, new: NewGroup, now: float) -> bool:
         insert = insert_into(c, db.groups).on_conflict_do_nothing(index_elements=["group_id"])
         row = {
             "group_id": new.group_id, "content_hash": new.content_hash, "run": new.run, "policy_step": new.policy_step,
-            "role": new.role, "role_title": str(new.role.get("title") or ""), "overlap": new.overlap,
+            "rubric": new.rubric, "role": new.role, "role_title": str(new.role.get("title") or ""), "overlap": new.overlap,
             "priority": new.priority, "status": "open", "available": True, "late": False, "lease_count": 0,
             "rating_count": 0, "version": 1, "created_at": now,
         }  # fmt: skip
@@ -83,7 +86,14 @@ def submit(c: sa.Connection, new: NewGroup, now: float) -> bool:
         known = c.execute(sa.select(db.groups.c.content_hash).where(db.groups.c.group_id == new.group_id)).scalar()
     if known != new.content_hash:
         raise Refusal(409, "different_content", f"The id {new.group_id} is taken by a group with other content.")
+    if new.rubric is not None:  # the wording of a rubric may have changed since the group was first handed in
+        c.execute(sa.update(db.groups).where(db.groups.c.group_id == new.group_id).values(rubric=new.rubric))
     return False
+
+
+def rated_by(rubric: Rubric) -> sa.ColumnElement[bool]:
+    """Whether a group may be rated by this rubric."""
+    return sa.or_(db.groups.c.rubric.is_(None), db.groups.c.rubric == rubric.hash)
 
 
 def versions(c: sa.Connection, group_ids: Iterable[str]) -> dict[str, int]:

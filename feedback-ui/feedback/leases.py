@@ -14,13 +14,14 @@ import sqlalchemy as sa
 import database as db
 from feedback import groups
 from feedback.errors import Refusal, lease_lost, not_found
+from recruiter.rubric import Rubric
 
 _NAME_AND_STATUS = sa.select(db.groups.c.group_id, db.groups.c.status).where(db.groups.c.id == sa.bindparam("key"))
 RECLAIMED_AT_ONCE = 20  # leases that are over, taken back by one request
 
 
 def take_next(
-    c: sa.Connection, rater: int, prefer: str | None, now: float, lease_seconds: float
+    c: sa.Connection, rubric: Rubric, rater: int, prefer: str | None, now: float, lease_seconds: float
 ) -> sa.RowMapping | str:
     """The rater's lease: the one that is open (a reloaded page goes on), or one on the next group.
 
@@ -39,9 +40,9 @@ def take_next(
             touch(c, rater, now)
             return find(c, current["id"])
         release(c, current, now)
-    group = _pick(c, rater, prefer)
+    group = _pick(c, rubric, rater, prefer)
     if group is None:
-        left = sa.select(db.groups.c.id).where(db.groups.c.status == "open", _not_had(rater))
+        left = sa.select(db.groups.c.id).where(db.groups.c.status == "open", groups.rated_by(rubric), _not_had(rater))
         touch(c, rater, now)
         return "busy" if c.execute(left.limit(1)).first() else "empty"
     lease = grant(c, group["id"], rater, now, lease_seconds)
@@ -173,8 +174,9 @@ def _not_had(rater: int) -> sa.ColumnElement[bool]:
     return ~rated & ~skipped
 
 
-def _pick(c: sa.Connection, rater: int, prefer: str | None) -> sa.RowMapping | None:
-    free = sa.select(db.groups).where(db.groups.c.available, _not_had(rater)).with_for_update(skip_locked=True)
+def _pick(c: sa.Connection, rubric: Rubric, rater: int, prefer: str | None) -> sa.RowMapping | None:
+    free = sa.select(db.groups).where(db.groups.c.available, groups.rated_by(rubric), _not_had(rater))
+    free = free.with_for_update(skip_locked=True)
     if prefer is not None:
         wanted = c.execute(free.where(db.groups.c.group_id == prefer)).mappings().first()
         if wanted is not None:

@@ -16,7 +16,7 @@ from feedback.access import Shared, welcome
 from feedback.accounts import Rater
 from feedback.errors import Refusal
 from recruiter.roles import LEVELS, Role
-from recruiter.rubric import CRITERIA, MAX_RATING, MAX_SCORE, MIN_RATING, RATING_WORDS
+from recruiter.rubric import MAX_RATING, MAX_SCORE, MIN_RATING, RATING_WORDS
 
 PAGES = (("/", "Rate"), ("/write", "Write"), ("/stats", "Statistics"), ("/runs", "Runs"))
 OWNER_PAGES = (("/owner", "Owner"),)
@@ -30,13 +30,13 @@ templates = Environment(
     lstrip_blocks=True,
 )
 templates.globals.update(
-    criteria=CRITERIA,
     levels=LEVELS,
     min_rating=MIN_RATING,
     max_rating=MAX_RATING,
     max_score=MAX_SCORE,
     rating_words=RATING_WORDS,
 )
+templates.filters["words"] = lambda name: name.replace("_", " ").capitalize()
 
 
 class Visit:
@@ -86,7 +86,7 @@ def error_page(refusal: Refusal) -> HTMLResponse:
 @router.get("/")
 def rate(visit: Visiting) -> str:
     """Rate what is in the queue, or practise."""
-    return visit.page("rate.html")
+    return visit.page("rate.html", criteria=visit.context.rubric.criteria)
 
 
 @router.get("/write")

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 import database as db
 from feedback import groups, leases
 from feedback.errors import Refusal, not_found
-from recruiter.rubric import CRITERION_NAMES
+from feedback.rubric import check_criteria
+from recruiter.rubric import Rubric
 
 CandidateScores = dict[str, int]  # criterion -> 1 to 5
 
@@ -27,15 +28,17 @@ class Answer:
     all_equal: bool = False
     note: str = ""
 
-    def by_candidate(self, shown: list[int]) -> dict[int, tuple[int, CandidateScores]]:
+    def by_candidate(self, rubric: Rubric, shown: list[int]) -> dict[int, tuple[int, CandidateScores]]:
         """Position and scores of each candidate.
 
         Raises:
-            Refusal: 422, a candidate is missing or unknown.
+            Refusal: 422, a candidate or a criterion is missing or unknown.
         """
         ids = [str(position) for position in range(1, len(shown) + 1)]
+        for candidate_id, scores in self.scores.items():
+            check_criteria(rubric, scores, f"Candidate {candidate_id[:40]}")
         if self.all_equal:
-            if not self.scores or len({tuple(s[n] for n in CRITERION_NAMES) for s in self.scores.values()}) != 1:
+            if not self.scores or len({tuple(s[n] for n in rubric.names) for s in self.scores.values()}) != 1:
                 raise Refusal(422, "invalid", "all_equal takes one set of ratings, which counts for all candidates.")
             one = next(iter(self.scores.values()))
             return {candidate: (position, one) for position, candidate in enumerate(shown, 1)}
@@ -46,7 +49,7 @@ class Answer:
         return {candidate: (position, self.scores[str(position)]) for position, candidate in enumerate(shown, 1)}
 
 
-def submit(c: sa.Connection, lease_id: str, rater: int, answer: Answer, now: float) -> tuple[int, bool]:
+def submit(c: sa.Connection, rubric: Rubric, lease_id: str, rater: int, answer: Answer, now: float) -> tuple[int, bool]:
     """Store a rater's answer under a lease. The same lease again changes nothing.
 
     Returns:
@@ -58,7 +61,7 @@ def submit(c: sa.Connection, lease_id: str, rater: int, answer: Answer, now: flo
     lease, group = leases.hold(c, lease_id, rater)
     if lease["outcome"] == "submitted":
         return _submitted(c, lease)
-    cells = answer.by_candidate(lease["shown"])
+    cells = answer.by_candidate(rubric, lease["shown"])
     if lease["rating_id"] is not None:
         rating_id = lease["rating_id"]
         unused = _revise(c, rating_id, group, answer, cells, now)
@@ -127,7 +130,7 @@ def undo(c: sa.Connection, rater: int, now: float, lease_seconds: float) -> sa.R
     return lease
 
 
-def edit(c: sa.Connection, rating_id: int, rater: int, answer: Answer, now: float) -> tuple[int, bool]:
+def edit(c: sa.Connection, rubric: Rubric, rating_id: int, rater: int, answer: Answer, now: float) -> tuple[int, bool]:
     """Change a rating; the same answer again changes nothing.
 
     Returns:
@@ -141,7 +144,7 @@ def edit(c: sa.Connection, rating_id: int, rater: int, answer: Answer, now: floa
         raise not_found("rating of yours with this id")
     group = groups.lock_key(c, rating["group_id"])
     shown = leases.shown_order(c, group["id"], rater)
-    unused = _revise(c, rating_id, group, answer, answer.by_candidate(shown), now)
+    unused = _revise(c, rating_id, group, answer, answer.by_candidate(rubric, shown), now)
     leases.touch(c, rater, now)
     return latest_revision(c, rating_id), unused
 
@@ -156,13 +159,12 @@ def answer_of(c: sa.Connection, rating_id: int) -> dict[str, Any]:
     number = latest_revision(c, rating_id)
     here = (db.scores.c.rating_id == rating_id) & (db.scores.c.revision == number)
     rows = c.execute(sa.select(db.scores).where(here).order_by(db.scores.c.position)).mappings()
+    ratings: dict[str, CandidateScores] = {}
+    for row in rows:
+        ratings.setdefault(str(row["position"]), {})[row["criterion"]] = row["value"]
     revision = sa.select(db.revisions).where(db.revisions.c.rating_id == rating_id, db.revisions.c.revision == number)
     head = c.execute(revision).mappings().one()
-    return {
-        "ratings": {str(row["position"]): {name: row[name] for name in CRITERION_NAMES} for row in rows},
-        "all_equal": head["all_equal"],
-        "note": head["note"],
-    }
+    return {"ratings": ratings, "all_equal": head["all_equal"], "note": head["note"]}
 
 
 def latest_revision(c: sa.Connection, rating_id: int) -> int:
@@ -215,7 +217,7 @@ def _revise(
     unused = group["consumed_step"] is not None
     number = latest_revision(c, rating_id)
     latest = answer_of(c, rating_id)
-    said = {str(position): {name: scores[name] for name in CRITERION_NAMES} for position, scores in cells.values()}
+    said = {str(position): scores for position, scores in cells.values()}
     if latest == {"ratings": said, "all_equal": answer.all_equal, "note": answer.note}:
         same = sa.select(db.revisions.c.unused).where(
             db.revisions.c.rating_id == rating_id, db.revisions.c.revision == number
@@ -242,7 +244,8 @@ def _store(
     )  # fmt: skip
     rows = [
         {"rating_id": rating_id, "revision": number, "candidate": candidate, "position": position,
-         **{name: scores[name] for name in CRITERION_NAMES}}
+         "criterion": name, "value": value}
         for candidate, (position, scores) in cells.items()
+        for name, value in scores.items()
     ]  # fmt: skip
     c.execute(sa.insert(db.scores), rows)

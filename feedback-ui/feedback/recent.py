@@ -9,7 +9,6 @@ import sqlalchemy as sa
 import database as db
 from feedback import accounts, leases
 from feedback.counted import Choice, of_record
-from recruiter.rubric import CRITERION_NAMES
 
 
 def recent(c: sa.Connection, choice: Choice, query: str, page: int, size: int) -> dict[str, Any]:
@@ -40,11 +39,13 @@ def recent(c: sa.Connection, choice: Choice, query: str, page: int, size: int) -
 
 def _entry(c: sa.Connection, row: sa.RowMapping) -> dict[str, Any]:
     query = sa.select(db.scores).join(db.ratings, of_record()).where(db.ratings.c.id == row["id"])
-    scores = c.execute(query.order_by(db.scores.c.position)).mappings().all()
-    shown = leases.candidates(c, row["key"], [score["candidate"] for score in scores])
+    placed: dict[int, tuple[int, dict[str, int]]] = {}  # position -> candidate and its scores
+    for score in c.execute(query.order_by(db.scores.c.position)).mappings():
+        placed.setdefault(score["position"], (score["candidate"], {}))[1][score["criterion"]] = score["value"]
+    shown = leases.candidates(c, row["key"], [candidate for candidate, _ in placed.values()])
     candidates = [
-        {"text": one["text"], "position": score["position"], **{name: score[name] for name in CRITERION_NAMES}}
-        for one, score in zip(shown, scores, strict=True)
+        {"text": one["text"], "position": position, "scores": scores}
+        for one, (position, (_, scores)) in zip(shown, placed.items(), strict=True)
     ]
     return {
         "rating_id": row["id"], "group_id": row["group_id"], "run": row["run"], "policy_step": row["policy_step"],

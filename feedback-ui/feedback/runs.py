@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 import database as db
 from feedback import groups
+from recruiter.rubric import Rubric
 
 SILENT_AFTER = 120.0  # seconds without a report after which nothing is said to wait
 
@@ -51,10 +52,12 @@ def waiting(c: sa.Connection, now: float) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def counts(c: sa.Connection, now: float) -> dict[str, Any]:
+def counts(c: sa.Connection, rubric: Rubric, now: float) -> dict[str, Any]:
     """The team's ratings and the queue."""
-    by_status = sa.select(db.groups.c.status, db.groups.c.late, sa.func.count()).group_by(
-        db.groups.c.status, db.groups.c.late
+    by_status = (
+        sa.select(db.groups.c.status, db.groups.c.late, sa.func.count())
+        .where((db.groups.c.status != "open") | groups.rated_by(rubric))
+        .group_by(db.groups.c.status, db.groups.c.late)
     )
     numbers = {(status, late): count for status, late, count in c.execute(by_status)}
     leased = sa.select(sa.func.count(sa.distinct(db.leases.c.group_id))).where(

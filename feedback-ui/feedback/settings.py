@@ -62,6 +62,12 @@ class Settings(Section):
         instead="a folder, a checkpoint or an alias",
         variable="FEEDBACK_MODEL",
     )
+    rubric: str | None = setting(
+        None,
+        "the criteria that people rate by; default: the built-in ones",
+        instead="a file in the form of configs/rubric.yaml",
+        variable="FEEDBACK_RUBRIC",
+    )
     judge: str = setting(
         "rubric",
         "what scores the questions of the writing page",

@@ -3,26 +3,30 @@
 Raters differ in how generous they are. Where raters share groups, each one's own level is taken out before averaging.
 With x(r, q) the rating of rater r for candidate q, and m(q) the mean over all raters of q, rater r's leniency is the mean
 of x(r, q) - m(q) over all candidates that r shares with others; a shared candidate's score is the mean over its raters of
-x(r, q) - leniency(r), held within 1 to 5. Each criterion has a leniency of its own. For groups that all raters share this
-is the least-squares estimate of an additive rater effect. A group rated by one person is left as it was rated.
+x(r, q) - leniency(r). Each criterion has a leniency of its own. For groups that all raters share this is the
+least-squares estimate of an additive rater effect. A group rated by one person is left as it was rated.
+
+All raters of a group rate all its candidates, so within a group the correction is the same for each. It is made no larger
+than what keeps every candidate within 1 to 5: differences within a group, which are all that training learns from, stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 import database as db
 from feedback import groups
-from recruiter.rubric import CRITERION_NAMES, MAX_RATING, MIN_RATING, load_rubric, rating_to_score
+from recruiter.rubric import MAX_RATING, MAX_SCORE, MIN_RATING, Rubric, rating_to_score
 
 Leniency = dict[int, dict[str, float]]  # rater -> criterion -> rating points above the others
 UNRATED = {"open": "pending"}  # status of a question whose group has no ratings, where it differs from the group's
 
 
-def view_groups(c: sa.Connection, group_ids: Iterable[str], now: float) -> list[dict[str, Any]]:
+def view_groups(c: sa.Connection, rubric: Rubric, group_ids: Iterable[str], now: float) -> list[dict[str, Any]]:
     """The views of those groups that exist, in the order asked for."""
     wanted = list(dict.fromkeys(group_ids))
     rows = c.execute(sa.select(db.groups).where(db.groups.c.group_id.in_(wanted))).mappings()
@@ -30,7 +34,7 @@ def view_groups(c: sa.Connection, group_ids: Iterable[str], now: float) -> list[
     found = [by_id[group_id] for group_id in wanted if group_id in by_id]
     open_ones = [row for row in found if row["status"] == "open"]
     online = groups.raters_online(c, now) if open_ones else 0
-    results = results_of(c, [row for row in found if row["consumed_view"] is None])
+    results = results_of(c, rubric, [row for row in found if row["consumed_view"] is None])
     views = []
     for row in found:
         frozen = row["consumed_view"] or results[row["id"]]
@@ -52,106 +56,103 @@ def status_of(group: sa.RowMapping) -> str:
     return "leased" if group["lease_count"] else "pending"
 
 
-def results_of(c: sa.Connection, rows: Sequence[sa.RowMapping]) -> dict[int, dict[str, Any]]:
+def results_of(c: sa.Connection, rubric: Rubric, rows: Sequence[sa.RowMapping]) -> dict[int, dict[str, Any]]:
     """`results` and `all_equal` of groups, by their key."""
     keys = [row["id"] for row in rows]
     asked: dict[int, list[int]] = {key: [] for key in keys}
     query = sa.select(db.questions.c.group_id, db.questions.c.candidate).where(db.questions.c.group_id.in_(keys))
     for key, candidate in c.execute(query.order_by(db.questions.c.group_id, db.questions.c.question_index)):
         asked[key].append(candidate)
-    given = _counted_scores(c, [row["id"] for row in rows if row["rating_count"]])
-    sharing = {row["rater_id"] for row in given if row["rating_count"] > 1}
-    leniency = leniency_of(c, sharing)
-    return {row["id"]: _result(row, asked[row["id"]], [g for g in given if g["group_id"] == row["id"]], leniency)
-            for row in rows}  # fmt: skip
+    given: dict[int, list[sa.RowMapping]] = defaultdict(list)
+    rated = [row["id"] for row in rows if row["rating_count"]]
+    for score in c.execute(_counted(rubric).where(db.ratings.c.group_id.in_(rated))).mappings() if rated else ():
+        given[score["group_id"]].append(score)
+    shared = [score for row in rows if row["rating_count"] > 1 for score in given[row["id"]]]
+    leniency = leniency_of(c, rubric, {score["rater_id"] for score in shared})
+    return {row["id"]: _result(rubric, row, asked[row["id"]], given[row["id"]], leniency) for row in rows}
 
 
-def consume(c: sa.Connection, group_ids: Iterable[str], step: int, now: float) -> None:
+def consume(c: sa.Connection, rubric: Rubric, group_ids: Iterable[str], step: int, now: float) -> None:
     """Freeze rated groups as training uses them at `step`; a second time changes nothing."""
     rows = [row for row in groups.lock(c, group_ids) if row["status"] == "rated" and row["consumed_step"] is None]
-    results = results_of(c, rows)
+    results = results_of(c, rubric, rows)
     for row in rows:
         groups.refresh(c, row["id"], now, consumed_step=step, consumed_at=now, consumed_view=results[row["id"]])
 
 
-def leniency_of(c: sa.Connection, raters: Iterable[int]) -> Leniency:
+def leniency_of(c: sa.Connection, rubric: Rubric, raters: Iterable[int]) -> Leniency:
     """How far each rater's ratings lie above the mean of all raters of the same candidates; shared groups only."""
     chosen = list(raters)
     if not chosen:
         return {}
-    counted = _counted().where(db.groups.c.rating_count > 1).subquery()
+    counted = _counted(rubric).where(db.groups.c.rating_count > 1).subquery()
     shared = sa.select(db.ratings.c.group_id).where(db.ratings.c.rater_id.in_(chosen))
+    cell = ("group_id", "candidate", "criterion")
     consensus = (
-        sa.select(
-            counted.c.group_id,
-            counted.c.candidate,
-            *(sa.func.avg(counted.c[name]).label(name) for name in CRITERION_NAMES),
-        )
+        sa.select(*(counted.c[name] for name in cell), sa.func.avg(counted.c.value).label("value"))
         .where(counted.c.group_id.in_(shared))
-        .group_by(counted.c.group_id, counted.c.candidate)
+        .group_by(*(counted.c[name] for name in cell))
         .subquery()
     )
-    offsets = (sa.func.avg(counted.c[name] - consensus.c[name]) for name in CRITERION_NAMES)
     query = (
-        sa.select(counted.c.rater_id, *offsets)
-        .join(
-            consensus,
-            (counted.c.group_id == consensus.c.group_id) & (counted.c.candidate == consensus.c.candidate),
-        )
+        sa.select(counted.c.rater_id, counted.c.criterion, sa.func.avg(counted.c.value - consensus.c.value))
+        .join(consensus, sa.and_(*(counted.c[name] == consensus.c[name] for name in cell)))
         .where(counted.c.rater_id.in_(chosen))
-        .group_by(counted.c.rater_id)
+        .group_by(counted.c.rater_id, counted.c.criterion)
     )
-    return {row[0]: dict(zip(CRITERION_NAMES, map(float, row[1:]), strict=True)) for row in c.execute(query)}
+    found: Leniency = defaultdict(dict)
+    for rater, criterion, offset in c.execute(query):
+        found[rater][criterion] = float(offset)
+    return dict(found)
 
 
-def _counted() -> sa.Select[Any]:
-    """The scores that count: each rating's revision of record."""
+def _counted(rubric: Rubric) -> sa.Select[Any]:
+    """The scores that count, a row for each criterion: each rating's revision of record."""
     return (
         sa.select(
-            db.ratings.c.group_id, db.ratings.c.rater_id, db.ratings.c.all_equal, db.groups.c.rating_count,
-            db.scores.c.candidate, *(db.scores.c[name] for name in CRITERION_NAMES),
+            db.ratings.c.group_id, db.ratings.c.rater_id, db.ratings.c.all_equal, db.scores.c.candidate,
+            db.scores.c.criterion, db.scores.c.value,
         )
         .join(db.groups, db.groups.c.id == db.ratings.c.group_id)
         .join(
             db.scores,
             (db.scores.c.rating_id == db.ratings.c.id) & (db.scores.c.revision == db.ratings.c.revision),
         )
+        .where(db.scores.c.criterion.in_(rubric.names))
     )  # fmt: skip
 
 
-def _counted_scores(c: sa.Connection, keys: Sequence[int]) -> Sequence[sa.RowMapping]:
-    return c.execute(_counted().where(db.ratings.c.group_id.in_(keys))).mappings().all() if keys else []
-
-
 def _result(
-    group: sa.RowMapping, candidates: list[int], given: Sequence[sa.RowMapping], leniency: Leniency
+    rubric: Rubric, group: sa.RowMapping, candidates: list[int], given: Sequence[sa.RowMapping], leniency: Leniency
 ) -> dict[str, Any]:
-    means = {candidate: _mean([g for g in given if g["candidate"] == candidate], leniency) for candidate in candidates}
+    means = {name: _means([row for row in given if row["criterion"] == name], leniency, name) for name in rubric.names}
     unrated = UNRATED.get(group["status"], group["status"])
     results = []
     for index, candidate in enumerate(candidates):
-        mean = means[candidate]
-        status = "rated" if mean and group["status"] == "rated" else unrated
-        scores = dict.fromkeys(CRITERION_NAMES) if status != "rated" else mean
-        results.append({"question_index": index, "status": status, **scores, "reward": reward_of(scores)})
+        is_rated = group["status"] == "rated" and all(candidate in of_candidate for of_candidate in means.values())
+        scores = {name: means[name][candidate] for name in rubric.names} if is_rated else None
+        results.append({
+            "question_index": index, "status": "rated" if is_rated else unrated, "scores": scores,
+            "reward": reward_of(rubric, scores) if scores else None,
+        })  # fmt: skip
     return {"results": results, "all_equal": bool(given) and all(row["all_equal"] for row in given)}
 
 
-def reward_of(scores: dict[str, Any]) -> float | None:
-    """Reward in [0, 1] of ratings from 1 to 5, as the rubric maps them; None without ratings."""
-    if scores[CRITERION_NAMES[0]] is None:
-        return None
-    rubric = load_rubric()
-    return rubric.scores({name: rating_to_score(scores[name]) for name in rubric.names}).composite / 10
+def reward_of(rubric: Rubric, ratings: Mapping[str, float]) -> float:
+    """Reward in [0, 1] of ratings from 1 to 5, as the rubric maps and weighs them."""
+    scores = rubric.scores({name: rating_to_score(ratings[name]) for name in rubric.names})
+    return float(scores.composite / MAX_SCORE)
 
 
-def _mean(given: Sequence[sa.RowMapping], leniency: Leniency) -> dict[str, float]:
-    """One candidate's scores over its raters."""
-    if not given:
-        return {}
-    is_shared = len(given) > 1
-    means = {}
-    for name in CRITERION_NAMES:
-        own = (g[name] - (leniency.get(g["rater_id"], {}).get(name, 0.0) if is_shared else 0.0) for g in given)
-        means[name] = round(min(max(sum(own) / len(given), MIN_RATING), MAX_RATING), 6)
-    return means
+def _means(given: Sequence[sa.RowMapping], leniency: Leniency, criterion: str) -> dict[int, float]:
+    """One criterion's mean over the raters of a group, by candidate."""
+    values: dict[int, list[float]] = defaultdict(list)
+    for row in given:
+        values[row["candidate"]].append(row["value"])
+    means = {candidate: sum(of_raters) / len(of_raters) for candidate, of_raters in values.items()}
+    raters = {row["rater_id"] for row in given}
+    if len(raters) > 1:
+        shift = -sum(leniency.get(rater, {}).get(criterion, 0.0) for rater in raters) / len(raters)
+        shift = min(max(shift, MIN_RATING - min(means.values())), MAX_RATING - max(means.values()))
+        means = {candidate: mean + shift for candidate, mean in means.items()}
+    return {candidate: round(mean, 6) for candidate, mean in means.items()}

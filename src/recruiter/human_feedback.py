@@ -87,7 +87,7 @@ class GroupView:
             record["version"],
             record["late"],
             record["consumed_step"],
-            tuple(_judgement(result, reason, rubric) for result in record["results"]),
+            tuple(_judgement(result, rubric, reason) for result in record["results"]),
             (record["waiting"] or {}).get("raters_online", 0),
         )
 
@@ -105,6 +105,7 @@ class HumanJudge(Judge):
     """People who rate in the browser. See `recruiter.judges.Judge`; training asks about whole groups by `rate`.
 
     Attributes:
+        rubric: what people rate by; the server's must be the same.
         client: the server; `client.away` says whether it answers.
         waiting: what `rate` waits for at the moment, if it does.
     """
@@ -134,8 +135,8 @@ class HumanJudge(Judge):
         return list(views[name].judgements)
 
     async def probe(self) -> Probe | None:
-        """See `Judge`. Only whether the server is there and takes the key: people are not asked."""
-        await self.client.check()
+        """See `Judge`. Only whether the server is there, takes the key and has the rubric: people are not asked."""
+        await self.client.check(self.rubric.hash)
         return None
 
     async def rate(self, groups: Sequence[QuestionGroup], keep_open: bool = False) -> dict[str, GroupView]:
@@ -195,6 +196,7 @@ class HumanJudge(Judge):
             "policy_step": group.step,
             "role": group.role.model_dump(mode="json"),
             "questions": list(group.questions),
+            "rubric_hash": self.rubric.hash,
             "overlap": self.settings.overlap,
         }
         try:
@@ -230,7 +232,7 @@ class HumanJudge(Judge):
             ) from None
 
 
-def _judgement(result: dict[str, Any], reason: str, rubric: Rubric) -> Judgement:
+def _judgement(result: dict[str, Any], rubric: Rubric, reason: str) -> Judgement:
     if result["status"] != "rated":
         return Judgement.unscored(reason)
-    return Judgement(rubric.scores({name: rating_to_score(result[name]) for name in rubric.names}))
+    return Judgement(rubric.scores({name: rating_to_score(value) for name, value in result["scores"].items()}))

@@ -28,7 +28,7 @@ def choose(page: Page, question: str, *values: int, tap: bool = False) -> None:
 def rated(server: Server, group: str) -> dict[str, tuple[float, ...]]:
     """What training gets: the ratings by question."""
     results = server.view(group)["results"]
-    return {QUESTIONS[r["question_index"]]: tuple(r[name] for name in CRITERION_NAMES) for r in results}
+    return {QUESTIONS[r["question_index"]]: tuple(r["scores"][name] for name in CRITERION_NAMES) for r in results}
 
 
 def ready(page: Page) -> None:
@@ -86,7 +86,7 @@ def test_a_group_is_rated_on_a_phone(visit: Visit, server: Server) -> None:
         choose(page, question, value, 5, value, tap=True)
     page.get_by_role("button", name="Submit").tap()
     is_empty(page)
-    assert server.view(group)["results"][2]["relevance"] == 4
+    assert server.view(group)["results"][2]["scores"]["relevance"] == 4
 
 
 def test_skipping_asks_why_and_undo_opens_the_group_again(visit: Visit, server: Server) -> None:
@@ -161,7 +161,7 @@ def test_identical_questions_are_shown_once(visit: Visit, server: Server) -> Non
     expect(page.get_by_role("button", name="All equal")).to_be_hidden()
     press(page, "2 3 4 Enter")
     is_empty(page)
-    assert [r["clarity"] for r in server.view(group)["results"]] == [3, 3]
+    assert [r["scores"]["clarity"] for r in server.view(group)["results"]] == [3, 3]
 
 
 def test_what_a_model_writes_is_text_whatever_it_holds(visit: Visit, server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import time
@@ -15,9 +16,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 
 import database as db
-from feedback import export
+from feedback import export, views
 from feedback.settings import Settings, table
 from recruiter.errors import ConfigError, DataError
+from recruiter.rubric import load_rubric
 from tests import REPOSITORY
 
 from .conftest import ROLE
@@ -59,47 +61,93 @@ def comparable(_object, name, *_):
     return name != "ix_groups_queue"
 
 
-def test_old_file_is_upgraded_with_what_it_holds(empty_url):
+CRITERIA = ("relevance", "clarity", "discriminative")
+
+
+def old_group(key, now, **changes):
+    return {
+        "id": key, "group_id": f"g{key}", "content_hash": "", "run": "r", "policy_step": 1, "role": ROLE, "role_title": "T",
+        "overlap": 2, "priority": 0, "status": "rated", "available": False, "late": False, "lease_count": 0,
+        "rating_count": 2, "version": 3, "created_at": now, **changes,
+    }  # fmt: skip
+
+
+def test_old_file_is_upgraded_with_all_that_it_holds(empty_url):
+    """Two raters, three groups of two, revisions, a judge, and what training used: every number is there afterwards."""
     database = db.Database(empty_url)
-    migrate(database, "0001")
-    now = time.time()
+    migrate(database, "0002")
+    now, chance, given, judged = time.time(), random.Random(3), {}, {}
+    used = {
+        "question_index": 0,
+        "status": "rated",
+        "relevance": 4.5,
+        "clarity": 2,
+        "discriminative": 1,
+        "reward": 0.375,
+    }
+    unused = {**used, "question_index": 1, "relevance": None, "clarity": None, "discriminative": None, "reward": None}
     with database.write() as c:
-        assert "judge_scores" not in sa.inspect(c).get_table_names()
-        row = {"label": "old", "role": "rater", "created_at": now, "last_seen_at": now}
-        c.execute(sa.insert(db.raters).values(row))
-        c.execute(
-            sa.insert(db.groups).values(
-                group_id="old", content_hash="", run="r", policy_step=1, role=ROLE, role_title="T", overlap=1, priority=0,
-                status="rated", available=False, late=False, lease_count=0, rating_count=1, version=3, created_at=now,
-            )
-        )  # fmt: skip
-        c.execute(sa.insert(db.questions).values(group_id=1, question_index=0, candidate=0, text="How?"))
-        lease = {
-            "id": "l",
-            "group_id": 1,
-            "rater_id": 1,
-            "active": False,
-            "shown": [0],
-            "created_at": now,
-            "expires_at": now,
-        }
-        c.execute(sa.insert(db.leases).values(lease))
-        rating = {"group_id": 1, "rater_id": 1, "lease_id": "l", "revision": 1, "all_equal": False}
-        c.execute(sa.insert(db.ratings).values(**rating, created_at=now, updated_at=now))
-        c.execute(
-            sa.insert(db.revisions).values(
-                rating_id=1, revision=1, all_equal=False, note="", unused=False, created_at=now
-            )
-        )
-        scores = {"rating_id": 1, "revision": 1, "candidate": 0, "position": 1}
-        c.execute(sa.insert(db.scores).values(**scores, relevance=5, clarity=4, discriminative=3))
+        old = sa.MetaData()
+        old.reflect(c)
+        old.tables["groups"].c.role.type = old.tables["groups"].c.consumed_view.type = sa.JSON()
+
+        def put(table, **values):
+            c.execute(sa.insert(old.tables[table]).values(values))
+
+        for rater in (1, 2):
+            put("raters", id=rater, label="old", role="rater", created_at=now, last_seen_at=now)
+        for key in (1, 2, 3):
+            frozen = {"consumed_step": 3, "consumed_view": {"results": [used, unused], "all_equal": False}}
+            put("groups", **old_group(key, now, **(frozen if key == 3 else {})))
+            for index in range(2):
+                put("questions", group_id=key, question_index=index, candidate=index, text=f"How {key}.{index}?")
+                judged[key, index] = [chance.uniform(0, 10) for _ in CRITERIA]
+                scores = dict(zip(CRITERIA, judged[key, index], strict=True))
+                put("judge_scores", group_id=key, question_index=index, judge="j", **scores)
+            for rater in (1, 2):
+                rating, lease = 10 * key + rater, f"l{key}{rater}"
+                put(
+                    "leases", id=lease, group_id=key, rater_id=rater, active=False, shown=[1, 0], created_at=now,
+                    expires_at=now,
+                )  # fmt: skip
+                put(
+                    "ratings", id=rating, group_id=key, rater_id=rater, lease_id=lease, revision=rater, all_equal=False,
+                    created_at=now, updated_at=now,
+                )  # fmt: skip
+                for revision in range(1, rater + 1):
+                    put(
+                        "revisions", rating_id=rating, revision=revision, all_equal=False, note="n", unused=False,
+                        created_at=now,
+                    )  # fmt: skip
+                    for candidate in range(2):
+                        stars = [chance.randint(1, 5) for _ in CRITERIA]
+                        given[rating, revision, f"How {key}.{candidate}?"] = stars
+                        put(
+                            "scores", rating_id=rating, revision=revision, candidate=candidate, position=2 - candidate,
+                            **dict(zip(CRITERIA, stars, strict=True)),
+                        )  # fmt: skip
     database.upgrade()
     database.upgrade()
-    (row,) = export.rows(database)
+    rubric = load_rubric()
+    found = {
+        (row["rating_id"], row["revision"], row["question"]): [row[name] for name in CRITERIA]
+        for row in export.rows(database, rubric, rubric.names)
+    }
+    assert found == given
     with database.read() as c:
-        assert "judge_scores" in sa.inspect(c).get_table_names()
+        scores = c.execute(sa.select(db.judge_scores).where(db.judge_scores.c.judge == "j")).mappings().all()
+        views_ = {view["group_id"]: view for view in views.view_groups(c, rubric, ["g1", "g3"], now)}
+        assert set(sa.inspect(c).get_table_names()) == {*db.metadata.tables, "alembic_version"}
+    assert {(s["group_id"], s["question_index"], s["criterion"]): s["score"] for s in scores} == {
+        (*place, name): pytest.approx(value)
+        for place, values in judged.items()
+        for name, value in zip(CRITERIA, values, strict=True)
+    }
+    first, second = views_["g3"]["results"]
+    assert (first["scores"], first["reward"]) == ({"relevance": 4.5, "clarity": 2, "discriminative": 1}, 0.375)
+    assert (second["scores"], second["reward"]) == (None, None)
+    assert views_["g1"]["results"][0]["scores"].keys() == set(CRITERIA)
     database.close()
-    assert (row["question"], row["relevance"], row["reward"]) == ("How?", 5, 0.75)
 
 
 def test_newer_database_is_refused(database_url):

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from feedback.views import reward_of
+from recruiter.rubric import load_rubric
 
 from .conftest import ROLE, group
 
@@ -56,7 +57,7 @@ def test_identical_questions_are_shown_once_and_share_their_rating(server):
     scores = [{"How?": 5, "Why?": 1, "When?": 2}[text.strip()] for text in texts]
     rater.rate(taken, *scores)
     results = view(server, "g")["results"]
-    assert [r["relevance"] for r in results] == [5, 1, 5, 2]
+    assert [r["scores"]["relevance"] for r in results] == [5, 1, 5, 2]
     assert [r["reward"] for r in results] == [1.0, 0.0, 1.0, 0.25]
     assert [r["question_index"] for r in results] == [0, 1, 2, 3]
 
@@ -156,7 +157,7 @@ def test_consumed_ratings_are_frozen_and_later_edits_unused(server):
     rater = server.rater()
     rating = rater.rate(rater.next(), 2)
     used = server.training.ok("POST", "/api/groups/consume", {"ids": ["g"], "step": 7})["groups"][0]
-    assert (used["consumed_step"], used["results"][0]["relevance"]) == (7, 2)
+    assert (used["consumed_step"], used["results"][0]["scores"]["relevance"]) == (7, 2)
     again = server.training.ok("POST", "/api/groups/consume", {"ids": ["g"], "step": 8})["groups"][0]
     assert again == used
     reopened = rater.ok("POST", "/api/rate/undo")
@@ -187,8 +188,8 @@ def test_overlap_takes_each_raters_own_level_out(server):
             texts = [c["text"] for c in taken["group"]["candidates"]]
             rater.rate(taken, *(given[taken["group"]["group_id"]][text][index] for text in texts))
     # The kind rater lies two points above the strict one on every question: one above the mean of both.
-    assert [r["relevance"] for r in view(server, "a")["results"]] == [2, 3]
-    assert [r["relevance"] for r in view(server, "b")["results"]] == [3, 4]
+    assert [r["scores"]["relevance"] for r in view(server, "a")["results"]] == [2, 3]
+    assert [r["scores"]["relevance"] for r in view(server, "b")["results"]] == [3, 4]
     stats = server.rater().ok("GET", "/api/stats")
     assert [one["leniency"]["clarity"] for one in stats["raters"]] in ([-1, 1], [1, -1])
 
@@ -204,14 +205,13 @@ def test_rater_of_one_more_group_keeps_their_level_out_of_shared_ones(server):
     c.rate(c.next(prefer="ac"), 5)
     a.rate(a.next(prefer="alone"), 5)
     # a: +1 and 0 on shared questions, so +0.5; b: -1; c: 0.
-    assert view(server, "ab")["results"][0]["relevance"] == pytest.approx((4 - 0.5 + 2 + 1) / 2)
-    assert view(server, "ac")["results"][0]["relevance"] == pytest.approx((5 - 0.5 + 5) / 2)
-    assert view(server, "alone")["results"][0]["relevance"] == 5
+    assert view(server, "ab")["results"][0]["scores"]["relevance"] == pytest.approx((4 - 0.5 + 2 + 1) / 2)
+    assert view(server, "ac")["results"][0]["scores"]["relevance"] == pytest.approx((5 - 0.5 + 5) / 2)
+    assert view(server, "alone")["results"][0]["scores"]["relevance"] == 5
 
 
 def test_reward_follows_the_rubric():
-    assert reward_of({"relevance": 1, "clarity": 3, "discriminative": 5}) == 0.5
-    assert reward_of({"relevance": None, "clarity": None, "discriminative": None}) is None
+    assert reward_of(load_rubric(), {"relevance": 1, "clarity": 3, "discriminative": 5}) == 0.5
 
 
 def test_runs_report_and_are_shown(server):

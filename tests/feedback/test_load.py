@@ -38,7 +38,9 @@ def hand_in(server, count):
 def check(database_url, notes: Notes, count: int, before: int = 0) -> None:
     """Every acknowledged rating is stored once, as it was given; no group has two."""
     database = db.Database(database_url)
-    given = sa.select(db.ratings.c.id, db.groups.c.group_id, db.questions.c.text, *(db.scores.c[n] for n in CRITERIA))
+    given = sa.select(
+        db.ratings.c.id, db.groups.c.group_id, db.questions.c.text, db.scores.c.criterion, db.scores.c.value
+    )
     given = (
         given.join(db.groups, db.groups.c.id == db.ratings.c.group_id)
         .join(db.scores, db.scores.c.rating_id == db.ratings.c.id)
@@ -50,15 +52,16 @@ def check(database_url, notes: Notes, count: int, before: int = 0) -> None:
     )
     stored: dict[tuple[int, str], dict[str, int]] = {}
     with database.read() as c:
-        for rating, name, text, *scores in c.execute(given):
-            assert len(set(scores)) == 1
-            stored.setdefault((rating, name), {})[text] = scores[0]
+        cells = c.execute(given).all()
+        for rating, name, text, _, value in cells:
+            assert stored.setdefault((rating, name), {}).setdefault(text, value) == value
         total = c.execute(sa.select(sa.func.count()).select_from(db.ratings)).scalar_one()
         left = c.execute(sa.select(sa.func.count()).where(db.leases.c.active)).scalar_one()
     database.close()
     assert not notes.errors
     assert {(rating, name): scores for rating, name, scores in notes.acknowledged} == stored
     assert max(Counter(name for _, name, _ in notes.acknowledged).values()) == 1
+    assert Counter(cell[:3] for cell in cells).most_common()[-1][1] == len(CRITERIA)
     assert (len(stored), total, left) == (count, before + count, 0)
 
 
@@ -164,9 +167,9 @@ def fill(database_url: str, ratings: int) -> None:
                 for key in keys
             ])  # fmt: skip
             c.execute(sa.insert(db.scores), [
-                {"rating_id": key, "revision": 1, "candidate": q, "position": q + 1,
-                 **{name: (key * 7 + q * 3 + i) % 5 + 1 for i, name in enumerate(CRITERIA)}}
-                for key in keys for q in range(CANDIDATES)
+                {"rating_id": key, "revision": 1, "candidate": q, "position": q + 1, "criterion": name,
+                 "value": (key * 7 + q * 3 + i) % 5 + 1}
+                for key in keys for q in range(CANDIDATES) for i, name in enumerate(CRITERIA)
             ])  # fmt: skip
         if not database.is_sqlite:
             for name in ("groups", "ratings"):

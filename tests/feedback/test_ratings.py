@@ -134,7 +134,7 @@ def test_submitting_twice_changes_nothing(server, rater):
     first = rater.rate(taken, 5, 4, 3)
     again = rater.rate(taken, 1)
     assert again["rating_id"] == first["rating_id"]
-    assert (stored(server, db.ratings), stored(server, db.revisions), stored(server, db.scores)) == (1, 1, 3)
+    assert (stored(server, db.ratings), stored(server, db.revisions), stored(server, db.scores)) == (1, 1, 9)
     assert first["progress"]["mine"] == {"today": 1, "total": 1}
 
 
@@ -161,7 +161,7 @@ def test_all_equal_is_an_answer_of_its_own(server, rater):
     rater.ok("POST", path, {"ratings": one, "all_equal": True})
     found = server.training.ok("GET", "/api/groups/g")
     assert found["all_equal"] is True
-    assert [(r["relevance"], r["clarity"], r["discriminative"]) for r in found["results"]] == [(4, 2, 3)] * 3
+    assert [tuple(r["scores"].values()) for r in found["results"]] == [(4, 2, 3)] * 3
 
 
 def test_edits_count_until_training_has_consumed_the_group(server, rater):
@@ -172,7 +172,7 @@ def test_edits_count_until_training_has_consumed_the_group(server, rater):
     changed = {"ratings": {key: {**value, "clarity": 5} for key, value in mine["answer"]["ratings"].items()}}
     assert rater.ok("PUT", f"/api/ratings/{rating}", changed) == {"revision": 2, "unused": False}
     assert rater.ok("PUT", f"/api/ratings/{rating}", changed) == {"revision": 2, "unused": False}
-    assert server.training.ok("GET", "/api/groups/g")["results"][0]["clarity"] == 5
+    assert server.training.ok("GET", "/api/groups/g")["results"][0]["scores"]["clarity"] == 5
     assert server.rater().refused("PUT", f"/api/ratings/{rating}", changed) == (404, "not_found")
 
 
@@ -185,9 +185,9 @@ def test_undo_opens_the_latest_rating_and_the_old_one_stands_meanwhile(server, r
     assert status(server, "b") == "pending"
     assert rater.ok("POST", "/api/rate/undo")["lease"]["id"] == reopened["lease"]["id"]
     assert rater.next()["draft"] == reopened["draft"]
-    assert server.training.ok("GET", "/api/groups/a")["results"][0]["relevance"] == 2
+    assert server.training.ok("GET", "/api/groups/a")["results"][0]["scores"]["relevance"] == 2
     rater.rate(reopened, 4)
-    assert server.training.ok("GET", "/api/groups/a")["results"][0]["relevance"] == 4
+    assert server.training.ok("GET", "/api/groups/a")["results"][0]["scores"]["relevance"] == 4
     assert (stored(server, db.ratings), stored(server, db.revisions)) == (1, 2)
 
 
@@ -251,4 +251,4 @@ def test_rating_of_one_stands_when_the_others_skip(server, rater):
     other = server.rater()
     other.ok("POST", other.lease("skip", other.next()), {"reason": "not_my_field"})
     found = server.training.ok("GET", "/api/groups/g")
-    assert (found["status"], found["raters"], found["results"][0]["relevance"]) == ("rated", 1, 3)
+    assert (found["status"], found["raters"], found["results"][0]["scores"]["relevance"]) == ("rated", 1, 3)

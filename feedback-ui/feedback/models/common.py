@@ -12,6 +12,7 @@ MAX_QUESTIONS = 64
 CLEAN = r"^[^\x00]*$"  # a database text cannot hold the character 0
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._~:-]+$")]
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/?#]+$")]
+RubricHash = Annotated[str, StringConstraints(max_length=64, pattern=r"^[0-9a-f]+$")]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=CLEAN)]
 Question = Annotated[str, StringConstraints(max_length=8000, pattern=CLEAN)]
 Note = Annotated[str, StringConstraints(max_length=2000, pattern=CLEAN)]

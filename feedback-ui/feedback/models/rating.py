@@ -30,18 +30,27 @@ class NextIn(Body):
     prefer: Annotated[str, StringConstraints(max_length=140, pattern=CLEAN)] | None = None
 
 
-class Stars3(Body):
-    """A rater's scores of one candidate."""
+class CriterionView(BaseModel):
+    """What raters are asked, and what a rating means."""
 
-    relevance: Stars
-    clarity: Stars
-    discriminative: Stars
+    name: str
+    question: str
+    weight: float
+    red_flags: list[str]
+    anchors: dict[int, str]
+
+
+class RubricView(BaseModel):
+    """The criteria by which questions are rated here, from 1 to 5."""
+
+    hash: str
+    criteria: list[CriterionView]
 
 
 class AnswerIn(Body):
-    """Scores by candidate id; with `all_equal`, one set that counts for all."""
+    """Scores by candidate id and criterion (`GET /api/rubric` has them); with `all_equal`, one set that counts for all."""
 
-    ratings: dict[str, Stars3] = Field(min_length=1, max_length=MAX_QUESTIONS)
+    ratings: dict[str, dict[str, Stars]] = Field(min_length=1, max_length=MAX_QUESTIONS)
     all_equal: bool = False
     note: Note = ""
 
@@ -82,7 +91,7 @@ class RatedGroup(BaseModel):
 class Draft(BaseModel):
     """The answer that an edit starts from."""
 
-    ratings: dict[str, Stars3]
+    ratings: dict[str, dict[str, Stars]]
     all_equal: bool
     note: str
 

@@ -25,19 +25,15 @@ class CriterionStats(BaseModel):
     histogram: list[int]
 
 
-class ByCriterion(BaseModel):
-    """A figure for each criterion, null where it cannot be computed."""
-
-    relevance: float | None
-    clarity: float | None
-    discriminative: float | None
+ByCriterion = dict[str, float | None]  # null where it cannot be computed
 
 
-class TimeStats(ByCriterion):
+class TimeStats(BaseModel):
     """Groups rated and means of a day or an hour, in the server's time."""
 
     time: str
     ratings: int
+    means: ByCriterion
 
 
 class RaterStats(BaseModel):
@@ -93,9 +89,7 @@ class RatedCandidate(BaseModel):
 
     text: str
     position: int
-    relevance: int
-    clarity: int
-    discriminative: int
+    scores: dict[str, int]
 
 
 class RecentRating(BaseModel):

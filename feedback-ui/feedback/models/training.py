@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from feedback.models.common import (
     CLEAN,
@@ -17,6 +17,7 @@ from feedback.models.common import (
     Note,
     Question,
     RequestId,
+    RubricHash,
     Step,
 )
 from recruiter.roles import Role
@@ -30,6 +31,7 @@ class GroupIn(Body):
     policy_step: Step
     role: Role
     questions: list[Question] = Field(min_length=1, max_length=MAX_QUESTIONS)
+    rubric_hash: RubricHash | None = None  # null: any
     overlap: int = Field(default=1, ge=1, le=16)
     priority: int = Field(default=0, ge=-1000, le=1000)
 
@@ -47,9 +49,7 @@ class QuestionResult(BaseModel):
 
     question_index: int
     status: Literal["rated", "skipped", "expired", "cancelled", "pending"]
-    relevance: float | None
-    clarity: float | None
-    discriminative: float | None
+    scores: dict[str, float] | None
     reward: float | None
 
 
@@ -94,6 +94,7 @@ class WaitIn(Ids):
 
     timeout: float = Field(default=30.0, ge=0, le=60)
     known: dict[str, int] = Field(default_factory=dict)
+    rubric_hash: RubricHash | None = None
 
 
 class CancelIn(Ids):
@@ -114,19 +115,11 @@ class ConsumeIn(Ids):
     step: Step
 
 
-class JudgeScores(Body):
-    """A judge's scores of one question."""
-
-    relevance: JudgeScore
-    clarity: JudgeScore
-    discriminative: JudgeScore
-
-
 class JudgeIn(Body):
     """A judge's scores of a group, one for each question, null where it had none; for people against judge."""
 
     judge: Name
-    scores: list[JudgeScores | None] = Field(min_length=1, max_length=MAX_QUESTIONS)
+    scores: list[dict[str, JudgeScore] | None] = Field(min_length=1, max_length=MAX_QUESTIONS)
 
 
 class RunStep(Body):
@@ -186,13 +179,12 @@ class QueueIn(BaseModel):
 
 
 class QueueResult(BaseModel):
-    """The state of a single question; ratings and reward when it is rated."""
+    """The state of a single question; when it is rated, its reward and beside it a rating for each criterion."""
+
+    model_config = ConfigDict(extra="allow")
 
     request_id: str
     status: Literal["pending", "rated", "skipped", "expired", "cancelled"]
-    relevance: float | None = None
-    clarity: float | None = None
-    discriminative: float | None = None
     reward: float | None = None
 
 

@@ -37,13 +37,12 @@ def submit(body: QueueIn, context: Shared) -> QueueResult:
 def result(request_id: RequestId, context: Shared) -> QueueResult:
     """The state of one question."""
     with context.database.read() as c:
-        found = views.view_groups(c, [groups.QUEUE + request_id], time.time())
+        found = views.view_groups(c, context.rubric, [groups.QUEUE + request_id], time.time())
     if not found:
         raise not_found(f"question with the request_id {request_id}")
     (answer,) = found[0]["results"]
-    return QueueResult(
-        request_id=request_id, **{name: answer[name] for name in QueueResult.model_fields if name in answer}
-    )
+    scores = answer["scores"] or dict.fromkeys(context.rubric.names)
+    return QueueResult(request_id=request_id, status=answer["status"], reward=answer["reward"], **scores)
 
 
 @router.get("/pending")

@@ -32,6 +32,7 @@ from feedback.models.owner import Ok
 from feedback.models.rating import (
     AnswerIn,
     Candidate,
+    CriterionView,
     Done,
     Draft,
     JoinIn,
@@ -44,6 +45,7 @@ from feedback.models.rating import (
     Progress,
     RatedGroup,
     Revised,
+    RubricView,
     Session,
     SkipIn,
     Submitted,
@@ -79,12 +81,25 @@ def join(body: JoinIn, request: Request, response: Response) -> Session:
     return _session(context, rater)
 
 
+@router.get("/rubric")
+def rubric(_: SignedIn, context: Shared) -> RubricView:
+    """The criteria by which questions are rated here."""
+    criteria = [
+        CriterionView(
+            name=one.name, question=one.question, weight=one.weight, red_flags=[flag.text for flag in one.red_flags],
+            anchors=one.anchors,
+        )
+        for one in context.rubric.criteria
+    ]  # fmt: skip
+    return RubricView(hash=context.rubric.hash, criteria=criteria)
+
+
 @router.post("/rate/next")
 def take_next(body: NextIn, rater: Rating, context: Shared) -> NextView:
     """My group on the screen, or the next one."""
     now = time.time()
     with context.database.write() as c:
-        lease = leases.take_next(c, rater.id, body.prefer, now, context.settings.lease_seconds)
+        lease = leases.take_next(c, context.rubric, rater.id, body.prefer, now, context.settings.lease_seconds)
         if isinstance(lease, str):
             return NextView(lease=None, reason=lease)  # type: ignore[arg-type]
         return _shown(c, context, lease, now)
@@ -102,7 +117,7 @@ def heartbeat(lease_id: LeaseId, rater: Rating, context: Shared) -> Left:
 def submit(lease_id: LeaseId, body: AnswerIn, rater: Rating, context: Shared) -> Submitted:
     """Store my ratings of the whole group. Sent again, nothing changes and the answer is the same."""
     with context.database.write() as c:
-        rating_id, unused = ratings.submit(c, lease_id, rater.id, _answer(body), time.time())
+        rating_id, unused = ratings.submit(c, context.rubric, lease_id, rater.id, _answer(body), time.time())
     return Submitted(rating_id=rating_id, unused=unused, progress=_progress(context, rater))
 
 
@@ -164,7 +179,7 @@ def edit(
 ) -> Revised:
     """Change one of my ratings. After training has consumed it the change is kept, as unused."""
     with context.database.write() as c:
-        revision, unused = ratings.edit(c, rating_id, rater.id, _answer(body), time.time())
+        revision, unused = ratings.edit(c, context.rubric, rating_id, rater.id, _answer(body), time.time())
     return Revised(revision=revision, unused=unused)
 
 
@@ -218,8 +233,7 @@ def _group(c: sa.Connection, key: int, shown: list[int]) -> RatedGroup:
 
 
 def _answer(body: AnswerIn) -> ratings.Answer:
-    scores = {candidate: stars.model_dump() for candidate, stars in body.ratings.items()}
-    return ratings.Answer(scores, body.all_equal, body.note)
+    return ratings.Answer(body.ratings, body.all_equal, body.note)
 
 
 def _progress(context: Context, rater: Rater) -> Progress:

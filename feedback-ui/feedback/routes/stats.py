@@ -45,7 +45,7 @@ def statistics(choice: Chosen, _: SignedIn, context: Shared) -> Statistics:
 
     def compute() -> Statistics:
         with context.database.read() as c:
-            return Statistics(**stats.statistics(c, choice))
+            return Statistics(**stats.statistics(c, context.rubric, choice))
 
     return context.statistics.get(choice, compute)
 
@@ -69,5 +69,5 @@ def export_all(_: Owner, context: Shared, format: export.Format = "jsonl") -> St
     """Everything rated, with revisions, streamed as json, jsonl, csv or parquet."""
     disposition = {"Content-Disposition": f'attachment; filename="ratings.{format}"'}
     return StreamingResponse(
-        export.export(context.database, format), media_type=export.MEDIA[format], headers=disposition
+        export.export(context.database, context.rubric, format), media_type=export.MEDIA[format], headers=disposition
     )

@@ -24,6 +24,7 @@ from feedback.models.training import (
     RunIn,
     WaitIn,
 )
+from feedback.rubric import refuse_other
 
 LOOK_AGAIN = 2.0  # seconds; a change made by another process of this server wakes nobody here
 
@@ -37,11 +38,15 @@ def submit(body: GroupIn, context: Shared, response: Response) -> GroupView:
         raise Refusal(
             422, "reserved_id", f"Ids beginning with {groups.QUEUE} or {groups.PRACTICE} are the server's own."
         )
-    new = groups.NewGroup(**{**dict(body), "role": body.role.model_dump(mode="json")})
+    refuse_other(context.rubric, body.rubric_hash)
+    new = groups.NewGroup(
+        body.group_id, body.run, body.policy_step, body.role.model_dump(mode="json"), body.questions, body.rubric_hash,
+        body.overlap, body.priority,
+    )  # fmt: skip
     now = time.time()
     with context.database.write() as c:
         response.status_code = 201 if groups.submit(c, new, now) else 200
-        (view,) = views.view_groups(c, [body.group_id], now)
+        (view,) = views.view_groups(c, context.rubric, [body.group_id], now)
     return GroupView(**view)
 
 
@@ -49,15 +54,16 @@ def submit(body: GroupIn, context: Shared, response: Response) -> GroupView:
 def get(group_id: Identifier, context: Shared) -> GroupView:
     """One group."""
     with context.database.read() as c:
-        found = views.view_groups(c, [group_id], time.time())
+        found = views.view_groups(c, context.rubric, [group_id], time.time())
     if not found:
         raise not_found(f"group {group_id}")
     return GroupView(**found[0])
 
 
-@router.post("/groups/wait")
+@router.post("/groups/wait", responses=errors(409))
 async def wait(body: WaitIn, context: Shared) -> GroupList:
     """Long poll: answer when a group has another version than the one in `known`, or when `timeout` is over."""
+    refuse_other(context.rubric, body.rubric_hash)
     until = time.monotonic() + body.timeout
     while True:
         seen = await to_thread.run_sync(_versions, context, body.ids)
@@ -87,7 +93,7 @@ def expire(body: Ids, context: Shared) -> GroupList:
 def consume(body: ConsumeIn, context: Shared) -> GroupList:
     """Training uses rated groups as they are now; later edits are kept as unused revisions."""
     with context.database.write() as c:
-        views.consume(c, body.ids, body.step, time.time())
+        views.consume(c, context.rubric, body.ids, body.step, time.time())
     return _list(context, body.ids)
 
 
@@ -95,7 +101,7 @@ def consume(body: ConsumeIn, context: Shared) -> GroupList:
 def attach_judge(group_id: Identifier, body: JudgeIn, context: Shared) -> Ok:
     """Attach a judge's scores, to compare people with it. The same judge again replaces its scores."""
     with context.database.write() as c:
-        judges.attach(c, group_id, body.judge, [s.model_dump() if s else None for s in body.scores])
+        judges.attach(c, context.rubric, group_id, body.judge, body.scores)
     return Ok()
 
 
@@ -114,4 +120,4 @@ def _versions(context: Context, ids: list[str]) -> dict[str, int]:
 
 def _list(context: Context, ids: list[str]) -> GroupList:
     with context.database.read() as c:
-        return GroupList(groups=[GroupView(**view) for view in views.view_groups(c, ids, time.time())])
+        return GroupList(groups=[GroupView(**view) for view in views.view_groups(c, context.rubric, ids, time.time())])

@@ -65,9 +65,9 @@ function overTime({ over_time, criteria }) {
         title: "Means",
         description: "Mean rating by criterion, 1 to 5.",
         legend: names.map(capitalised),
-        draw: (svg, width, height) => lines(svg, width, height, labels, names.map((name) => over_time.map((point) => point[name] ?? null)), { low: 1, high: 5 }),
+        draw: (svg, width, height) => lines(svg, width, height, labels, names.map((name) => over_time.map((point) => point.means[name] ?? null)), { low: 1, high: 5 }),
         columns: ["Time", ...names.map(capitalised)],
-        rows: over_time.map((point) => [point.time, ...names.map((name) => round2(point[name]))]),
+        rows: over_time.map((point) => [point.time, ...names.map((name) => round2(point.means[name]))]),
       }),
     ),
   );

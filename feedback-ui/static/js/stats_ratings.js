@@ -2,8 +2,6 @@
 
 import { capitalised, element, when } from "./dom.js";
 
-const CRITERIA = ["relevance", "clarity", "discriminative"];
-
 export function ratingItem(rating) {
   const marks = [rating.run, `step ${rating.policy_step}`, rating.rater, when(rating.rated_at)];
   if (rating.all_equal) marks.push("all equal");
@@ -20,6 +18,6 @@ export function ratingItem(rating) {
 const questions = (rating) => element("ol", {}, ...rating.candidates.map((candidate) => element("li", {}, ...question(candidate))));
 
 function question(candidate) {
-  const scores = CRITERIA.map((name) => `${capitalised(name)} ${candidate[name]}`).join(" · ");
+  const scores = Object.entries(candidate.scores).map(([name, value]) => `${capitalised(name)} ${value}`).join(" · ");
   return [element("p", { class: "text", text: candidate.text, dir: "auto" }), element("p", { class: "small muted numbers", text: scores })];
 }

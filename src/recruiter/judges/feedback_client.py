@@ -49,14 +49,15 @@ class FeedbackClient:
         }
         self.away: tuple[float, str] | None = None
 
-    async def check(self) -> None:
-        """One call, to see that the server is there and takes the key.
+    async def check(self, rubric_hash: str | None = None) -> None:
+        """One call, to see that the server is there, takes the key and, if one is given, rates by this rubric.
 
         Raises:
             JudgeError: it is not, or it does not.
         """
         try:
-            self._answer(await self._attempt("POST", "/api/groups/wait", {"ids": ["none"], "timeout": 0}, 0.0))
+            body = {"ids": ["none"], "timeout": 0, "rubric_hash": rubric_hash}
+            self._answer(await self._attempt("POST", "/api/groups/wait", body, 0.0))
         except httpx2.RequestError as error:
             raise JudgeError(
                 f"There is no feedback server at human_feedback.api_url={self.url} ({_reason(error)}): start it with "
