@@ -96,7 +96,7 @@ groups = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("closed_at", sa.Float),
     sa.Index("ix_groups_queue", "available", sa.text("priority DESC"), "id"),
-    sa.Index(None, "status", "late"),
+    sa.Index(None, "status", "late", "rubric"),
     sqlite_autoincrement=True,
 )
 

@@ -14,6 +14,8 @@ AT_ONCE = 1000
 def upgrade() -> None:
     """Move what is there into the new rows; every rating, revision and consumed result stays."""
     op.add_column("groups", sa.Column("rubric", sa.String()))
+    op.drop_index("ix_groups_status_late", "groups")
+    op.create_index("ix_groups_status_late_rubric", "groups", ["status", "late", "rubric"])
     op.rename_table("scores", "old_scores")
     op.rename_table("judge_scores", "old_judge_scores")
     for name, old in (("pk_scores", "old_scores"), ("pk_judge_scores", "old_judge_scores")):
