@@ -1,7 +1,7 @@
 // A link's token, which stands behind the #, is traded for a session.
 
 import { persistently, post } from "./api.js";
-import { setText } from "./dom.js";
+import { setText } from "./page.js";
 
 async function join() {
   const token = location.hash.slice(1);

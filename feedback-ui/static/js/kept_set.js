@@ -1,6 +1,7 @@
 // "My set" on the writing page: the questions that are kept, edited, saved, copied and printed.
 
-import { announce, byId, capitalised, copy, element, setText, show } from "./dom.js";
+import { capitalised, el } from "../kit/dom.js";
+import { announce, byId, copy, setText, show } from "./page.js";
 import * as sets from "./sets.js";
 
 export class KeptSet {
@@ -43,12 +44,12 @@ export class KeptSet {
   }
 
   #item(question, i) {
-    const text = element("textarea", { "aria-label": `Question ${i + 1}`, rows: 3, onchange: (event) => this.#edit(i, event.target.value) });
+    const text = el("textarea", { "aria-label": `Question ${i + 1}`, rows: 3, onchange: (event) => this.#edit(i, event.target.value) });
     text.value = question;
-    const up = element("button", { type: "button", text: "↑", "aria-label": `Move question ${i + 1} up`, onclick: () => this.#moveUp(i) });
+    const up = el("button", { type: "button", text: "↑", "aria-label": `Move question ${i + 1} up`, onclick: () => this.#moveUp(i) });
     up.disabled = i === 0;
-    const out = element("button", { type: "button", text: "✕", "aria-label": `Take question ${i + 1} out`, onclick: () => this.toggle(question) });
-    return element("li", {}, text, element("div", { class: "row" }, up, out));
+    const out = el("button", { type: "button", text: "✕", "aria-label": `Take question ${i + 1} out`, onclick: () => this.toggle(question) });
+    return el("li", {}, text, el("div", { class: "row" }, up, out));
   }
 
   #edit(i, text) {
@@ -99,8 +100,8 @@ export class KeptSet {
     show("saved-choice", names.length > 0);
     show("delete-set", Boolean(chosen));
     byId("saved").replaceChildren(
-      element("option", { value: "", text: "Choose …" }),
-      ...names.map((text) => element("option", { value: text, text, selected: text === chosen })),
+      el("option", { value: "", text: "Choose …" }),
+      ...names.map((text) => el("option", { value: text, text, selected: text === chosen })),
     );
   }
 
@@ -109,7 +110,7 @@ export class KeptSet {
     setText("printed-title", name);
     setText("printed-role", [role.title === name ? null : role.title, capitalised(role.level ?? ""), (role.stack ?? []).join(", ")].filter(Boolean).join(" · "));
     byId("printed-list").replaceChildren(
-      ...questions.map((text) => element("li", {}, element("div", { text }), element("div", { class: "lines" }))),
+      ...questions.map((text) => el("li", {}, el("div", { text }), el("div", { class: "lines" }))),
     );
     window.print();
   }

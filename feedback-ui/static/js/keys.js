@@ -1,6 +1,6 @@
 // The keyboard of the rating page. Single keys can be switched off (they disturb speech input).
 
-import { byId } from "./dom.js";
+import { byId } from "./page.js";
 
 const OFF = "keys-off";
 

@@ -1,7 +1,7 @@
 // The time for which a group is reserved: shown, prolonged while somebody works on it, given back with the tab.
 
 import { ApiError, csrfToken, post, Unreachable } from "./api.js";
-import { announce, duration, setText } from "./dom.js";
+import { announce, duration, setText } from "./page.js";
 
 const IDLE_SECONDS = 600; // without a touch, the reservation is no longer prolonged
 const WARN_SECONDS = 60;

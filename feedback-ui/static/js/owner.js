@@ -1,8 +1,8 @@
 // The owner's page: links for raters, deletion.
 
 import { call, get, persistently, post } from "./api.js";
-import { table } from "./charts.js";
-import { announce, ask, byId, copy, element, setText, show, when } from "./dom.js";
+import { el, table } from "../kit/dom.js";
+import { announce, ask, byId, copy, setText, show, when } from "./page.js";
 
 async function showRaters() {
   const found = await attempt(() => persistently(() => get("/api/owner/raters")));
@@ -10,14 +10,14 @@ async function showRaters() {
   const { raters } = found;
   const rows = raters.map((rater) => [rater.name, rater.role, rater.groups_rated, when(rater.created_at), rater.last_seen_at ? when(rater.last_seen_at) : "never", action(rater)]);
   byId("raters").replaceChildren(
-    rows.length ? table("Who may rate", ["Name", "Role", "Groups rated", "Since", "Last seen", "Link"], rows) : element("p", { class: "muted", text: "No links yet." }),
+    rows.length ? table("Who may rate", ["Name", "Role", "Groups rated", "Since", "Last seen", "Link"], rows, { caption: "visually-hidden" }) : el("p", { class: "muted", text: "No links yet." }),
   );
 }
 
 function action(rater) {
-  if (rater.revoked_at) return element("span", { class: "muted", text: `revoked ${when(rater.revoked_at)}` });
-  if (!rater.has_link) return element("span", { class: "muted", text: "this computer" });
-  return element("button", { type: "button", class: "danger", text: "Revoke", "aria-label": `Revoke the link of ${rater.name}`, onclick: () => revoke(rater) });
+  if (rater.revoked_at) return el("span", { class: "muted", text: `revoked ${when(rater.revoked_at)}` });
+  if (!rater.has_link) return el("span", { class: "muted", text: "this computer" });
+  return el("button", { type: "button", class: "danger", text: "Revoke", "aria-label": `Revoke the link of ${rater.name}`, onclick: () => revoke(rater) });
 }
 
 async function revoke(rater) {

@@ -1,7 +1,7 @@
 // The empty queue: what is going on, and questions to practise with, written by the model on this machine.
 
 import { get, pause, persistently, post } from "./api.js";
-import { byId, setProgress, setText, show } from "./dom.js";
+import { byId, setProgress, setText, show } from "./page.js";
 import * as model from "./model_state.js";
 import { roleOf } from "./role_form.js";
 

@@ -1,7 +1,8 @@
 // The rating page: take a group, rate it, submit or skip it, take the next.
 
 import { ApiError, call, persistently, post } from "./api.js";
-import { announce, ask, byId, element, plural, setText, show } from "./dom.js";
+import { el, plural } from "../kit/dom.js";
+import { announce, ask, byId, setText, show } from "./page.js";
 import * as drafts from "./drafts.js";
 import * as keys from "./keys.js";
 import { Lease } from "./lease.js";
@@ -87,7 +88,7 @@ function count() {
 /** A message that stays until the page moves on, with buttons: [text, action] each. */
 function notice(text, ...buttons) {
   setText("notice-text", text);
-  byId("notice-actions").replaceChildren(...buttons.map(([text, onclick]) => element("button", { type: "button", text, onclick })));
+  byId("notice-actions").replaceChildren(...buttons.map(([text, onclick]) => el("button", { type: "button", text, onclick })));
   show("notice");
 }
 

@@ -1,6 +1,7 @@
 // The questions of a group with their ratings: what is entered, what is missing, and where the focus goes.
 
-import { byId, element, setText, show } from "./dom.js";
+import { el } from "../kit/dom.js";
+import { byId, setText, show } from "./page.js";
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const EQUAL = "equal"; // stands for every question of the group
@@ -197,7 +198,7 @@ export function showRole(role) {
   setText("role-level", [role.level, role.focus].filter(Boolean).join(" · "));
   setText("role-description", role.description ?? "");
   for (const [id, terms] of [["role-stack", role.stack], ["role-skills", role.key_skills]]) {
-    byId(id).replaceChildren(...(terms ?? []).map((text) => element("li", { text })));
+    byId(id).replaceChildren(...(terms ?? []).map((text) => el("li", { text })));
     byId(id).parentElement.hidden = !terms?.length;
   }
   show("role-description", Boolean(role.description));

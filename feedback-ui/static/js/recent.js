@@ -1,7 +1,8 @@
 // The rater's latest ratings, to be opened again and changed.
 
 import { get } from "./api.js";
-import { byId, element, plural, show, when } from "./dom.js";
+import { el, plural } from "../kit/dom.js";
+import { byId, show, when } from "./page.js";
 
 const COUNT = 20;
 
@@ -28,16 +29,16 @@ export class Recent {
     const { group } = entry;
     const title = group.role.title ?? "Role not described";
     const what = entry.answer.all_equal ? "all equal" : plural(group.candidates.length, "question");
-    return element(
+    return el(
       "li",
       {},
-      element(
+      el(
         "div",
         {},
-        element("p", { text: title }),
-        element("p", { class: "small muted", text: `${what} · ${when(entry.updated_at)}${entry.editable ? "" : " · used by training"}` }),
+        el("p", { text: title }),
+        el("p", { class: "small muted", text: `${what} · ${when(entry.updated_at)}${entry.editable ? "" : " · used by training"}` }),
       ),
-      element("button", { type: "button", text: "Change", "aria-label": `Change the ratings of ${title}`, onclick: () => this.onEdit(entry) }),
+      el("button", { type: "button", text: "Change", "aria-label": `Change the ratings of ${title}`, onclick: () => this.onEdit(entry) }),
     );
   }
 }

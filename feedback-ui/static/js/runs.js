@@ -1,8 +1,9 @@
 // The page of training runs: where a run stands, its rewards, its groups, and what it waits for.
 
 import { get, persistently } from "./api.js";
-import { chart, columns, lines, table } from "./charts.js";
-import { byId, duration, element, plural, rounded, setText, show, when } from "./dom.js";
+import { chart, columns, lines } from "../kit/charts.js";
+import { el, number, plural, table } from "../kit/dom.js";
+import { byId, duration, setText, show, when } from "./page.js";
 
 const EVERY_SECONDS = 5;
 const SILENT_SECONDS = 120;
@@ -31,7 +32,7 @@ function fillChoice(runs) {
   const shown = [...choice.options].map((option) => option.value);
   if (JSON.stringify(names) !== JSON.stringify(shown)) {
     const chosen = choice.value || new URLSearchParams(location.search).get("run");
-    choice.replaceChildren(...names.map((text) => element("option", { value: text, text, selected: text === chosen })));
+    choice.replaceChildren(...names.map((text) => el("option", { value: text, text, selected: text === chosen })));
   }
   show("choice", runs.length > 1);
 }
@@ -41,7 +42,7 @@ function draw(run, queue) {
   const now = JSON.stringify([run.run, run.recent, run.waiting_groups, run.state, silent]);
   if (now !== drawn) {
     drawn = now;
-    byId("runs").replaceChildren(element("section", { class: "card stack", id: "run-head", "aria-label": "State" }), ...charts(run), waiting(run));
+    byId("runs").replaceChildren(el("section", { class: "card stack", id: "run-head", "aria-label": "State" }), ...charts(run), waiting(run));
   }
   byId("run-head").replaceChildren(...head(run, queue, silent));
 }
@@ -50,36 +51,36 @@ function head(run, queue, silent) {
   const since = run.since_seconds ? ` for ${duration(run.since_seconds)}` : "";
   const figures = [
     [`${run.step} of ${run.total_steps ?? "?"}`, "step"],
-    [rounded(run.reward_mean, 3), "reward of the last step"],
+    [number(run.reward_mean, 3), "reward of the last step"],
     [String(run.waiting_groups.length), "groups this run waits for"],
     [String(queue.pending), "groups waiting, all runs"],
     [String(queue.leased), "being rated now"],
   ];
   return [
-    element(
+    el(
       "div",
       { class: "row" },
-      element("h2", { text: run.run }),
-      element("span", { class: "run-state", text: (STATES[run.state] ?? run.state) + (run.state === "waiting" ? since : "") }),
+      el("h2", { text: run.run }),
+      el("span", { class: "run-state", text: (STATES[run.state] ?? run.state) + (run.state === "waiting" ? since : "") }),
     ),
-    run.message ? element("p", { text: run.message }) : null,
+    run.message ? el("p", { text: run.message }) : null,
     silent
-      ? element("p", { class: "notice warn", text: `Nothing was heard of it for ${duration(run.seconds_since_report)}: it was stopped, or it cannot reach this server. Started again, it goes on where it was.` })
+      ? el("p", { class: "notice warn", text: `Nothing was heard of it for ${duration(run.seconds_since_report)}: it was stopped, or it cannot reach this server. Started again, it goes on where it was.` })
       : null,
-    element("progress", { max: run.total_steps || 1, value: run.step, "aria-label": "Steps" }),
-    element("dl", { class: "figures" }, ...figures.map(([value, name]) => element("div", {}, element("dt", { text: name }), element("dd", { text: value })))),
-    element("p", { class: "small muted", text: `Last report: ${when(run.updated_at)}` }),
+    el("progress", { max: run.total_steps || 1, value: run.step, "aria-label": "Steps" }),
+    el("dl", { class: "figures" }, ...figures.map(([value, name]) => el("div", {}, el("dt", { text: name }), el("dd", { text: value })))),
+    el("p", { class: "small muted", text: `Last report: ${when(run.updated_at)}` }),
   ].filter(Boolean);
 }
 
 function charts(run) {
   const steps = run.recent ?? [];
-  if (!steps.length) return [element("p", { class: "muted", text: "The first step is under way; charts appear when it is trained." })];
+  if (!steps.length) return [el("p", { class: "muted", text: "The first step is under way; charts appear when it is trained." })];
   const labels = steps.map((one) => one.step);
   const rewards = steps.map((one) => one.reward ?? null);
   const groups = steps.map((one) => [one.rated ?? 0, one.unscored ?? 0]);
   return [
-    element(
+    el(
       "section",
       { class: "card chart-grid two", "aria-label": "Steps" },
       chart({
@@ -104,12 +105,12 @@ function charts(run) {
 function waiting(run) {
   if (!run.waiting_groups.length) return "";
   const rows = run.waiting_groups.map((group) => [typeof group === "string" ? group : (group.role_title ?? group.group_id)]);
-  return element(
+  return el(
     "section",
     { class: "card stack" },
-    element("h2", { text: `Waiting for ${plural(rows.length, "group")}` }),
-    table("Groups this run waits for", ["Group"], rows),
-    element("div", {}, element("a", { class: "button", href: "/", text: "Rate them" })),
+    el("h2", { text: `Waiting for ${plural(rows.length, "group")}` }),
+    table("Groups this run waits for", ["Group"], rows, { caption: "visually-hidden" }),
+    el("div", {}, el("a", { class: "button", href: "/", text: "Rate them" })),
   );
 }
 

@@ -1,7 +1,8 @@
 // The statistics page: figures and charts of what people rated, and the ratings themselves.
 
 import { get, persistently } from "./api.js";
-import { byId, element, setText, show } from "./dom.js";
+import { el } from "../kit/dom.js";
+import { byId, setText, show } from "./page.js";
 import { figures } from "./stats_figures.js";
 import { ratingItem } from "./stats_ratings.js";
 
@@ -28,7 +29,7 @@ async function showFigures() {
 /** Offer what there is; what was chosen stays. */
 function fill(select, names) {
   const known = new Set([...select.options].map((option) => option.value));
-  select.append(...names.filter((name) => !known.has(name)).map((text) => element("option", { value: text, text })));
+  select.append(...names.filter((name) => !known.has(name)).map((text) => el("option", { value: text, text })));
 }
 
 async function showRatings() {

@@ -1,17 +1,17 @@
 // The figures and charts of the statistics page, from what /api/stats says.
 
-import { chart, columns, lines, table } from "./charts.js";
-import { capitalised, element, plural, rounded } from "./dom.js";
+import { chart, columns, lines } from "../kit/charts.js";
+import { capitalised, el, number, plural, table } from "../kit/dom.js";
 
 const VALUES = [1, 2, 3, 4, 5];
 
 export function figures(stats) {
-  if (!stats.counts.ratings) return [element("p", { class: "card muted", text: "No ratings yet in this choice. Charts appear with the first." })];
+  if (!stats.counts.ratings) return [el("p", { class: "card muted", text: "No ratings yet in this choice. Charts appear with the first." })];
   return [counts(stats.counts), distributions(stats), overTime(stats), agreement(stats), positions(stats), raters(stats), skips(stats)].filter(Boolean);
 }
 
 const section = (title, text, ...content) =>
-  element("section", { class: "card stack" }, element("h2", { text: title }), text ? element("p", { class: "muted", text }) : null, ...content);
+  el("section", { class: "card stack" }, el("h2", { text: title }), text ? el("p", { class: "muted", text }) : null, ...content);
 
 function counts({ ratings, groups, questions, raters, all_equal, skipped, pending }) {
   const named = [
@@ -23,10 +23,10 @@ function counts({ ratings, groups, questions, raters, all_equal, skipped, pendin
     [skipped, "skipped"],
     [pending, "waiting"],
   ];
-  return element(
+  return el(
     "section",
     { class: "card", "aria-label": "Counts" },
-    element("dl", { class: "figures" }, ...named.map(([value, name]) => element("div", {}, element("dt", { text: name }), element("dd", { text: String(value ?? "–") })))),
+    el("dl", { class: "figures" }, ...named.map(([value, name]) => el("div", {}, el("dt", { text: name }), el("dd", { text: String(value ?? "–") })))),
   );
 }
 
@@ -34,14 +34,14 @@ function distributions({ criteria }) {
   const charts = Object.entries(criteria).map(([name, { mean, histogram }]) =>
     chart({
       title: capitalised(name),
-      description: `Mean ${rounded(mean)} of ${plural(histogram.reduce((sum, count) => sum + count, 0), "rating")}.`,
+      description: `Mean ${number(mean, 2)} of ${plural(histogram.reduce((sum, count) => sum + count, 0), "rating")}.`,
       height: 180,
       draw: (svg, width, height) => columns(svg, width, height, VALUES, histogram.map((count) => [count])),
       columns: ["Rating", "Count"],
       rows: VALUES.map((value, i) => [value, histogram[i]]),
     }),
   );
-  return section("How questions were rated", null, element("div", { class: "chart-grid" }, ...charts));
+  return section("How questions were rated", null, el("div", { class: "chart-grid" }, ...charts));
 }
 
 function overTime({ over_time, criteria }) {
@@ -51,7 +51,7 @@ function overTime({ over_time, criteria }) {
   return section(
     "Over time",
     null,
-    element(
+    el(
       "div",
       { class: "chart-grid two" },
       chart({
@@ -88,16 +88,16 @@ function agreement({ agreement, judges, criteria }) {
   const rows = names.map((name) => [capitalised(name), round2(agreement.alpha[name]), meaning(agreement.alpha[name])]);
   const content = agreement.groups
     ? [
-        table("Krippendorff's alpha (ordinal) between raters, by criterion", ["Criterion", "Alpha", "Means"], rows, "small"),
-        element("p", { text: `Raters put the questions of a group in the same order to the degree ${rounded(agreement.rank)} (mean Kendall tau-b; 1: same order, 0: unrelated, −1: opposite).` }),
-        element("p", { class: "small muted", text: `From ${plural(agreement.groups, "group")} that two or more people rated.` }),
+        table("Krippendorff's alpha (ordinal) between raters, by criterion", ["Criterion", "Alpha", "Means"], rows, { caption: "small" }),
+        el("p", { text: `Raters put the questions of a group in the same order to the degree ${number(agreement.rank, 2)} (mean Kendall tau-b; 1: same order, 0: unrelated, −1: opposite).` }),
+        el("p", { class: "small muted", text: `From ${plural(agreement.groups, "group")} that two or more people rated.` }),
       ]
-    : [element("p", { class: "muted", text: "No group was rated by two people yet. Send groups with overlap 2 to see how far raters agree." })];
+    : [el("p", { class: "muted", text: "No group was rated by two people yet. Send groups with overlap 2 to see how far raters agree." })];
   const judged = judges.map((judge) => [judge.judge, judge.n, ...names.map((name) => round2(judge.correlation[name])), round2(judge.rank)]);
   if (judged.length) {
     content.push(
-      element("h3", { text: "People and judges" }),
-      table("Correlation of people's ratings with a judge's scores", ["Judge", "Questions", ...names.map(capitalised), "Order in groups"], judged, "small"),
+      el("h3", { text: "People and judges" }),
+      table("Correlation of people's ratings with a judge's scores", ["Judge", "Questions", ...names.map(capitalised), "Order in groups"], judged, { caption: "small" }),
     );
   }
   return section("Agreement", null, ...content);
@@ -132,7 +132,7 @@ function raters({ raters, criteria }) {
   return section(
     "Raters",
     null,
-    table("Ratings by rater; leniency is how far a rater lies above the others on shared groups", ["Rater", "Groups", ...names.map(capitalised), "Leniency"], rows, "small"),
+    table("Ratings by rater; leniency is how far a rater lies above the others on shared groups", ["Rater", "Groups", ...names.map(capitalised), "Leniency"], rows, { caption: "small" }),
   );
 }
 
@@ -140,5 +140,5 @@ const average = (values) => values.reduce((sum, value) => sum + value, 0) / valu
 
 function skips({ skips }) {
   const rows = Object.entries(skips).map(([reason, count]) => [capitalised(reason), count]);
-  return rows.length ? section("Skipped", null, table("Why groups were skipped", ["Reason", "Count"], rows)) : null;
+  return rows.length ? section("Skipped", null, table("Why groups were skipped", ["Reason", "Count"], rows, { caption: "visually-hidden" })) : null;
 }

@@ -1,7 +1,8 @@
 // The writing page: a role goes in, judged questions come out, the good ones go into a set.
 
 import { get, pause, persistently, post } from "./api.js";
-import { announce, byId, capitalised, copy, element, plural, rounded, setProgress, setText, show } from "./dom.js";
+import { capitalised, el, number, plural } from "../kit/dom.js";
+import { announce, byId, copy, setProgress, setText, show } from "./page.js";
 import { KeptSet } from "./kept_set.js";
 import * as model from "./model_state.js";
 import { fillRole, roleOf } from "./role_form.js";
@@ -74,12 +75,12 @@ function card(question) {
 }
 
 function scores(question) {
-  if (!question.scores) return element("p", { class: "small muted", text: `Not scored: ${question.unscored_reason}` });
-  const list = element("dl");
+  if (!question.scores) return el("p", { class: "small muted", text: `Not scored: ${question.unscored_reason}` });
+  const list = el("dl");
   const named = { overall: question.composite, ...question.scores };
   for (const [name, value] of Object.entries(named)) {
-    const meter = element("meter", { min: 0, max: MAX_SCORE, value, "aria-label": capitalised(name) });
-    list.append(element("div", {}, element("dt", { text: capitalised(name) }), element("dd", {}, rounded(value, 1), meter)));
+    const meter = el("meter", { min: 0, max: MAX_SCORE, value, "aria-label": capitalised(name) });
+    list.append(el("div", {}, el("dt", { text: capitalised(name) }), el("dd", {}, number(value, 1), meter)));
   }
   return list;
 }

@@ -11,6 +11,7 @@ import hashlib
 import html
 import json
 import os
+import re
 from pathlib import Path
 from string import Template
 
@@ -18,7 +19,19 @@ from recruiter.evaluation.results import Results, load_results
 from recruiter.roles import LEVELS
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("dom.js", "charts.js", "figures.js", "background.js", "filters.js", "questions.js", "page.js")
+KIT = FOLDER / "kit"  # elements and charts; the feedback server serves them to its pages
+SCRIPTS = (
+    "kit/dom.js",
+    "kit/charts.js",
+    "results.js",
+    "figures.js",
+    "background.js",
+    "filters.js",
+    "questions.js",
+    "page.js",
+)
+
+IMPORT = re.compile(r"^import .*;\n", re.MULTILINE)  # of a module that stands before it in the same script
 
 
 def write_report(results: Path, target: Path) -> None:
@@ -37,7 +50,7 @@ def write_report(results: Path, target: Path) -> None:
 def render(results: Results) -> str:
     """The page as a string."""
     style = _part("page.css")
-    script = "\n".join(map(_part, SCRIPTS))
+    script = "\n".join(IMPORT.sub("", _part(name)) for name in SCRIPTS)
     return Template(_part("page.html")).substitute(
         title=html.escape(f"Evaluation of {', '.join(results.models)}"),
         policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'",

@@ -6,7 +6,7 @@ function judgesSection() {
     return [
       judge,
       data.judges[judge].flags.join("; ") || NONE,
-      twice ? [`${percent(twice.within_half)} within half a point`, el("small", {}, `of ${counted(twice.questions, "question")}, mean difference ${number(twice.mean_absolute_difference, 2)}`)] : NONE,
+      twice ? [`${percent(twice.within_half)} within half a point`, el("small", {}, `of ${plural(twice.questions, "question")}, mean difference ${number(twice.mean_absolute_difference, 2)}`)] : NONE,
       twice ? number(twice.spearman, 2) : NONE,
       spentText(data.spent[judge]),
     ];
@@ -20,7 +20,7 @@ function judgesSection() {
         String(found.questions),
         number(found.spearman, 2),
         signed(found.mean_difference, 2),
-        [percent(found.same_preference), el("small", {}, `of ${counted(found.preferences, "pair")} that both order`)],
+        [percent(found.same_preference), el("small", {}, `of ${plural(found.preferences, "pair")} that both order`)],
       ])),
     judges.length === 1 && el("p", { class: "note" }, "One judge is one opinion. Name a second one with --judge to see how far they agree."),
   );

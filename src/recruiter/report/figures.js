@@ -13,14 +13,16 @@ function scoresSection(judge) {
     ];
   });
   const head = ["model", "composite", ...data.rubric.criteria.map((criterion) => criterion.name), "below 5", "without a score"];
-  const composites = models.map((model) => ({ label: model, model, estimate: figures[model].scores.composite }));
+  const rowsOf = (cell) => models.map((model) => ({ label: model, class: modelClass(model), ...cell(model) }));
+  const composites = rowsOf((model) => ({ estimate: figures[model].scores.composite }));
+  const counts = rowsOf((model) => ({ values: data.roles.map((role) => roleScore(role.id, model, judge)).filter(isNumber) }));
   const weighted = new Set(data.rubric.criteria.map(({ weight }) => weight)).size > 1;
   return section("scores", "Scores",
     el("p", { class: "lead" }, "Mean over roles from 0 to 10, under it the 95% interval. The composite is the mean of the criteria" + (weighted ? ", weighted by what stands beside each." : ".")),
     table(`Scores by ${judge}`, head, rows),
     el("div", { class: "charts" },
-      figure("Composite, mean with 95% interval", intervals("Composite", composites, 0, 10, TENS)),
-      figure("How many roles have which composite", histograms(judge)),
+      figure("Composite, mean with 95% interval", intervals("Composite", composites)),
+      figure("How many roles have which composite", histograms("Roles by composite", counts, "role")),
     ),
     trimmedTable(judge),
     details("What the criteria ask, and what lowers a score", el("dl", {}, data.rubric.criteria.map((criterion) => [
@@ -66,21 +68,26 @@ function differencesSection(judge) {
       estimate(found.scores.composite, signed),
       ...data.rubric.criteria.map(({ name }) => estimate(found.scores[name], signed)),
       [pValue(found.p_corrected), others.length > 1 && el("small", {}, `uncorrected ${pValue(found.p_value)}`)],
-      [`${found.wins} / ${found.ties} / ${found.losses}`, el("small", {}, `of ${counted(found.roles, "role")}`)],
+      [`${found.wins} / ${found.ties} / ${found.losses}`, el("small", {}, `of ${plural(found.roles, "role")}`)],
     ];
   });
   const corrected = others.length > 1 ? `The p-values are corrected for ${others.length} comparisons (Holm). ` : "";
   return section("differences", `Difference to ${baseline}`,
     el("p", { class: "lead" }, `Paired by role, on the roles that both models have a score for. ${corrected}Win, tie, loss: roles with a higher, equal and lower composite.`),
     table(`Difference to ${baseline} by ${judge}`, ["model", "composite", ...data.rubric.criteria.map((c) => c.name), "p-value", "win / tie / loss"], rows),
-    el("div", { class: "charts" }, others.map((model) => figure([modelName(model), ` less ${baseline}, one bar a role`], waterfall(model, judge)))),
+    el("div", { class: "charts" }, others.map((model) => figure([modelName(model), ` less ${baseline}, one bar a role`], differences(model, judge)))),
   );
+}
+
+function differences(model, judge) {
+  const found = data.roles.map((role) => [roleDifference(role.id, model, judge), role.title]).filter(([difference]) => difference !== null);
+  return waterfall(`${model} less ${baseline}, ${found.length} roles`, found);
 }
 
 function groupsSection(judge) {
   return section("groups", "By level and focus",
     groupTable("level", "by_level", judge),
-    details(`By focus: ${counted(new Set(data.roles.map((role) => role.focus)).size, "area")}, few roles each`, groupTable("focus", "by_focus", judge)),
+    details(`By focus: ${plural(new Set(data.roles.map((role) => role.focus)).size, "area")}, few roles each`, groupTable("focus", "by_focus", judge)),
   );
 }
 
@@ -144,11 +151,11 @@ function pairwiseSection(judge) {
       `${strength.wins} / ${strength.ties} / ${strength.losses}`,
     ];
   });
-  const preferences = models.filter((model) => found.strengths[model]?.beats_baseline).map((model) => ({ label: model, model, estimate: found.strengths[model].beats_baseline }));
+  const preferences = models.filter((model) => found.strengths[model]?.beats_baseline).map((model) => ({ label: model, class: modelClass(model), estimate: found.strengths[model].beats_baseline }));
   return section("pairwise", "Compared directly",
     el("p", { class: "lead" }, "The judge was shown two questions for a role, in both orders. Strengths are Bradley–Terry with ties, as logarithms relative to the baseline."),
     table(`Strengths by ${judge}`, ["model", "log strength", `preferred to ${baseline}`, "win / tie / loss"], rows),
-    preferences.length > 0 && el("div", { class: "charts" }, figure(`Probability of being preferred to ${baseline}, a tie counts half`, intervals("Preferred", preferences, 0, 1, [0, 0.25, 0.5, 0.75, 1], percent))),
+    preferences.length > 0 && el("div", { class: "charts" }, figure(`Probability of being preferred to ${baseline}, a tie counts half`, intervals("Preferred", preferences, { high: 1, marks: [0, 0.25, 0.5, 0.75, 1], format: percent, mark: percent }))),
     definitions([
       ["Comparisons", `${found.comparisons.length}, ${found.unanswered} without an answer`],
       ["Both orders gave the same answer", percent(found.orders_agree)],

@@ -1,7 +1,7 @@
 // The page: head, sections, and the choice of a judge.
 
 function head(judge, choose) {
-  const facts = [counted(data.roles.length, "role"), `${counted(data.plan.samples, "question")} a role and model`, `made ${data.made_at.slice(0, 10)}`];
+  const facts = [plural(data.roles.length, "role"), `${plural(data.plan.samples, "question")} a role and model`, `made ${data.made_at.slice(0, 10)}`];
   const warnings = [...data.flags, ...Object.entries(data.left_out).map(([model, why]) => `${model} is left out: ${why}`), ...models.flatMap((model) => data.models[model].notes.map((note) => `${model}: ${note}`))];
   const chooser = judges.length > 1 && el("label", { class: "judge" }, "Scores by", el("select", { onchange: (event) => choose(event.target.value) }, judges.map((name) => el("option", { value: name, selected: name === judge }, name))));
   const links = [["scores", "Scores"], ["differences", "Differences"], ["groups", "Levels"], ["texts", "Texts"], ["pairwise", "Direct"], ["judges", "Judges"], ["questions", "Questions"], ["method", "Method"]];

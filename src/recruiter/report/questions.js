@@ -21,7 +21,7 @@ function questionsSection(judge) {
     roles = filter.models.length ? selectRoles(filter, judge) : [];
     list.replaceChildren();
     show(AT_ONCE);
-    status.textContent = !filter.models.length ? "Choose a model to show." : roles.length ? `${roles.length} of ${counted(data.roles.length, "role")}` : "No role fits. Clear the filter to see all.";
+    status.textContent = !filter.models.length ? "Choose a model to show." : roles.length ? `${roles.length} of ${plural(data.roles.length, "role")}` : "No role fits. Clear the filter to see all.";
   };
   const { form, read } = filterForm(update);
   more.addEventListener("click", () => {

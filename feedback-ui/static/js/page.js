@@ -1,19 +1,8 @@
-// Small helpers for building and finding elements. Text always goes in as text, never as markup.
+// What the pages share beside the kit (`recruiter/report/kit`): finding, showing, asking, announcing.
+
+import { plural } from "../kit/dom.js";
 
 export const byId = (id) => document.getElementById(id);
-
-/** An element with attributes (on* are listeners, `text` is its text) and children. */
-export function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (value === undefined || value === null || value === false) continue;
-    if (key === "text") made.textContent = value;
-    else if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else made.setAttribute(key, value === true ? "" : value);
-  }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
-}
 
 export function show(id, visible = true) {
   byId(id).hidden = !visible;
@@ -36,10 +25,6 @@ export function setProgress(id, share) {
   else byId(id).value = share;
 }
 
-export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
-
-export const capitalised = (text) => text.charAt(0).toUpperCase() + text.slice(1).replaceAll("_", " ");
-
 /** 45 s, 3 min, 2 h 5 min. */
 export function duration(seconds) {
   if (seconds < 60) return `${Math.max(0, Math.floor(seconds))} s`;
@@ -57,8 +42,6 @@ export function when(time) {
   const date = new Date(typeof time === "number" ? time * 1000 : time);
   return Number.isNaN(date.valueOf()) ? "–" : WHEN.format(date);
 }
-
-export const rounded = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 
 /** Ask with a dialog; resolves to the value of the button that closed it ("" if it was dismissed). */
 export function ask(dialog) {
