@@ -10,6 +10,7 @@ from generator import QuestionGenerator
 from recruiter.errors import RecruiterError
 from recruiter.judges import Judge, make_judge, named_judge
 from recruiter.roles.completing import CompletedRole
+from recruiter.rubric import load_rubric
 from recruiter.writers.generate import Question, Report
 
 
@@ -29,6 +30,7 @@ class Writing:
     count: int
     best_of: int
     judge: str
+    rubric: str | None = None  # file of the server's criteria
     _cancelled: threading.Event = field(default_factory=threading.Event)
 
     def cancel(self) -> None:
@@ -47,7 +49,7 @@ class Writing:
                 raise RecruiterError("Stopped.")
             report(what, share)
 
-        judge = judge_named(self.judge)
+        judge = judge_named(self.judge, self.rubric)
         found = generator.write(self.draft.role, self.count, go_on, best_of=self.best_of, judge=judge)
         these = "this one" if len(found.questions) == 1 else f"these {len(found.questions)}"
         name = generator.state()["name"]
@@ -60,10 +62,10 @@ class Writing:
 
 
 @cache
-def judge_named(name: str) -> Judge:
-    """The judge, made once.
+def judge_named(name: str, rubric: str | None) -> Judge:
+    """The judge, made once. The rules of `rubric` know the built-in criteria only, so these are what it scores by.
 
     Raises:
         ConfigError: there is no such judge, or its key is missing.
     """
-    return make_judge(named_judge(name))
+    return make_judge(named_judge(name), rubric=load_rubric(None if name == "rubric" else rubric))

@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 from playwright.sync_api import Locator, Page, expect
 
-from recruiter.rubric import CRITERION_NAMES
+from recruiter.rubric import load_rubric
 from tests.browser.conftest import LEASE_SECONDS, PHONE, QUESTIONS, Server
 
 Visit = Callable[..., Page]
+CRITERIA = load_rubric().names
 
 
 def card(page: Page, question: str) -> Locator:
@@ -20,7 +21,7 @@ def card(page: Page, question: str) -> Locator:
 
 
 def choose(page: Page, question: str, *values: int, tap: bool = False) -> None:
-    for criterion, value in zip(CRITERION_NAMES, values, strict=True):
+    for criterion, value in zip(CRITERIA, values, strict=True):
         cell = card(page, question).locator(f"[data-criterion={criterion}] label").nth(value - 1)
         cell.tap() if tap else cell.click()
 
@@ -28,7 +29,7 @@ def choose(page: Page, question: str, *values: int, tap: bool = False) -> None:
 def rated(server: Server, group: str) -> dict[str, tuple[float, ...]]:
     """What training gets: the ratings by question."""
     results = server.view(group)["results"]
-    return {QUESTIONS[r["question_index"]]: tuple(r["scores"][name] for name in CRITERION_NAMES) for r in results}
+    return {QUESTIONS[r["question_index"]]: tuple(r["scores"][name] for name in CRITERIA) for r in results}
 
 
 def ready(page: Page) -> None:

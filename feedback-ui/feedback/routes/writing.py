@@ -27,7 +27,8 @@ JobId = Annotated[str, Path(max_length=64)]
 def start(body: WriteIn, _: Rating, context: Shared) -> Job:
     """Have questions written for a role, judged, and the best kept."""
     draft = practice.typed_role(body.role)
-    return take_on(context.generator, Writing(draft, body.count, body.best_of, context.settings.judge))
+    work = Writing(draft, body.count, body.best_of, context.settings.judge, context.settings.rubric)
+    return take_on(context.generator, work)
 
 
 @router.get("/write/{job_id}", responses=errors(404))
