@@ -11,7 +11,7 @@ from recruiter.errors import DataError
 from recruiter.report import write_report
 from tests.report_data import make_results
 
-HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"><!-- $title"
+HOSTILE = "</script><script type="module">document.title='owned'</script><img src=x onerror=\"document.title='owned'\"><!-- $title"
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_all_results_stand_in_the_page(page):
 def test_the_page_loads_nothing_and_its_policy_allows_only_what_it_holds(page):
     _, text = page
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
-    style, script = text.split("<style>")[1].split("</style>")[0], text.split("<script>")[1].split("</script>")[0]
+    style, script = text.split("<style>")[1].split("</style>")[0], text.split("<script type="module">")[1].split("</script>")[0]
     digests = ["sha256-" + base64.b64encode(hashlib.sha256(t.encode()).digest()).decode() for t in (style, script)]
     assert policy == f"default-src 'none'; style-src '{digests[0]}'; script-src '{digests[1]}'"
     assert not re.search(r"(?:src|href)=[\"'](?!#)", text.replace(HOSTILE, ""))
