@@ -40,7 +40,7 @@ def test_all_results_stand_in_the_page(page):
 def test_the_page_loads_nothing_and_its_policy_allows_only_what_it_holds(page):
     _, text = page
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
-    style, script = text.split("<style>")[1].split("</style>")[0], text.split("<script type="module">")[1].split("</script>")[0]
+    style, script = element(text, "<style>"), text.split('<script type="module">')[1].split("</script>")[0]
     digests = ["sha256-" + base64.b64encode(hashlib.sha256(t.encode()).digest()).decode() for t in (style, script)]
     assert policy == f"default-src 'none'; style-src '{digests[0]}'; script-src '{digests[1]}'"
     assert not re.search(r"(?:src|href)=[\"'](?!#)", text.replace(HOSTILE, ""))
