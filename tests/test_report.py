@@ -11,7 +11,7 @@ from recruiter.errors import DataError
 from recruiter.report import write_report
 from tests.report_data import make_results
 
-HOSTILE = "</script><script type="module">document.title='owned'</script><img src=x onerror=\"document.title='owned'\"><!-- $title"
+HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"><!-- $title"
 
 
 @pytest.fixture
