@@ -180,6 +180,6 @@ def test_a_large_model_without_a_gpu_is_refused_unless_insisted(
 ) -> None:
     monkeypatch.setattr("recruiter.engines.loading.LARGE_MODEL_BYTES", 1)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(ModelError, match=r"no GPU; trainer\.device=cpu insists"):
+    with pytest.raises(ModelError, match=r"no GPU; name a smaller model, or train with trainer\.device=cpu"):
         check_model(str(tiny_folder), "auto")
     check_model(str(tiny_folder), "cpu")

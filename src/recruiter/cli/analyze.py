@@ -66,10 +66,10 @@ def parse_options() -> argparse.Namespace:
     """The command line."""
     parser = argument_parser(__doc__)
     parser.add_argument("--run", type=Path, nargs="+", default=[], metavar="FOLDER", help="training runs")
-    parser.add_argument("--results", type=Path, nargs="+", default=[], metavar="FILE", help="of scripts/eval.py")
+    parser.add_argument("--results", type=Path, nargs="+", default=[], metavar="FILE", help="of the evaluation")
     parser.add_argument("--ratings", type=Path, metavar="FILE", help="people's, as the feedback server exports them")
     parser.add_argument(
-        "--judged", type=Path, nargs="+", default=[], metavar="FILE", help="JSON of scripts/judge.py, a judge each"
+        "--judged", type=Path, nargs="+", default=[], metavar="FILE", help="JSON of the command judge, a judge each"
     )
     parser.add_argument("--rubric", metavar="FILE", help="what --ratings and --judged were scored by")
     parser.add_argument("--output", type=Path, default=WORKSPACE / "results", metavar="FOLDER")

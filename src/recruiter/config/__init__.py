@@ -343,8 +343,11 @@ def to_dict(config: Config) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def require_model(path: str) -> None:
+def require_model(path: str, spelled: str = "trainer.policy.model.path={}") -> None:
     """Refuse a model path that is neither a folder here nor could be a Hub id.
+
+    Args:
+        spelled: how the user wrote it.
 
     Raises:
         ModelError: nothing is there.
@@ -352,6 +355,6 @@ def require_model(path: str) -> None:
     folder = model_folder(path)
     if not is_hub_id(path) and not (folder and (folder / "config.json").is_file()):
         raise ModelError(
-            f"There is no model folder at trainer.policy.model.path={path}: name a folder with a model or a Hub id "
+            f"There is no model folder at {spelled.format(path)}: name a folder with a model or a Hub id "
             f"such as Qwen/Qwen3-4B-Instruct-2507. {QUICKSTART_OFFER}"
         )

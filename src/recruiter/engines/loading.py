@@ -31,29 +31,33 @@ def adapter_base(adapter: Path) -> str:
         raise ModelError(f"There is no adapter at {adapter}: {error}.") from None
 
 
-def check_model(path: str, device: str = "auto") -> None:
-    """Find out from small files whether `path` can be trained here, before anything heavy is loaded.
+def check_model(path: str, device: str = "auto", spelled: str = "trainer.policy.model.path={}") -> None:
+    """Find out from small files whether `path` can be used here, before anything heavy is loaded.
+
+    Args:
+        spelled: how the user wrote it.
 
     Raises:
         ModelError: a folder without a model, something that is no causal LM, or a model too large for a machine
             without a GPU.
     """
-    require_model(path)
+    require_model(path, spelled)
     try:
         config = AutoConfig.from_pretrained(model_source(path))
     except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise ModelError(f"trainer.policy.model.path={path} cannot be read as a model: {reason}") from None
+        raise ModelError(f"{spelled.format(path)} cannot be read as a model: {reason}") from None
     if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise ModelError(
-            f"trainer.policy.model.path={path} is a {config.model_type} model, not a causal language model; name one "
+            f"{spelled.format(path)} is a {config.model_type} model, not a causal language model; name one "
             f"such as Qwen/Qwen3-4B-Instruct-2507."
         )
     folder = model_folder(path)
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder else 0
     if device == "auto" and size > LARGE_MODEL_BYTES and not torch.cuda.is_available():
         raise ModelError(
-            f"{path} has {size / 1e9:.1f} GB of weights and this machine has no GPU; trainer.device=cpu insists. "
+            f"{path} has {size / 1e9:.1f} GB of weights and this machine has no GPU; name a smaller model, or train with "
+            f"trainer.device=cpu if you insist. "
             f"{QUICKSTART_OFFER}"
         )
 

@@ -56,7 +56,7 @@ class LocalModel:
         Raises:
             ModelError: it is missing, no causal LM, or too large for this machine.
         """
-        check_model(path, device)
+        check_model(path, device, spelled="{}")
         self.device = torch.device(pick_device(device))
         self.dtype = pick_dtype(dtype, self.device)
         self.tokenizer, self.causal_lm = load_model(path, self.dtype, self.device)
