@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import ClassVar
 
 from generator import QuestionGenerator
+from recruiter.config import NamedJudgeConfig
 from recruiter.errors import RecruiterError
 from recruiter.judges import Judge, make_judge, named_judge
 from recruiter.roles.completing import CompletedRole
@@ -61,6 +64,16 @@ class Writing:
         return Written(found.questions, " ".join(parts))
 
 
+class ServerJudgeConfig(NamedJudgeConfig):
+    """A judge that is named as FEEDBACK_JUDGE."""
+
+    OPTIONS: ClassVar[Mapping[str, str]] = {
+        **NamedJudgeConfig.OPTIONS,
+        "provider": "FEEDBACK_JUDGE={}",
+        "model": "FEEDBACK_JUDGE={provider}/{}",
+    }
+
+
 @cache
 def judge_named(name: str, rubric: str | None) -> Judge:
     """The judge, made once. The rules of `rubric` know the built-in criteria only, so these are what it scores by.
@@ -68,4 +81,6 @@ def judge_named(name: str, rubric: str | None) -> Judge:
     Raises:
         ConfigError: there is no such judge, or its key is missing.
     """
-    return make_judge(named_judge(name), rubric=load_rubric(None if name == "rubric" else rubric))
+    return make_judge(
+        named_judge(name, kind=ServerJudgeConfig), rubric=load_rubric(None if name == "rubric" else rubric)
+    )

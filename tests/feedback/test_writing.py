@@ -60,7 +60,7 @@ def test_a_judge_that_cannot_be_had_fails_the_job_with_its_reason(
     role: Callable[..., Role], model_folder: Path
 ) -> None:
     generator = QuestionGenerator(str(model_folder))
-    with pytest.raises(RecruiterError, match="nowhere"):
+    with pytest.raises(RecruiterError, match=r"FEEDBACK_JUDGE=nowhere cannot work"):
         Writing(CompletedRole(role(1), ()), 1, 1, "nowhere/model")(generator, lambda share: None)
     generator.close()
 

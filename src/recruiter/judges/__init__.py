@@ -101,7 +101,7 @@ def make_judge(
     return LLMJudge(settings, rubric)
 
 
-def named_judge(name: str, base_url: str | None = None) -> JudgeConfig:
-    """Settings of a judge named on a command line: `rubric`, `xai`, `anthropic/claude-haiku-5-5`, …"""
+def named_judge(name: str, base_url: str | None = None, kind: type[JudgeConfig] = NamedJudgeConfig) -> JudgeConfig:
+    """Settings of a judge that is named: `rubric`, `xai`, `anthropic/claude-haiku-5-5`, …; `kind` knows by what option."""
     provider, _, model = name.partition("/")
-    return NamedJudgeConfig(provider=provider, model=model or None, base_url=base_url)
+    return kind(provider=provider, model=model or None, base_url=base_url)
