@@ -198,16 +198,16 @@ QUESTION = "How would you find the slow query?"
     ],
 )
 def test_sentences_that_address_the_judge_are_taken_out(text, rest):
-    assert without_manipulation(text) == rest
+    assert without_manipulation(text, RUBRIC.names) == rest
 
 
 def test_every_manipulative_question_of_the_collection_is_noticed():
     attacks = [row["question"] for row in read_jsonl(DATA / "attack_questions.jsonl") if row["kind"] == "injection"]
     assert attacks
     for question in attacks:
-        rest = without_manipulation(question)
+        rest = without_manipulation(question, RUBRIC.names)
         assert rest is not None
-        assert without_manipulation(rest) is None
+        assert without_manipulation(rest, RUBRIC.names) is None
 
 
 def judged(value: float) -> Judgement:

@@ -122,7 +122,7 @@ class LLMJudge(Judge):
 
     async def _judgement(self, role: Role, question: str) -> Judgement:
         """What counts for one question: its judgement, checked by the canary where it addresses the judge."""
-        rest = without_manipulation(question)
+        rest = without_manipulation(question, self.rubric.names)
         if rest is None:
             return await self._known_or_asked(role, question)
         whole, clean = await asyncio.gather(self._known_or_asked(role, question), self._known_or_asked(role, rest))

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import re
 
-from recruiter.judges.rubric_judge.wording import MANIPULATION
+from recruiter.judges.rubric_judge.wording import manipulation
 from recruiter.rubric import Judgement
 
 MARGIN = 0.5  # points of the composite
 _SENTENCE = re.compile(r".+?(?:[.!?:;]+(?=\s|$)|$)", re.MULTILINE)
 
 
-def without_manipulation(question: str) -> str | None:
-    """The question without the sentences that address the judge; None if there are none."""
-    rest = question
-    while MANIPULATION.search(rest):
-        spans = [found.span() for found in MANIPULATION.finditer(rest)]
+def without_manipulation(question: str, criteria: tuple[str, ...]) -> str | None:
+    """The question without the sentences that address a judge who scores by `criteria`; None if there are none."""
+    rest, pattern = question, manipulation(criteria)
+    while pattern.search(rest):
+        spans = [found.span() for found in pattern.finditer(rest)]
         kept = [
             sentence.group().strip()
             for sentence in _SENTENCE.finditer(rest)

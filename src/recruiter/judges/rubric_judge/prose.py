@@ -14,6 +14,7 @@ from functools import cached_property
 
 from recruiter.judges.rubric_judge import wording
 from recruiter.judges.rubric_judge.language import FUNCTION_WORDS, language, sentences, stem, tokens, word_set
+from recruiter.rubric import load_rubric
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def check_extra_text(text: Text) -> Iterator[Defect]:
 
 def check_manipulation(text: Text) -> Iterator[Defect]:
     """Text that speaks to the judge instead of the candidate."""
-    if found := wording.MANIPULATION.search(text.raw):
+    if found := wording.manipulation(load_rubric().names).search(text.raw):
         yield Defect("manipulation", 1.0, f"'{found.group().strip()[:30]}'")
 
 

@@ -6,11 +6,12 @@ Each pattern is a list of alternatives, so that a phrase is added by adding a li
 from __future__ import annotations
 
 import re
+from functools import cache
 
 
 def any_of(*alternatives: str) -> re.Pattern[str]:
-    """One pattern for all alternatives."""
-    return re.compile("|".join(alternatives), re.IGNORECASE | re.MULTILINE)
+    """One pattern for all alternatives, each of them whole in itself."""
+    return re.compile("|".join(f"(?:{each})" for each in alternatives), re.IGNORECASE | re.MULTILINE)
 
 
 def any_word(*alternatives: str) -> re.Pattern[str]:
@@ -84,11 +85,10 @@ MARKUP = any_of(
 PLACEHOLDER = any_of(
     r"\{\{|\}\}", r"\[(?:insert|your|name|role|technology)[^\]]*\]", r"<(?:insert|your)\b", r"\b(?:TODO|XXX)\b"
 )
-MANIPULATION = any_of(
+_MANIPULATION = (
     r"\b(?:ignore|disregard|forget|override)\b.{0,30}\b(?:rubric|instructions?|previous|above|earlier|rules?|prompt)\b",
     r"\b(?:full marks?|full score|max(?:imum|imal)? scores?|perfect score|highest (?:score|mark|rating)|top marks)\b",
     r"\b(?:apply|deduct|without|no) (?:any |all )?penalt(?:y|ies)\b",
-    r"\b(?:relevance|clarity|discriminative)\b\W{0,3}(?:score|10|ten|:|=)",
     r"\b10\s*/\s*10\b|\bten out of ten\b|\b10 out of 10\b",
     r"\A\W*(?:system|assistant|user|developer)\s*:",
     r"\b(?:dear|attention|note to(?: the)?) (?:judge|grader|evaluator|rater)\b",
@@ -101,6 +101,13 @@ MANIPULATION = any_of(
     r"\bdiscriminative\b|\b(?:isn't|not) (?:a )?generic\b|\boverall_?score\b|\bscores?\"?\s*[:=]",
 )
 
+
+@cache
+def manipulation(criteria: tuple[str, ...]) -> re.Pattern[str]:
+    """Text that speaks to a judge who scores by these criteria."""
+    return any_of(*_MANIPULATION, rf"\b(?:{'|'.join(criteria)})\b\W{{0,3}}(?:score|10|ten|:|=)")
+
+
 # What the question is about: too much of it, a fact, the candidate's own story.
 BROAD_SCOPE = any_of(
     r"\b(?:from scratch|end[- ]to[- ]end|entire|comparable to|best practices|overall architecture|in general|fully)\b",
@@ -108,8 +115,7 @@ BROAD_SCOPE = any_of(
     r"\beverything (?:you|about|there)\b|\ball (?:the )?aspects\b",
 )
 BROAD_DESIGN = any_of(
-    r"\b(?:design|build|creat|implement|architect|develop)(?:e|ing)?\s+(?:(?:a|an|the|our|your",
-    r"out)\s+)?(?:[\w-]+\s+){0,5}?"
+    r"\b(?:design|build|creat|implement|architect|develop)(?:e|ing)?\s+(?:(?:a|an|the|our|your|out)\s+)?(?:[\w-]+\s+){0,5}?"
     r"(?:system|platform|site|exchange|marketplace|application|app|backend|architecture|product|infrastructure|"
     r"services?|solution|cluster|stack)\b",
 )
@@ -123,7 +129,7 @@ RECALL = any_of(
     r"(?:^|[.:,]\s+)list (?:the|three|all|some)\b(?!.{0,80}\byou\b)",
     r"\bwhat (?:year|command|version|port|keyword)\b|\bhow many\b|\bby default\b",
     r"\bdefault (?:port|value|size|setting)\b",
-    r"\bstands? for\b|\bdifferences? between\b|\bdefinition of\b|\bfull form\b|\backronym\b|\b(?:is|are) called\b",
+    r"\bstands? for\b|\bdifferences? between\b|\bdefinition of\b|\bfull form\b|\bacronym\b|\b(?:is|are) called\b",
     r"\b(?:main|key) (?:features|benefits|advantages|differences|components)\b|\badvantages and\b|\bbenefits of\b",
     r"\b(?:provide|give|share|list|show)\b.{0,25}"
     r"\b(?:list|overview|summary|examples?|insights?) (?:of|on|for|into|how)\b",
@@ -169,7 +175,7 @@ SITUATION: dict[str, tuple[float, re.Pattern[str]]] = {
         r"miss(?:es|ed|ing)|inconsisten\w+|out of (?:order|memory)|exhaust\w*|saturat\w*|stuck|hang(?:s|ing)?|starv\w+",
         r"overtak\w+|overload\w*|diverg\w+|drift\w*|double[ds]?|twice|climb\w*|grow(?:s|n|ing)|grew|jump\w*",
         r"rises?|rising",
-        r"poorly|wrong|unreachable|oversell\w*|overs?old|conflict\w*|bloat\w*|explo\w+|reject\w*|throttl\w+|restart\w*",
+        r"poorly|wrong|unreachable|oversell\w*|oversold|conflict\w*|bloat\w*|explo(?:d|s)\w+|reject\w*|throttl\w+|restart\w*",
         r"dies|died|dead|breaks?|broke|broken|disappear\w*|vanish\w*|differ\w*|disagree\w*|expired|too many|late",
         r"impossible|collid\w+|swamp\w*|block(?:s|ed)|evict\w*|mismatch\w*|unavailable|down|degrad\w+|flood\w*",
         r"storm\w*",
