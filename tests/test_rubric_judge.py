@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import statistics
 import time
 from pathlib import Path
 
 import pytest
 
-from recruiter.judges.rubric_judge import KEEPS, RubricJudge
+from recruiter.errors import ConfigError
+from recruiter.judges.rubric_judge import KEEPS, RubricJudge, wording
 from recruiter.judges.rubric_judge.knowledge import knowledge
 from recruiter.judges.rubric_judge.language import stem
 from recruiter.roles import Role
+from recruiter.rubric import Rubric
 from tests.scoring import RUBRIC
 
 DATA = Path(__file__).parent / "data"
@@ -197,3 +200,29 @@ def test_ambiguous_names(text: str, names: set[str]) -> None:
 )
 def test_stems_bring_forms_together(forms: str) -> None:
     assert len({stem(form) for form in forms.split()}) == 1
+
+
+def test_phrases_are_spelled_as_candidates_spell_them():
+    assert wording.RECALL.search("Which acronym stands behind CAP?").group() == "acronym"
+    assert wording.BROAD_DESIGN.search("Design out a system.")
+    assert not wording.SITUATION["a symptom"][1].search("Explore it.")
+    assert wording.SITUATION["a symptom"][1].search("The bill exploded.")
+
+
+def test_half_a_phrase_is_refused():
+    with pytest.raises(re.error):
+        wording.any_of("(?:a|b", "c)")
+
+
+def test_penalties_and_weights_may_be_others_but_criteria_and_red_flags_may_not():
+    question = "What is a B-tree index?"
+    changed = RUBRIC.model_dump()
+    changed["criteria"][2]["weight"] = 4.0
+    harder = RubricJudge(Rubric.model_validate(changed))
+    mine, built_in = harder.judge(PAYMENTS, question).scores, JUDGE.judge(PAYMENTS, question).scores
+    assert mine.values == built_in.values
+    assert mine.composite == pytest.approx((mine["relevance"] + mine["clarity"] + 4 * mine["discriminative"]) / 6)
+    assert harder.version != JUDGE.version
+    changed["criteria"][0]["red_flags"] = changed["criteria"][0]["red_flags"][1:]
+    with pytest.raises(ConfigError, match="knows the built-in criteria and red flags alone"):
+        RubricJudge(Rubric.model_validate(changed))

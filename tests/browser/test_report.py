@@ -13,6 +13,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from recruiter.evaluation.results import Results
 from recruiter.report import write_report
 from recruiter.roles import Role
+from recruiter.rubric import load_rubric
+from tests import REPOSITORY
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.report_data import make_results
 
@@ -70,6 +72,40 @@ def show(browser: Browser, report: tuple[Path, Results]) -> Iterator[Callable[..
         context.close()
     assert not errors
     assert all(url.startswith("file:") and ".html" in url for url in requests)
+
+
+@pytest.fixture(scope="module")
+def own_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report by a rubric of four criteria."""
+    role = Role(
+        id="r", title="Engineer", level="mid", focus="f", stack=("Go",), description="Own it.", key_skills=("queues",)
+    )
+    models = {"before": lambda judge, n: 4.0, "after": lambda judge, n: 6.5}
+    folder = tmp_path_factory.mktemp("own")
+    make_results([role], models, rubric=load_rubric(REPOSITORY / "tests/own_rubric.yaml")).save(folder / "own.json")
+    write_report(folder / "own.json", folder / "own.html")
+    return folder / "own.html"
+
+
+def test_a_rubric_of_ones_own_gives_the_columns_the_cards_and_the_explanation(
+    browser: Browser, own_report: Path
+) -> None:
+    page = browser.new_page()
+    page.goto(own_report.as_uri())
+    head = page.get_by_role("table", name="Scores by rubric").get_by_role("columnheader").all_inner_texts()
+    assert head == ["model", "composite", "depth", "tone", "brevity", "fairness", "below 5", "without a score"]
+    expect(page.locator("#scores .lead")).to_contain_text("mean of the criteria, weighted by what stands beside each")
+    page.get_by_text("What the criteria ask, and what lowers a score").click()
+    for text in (
+        "depth (weight 3)",
+        "0: a definition; 5: one step further; 10: down to a cause.",
+        "needs two breaths (−4)",
+    ):
+        expect(page.locator("#scores")).to_contain_text(text)
+    expect(cards(page).first).to_contain_text("fairness 4.0")
+    expect(page.locator("#method")).to_contain_text("depth, tone, brevity, fairness; hash")
+    expect(page.locator("body")).not_to_contain_text("relevance")
+    page.close()
 
 
 def cards(page: Page) -> Locator:

@@ -12,6 +12,7 @@ from recruiter.export.manifest import Manifest
 from recruiter.export.verify import verify
 from recruiter.prompts import PROMPT_HASH
 from recruiter.rubric import load_rubric
+from tests import REPOSITORY
 from tests.fake_hub import FakeHub
 from tests.report_data import make_results
 
@@ -194,6 +195,24 @@ def test_card_tells_base_data_judge_hashes_curve_and_use(train):
     assert "| 4 | 0.4" not in card
     assert (folder / "training.png").read_bytes()[:4] == b"\x89PNG"
     assert str(trained.base.parent) not in card
+
+
+def test_card_shows_the_criteria_that_the_run_was_judged_by(train):
+    trained, rubric = train(), load_rubric(REPOSITORY / "tests/own_rubric.yaml")
+    run_of(trained)
+    path = trained.run / "run.json"
+    described = {**json.loads(path.read_text()), "rubric": rubric.model_dump(mode="json"), "rubric_hash": rubric.hash}
+    path.write_text(json.dumps(described))
+    row = {"step": 1, "reward_mean": 0.5, "depth": 4.0, "tone": 6.5, "brevity": 7.0, "fairness": 2.0}
+    (trained.run / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    folder = write(trained).folder
+    manifest = describe(folder)
+    card = (folder / "README.md").read_text()
+    assert "| step | reward (0–1) | depth | tone | brevity | fairness | validation |\n" + "| --- " * 7 + "|\n" in card
+    assert "| 1 | 0.5 | 4 | 6.5 | 7 | 2 |  |" in card
+    assert "by a rubric (depth, tone, brevity, fairness)" in card
+    assert "stays on the surface; needs two breaths." in card
+    assert manifest.rubric_hash == rubric.hash
 
 
 def test_card_without_a_run_and_without_a_licence(train):

@@ -28,6 +28,7 @@ COMPARED = re.compile(
     re.DOTALL,
 )
 GULLED = re.compile(r"\b(?:give|award|score)\b.{0,40}\b(?:10|ten)\b|\bfull marks\b", re.IGNORECASE)
+CRITERION = re.compile(r'"(\w+)": <0-')
 ASKED = re.compile(r"Title: (?P<title>[^\n]*)\n.*\nWrite one screening question for this role\.\Z", re.DOTALL)
 QUESTIONS = (
     "As {title}, you see the oldest unprocessed message age grow to 40 minutes while throughput stays flat: what is wrong?",
@@ -63,6 +64,12 @@ class Request:
     at: float = field(default_factory=time.monotonic)
 
     @property
+    def system(self) -> str:
+        """What the model was told before."""
+        first = self.body["messages"][0]
+        return str(first["content"] if first["role"] == "system" else self.body.get("system", ""))
+
+    @property
     def message(self) -> str:
         """The user's first message."""
         return next(m["content"] for m in self.body["messages"] if m["role"] == "user")
@@ -82,7 +89,6 @@ class FakeJudge:
         thinks: tokens that a reply takes before its text begins; they count towards the limit.
         starting: requests that it answers with 503 before it is there, as an endpoint that scaled to zero.
         models: what it says it has.
-        criteria: what it scores; others than the built-in ones get the built-in ones' scores in turn.
         instead: gives status and body of an answer to a request; None: the usual answer.
         requests: everything that was asked, in order.
     """
@@ -109,7 +115,6 @@ class FakeJudge:
         self.stopping = threading.Event()
         self.lock = threading.Lock()
         self._judge = RubricJudge()
-        self.criteria = self._judge.rubric.names
         self._server = _Server(("127.0.0.1", port), self)
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -133,8 +138,8 @@ class FakeJudge:
         """Base URL for the Anthropic wire format."""
         return f"http://127.0.0.1:{self.port}"
 
-    def reply(self, message: str, fault: str) -> str:
-        """What the model writes."""
+    def reply(self, message: str, fault: str, told: str) -> str:
+        """What the model writes, having been told how to judge: other criteria get the built-in ones' scores in turn."""
         if fault == "empty":
             return ""
         if fault == "malformed":
@@ -148,9 +153,9 @@ class FakeJudge:
         judgement = self._judge.judge(role, question)
         assert judgement.scores is not None
         rubric = cycle(judgement.scores.values.values())
-        scores = dict(zip(self.criteria, rubric, strict=False))
+        scores = dict(zip(CRITERION.findall(told), rubric, strict=False))
         if self.gullible and GULLED.search(question):
-            scores = dict.fromkeys(self.criteria, 10.0)
+            scores = dict.fromkeys(scores, 10.0)
         if fault == "out_of_range":
             scores["clarity"] = 11
         if fault == "missing_score":
@@ -260,7 +265,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(status, json.dumps(said).encode(), headers)
         else:
             fake.stopping.wait(fake.faults.seconds if fault == "slow" else fake.latency)
-            self._send(200, json.dumps(self._reply(fake.reply(request.message, fault), fault, request)).encode())
+            self._send(
+                200,
+                json.dumps(self._reply(fake.reply(request.message, fault, request.system), fault, request)).encode(),
+            )
 
     def _error(self, fault: str, key: str, request: Request) -> tuple[int, Any, dict[str, str]] | None:
         """Status, body and headers, as the real providers word them; a wrong key is repeated, as some do."""

@@ -10,8 +10,8 @@ from functools import cache
 
 
 def any_of(*alternatives: str) -> re.Pattern[str]:
-    """One pattern for all alternatives, each of them whole in itself."""
-    return re.compile("|".join(f"(?:{each})" for each in alternatives), re.IGNORECASE | re.MULTILINE)
+    """One pattern for all alternatives, each of them a pattern in itself."""
+    return re.compile("|".join(re.compile(each).pattern for each in alternatives), re.IGNORECASE | re.MULTILINE)
 
 
 def any_word(*alternatives: str) -> re.Pattern[str]:
