@@ -253,8 +253,3 @@ def rating_to_score(rating: float) -> float:
     if not MIN_RATING <= rating <= MAX_RATING:
         raise ValueError(f"a rating must be between {MIN_RATING} and {MAX_RATING}, not {rating!r}")
     return (rating - MIN_RATING) / (MAX_RATING - MIN_RATING) * MAX_SCORE
-
-
-CRITERIA = load_rubric().criteria
-CRITERION_NAMES = load_rubric().names
-RUBRIC_HASH = load_rubric().hash
