@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from recruiter.files import read_jsonl
-from recruiter.judges.llm.canary import settle, without_manipulation
+from recruiter.judges.llm.canary import counting_judgement, without_manipulation
 from recruiter.judges.llm.reply import ReplyError, ReplyFormat
 from recruiter.llm.failure import read_error, retry_after
 from recruiter.llm.providers import PROVIDERS, scrub
@@ -218,11 +218,11 @@ def judged(value: float) -> Judgement:
     ("whole", "clean", "counts", "raised"), [(9, 5, 5, True), (5.4, 5, 5.4, False), (2, 5, 2, False)]
 )
 def test_a_raised_judgement_gives_way_to_the_clean_one(whole, clean, counts, raised):
-    judgement, was_raised = settle(judged(whole), judged(clean))
+    judgement, was_raised = counting_judgement(judged(whole), judged(clean))
     assert (judgement.scores, was_raised) == (judged(counts).scores, raised)
 
 
 def test_without_both_judgements_there_is_none():
     failed = Judgement.unscored("timeout")
-    assert settle(failed, judged(5)) == (failed, False)
-    assert settle(judged(5), failed) == (Judgement.unscored("canary: timeout"), False)
+    assert counting_judgement(failed, judged(5)) == (failed, False)
+    assert counting_judgement(judged(5), failed) == (Judgement.unscored("canary: timeout"), False)

@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,11 +30,12 @@ from huggingface_hub.errors import (
 
 from recruiter.errors import HubError
 from recruiter.files import short_path
+from recruiter.llm.retry import pauses
 
 MODEL = "ash256/qwen3-4b-question-gen"
 TOKEN_PAGE = "https://huggingface.co/settings/tokens"  # noqa: S105 (an address)
 RACES = (404, 409, 412, 423, 429, 500, 502, 503, 504)  # 404: a repository that was made a moment ago
-RETRY_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds
+RETRIES, FIRST_PAUSE, LONGEST_PAUSE = 5, 2.0, 20.0  # seconds
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 LOCAL_FILES = ("export.json", ".*")  # names paths of this machine
 SPARE_BYTES = 200_000_000
@@ -165,7 +167,7 @@ def _check_disk(folder: Path, needed: int) -> None:
 
 def _retry(call: Callable[[], Result], say: Callable[[str], None]) -> Result:
     """Call again after what is known to pass: two writers at once, a repository that is not everywhere yet, an outage."""
-    for pause in RETRY_PAUSES:
+    for pause in islice(pauses(FIRST_PAUSE, LONGEST_PAUSE), RETRIES):
         try:
             return call()
         except HfHubHTTPError as error:

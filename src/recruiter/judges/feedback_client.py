@@ -11,6 +11,7 @@ import httpx2
 
 from recruiter.config import HumanFeedbackConfig
 from recruiter.errors import ConfigError, JudgeError
+from recruiter.llm.retry import pauses
 from recruiter.llm.transport import make_http_client
 
 KEY_VARIABLE = "FEEDBACK_API_KEY"
@@ -70,7 +71,7 @@ class FeedbackClient:
         Raises:
             JudgeError: the key is wrong, the call is refused, or the server was away for `human_feedback.timeout`.
         """
-        pause = FIRST_PAUSE
+        between = pauses(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
                 response = await self._attempt(method, path, body, waits)
@@ -87,8 +88,7 @@ class FeedbackClient:
                     f"The feedback server at {self.url} has not answered for {spoken(patience)} ({reason}); "
                     f"everything up to the last step is saved: start it and run the same command again."
                 )
-            await asyncio.sleep(min(pause, patience))
-            pause = min(LONGEST_PAUSE, 2 * pause)
+            await asyncio.sleep(min(next(between), patience))
 
     async def tell(self, method: str, path: str, body: Any) -> None:
         """A call that only informs: one attempt, and no matter if it fails."""

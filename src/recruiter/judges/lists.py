@@ -78,14 +78,14 @@ def judge_all(judge: Judge, entries: Sequence[Entry], progress: Callable[[], Non
     async def run() -> list[Judgement]:
         slots = asyncio.Semaphore(AT_A_TIME)
 
-        async def one(role: Role, question: str) -> Judgement:
+        async def judge_entry(role: Role, question: str) -> Judgement:
             async with slots:
                 (judgement,) = await judge.score(role, [question])
             progress()
             return judgement
 
         try:
-            return await asyncio.gather(*(one(role, question) for role, question in entries))
+            return await asyncio.gather(*(judge_entry(role, question) for role, question in entries))
         finally:
             await judge.close()
 

@@ -1,10 +1,10 @@
-"""Retries: the only place where a failed call is made again."""
+"""Retries: how a failed call to a model is made again, and the pauses between attempts at whatever may fail."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -39,7 +39,7 @@ class RetryPolicy:
             CallFailed: the last failure, once another attempt is not worth it or not allowed.
         """
         clock = asyncio.get_running_loop().time
-        left, failures, tries = self.total_timeout, 0, 0
+        left, failures, waits = self.total_timeout, 0, pauses(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             async with limiter.slot():
                 started = clock()
@@ -52,8 +52,8 @@ class RetryPolicy:
                     failure = CallFailed("timeout", f"no answer within {min(self.attempt_timeout, left):.3g} s")
                 except CallFailed as error:
                     failure = error
-                failures, tries = failures + (failure.kind != "rate_limit"), tries + 1
-                pause = max(_pause(tries), failure.retry_after or 0.0)
+                failures += failure.kind != "rate_limit"
+                pause = max(next(waits), failure.retry_after or 0.0)
                 left -= clock() - started + pause
                 if failure.kind == "rate_limit":  # a wait that is longer than this call may take holds up no others
                     limiter.was_busy(started, failure.retry_after if left > 0 else None)
@@ -63,6 +63,8 @@ class RetryPolicy:
             await asyncio.sleep(pause)
 
 
-def _pause(tries: int) -> float:
-    """Exponential, with jitter, so that calls that failed together do not come back together."""
-    return random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(tries - 1, 10))
+def pauses(first: float, longest: float) -> Iterator[float]:
+    """Seconds to wait, twice as many each time, with jitter, so that what failed together does not come back together."""
+    while True:
+        yield random.uniform(0.5, 1.0) * first
+        first = min(longest, 2 * first)

@@ -93,10 +93,10 @@ def complete_roles(path: Path) -> list[CompletedRole]:
     if not completed:
         raise DataError(f"{path} holds no roles.")
     seen: dict[str, int] = {}
-    for index, one in enumerate(completed):
-        if one.role.id in seen:
-            raise DataError(f"{path}: roles {seen[one.role.id]} and {index} have the same id or are the same.")
-        seen[one.role.id] = index
+    for index, found in enumerate(completed):
+        if found.role.id in seen:
+            raise DataError(f"{path}: roles {seen[found.role.id]} and {index} have the same id or are the same.")
+        seen[found.role.id] = index
     return completed
 
 

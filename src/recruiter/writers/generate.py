@@ -87,7 +87,7 @@ def generate(
     drawn: list[list[Question]] = [[] for _ in roles]
     failed: list[list[str]] = [[] for _ in roles]
     for attempt in range(ROUNDS):
-        short = [index for index, one in enumerate(sets) if len(one.questions) < n]
+        short = [index for index, question_set in enumerate(sets) if len(question_set.questions) < n]
         if not short:
             break
         samples = best_of * max(n - len(sets[i].questions) for i in short)
@@ -101,9 +101,9 @@ def generate(
             drawn[i].append(Question(w.text, judgement, w))
         for i in short:
             sets[i].questions = choose(roles[i], drawn[i], n)
-    for one, questions, reasons in zip(sets, drawn, failed, strict=True):
-        if len(one.questions) < n:
-            one.shortfall = _shortfall(one, n, len(questions), reasons)
+    for question_set, questions, reasons in zip(sets, drawn, failed, strict=True):
+        if len(question_set.questions) < n:
+            question_set.shortfall = _shortfall(question_set, n, len(questions), reasons)
     return sets
 
 
@@ -118,11 +118,11 @@ def choose(role: Role, questions: Sequence[Question], n: int) -> list[Question]:
     return chosen
 
 
-def is_same(role: Role, one: str, other: str) -> bool:
+def is_same(role: Role, question: str, other: str) -> bool:
     """Whether two questions for a role share half of their word trigrams, the role's own words set aside."""
-    first, second = masked_trigrams(role, one), masked_trigrams(role, other)
+    first, second = masked_trigrams(role, question), masked_trigrams(role, other)
     if not first or not second:
-        return one.strip().lower() == other.strip().lower()
+        return question.strip().lower() == other.strip().lower()
     return len(first & second) >= SAME_FROM * min(len(first), len(second))
 
 
@@ -140,7 +140,7 @@ class QuestionWriter:
     """A model that writes questions, in one object.
 
     Args:
-        model: as `writers.find_writer` takes it: a folder, an alias, `provider/model`, …; None: the best one on this machine.
+        model: as `find_writer` takes it: a folder, an alias, `provider/model`, …; None: the best one on this machine.
         judge: `rubric`, a provider, `provider/model`, or a `Judge`; None: questions are not judged.
 
     Raises:
@@ -172,15 +172,15 @@ class QuestionWriter:
         """
         role = role or complete_role(fields).role
         settings = sampling or sampling_of(self.writer)
-        (one,) = generate(self.writer, [role], n, settings, best_of=best_of, judge=self.judge, seed=seed)
-        return one.questions
+        (question_set,) = generate(self.writer, [role], n, settings, best_of=best_of, judge=self.judge, seed=seed)
+        return question_set.questions
 
 
-def _shortfall(one: QuestionSet, n: int, usable: int, reasons: Sequence[str]) -> str:
-    repeated = usable - len(one.questions)
+def _shortfall(question_set: QuestionSet, n: int, usable: int, reasons: Sequence[str]) -> str:
+    repeated = usable - len(question_set.questions)
     parts = [f"{repeated} repeating others"] if repeated else []
     parts += [f"{reasons.count(reason)} {reason}" for reason in dict.fromkeys(reasons)]
-    return f"{len(one.questions)} of {n}; of {one.drawn} written, {'; '.join(parts)}"
+    return f"{len(question_set.questions)} of {n}; of {question_set.drawn} written, {'; '.join(parts)}"
 
 
 def _rank(question: Question) -> float:

@@ -19,7 +19,7 @@ from recruiter.errors import ApiError, JudgeError
 from recruiter.judges import Judge, Probe
 from recruiter.judges.comparing import SCHEMA, Preference, read_preference
 from recruiter.judges.llm.cache import JudgementCache
-from recruiter.judges.llm.canary import settle, without_manipulation
+from recruiter.judges.llm.canary import counting_judgement, without_manipulation
 from recruiter.judges.llm.reply import ReplyError, ReplyFormat
 from recruiter.llm.api_model import ApiModel
 from recruiter.llm.failure import CallFailed
@@ -126,7 +126,7 @@ class LLMJudge(Judge):
         if rest is None:
             return await self._known_or_asked(role, question)
         whole, clean = await asyncio.gather(self._known_or_asked(role, question), self._known_or_asked(role, rest))
-        judgement, was_raised = settle(whole, clean)
+        judgement, was_raised = counting_judgement(whole, clean)
         self.usage.count(flagged=int(was_raised))
         return judgement
 

@@ -32,7 +32,7 @@ def without_manipulation(question: str, criteria: tuple[str, ...]) -> str | None
     return None if rest == question else rest
 
 
-def settle(whole: Judgement, clean: Judgement) -> tuple[Judgement, bool]:
+def counting_judgement(whole: Judgement, clean: Judgement) -> tuple[Judgement, bool]:
     """What counts, given the judgement of the whole question and of the rest; and whether the whole was raised."""
     if whole.scores is None or clean.scores is None:
         return whole if whole.scores is None else Judgement.unscored(f"canary: {clean.unscored_reason}"), False
