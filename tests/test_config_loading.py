@@ -170,12 +170,20 @@ def test_unknown_key_is_named_with_the_likely_one(override, meant):
         ("reward.overlap_free=much", "a number, 0 or more and up to 1"),
         ("endpoint.instances={x: {usd_per_hour: 1}}", "{usd_per_hour: 0.5, memory_gb: 16, dtype: float16}"),
         ("generator.sampling_params=3", "generator.sampling_params.max_generate_length=…"),
+        ("trainer=5", "trainer.policy.model.path=…"),
+        ("trainer.policy=null", "trainer.policy.model.path=…"),
+        ("skyrl=5", "a mapping"),
     ],
 )
 def test_wrong_type_is_refused_with_the_key_the_value_and_what_to_write(override, wanted):
     message = refusal(override)
     assert override.partition("=")[0] in message
     assert wanted in message
+
+
+@pytest.mark.parametrize("override", ["skyrl={trainer.run_name: mine}", "trainer.run_name=mine"])
+def test_skyrls_settings_without_the_engine_are_unknown(override):
+    assert "There is no setting 'trainer.run_name'" in refusal(override)
 
 
 def test_a_value_from_the_environment_is_read_as_its_type(monkeypatch):

@@ -8,7 +8,7 @@ from recruiter.cli.command import argument_parser, command
 from recruiter.config.paths import ROLES, WORKSPACE, command_line
 from recruiter.files import short_path
 from recruiter.roles import LEVELS, load_roles
-from recruiter.roles.dataset import split_roles, write_raw
+from recruiter.roles.dataset import SEED, TEST_SIZE, split_roles, write_raw
 
 
 @command
@@ -16,8 +16,8 @@ def main() -> None:
     """See above."""
     parser = argument_parser(__doc__)
     parser.add_argument("--roles", type=Path, default=ROLES, metavar="FILE")
-    parser.add_argument("--test-size", type=int, default=100, metavar="N", help="roles held out (default 100)")
-    parser.add_argument("--seed", type=int, default=42, metavar="N")
+    parser.add_argument("--test-size", type=int, default=TEST_SIZE, metavar="N", help="roles held out (default 100)")
+    parser.add_argument("--seed", type=int, default=SEED, metavar="N")
     parser.add_argument("--output", type=Path, default=WORKSPACE / "data/raw", metavar="FOLDER")
     options = parser.parse_args()
 

@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from recruiter.config import SETTINGS, Config, to_dict
 from recruiter.config.checks import checked
 from recruiter.config.paths import CONFIGS, WORKSPACE
-from recruiter.config.setting import sections
+from recruiter.config.setting import find, sections, shown
 from recruiter.errors import ConfigError
 
 _SHARED = ("trainer", "generator")  # sections in which SkyRL has keys too
@@ -48,8 +48,9 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path | None = 
     try:
         with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
             composed = _compose(name, overrides)
-            if in_file := composed.trainer.policy.model.lora:
-                spelled_as_skyrl = [f"trainer.policy.lora.{key}={value}" for key, value in in_file.items()]
+            in_file = find(OmegaConf.to_container(composed), "trainer.policy.model.lora")
+            if in_file and isinstance(in_file, dict):
+                spelled_as_skyrl = [f"trainer.policy.lora.{key}={shown(value)}" for key, value in in_file.items()]
                 composed = _compose(name, [*spelled_as_skyrl, *overrides])
         missing = sorted(OmegaConf.missing_keys(composed))
         if missing:
@@ -64,16 +65,20 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path | None = 
         raise ConfigError(_explain(error, overrides, name)) from None
     unknown = _take_unknown(values)
     passed_on = {key: value for key, value in unknown.items() if key.split(".")[0] in _SHARED}
-    values["skyrl"] = {**values["skyrl"], **passed_on} if isinstance(values["skyrl"], dict) else values["skyrl"]
-    for key in unknown if values["engine"] != "skyrl" else unknown.keys() - passed_on.keys():
-        raise ConfigError(_unknown_setting(key))
+    if isinstance(values["skyrl"], dict):
+        passed_on = values["skyrl"] = {**values["skyrl"], **passed_on}
+    refused = {**unknown, **passed_on} if values["engine"] != "skyrl" else unknown.keys() - passed_on.keys()
+    if refused:
+        raise ConfigError(_unknown_setting(min(refused)))
     return checked(values)
 
 
 def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
     """`++` sets a key whether or not it exists, and adds to a mapping; what is unknown is refused afterwards."""
-    also = f"hydra.searchpath=['file://{CONFIGS}']"
-    return compose(config_name=name, overrides=[also, *(f"++{item}" for item in overrides)])
+    place = str(CONFIGS).replace("'", "\\'")
+    return compose(
+        config_name=name, overrides=[f"hydra.searchpath=['file://{place}']", *(f"++{item}" for item in overrides)]
+    )
 
 
 def _take_unknown(values: dict[str, Any]) -> dict[str, Any]:

@@ -25,11 +25,12 @@ from recruiter.roles import LEVELS, Role, parse_roles
 from recruiter.roles.rows import read_rows
 
 SPLITS = ("train", "test")
+TEST_SIZE, SEED = 100, 42  # of the split, where nobody says otherwise
 ENV_CLASS = "question-gen"
 _HASH_KEY = b"recruiter.content_hash"
 
 
-def split_roles(roles: Sequence[Role], test_size: int, seed: int) -> tuple[list[Role], list[Role]]:
+def split_roles(roles: Sequence[Role], test_size: int = TEST_SIZE, seed: int = SEED) -> tuple[list[Role], list[Role]]:
     """Split into train and test, each level in proportion (largest remainders first). Deterministic in `seed`.
 
     Raises:
