@@ -5,8 +5,11 @@ import re
 import pytest
 import yaml
 
+from feedback.export import schema
 from recruiter.errors import ConfigError
-from recruiter.rubric import Judgement, load_rubric, rating_to_score
+from recruiter.roles import Role
+from recruiter.rubric import RESERVED, RESERVED_BEGINNINGS, Judgement, load_rubric, rating_to_score
+from recruiter.train.rows import MetricsRow
 from tests import REPOSITORY
 from tests.scoring import RUBRIC, scored
 
@@ -65,6 +68,13 @@ def test_red_flag_names_are_unique():
 def test_hash_changes_with_the_content(tmp_path, old, new):
     assert old in BUILT_IN
     assert load_rubric(written(tmp_path, BUILT_IN.replace(old, new, 1))).hash != RUBRIC.hash
+
+
+def test_no_criterion_can_take_the_name_of_a_column_that_stands_beside_it():
+    ratings = set(schema(()).names)
+    sheet = {"question", *Role.model_fields, "role_id", "composite", "reasoning", "unscored_reason"}
+    taken = ratings | sheet | set(MetricsRow.__annotations__)
+    assert {name for name in taken if not name.startswith(RESERVED_BEGINNINGS)} <= RESERVED
 
 
 def test_hash_stays_when_only_the_file_changes(tmp_path):

@@ -154,7 +154,8 @@ def _start_from(config: Config, run: RunFolder) -> Checkpoint | None:
 
 def _next_command(config: Config, folder: Path) -> str:
     offline = " --judge rubric" if config.judge.provider == "rubric" else ""
-    return f"Next: {command_line('eval')} --model starter rl --checkpoint {short_path(folder)}{offline}"
+    rubric = f" --rubric {config.rubric}" if config.rubric else ""
+    return f"Next: {command_line('eval')} --model starter rl --checkpoint {short_path(folder)}{offline}{rubric}"
 
 
 def _stop_on_interrupt() -> Callable[[], bool]:

@@ -25,11 +25,14 @@ MIN_RATING, MAX_RATING = 1, 5
 RATING_WORDS = {1: "useless", 3: "usable after rewriting", 5: "could not be better"}  # what judges are told of 0, 5, 10
 # Names that stand beside those of the criteria in metrics, tables and CSV files, and so cannot be criteria.
 RESERVED = frozenset(
-    "composite reasoning unscored_reason role_id id title level focus stack description key_skills question tokens seconds "
-    "cost_usd step epoch reward reward_mean reward_std overlap penalty samples unscored unscored_reasons groups "
+    "composite reasoning unscored_reason role_id id title level focus stack description key_skills question tokens "
+    "cost_usd step reward reward_mean reward_std overlap penalty samples unscored unscored_reasons groups stale_groups "
     "groups_without_spread length_mean length_max cut_off trained_tokens loss kl entropy clipped rollout_ratio_mean "
-    "rollout_ratio_max updates grad_norm learning_rate counts note position".split()
+    "rollout_ratio_max updates grad_norm learning_rate group_id run policy_step role_title group_status late "
+    "question_indices rating_id rater revision counts unused all_equal note position lease_id leased_at rated_at "
+    "revised_at consumed_step consumed_at".split()
 )
+RESERVED_BEGINNINGS = ("judge_", "validation_", "seconds")
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Words = Annotated[str, AfterValidator(lambda text: " ".join(text.split())), StringConstraints(pattern=r"\S")]
@@ -78,9 +81,7 @@ class Rubric(_Part):
         for what, found in (("criterion", names), ("red flag", flags)):
             if twice := next((name for name in found if found.count(name) > 1), None):
                 raise ValueError(f"there are two of the {what} '{twice}'; give one of them another name")
-        if taken := next(
-            (name for name in names if name in RESERVED or name.startswith(("judge_", "validation_"))), None
-        ):
+        if taken := next((name for name in names if name in RESERVED or name.startswith(RESERVED_BEGINNINGS)), None):
             raise ValueError(f"a criterion cannot be called '{taken}', which is a column beside the scores; rename it")
         for criterion in self.criteria:
             if criterion.anchors and set(criterion.anchors) != set(RATING_WORDS):

@@ -18,7 +18,9 @@ from recruiter.evaluation.contestants import (
 from recruiter.evaluation.spending import limit_spending, spending
 from recruiter.judges import make_judge, named_judge
 from recruiter.judges.rubric_judge import RubricJudge
+from recruiter.rubric import load_rubric
 from recruiter.writers.local import LocalWriter
+from tests.scoring import RUBRIC
 
 
 @pytest.fixture(autouse=True)
@@ -91,9 +93,12 @@ def test_a_checkpoint_and_its_export_know_their_training(trained, which, role):
     assert judge_flags(RubricJudge(), [contestant]) == [
         "it also judged the training of rl: a different judge is stronger evidence"
     ]
-    flags = contestant_flags([contestant], [role(i) for i in range(4)], SamplingParams())
+    flags = contestant_flags(
+        [contestant], [role(i) for i in range(4)], SamplingParams(), load_rubric("tests/own_rubric.yaml")
+    )
     assert "rl was trained on 2 of these 4 roles." in flags
     assert "rl was trained with other sampling settings (max_generate_length 48, temperature 0.7" in flags[1]
+    assert flags[2] == "rl was trained by other criteria (relevance, clarity, discriminative)."
     assert training_rollouts(contestant) is None  # its roles are not there
 
 
@@ -101,7 +106,7 @@ def test_an_untrained_model_raises_no_flags(role):
     contestant = Contestant("mine", LocalWriter("exports/starter"))
     assert contestant.record(SamplingParams()).training is None
     assert judge_flags(RubricJudge(), [contestant]) == []
-    assert contestant_flags([contestant], [role(0)], SamplingParams()) == []
+    assert contestant_flags([contestant], [role(0)], SamplingParams(), RUBRIC) == []
 
 
 def test_a_judge_that_takes_part_itself_is_flagged(monkeypatch):

@@ -33,7 +33,7 @@ def assemble(
         judge.name: JudgeRecord(version=judge.version, flags=judge_flags(judge, setup.contestants))
         for judge in setup.judges
     }
-    flags = contestant_flags(setup.contestants, setup.roles, setup.sampling)
+    flags = contestant_flags(setup.contestants, setup.roles, setup.sampling, setup.rubric)
     flags += [f"Judge {judge}: {flag}." for judge, record in judges.items() for flag in record.flags]
     flags += problems
     return Results(

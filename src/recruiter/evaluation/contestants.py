@@ -19,7 +19,7 @@ from recruiter.judges import Judge
 from recruiter.llm.api_model import ApiModel
 from recruiter.roles import Role
 from recruiter.roles.dataset import read_raw
-from recruiter.rubric import Rubric
+from recruiter.rubric import Rubric, stored_rubric
 from recruiter.train.layout import Checkpoint, RunFolder
 from recruiter.train.rows import RunDescription
 from recruiter.writers import Writer
@@ -182,7 +182,9 @@ def judge_flags(judge: Judge, contestants: Sequence[Contestant]) -> list[str]:
     return flags
 
 
-def contestant_flags(contestants: Sequence[Contestant], roles: Sequence[Role], sampling: SamplingParams) -> list[str]:
+def contestant_flags(
+    contestants: Sequence[Contestant], roles: Sequence[Role], sampling: SamplingParams, rubric: Rubric
+) -> list[str]:
     """What a reader should know of the models before believing any figure."""
     flags = []
     for contestant in contestants:
@@ -191,6 +193,8 @@ def contestant_flags(contestants: Sequence[Contestant], roles: Sequence[Role], s
             flags.append(f"{contestant.name} was trained on {len(seen)} of these {len(roles)} roles.")
         if (own := contestant.trained_with) and own != sampling:
             flags.append(f"{contestant.name} was trained with other sampling settings ({_spelled(own)}).")
+        if contestant.training and (names := stored_rubric(contestant.training.get("rubric")).names) != rubric.names:
+            flags.append(f"{contestant.name} was trained by other criteria ({', '.join(names)}).")
     return flags
 
 
