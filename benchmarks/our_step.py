@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.workload import FixedTimeJudge, peak_memory, reset_peak_memory
 from recruiter.config import Config
@@ -19,7 +19,12 @@ from recruiter.train.grpo import Trainer
 
 
 def make_config(
-    model_path: str, roles: int, group_size: int, max_tokens: int, dtype: str = "auto", device: str = "auto"
+    model_path: str,
+    roles: int,
+    group_size: int,
+    max_tokens: int,
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
 ) -> Config:
     """The peer's settings: LoRA 8, no KL, one update a step, temperature 1, nothing dropped, no validation."""
     config = Config()
@@ -60,7 +65,8 @@ def measure_ours(
         JudgedGroups(judge) as source,
     ):
         trainer = Trainer(config, policy, source, list(roles), [], log)
-        start_seconds, rows = 0.0, []
+        start_seconds = 0.0
+        rows: list[dict[str, Any]] = []
         for step in range(1, steps + 2):
             if step == 2:
                 reset_peak_memory()

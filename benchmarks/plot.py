@@ -7,6 +7,7 @@ axes; seconds and tokens are logarithmic. Every point is the latest measurement 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def measured(path: Path, suite: str) -> dict[tuple[str, int, str], dict[str, Any
 
 def draw(points: dict[tuple[str, int, str], dict[str, Any]], seconds: str, title: str, target: Path) -> None:
     """The grid of curves."""
-    figures = {
+    figures: dict[str, Callable[[dict[str, Any]], float]] = {
         title: lambda result: result[seconds],
         "tokens computed": lambda result: result["tokens_sampling"] + result["tokens_training"],
         MEMORY: lambda result: result["peak_memory"],
@@ -61,7 +62,8 @@ def draw(points: dict[tuple[str, int, str], dict[str, Any]], seconds: str, title
                     curve = sorted(
                         (at, value(r)) for (name, at, who), r in points.items() if (name, who) == (axis, side)
                     )
-                    panel.plot(*zip(*curve, strict=True) if curve else ((), ()), ".-", color=colour, label=SIDES[side])
+                    x, y = [at for at, _ in curve], [height for _, height in curve]
+                    panel.plot(x, y, ".-", color=colour, label=SIDES[side])
                 panel.set(xscale="log", yscale="linear" if figure == MEMORY else "log")
                 ticks = sorted({at for name, at, _ in points if name == axis})
                 panel.set_xticks(ticks, [str(tick) for tick in ticks])

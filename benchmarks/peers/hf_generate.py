@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -37,7 +37,8 @@ def measure_generate(
         `seconds`, the median of a round; all of them under `samples`; `tokens_sampling`, tokens computed in a round,
         padding included; `settings`.
     """
-    rendered = [tokenizer.apply_chat_template(p, add_generation_prompt=True, tokenize=False) for p in prompts]
+    chats: list[Any] = [list(prompt) for prompt in prompts]
+    rendered: list[Any] = [tokenizer.apply_chat_template(c, add_generation_prompt=True, tokenize=False) for c in chats]
     batches = [
         tokenizer(
             rendered[i : i + batch], return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
@@ -62,8 +63,8 @@ def measure_generate(
 
 @torch.inference_mode()
 def _generate(model: PreTrainedModel, inputs: Any, group_size: int, max_tokens: int, cache: str | None) -> torch.Tensor:
-    embeddings = model.get_input_embeddings().num_embeddings
-    answers: torch.Tensor = model.generate(
+    embeddings = cast(torch.nn.Embedding, model.get_input_embeddings()).num_embeddings
+    answers: torch.Tensor = cast(Any, model).generate(
         **inputs,
         do_sample=True,
         temperature=1.0,

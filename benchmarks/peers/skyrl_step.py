@@ -48,7 +48,7 @@ SETTINGS = (
 )  # fmt: skip
 
 
-class InstantEnv(BaseTextEnv):
+class InstantEnv(BaseTextEnv):  # type: ignore[misc]
     """A reward by a hash of the text."""
 
     def __init__(self, **_: Any) -> None:
@@ -77,14 +77,14 @@ class LinesTracker:
     def log_exception(self, error: BaseException, step: int = 0) -> None: ...
 
 
-class StockExperiment(BasePPOExp):
+class StockExperiment(BasePPOExp):  # type: ignore[misc]
     """SkyRL's experiment; only its tracker writes into a file."""
 
     def get_tracker(self) -> LinesTracker:
         return LinesTracker(f"{self.cfg.trainer.export_path}/steps.jsonl")
 
 
-@ray.remote(num_cpus=1)
+@ray.remote(num_cpus=1)  # type: ignore[untyped-decorator]
 def stock_entrypoint(settings: SkyRLTrainConfig) -> None:
     """What SkyRL's `main_base.skyrl_entrypoint` does."""
     skyrl_gym.register(id="instant", entry_point=InstantEnv)

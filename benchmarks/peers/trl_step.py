@@ -18,13 +18,14 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
 from peft import LoraConfig
 from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
-from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from benchmarks.workload import peak_memory, reset_peak_memory
 from recruiter.engines.loading import pick_device
@@ -145,7 +146,7 @@ def _vllm_settings(tokenizer: Any, prompts: Sequence[list[Message]], max_tokens:
     }
 
 
-def _instant_reward(completion_ids: list[list[int]], **_: Any) -> list[float]:
+def _instant_reward(completion_ids: list[list[int]], **_: Any) -> list[float | None]:
     return [sum(ids) % 101 / 100 for ids in completion_ids]
 
 
@@ -185,9 +186,10 @@ class _TimedTrainer(GRPOTrainer):
         """Note times with `clock`, and make the end token an ordinary one."""
         self.clock = clock
         if self.use_vllm:
-            self.vllm_generation.sync_weights = self._timed("seconds_transfer", self.vllm_generation.sync_weights)
+            generation: Any = self.vllm_generation
+            generation.sync_weights = self._timed("seconds_transfer", self.vllm_generation.sync_weights)
         else:
-            outside = self.model.get_input_embeddings().num_embeddings
+            outside = cast(Any, self.model).get_input_embeddings().num_embeddings
             self.eos_token_ids = [outside]
             self.generation_config.eos_token_id = self.generation_kwargs["eos_token_id"] = [outside]
 

@@ -54,7 +54,7 @@ class LocalPolicy:
         )
         causal_lm = self.local.causal_lm
         with quiet_peft():
-            self.model: PeftModel = get_peft_model(causal_lm, settings)  # type: ignore[assignment]
+            self.model: PeftModel = get_peft_model(causal_lm, settings)
         self.model.peft_config["default"].base_model_name_or_path = trainer.policy.model.path
         wanted = trainer.gradient_checkpointing
         self.checkpoints_layers = self.local.needs_checkpointing if wanted is None else wanted

@@ -95,7 +95,7 @@ class JoinedLora(PeftLinear):
         if self.disable_adapters:
             return self.base(x)  # type: ignore[no-any-return]
         if self.training and not isinstance(self.lora_dropout["default"], nn.Identity):
-            return super().forward(x, *args, **kwargs)  # type: ignore[no-any-return]
+            return super().forward(x, *args, **kwargs)
         flat = x.reshape(-1, x.shape[-1])
         output: Tensor = _JoinedLinear.apply(  # type: ignore[no-untyped-call]
             flat, *self.masters, self.joined, self.down, self.base.bias, self.scaling["default"]

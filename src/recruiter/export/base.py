@@ -107,7 +107,7 @@ def _skeleton(folder: Path, name: str) -> PreTrainedModel:
     try:
         config = AutoConfig.from_pretrained(str(folder))
         with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(config)  # type: ignore[no-any-return, no-untyped-call]
+            return AutoModelForCausalLM.from_config(config)  # type: ignore[no-any-return]
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ExportError(f"{name} cannot be read as a causal language model: {reason}") from None
