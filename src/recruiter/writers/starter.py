@@ -83,9 +83,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     quantised = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
     settings = {key: value for key, value in quantised.config.to_dict().items() if key != "quantization_config"}
     settings["_name_or_path"] = "HuggingFaceTB/SmolLM2-135M-Instruct"
-    model = AutoModelForCausalLM.from_config(
-        type(quantised.config)(**settings), dtype=torch.bfloat16
-    )
+    model = AutoModelForCausalLM.from_config(type(quantised.config)(**settings), dtype=torch.bfloat16)
     model.load_state_dict(quantised.state_dict())
     model.tie_weights()
     model.save_pretrained(str(folder))
