@@ -17,7 +17,7 @@ from recruiter.judges.lists import judge_all
 from recruiter.roles import Role
 from recruiter.roles.completing import complete_role
 from recruiter.roles.schedule import sampling_seed
-from recruiter.rubric import Judgement
+from recruiter.rubric import Judgement, load_rubric
 from recruiter.train.overlap import masked_trigrams
 from recruiter.writers import Writer, Written
 from recruiter.writers.finding import default_writer, find_writer
@@ -142,14 +142,17 @@ class QuestionWriter:
     Args:
         model: as `find_writer` takes it: a folder, an alias, `provider/model`, …; None: the best one on this machine.
         judge: `rubric`, a provider, `provider/model`, or a `Judge`; None: questions are not judged.
+        rubric: file of the criteria that a judge named by a string scores by; None: the built-in ones.
 
     Raises:
-        ConfigError, ModelError: there is no such model or judge, or a key is missing.
+        ConfigError, ModelError: there is no such model, judge or rubric, or a key is missing.
     """
 
-    def __init__(self, model: str | Writer | None = None, judge: str | Judge | None = None) -> None:
+    def __init__(
+        self, model: str | Writer | None = None, judge: str | Judge | None = None, rubric: str | None = None
+    ) -> None:
         self.writer = default_writer() if model is None else find_writer(model) if isinstance(model, str) else model
-        self.judge = make_judge(named_judge(judge)) if isinstance(judge, str) else judge
+        self.judge = make_judge(named_judge(judge), rubric=load_rubric(rubric)) if isinstance(judge, str) else judge
 
     def questions(
         self,

@@ -24,6 +24,7 @@ from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.rubric import MAX_SCORE, Judgement, Rubric, Scores, load_rubric
 
+CRITERIA = ("relevance", "clarity", "discriminative")  # what this judge can score; its red flags are those of `KEEPS`
 # The share of every score that is left when a red flag is there in full. 1 would be a matter of its criterion alone.
 KEEPS = {
     "generic": 0.4,
@@ -59,10 +60,11 @@ class RubricJudge(Judge):
             ConfigError: it has other criteria or red flags.
         """
         self.rubric = rubric or load_rubric()
-        if _names(self.rubric) != _names(load_rubric()):
+        flags = {flag.name for criterion in self.rubric.criteria for flag in criterion.red_flags}
+        if set(self.rubric.names) != set(CRITERIA) or flags != KEEPS.keys():
             raise ConfigError(
-                f"The judge rubric knows the built-in criteria and red flags alone ({', '.join(load_rubric().names)}), and "
-                f"this rubric has others: name another judge, such as xai, or people."
+                f"The judge rubric knows the built-in criteria and red flags alone ({', '.join(CRITERIA)}), and this rubric "
+                f"has others: name another judge, such as xai, or people."
             )
         self.version = hashlib.sha256(_CODE + self.rubric.hash.encode()).hexdigest()[:16]
         self._flags = {flag.name: (flag, c.name) for c in self.rubric.criteria for flag in c.red_flags}
@@ -189,8 +191,3 @@ def _ask_defects(text: Text, concreteness: float) -> list[Defect]:
     if found := wording.BUZZ.search(text.raw):
         defects.append(Defect("generic", 0.5, f"'{found.group()}' fits anywhere"))
     return defects
-
-
-def _names(rubric: Rubric) -> dict[str, set[str]]:
-    """The names of the red flags of each criterion."""
-    return {criterion.name: {flag.name for flag in criterion.red_flags} for criterion in rubric.criteria}
