@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from benchmarks.workload import FixedTimeJudge
 from recruiter.config import Config
 from recruiter.engines import TrainGroup
 from recruiter.engines.local import LocalPolicy
+from recruiter.engines.model import group_logprobs
 from recruiter.files import read_jsonl
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import Message
@@ -35,22 +38,22 @@ def without_advantages(groups: list[TrainGroup]) -> list[TrainGroup]:
     return [TrainGroup(group.messages, group.samples, []) for group in groups]
 
 
-def passes(policy: LocalPolicy, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Counts the groups of every forward pass from now on."""
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Groups of every forward pass; a test clears what came before."""
     seen: list[int] = []
-    compute = policy._token_logprobs
 
-    def counted(groups: list[TrainGroup]) -> tuple[torch.Tensor, torch.Tensor]:
-        seen.append(len(groups))
-        return compute(groups)
+    def counted(model: PreTrainedModel, prompts: list[list[int]], *others: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append(len(prompts))
+        return group_logprobs(model, prompts, *others)
 
-    monkeypatch.setattr(policy, "_token_logprobs", counted)
+    monkeypatch.setattr("recruiter.engines.local.group_logprobs", counted)
     return seen
 
 
 @pytest.mark.parametrize("use_kl", [False, True])
 def test_a_pass_computed_ahead_gives_the_very_same_gradients(
-    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, use_kl: bool
+    tiny_folder: Path, passes: list[int], use_kl: bool
 ) -> None:
     policy = policy_for(tiny_folder, use_kl_loss=use_kl)
     random_adapter(policy)
@@ -58,38 +61,38 @@ def test_a_pass_computed_ahead_gives_the_very_same_gradients(
     sums = [policy.forward_backward(part) for part in ([first, second], [third])]
     expected = gradients(policy)
     policy.optimizer.zero_grad()
-    seen = passes(policy, monkeypatch)
+    passes.clear()
     assert policy.look_ahead(without_advantages([first, second]))
     assert policy.look_ahead(without_advantages([third]))
     assert policy.look_ahead(without_advantages([third]))
-    assert seen == [2, 1]
+    assert passes == [2, 1]
     again = [policy.forward_backward(part) for part in ([first, second], [third])]
-    assert seen == [2, 1, *([2, 1] if use_kl else [])]  # the reference's passes are its own
+    assert passes == [2, 1, *([2, 1] if use_kl else [])]  # the reference's passes are its own
     assert [float(s.loss) for s in again] == [float(s.loss) for s in sums]
     for name, gradient in gradients(policy).items():
         assert torch.equal(gradient, expected[name]), name
 
 
-def test_other_samples_discard_what_was_computed_ahead(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_samples_discard_what_was_computed_ahead(tiny_folder: Path, passes: list[int]) -> None:
     policy = policy_for(tiny_folder)
     first, second, third = groups_of(policy)
     policy.look_ahead(without_advantages([first, second]))
-    seen = passes(policy, monkeypatch)
+    passes.clear()
     policy.forward_backward([first, third])
     policy.forward_backward([first, second])
-    assert seen == [2, 2]
+    assert passes == [2, 2]
 
 
-def test_nothing_outlives_an_update(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_outlives_an_update(tiny_folder: Path, passes: list[int]) -> None:
     policy = policy_for(tiny_folder)
     first, second, _ = groups_of(policy)
     policy.look_ahead(without_advantages([second]))
     policy.forward_backward([first])
     policy.look_ahead(without_advantages([second]))
     policy.optim_step(first.tokens)
-    seen = passes(policy, monkeypatch)
+    passes.clear()
     policy.forward_backward([second])
-    assert seen == [1]
+    assert passes == [1]
 
 
 def test_memory_bounds_how_far_it_looks(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
