@@ -9,9 +9,11 @@ import pytest
 from recruiter.config import Config
 from recruiter.roles import LEVELS, Role
 
+MakeRole = Callable[..., Role]
+
 
 @pytest.fixture
-def role() -> Callable[..., Role]:
+def role() -> MakeRole:
     """A factory of valid roles: `role(3)` is always the same role, keyword arguments change fields."""
 
     def make(index: int = 0, **changes: object) -> Role:

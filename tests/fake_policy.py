@@ -1,10 +1,13 @@
 """A policy of one number and a judge that scores by a function: what tests of the loop train with."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import random
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from recruiter.engines import Sample, TokenSums, UpdateResult
 from recruiter.judges import Judge
@@ -16,13 +19,14 @@ class FakePolicy:
     """A policy whose only parameter is `weight`; samples depend on it, so that nothing can be right by luck."""
 
     def __init__(self) -> None:
-        self.weight, self.gradient, self.calls = 0.0, 0.0, []
+        self.weight, self.gradient = 0.0, 0.0
+        self.calls: list[Any] = []
         self.sampling = False
 
-    def groups_per_pass(self, prompts, group_size):
+    def groups_per_pass(self, prompts: Any, group_size: Any) -> int:
         return 1
 
-    def sample(self, prompts, group_size, sampling, seed):
+    def sample(self, prompts: Any, group_size: Any, sampling: Any, seed: Any) -> Iterator[list[Any]]:
         self.calls.append(("sample", seed, len(prompts), group_size))
         self.sampling = True
         for messages in prompts:
@@ -34,36 +38,36 @@ class FakePolicy:
         tokens = [generator.randrange(1000) for _ in range(generator.randint(3, 8))]
         return Sample(" ".join(f"w{token}" for token in tokens), tokens, [-t / 1000 for t in tokens], len(tokens) < 8)
 
-    def logprobs(self, group):
+    def logprobs(self, group: Any) -> list[Any]:
         self.calls.append(("logprobs", self.weight))
         return [[self.weight] * len(sample.token_ids) for sample in group.samples]
 
-    def look_ahead(self, groups):
+    def look_ahead(self, groups: Any) -> bool:
         return False
 
-    def forward_backward(self, groups):
+    def forward_backward(self, groups: Any) -> TokenSums:
         (group,) = groups
         self.calls.append(("forward_backward", group.messages[1]["content"], list(group.advantages), group))
         for sample, advantage in zip(group.samples, group.advantages, strict=True):
             self.gradient += advantage * sum(sample.token_ids) / 1000
         return TokenSums(tokens=group.tokens, loss=self.gradient, ratio=group.tokens, max_ratios=[1.0])
 
-    def optim_step(self, tokens):
+    def optim_step(self, tokens: Any) -> UpdateResult:
         self.calls.append(("optim_step", tokens))
         norm, self.gradient = self.gradient / tokens, 0.0
         self.weight += norm
         return UpdateResult(abs(norm), 0.01)
 
-    def snapshot(self):
+    def snapshot(self) -> Callable[..., Any]:
         weight = self.weight
 
-        def write(folder):
+        def write(folder: Any) -> None:
             (folder / "lora_adapter").mkdir()
             (folder / "weight.json").write_text(json.dumps(weight))
 
         return write
 
-    def load(self, folder):
+    def load(self, folder: Any) -> None:
         self.weight = json.loads((folder / "weight.json").read_text())
 
     def names(self) -> list[str]:
@@ -77,11 +81,11 @@ class FakeJudge(Judge):
     version = "1"
     rubric = RUBRIC
 
-    def __init__(self, score=None, delay: Callable = lambda role: 0.0) -> None:
+    def __init__(self, score: Any = None, delay: Callable[..., Any] = lambda role: 0.0) -> None:
         self.score_one = score or (lambda role, question, index: zlib.crc32(question.encode()) % 101 / 10)
         self.delay = delay
 
-    async def score(self, role, questions):
+    async def score(self, role: Any, questions: Any) -> list[Any]:
         await asyncio.sleep(self.delay(role))
         values = [self.score_one(role, question, index) for index, question in enumerate(questions)]
         return [Judgement.unscored("timed out") if v is None else Judgement(scored(v)) for v in values]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any, cast
 
 from recruiter.config import SamplingParams
 from recruiter.evaluation.agreement import agreements, consistency
@@ -60,13 +61,13 @@ def make_results(
         flags=[f"{judges[0]} judged the training too."],
         left_out={"absent": "it has no key"},
         roles=list(roles),
-        prompts={role.id: [dict(message) for message in generator_messages(role)] for role in roles},  # type: ignore[call-overload]
+        prompts={role.id: cast(Any, generator_messages(role)) for role in roles},
         rubric=rubric,
         judge_system=judge_system(rubric),
         models={
             name: ModelRecord(
                 kind="local", source=f"exports/{name}", adapter=None, fingerprint="f", sampling=sampling, notes=[],
-                training=(training or {}).get(name),
+                training=cast(Any, (training or {}).get(name)),
             )
             for name in names
         },

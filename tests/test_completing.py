@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ Charges must be idempotent under retries, webhooks arrive out of order, and ever
 acquirer's settlement files, chargebacks and refunds."""
 
 
-def test_a_title_and_a_stack_are_enough():
+def test_a_title_and_a_stack_are_enough() -> None:
     draft = complete_role({"title": "Senior Backend Engineer, Payments", "stack": "Go, Kafka,PostgreSQL"})
     role = draft.role
     assert (role.level, role.focus, role.stack) == ("senior", "payments", ("Go", "Kafka", "PostgreSQL"))
@@ -27,7 +29,7 @@ def test_a_title_and_a_stack_are_enough():
     assert complete_role({"title": "Senior Backend Engineer, Payments", "stack": "Go"}).role.id != role.id
 
 
-def test_a_pasted_advertisement_is_enough():
+def test_a_pasted_advertisement_is_enough() -> None:
     role = complete_role({"description": AD}).role
     assert (role.title, role.level, role.description) == ("Senior Platform Engineer", "senior", AD)
     assert role.stack[:4] == ("Go", "Kafka", "PostgreSQL", "Kubernetes")
@@ -35,7 +37,7 @@ def test_a_pasted_advertisement_is_enough():
     assert role.focus == "payments"
 
 
-def test_names_of_fields_and_lists_are_those_people_use():
+def test_names_of_fields_and_lists_are_those_people_use() -> None:
     row = {"Job Title": "Engineer", "Seniority": "Sr.", "Tech stack": "Go; NATS", "Must-haves": "- sharding\n- leases",
            "Team": "Search", "Responsibilities": "Keep it fast.", "Salary": "secret", "Level": ""}  # fmt: skip
     draft = complete_role(row)
@@ -54,13 +56,13 @@ def test_names_of_fields_and_lists_are_those_people_use():
         ("Graduate Engineer", "junior"), ("Backend Engineer", "mid"),
     ],
 )  # fmt: skip
-def test_level_is_read_from_the_title(title, level):
+def test_level_is_read_from_the_title(title: str, level: str) -> None:
     draft = complete_role({"title": title, "stack": "Go"})
     assert draft.role.level == level
     assert ("level mid" in draft.assumed) == (title == "Backend Engineer")
 
 
-def test_a_long_description_is_shortened_and_that_is_said():
+def test_a_long_description_is_shortened_and_that_is_said() -> None:
     draft = complete_role({"title": "Engineer", "stack": "Go", "description": "word " * 2000})
     assert len(draft.role.description) < 4000
     assert any("first 4,000 letters" in item for item in draft.assumed)
@@ -76,7 +78,7 @@ def test_a_long_description_is_shortened_and_that_is_said():
         ({"description": "y" * 300}, ["no title"]),
     ],
 )
-def test_what_cannot_be_completed_is_refused_in_one_sentence(fields, parts):
+def test_what_cannot_be_completed_is_refused_in_one_sentence(fields: dict[str, Any], parts: list[Any]) -> None:
     with pytest.raises(DataError) as caught:
         complete_role(fields, "roles.csv, line 2")
     message = str(caught.value)
@@ -85,7 +87,7 @@ def test_what_cannot_be_completed_is_refused_in_one_sentence(fields, parts):
     assert all(part in message for part in parts)
 
 
-def test_files_of_every_kind_hold_the_same_roles(tmp_path):
+def test_files_of_every_kind_hold_the_same_roles(tmp_path: Path) -> None:
     rows = [{"title": "Engineer A", "stack": "Go; NATS"}, {"title": "Engineer B", "stack": "Java"}]
     texts = {
         "a.csv": "title,stack\nEngineer A,Go; NATS\nEngineer B,Java\n",
@@ -126,7 +128,7 @@ def test_files_of_every_kind_hold_the_same_roles(tmp_path):
         ("a.csv", "sep=;\ntitle;stack\nEngineer;\n", "a.csv, line 3 has no stack"),
     ],
 )
-def test_bad_files_are_refused_with_the_place(tmp_path, name, text, said):
+def test_bad_files_are_refused_with_the_place(tmp_path: Path, name: str, text: str, said: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=said):
         complete_roles(tmp_path / name)
@@ -134,7 +136,7 @@ def test_bad_files_are_refused_with_the_place(tmp_path, name, text, said):
         complete_roles(tmp_path / "nowhere.csv")
 
 
-def test_encodings_of_spreadsheets_are_found(tmp_path):
+def test_encodings_of_spreadsheets_are_found(tmp_path: Path) -> None:
     text = "Job title\tTech stack\nIngénieur Backend Senior\tGo, Kafka\n"
     for name, encoding in (("a.csv", "utf-16"), ("b.csv", "cp1252"), ("c.csv", "utf-8"), ("d.csv", "utf-8-sig")):
         (tmp_path / name).write_bytes(text.encode(encoding))

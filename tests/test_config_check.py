@@ -68,7 +68,7 @@ def value_refusal(config: Config, *overrides: str) -> str:
         ("trainer.policy.model.dtype=float16", "auto, float32, bfloat16"),
     ],
 )
-def test_impossible_value_is_refused_with_key_value_and_remedy(config, override, remedy):
+def test_impossible_value_is_refused_with_key_value_and_remedy(config: Config, override: str, remedy: str) -> None:
     message = value_refusal(config, override)
     assert override.replace(".0", "") in message.replace(".0", "")
     assert remedy in message
@@ -106,32 +106,32 @@ def test_impossible_value_is_refused_with_key_value_and_remedy(config, override,
         "reward.overlap_free=1.5",
     ],
 )
-def test_value_that_would_break_a_run_later_is_refused_before_it_starts(config, override):
+def test_value_that_would_break_a_run_later_is_refused_before_it_starts(config: Config, override: str) -> None:
     assert override.split("=")[0] in value_refusal(config, override)
 
 
-def test_people_are_not_shown_more_questions_than_fit_a_page(config):
+def test_people_are_not_shown_more_questions_than_fit_a_page(config: Config) -> None:
     config.judge.provider = "human"
     assert "write 64 or less" in value_refusal(config, "generator.n_samples_per_prompt=65")
     config.generator.n_samples_per_prompt = 4
     assert "write 256 or less" in value_refusal(config, "trainer.train_batch_size=257")
 
 
-def test_mini_batch_that_does_not_divide_names_a_size_that_does(config):
+def test_mini_batch_that_does_not_divide_names_a_size_that_does(config: Config) -> None:
     message = value_refusal(config, "trainer.policy_mini_batch_size=24")
     assert "trainer.policy_mini_batch_size=24 does not divide trainer.train_batch_size=64" in message
     assert "try 16" in message or "try 32" in message
 
 
 @pytest.mark.parametrize(("micro", "good"), [(6, 4), (3, 4), (20, 16)])
-def test_micro_batch_that_splits_groups_names_a_size_that_does_not(config, micro, good):
+def test_micro_batch_that_splits_groups_names_a_size_that_does_not(config: Config, micro: int, good: int) -> None:
     message = value_refusal(config, f"trainer.micro_train_batch_size_per_gpu={micro}")
     assert f"trainer.micro_train_batch_size_per_gpu={micro}" in message
     assert f"try {good}" in message
     checked(config, f"trainer.micro_train_batch_size_per_gpu={good}")
 
 
-def test_suggested_sizes_are_accepted_for_every_bad_mini_batch(config):
+def test_suggested_sizes_are_accepted_for_every_bad_mini_batch(config: Config) -> None:
     for mini in range(1, 65):
         try:
             checked(config, f"trainer.policy_mini_batch_size={mini}")
@@ -142,21 +142,21 @@ def test_suggested_sizes_are_accepted_for_every_bad_mini_batch(config):
             assert 64 % mini == 0
 
 
-def test_last_partial_batch_of_an_epoch_is_not_refused(config):
+def test_last_partial_batch_of_an_epoch_is_not_refused(config: Config) -> None:
     checked(config, "trainer.train_batch_size=7")
 
 
-def test_resume_from_path_needs_the_path(config):
+def test_resume_from_path_needs_the_path(config: Config) -> None:
     assert "trainer.resume_path" in value_refusal(config, "trainer.resume_mode=from_path")
     checked(config, "trainer.resume_mode=from_path", "trainer.resume_path=checkpoints/x")
 
 
 @pytest.mark.parametrize("off", ["data.val_size=0", "trainer.eval_interval=0"])
-def test_early_stop_without_validation_is_refused(config, off):
+def test_early_stop_without_validation_is_refused(config: Config, off: str) -> None:
     assert "trainer.early_stop_patience" in value_refusal(config, "trainer.early_stop_patience=2", off)
 
 
-def test_checking_a_sound_configuration_changes_nothing(config):
+def test_checking_a_sound_configuration_changes_nothing(config: Config) -> None:
     before = to_dict(config)
     check_config(config)
     assert to_dict(config) == before

@@ -1,4 +1,9 @@
+from __future__ import annotations
+
 import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import HfApi
@@ -21,18 +26,18 @@ SIZE = 8_000_000_000
 
 
 @pytest.fixture
-def fake(monkeypatch, tmp_path):
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     server = FakeHub()
     server.connect(monkeypatch, tmp_path)
     yield server
     server.close()
 
 
-def plan(instance=None, size=SIZE, length=262_144, repo=REPO):
+def plan(instance: Any = None, size: Any = SIZE, length: int = 262_144, repo: Any = REPO) -> Any:
     return plan_endpoint(EndpointConfig(), repo, instance, size, length)
 
 
-def test_plan_says_what_will_be_made_and_what_it_costs():
+def test_plan_says_what_will_be_made_and_what_it_costs() -> None:
     text = plan().text
     assert "Endpoint qwen3-4b-question-gen: user/Qwen3-4B_question.gen on one nvidia-t4 (aws, us-east-1)" in text
     assert "vllm/vllm-openai:v0.8.5, float16, 8192 tokens" in text
@@ -42,7 +47,7 @@ def test_plan_says_what_will_be_made_and_what_it_costs():
     assert plan("nvidia-l4").dtype == "bfloat16"
 
 
-def test_unknown_instance_and_too_large_model():
+def test_unknown_instance_and_too_large_model() -> None:
     with pytest.raises(
         EndpointError, match=r"--instance_type nvidia-t5 is not known; choose one of nvidia-t4 \(\$0\.50/h\)"
     ):
@@ -52,13 +57,13 @@ def test_unknown_instance_and_too_large_model():
     assert plan("nvidia-l4", size=16_000_000_000).usd_per_hour == 0.8
 
 
-def test_names_are_what_the_service_allows():
+def test_names_are_what_the_service_allows() -> None:
     assert endpoint_name(REPO) == "qwen3-4b-question-gen"
     assert endpoint_name("u/" + "a" * 40) == "a" * 32
     assert endpoint_name("u/_") == "question-writer"
 
 
-def test_create_wait_and_delete(fake):
+def test_create_wait_and_delete(fake: Any) -> None:
     states: list[str] = []
     endpoint = create_endpoint(plan())
     assert wait_for_endpoint(endpoint, 1, states.append) == fake.url
@@ -78,7 +83,7 @@ def test_create_wait_and_delete(fake):
         delete_endpoint(REPO)
 
 
-def test_an_endpoint_that_exists_fails_or_stays_away(fake):
+def test_an_endpoint_that_exists_fails_or_stays_away(fake: Any) -> None:
     create_endpoint(plan())
     with pytest.raises(EndpointError, match="There is an endpoint qwen3-4b-question-gen already"):
         create_endpoint(plan())
@@ -98,20 +103,20 @@ def test_an_endpoint_that_exists_fails_or_stays_away(fake):
     [(401, "does not accept HF_TOKEN"), (402, "no payment method"), (403, "may not manage endpoints of user"),
      (422, r"refused qwen3-4b-question-gen \(422\)")],
 )  # fmt: skip
-def test_refusals_are_one_sentence(fake, status, sentence):
+def test_refusals_are_one_sentence(fake: Any, status: int, sentence: str) -> None:
     fake.fail("POST", "/v2/endpoint", status)
     with pytest.raises(EndpointError, match=sentence) as caught:
         create_endpoint(plan())
     assert "\n" not in str(caught.value)
 
 
-def test_service_that_is_not_there(fake, monkeypatch):
+def test_service_that_is_not_there(fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.INFERENCE_ENDPOINTS_ENDPOINT", "http://127.0.0.1:9/v2")
     with pytest.raises(EndpointError, match=r"cannot be reached \(ConnectError\)"):
         create_endpoint(plan())
 
 
-def test_a_client_without_container_arguments_is_refused(monkeypatch):
+def test_a_client_without_container_arguments_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     check_client()
     assert "container_args" in inspect.signature(HfApi.create_inference_endpoint).parameters
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,7 @@ from tests.test_main import data, tiny  # noqa: F401
 class SlowWithGaps(FixedTimeJudge):
     """Takes its time, and has no score for the first question of some groups."""
 
-    async def score(self, role: Role, questions: list[str]) -> list[Judgement]:
+    async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
         judged = await super().score(role, questions)
         return [Judgement.unscored("timed out"), *judged[1:]] if role.id.endswith(("1", "4")) else judged
 

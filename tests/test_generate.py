@@ -7,6 +7,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -16,12 +19,14 @@ from recruiter.errors import ConfigError, DataError
 from recruiter.judges import Judge
 from recruiter.judges.lists import read_questions
 from recruiter.judges.rubric_judge import RubricJudge
+from recruiter.llm.usage import NO_USAGE, Usage
 from recruiter.rubric import Judgement
 from recruiter.writers import Written
 from recruiter.writers.generate import Cancelled, Question, choose, generate, is_same
 from recruiter.writers.local import LocalWriter
 from recruiter.writers.sheets import render
 from tests import REPOSITORY
+from tests.conftest import MakeRole
 from tests.fake_judge import FakeJudge, Faults
 from tests.scoring import RUBRIC, scored
 
@@ -36,15 +41,30 @@ QUESTIONS = (
 class Lists:
     """A writer that goes through a list, one text a sample, on from call to call."""
 
-    name, notes, fingerprint, trained_with = "lists", (), "0", SAMPLING
+    name, fingerprint = "lists", "0"
+    trained_with: SamplingParams | None = SAMPLING
+    usage: Usage = NO_USAGE
+    notes: list[str] = []  # noqa: RUF012
+
+    def release(self) -> None:
+        pass
 
     def __init__(self, *texts: str | None) -> None:
-        self.texts, self.calls = iter(texts), []
+        self.texts = iter(texts)
+        self.calls: list[Any] = []
 
     def prepare(self) -> None:
         pass
 
-    def write(self, roles, samples, sampling, seed=0, skip=frozenset(), progress=lambda _: None):
+    def write(
+        self,
+        roles: Any,
+        samples: Any,
+        sampling: Any,
+        seed: int = 0,
+        skip: Any = frozenset(),
+        progress: Any = lambda _: None,
+    ) -> Iterator[Written]:
         self.calls.append((len(roles), samples, seed))
         for role in roles:
             for sample in range(samples):
@@ -60,7 +80,7 @@ class LengthJudge(Judge):
     name = version = "length"
     rubric = RUBRIC
 
-    async def score(self, role, questions):
+    async def score(self, role: Any, questions: Any) -> list[Any]:
         scores = [scored(min(10.0, len(q) / 10)) for q in questions]
         return [Judgement.unscored("no answer") if "unscored" in q else Judgement(s, "Its length.")
                 for q, s in zip(questions, scores, strict=True)]  # fmt: skip
@@ -69,7 +89,7 @@ class LengthJudge(Judge):
 # ---- which are kept --------------------------------------------------------------------------------------------------
 
 
-def test_the_judge_keeps_the_best_and_unscored_ones_come_last(role):
+def test_the_judge_keeps_the_best_and_unscored_ones_come_last(role: MakeRole) -> None:
     writer = Lists("Why?", QUESTIONS[0], "unscored " + QUESTIONS[2], QUESTIONS[1])
     (one,) = generate(writer, [role()], 2, SAMPLING, best_of=2, judge=LengthJudge())
     assert [q.text for q in one.questions] == [QUESTIONS[1], QUESTIONS[0]]
@@ -77,20 +97,20 @@ def test_the_judge_keeps_the_best_and_unscored_ones_come_last(role):
     assert (one.drawn, one.shortfall, len(writer.calls)) == (4, "", 1)
 
 
-def test_without_a_judge_the_order_is_that_of_writing(role):
+def test_without_a_judge_the_order_is_that_of_writing(role: MakeRole) -> None:
     (one,) = generate(Lists(*QUESTIONS), [role()], 3, SAMPLING)
     assert [q.text for q in one.questions] == list(QUESTIONS)
     assert {q.judgement for q in one.questions} == {None}
 
 
-def test_repeated_cut_off_and_failed_ones_are_replaced_by_new_ones(role):
+def test_repeated_cut_off_and_failed_ones_are_replaced_by_new_ones(role: MakeRole) -> None:
     writer = Lists(QUESTIONS[0], QUESTIONS[0].upper(), None, QUESTIONS[1], QUESTIONS[2])
     (one,) = generate(writer, [role()], 3, SAMPLING, judge=LengthJudge())
     assert [q.text for q in one.questions] == sorted(QUESTIONS, key=len, reverse=True)
     assert len({seed for _, _, seed in writer.calls}) == len(writer.calls) == 2
 
 
-def test_too_few_are_said_with_the_reasons_and_other_roles_are_not_written_again(role):
+def test_too_few_are_said_with_the_reasons_and_other_roles_are_not_written_again(role: MakeRole) -> None:
     texts = [*QUESTIONS[:2], QUESTIONS[0], "Cut off", QUESTIONS[0], None]
     writer = Lists(*texts)
     good, short = generate(writer, [role(0), role(1)], 2, SAMPLING)
@@ -101,31 +121,32 @@ def test_too_few_are_said_with_the_reasons_and_other_roles_are_not_written_again
     assert [calls[:2] for calls in writer.calls] == [(2, 2), (1, 1), (1, 1)]
 
 
-def test_questions_with_half_of_their_wording_in_common_are_the_same(role):
+def test_questions_with_half_of_their_wording_in_common_are_the_same(role: MakeRole) -> None:
     one = "How would you find out why the queue of the payment service grows at night?"
     assert is_same(role(), one, "How would you find out why the queue of the billing service grows on Sundays?")
     assert not is_same(role(), one, QUESTIONS[1])
     assert is_same(role(), "Why?", " why?")
     assert not is_same(role(), "Why?", "When?")
-    kept = choose(role(), [Question(text, None, None) for text in (one, one, QUESTIONS[1])], 5)
+    kept = choose(role(), [Question(text, None, cast(Any, None)) for text in (one, one, QUESTIONS[1])], 5)
     assert [q.text for q in kept] == [one, QUESTIONS[1]]
 
 
-def test_what_cannot_work_is_refused_before_anything_is_written(role):
-    for arguments in ({"n": 0}, {"n": 1, "best_of": 0}, {"n": 1, "best_of": 2}):
+def test_what_cannot_work_is_refused_before_anything_is_written(role: MakeRole) -> None:
+    wrong: list[dict[str, Any]] = [{"n": 0}, {"n": 1, "best_of": 0}, {"n": 1, "best_of": 2}]
+    for arguments in wrong:
         writer = Lists()
         with pytest.raises(ConfigError):
             generate(writer, [role()], arguments.pop("n"), SAMPLING, **arguments)
         assert not writer.calls
 
 
-def test_progress_is_reported_and_may_cancel(role):
+def test_progress_is_reported_and_may_cancel(role: MakeRole) -> None:
     seen = []
     generate(Lists(*QUESTIONS), [role()], 3, SAMPLING, judge=RubricJudge(), report=lambda *what: seen.append(what))
     assert list(dict.fromkeys(doing for doing, _ in seen)) == ["loading lists", "writing", "judging with rubric"]
     assert seen[-1] == ("judging with rubric", 1.0)
 
-    def cancel(doing, share):
+    def cancel(doing: Any, share: Any) -> None:
         if doing == "writing" and share:
             raise Cancelled
 
@@ -136,7 +157,7 @@ def test_progress_is_reported_and_may_cancel(role):
 # ---- for programs ----------------------------------------------------------------------------------------------------
 
 
-def test_three_lines_of_python(tiny_writer_folder):
+def test_three_lines_of_python(tiny_writer_folder: Any) -> None:
     writer = QuestionWriter(str(tiny_writer_folder))
     questions = writer.questions(
         title="Senior Backend Engineer", stack=["Go", "Kafka"], n=2, sampling=SamplingParams(200, temperature=3.0)
@@ -146,14 +167,14 @@ def test_three_lines_of_python(tiny_writer_folder):
         writer.questions(stack=["Go"])
 
 
-def test_importing_the_package_loads_nothing_heavy():
+def test_importing_the_package_loads_nothing_heavy() -> None:
     code = "import recruiter, sys; print('torch' in sys.modules, 'pydantic' in sys.modules, recruiter.__version__)"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.split()[:2] == ["False", "False"]
 
 
 @pytest.fixture(scope="session")
-def tiny_writer_folder(tmp_path_factory):
+def tiny_writer_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from tests.engines.conftest import tiny_model, tiny_tokenizer
 
     folder = tmp_path_factory.mktemp("tiny")
@@ -162,7 +183,7 @@ def tiny_writer_folder(tmp_path_factory):
     return folder
 
 
-def test_settings_are_those_of_training(tiny_writer_folder, tmp_path):
+def test_settings_are_those_of_training(tiny_writer_folder: Any, tmp_path: Path) -> None:
     from recruiter.writers.generate import sampling_of
 
     assert sampling_of(LocalWriter(str(tiny_writer_folder))) == SamplingParams(256)
@@ -176,13 +197,13 @@ def test_settings_are_those_of_training(tiny_writer_folder, tmp_path):
 
 
 @pytest.fixture
-def sets(role):
+def sets(role: MakeRole) -> Any:
     texts = ("How [would] you, | do it?", QUESTIONS[1], "unscored " + QUESTIONS[2])
     good = generate(Lists(*texts), [role()], 3, SAMPLING, judge=LengthJudge())
     return good + generate(Lists(*[QUESTIONS[0]] * 4), [role(1)], 2, SAMPLING)
 
 
-def test_text_fits_the_width_and_says_everything(sets):
+def test_text_fits_the_width_and_says_everything(sets: Any) -> None:
     text = render(sets, "text", {"model": "m", "criteria": RUBRIC.names}, 60)
     assert max(map(len, text.splitlines())) <= 60
     joined = " ".join(text.split())
@@ -192,7 +213,7 @@ def test_text_fits_the_width_and_says_everything(sets):
         assert part in joined
 
 
-def test_json_and_csv_hold_roles_scores_and_reasons_and_can_be_judged_again(sets, tmp_path):
+def test_json_and_csv_hold_roles_scores_and_reasons_and_can_be_judged_again(sets: Any, tmp_path: Path) -> None:
     data = json.loads(render(sets, "json", {"model": "m", "seed": 3, "criteria": RUBRIC.names}))
     assert (data["model"], data["seed"], len(data["sets"])) == ("m", 3, 2)
     first, _, last = data["sets"][0]["questions"]
@@ -205,7 +226,7 @@ def test_json_and_csv_hold_roles_scores_and_reasons_and_can_be_judged_again(sets
     assert [(role, text) for role, text in again] == [(s.role, q.text) for s in sets for q in s.questions]
 
 
-def test_markdown_names_model_and_judge(sets):
+def test_markdown_names_model_and_judge(sets: Any) -> None:
     text = render(sets, "markdown", {"model": "m", "judge": "length"})
     assert text.startswith("## Backend Engineer, Area 0 (junior; Python, PostgreSQL)\n\n1. Two workers")
     assert "Written by m, judged by length." in text
@@ -214,7 +235,7 @@ def test_markdown_names_model_and_judge(sets):
 # ---- the command -----------------------------------------------------------------------------------------------------
 
 
-def run(*arguments, stdin="", **environment):
+def run(*arguments: Any, stdin: str = "", **environment: Any) -> Any:
     command = [sys.executable, "scripts/generate.py", *map(str, arguments)]
     environment = {**os.environ, "XAI_API_KEY": "", "COLUMNS": "80", **environment}
     return subprocess.run(
@@ -222,7 +243,7 @@ def run(*arguments, stdin="", **environment):
     )
 
 
-def test_a_budget_needs_a_price_and_the_option_that_is_named_gives_it(tmp_path):
+def test_a_budget_needs_a_price_and_the_option_that_is_named_gives_it(tmp_path: Path) -> None:
     with FakeJudge() as server:
         asked = ("--model", "openai_compatible/fake", "--base-url", server.openai_url, "--title", "Engineer", "--stack", "Go",
                  "-n", 1, "--budget-usd", "0.5")  # fmt: skip
@@ -243,14 +264,14 @@ def test_a_budget_needs_a_price_and_the_option_that_is_named_gives_it(tmp_path):
         ("--price", "m", "3 arguments"),
     ],
 )
-def test_numbers_that_cannot_work_are_refused(option, value, wanted):
+def test_numbers_that_cannot_work_are_refused(option: str, value: Any, wanted: str) -> None:
     done = run("--title", "Engineer", "--stack", "Go", option, value)
     assert done.returncode == 2
     assert option in done.stderr
     assert wanted in done.stderr
 
 
-def test_command_writes_judges_and_says_what_it_assumed_and_what_comes_next(tmp_path):
+def test_command_writes_judges_and_says_what_it_assumed_and_what_comes_next(tmp_path: Path) -> None:
     with FakeJudge() as server:
         done = run(
             "--model", "openai_compatible/fake", "--base-url", server.openai_url, "--title", "Backend Engineer, Search",
@@ -265,7 +286,7 @@ def test_command_writes_judges_and_says_what_it_assumed_and_what_comes_next(tmp_
         assert said in done.stderr
 
 
-def test_command_reads_pasted_text_and_files_and_writes_files(tmp_path):
+def test_command_reads_pasted_text_and_files_and_writes_files(tmp_path: Path) -> None:
     roles, output = tmp_path / "roles.csv", tmp_path / "out.md"
     roles.write_text("Title,Stack\nEngineer A,Go\nEngineer B,Java; Spring\n")
     with FakeJudge(Faults(["refusal"], share=1.0, times=None, after=3)) as server:
@@ -284,7 +305,7 @@ def test_command_reads_pasted_text_and_files_and_writes_files(tmp_path):
     assert "2 of 2 roles got fewer than 2 questions." in done.stderr
 
 
-def test_command_that_ends_early_writes_the_roles_that_are_finished(tmp_path):
+def test_command_that_ends_early_writes_the_roles_that_are_finished(tmp_path: Path) -> None:
     roles, output = tmp_path / "roles.csv", tmp_path / "out.json"
     roles.write_text("Title,Stack\n" + "".join(f"Engineer {n},Go\n" for n in range(3)))
     with FakeJudge(Faults(["no_credit"], share=1.0, times=None, after=140)) as server:
@@ -306,7 +327,7 @@ def test_command_that_ends_early_writes_the_roles_that_are_finished(tmp_path):
         (["--title", "E", "--stack", "Go", "--model", "starter", "--checkpoint", "x"], ["--checkpoint belongs to"]),
     ],
 )
-def test_bad_input_is_one_sentence(arguments, parts):
+def test_bad_input_is_one_sentence(arguments: list[Any], parts: list[Any]) -> None:
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr

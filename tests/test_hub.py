@@ -1,10 +1,14 @@
+from __future__ import annotations
+
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import pytest
@@ -23,7 +27,7 @@ FILES = {
 
 
 @pytest.fixture
-def fake(monkeypatch, tmp_path):
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """A Hub of its own for each test, Xet off, no waiting between attempts."""
     server = FakeHub()
     server.connect(monkeypatch, tmp_path / "cache")
@@ -32,7 +36,7 @@ def fake(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def folder(tmp_path) -> Path:
+def folder(tmp_path: Path) -> Path:
     made = tmp_path / "model"
     made.mkdir()
     for name, content in {**FILES, "export.json": b"{}"}.items():
@@ -40,7 +44,7 @@ def folder(tmp_path) -> Path:
     return made
 
 
-def wait_until(condition, seconds=10) -> bool:
+def wait_until(condition: Any, seconds: int = 10) -> bool:
     pause, rounds = threading.Event(), int(seconds / 0.02)
     return any(condition() or pause.wait(0.02) for _ in range(rounds))
 
@@ -49,14 +53,14 @@ def say(_: str) -> None:
     pass
 
 
-def test_publishing_makes_the_repository_and_leaves_local_notes_out(fake, folder):
+def test_publishing_makes_the_repository_and_leaves_local_notes_out(fake: Any, folder: Path) -> None:
     assert publish(folder, REPO, False, say) == f"{fake.url}/{REPO}"
     assert not fake.repos[REPO]["private"]
     assert {name: fake.repos[REPO]["files"][name] for name in FILES} == FILES
     assert "export.json" not in fake.repos[REPO]["files"]
 
 
-def test_private_flag(fake, folder):
+def test_private_flag(fake: Any, folder: Path) -> None:
     publish(folder, REPO, True, say)
     assert fake.repos[REPO]["private"]
     fake.add("user/open", {})
@@ -65,7 +69,7 @@ def test_private_flag(fake, folder):
     assert "model.safetensors" not in fake.repos["user/open"]["files"]
 
 
-def test_publishing_again_sends_nothing_twice_and_removes_stale_weights(fake, folder):
+def test_publishing_again_sends_nothing_twice_and_removes_stale_weights(fake: Any, folder: Path) -> None:
     fake.add(REPO, {"model-00001-of-00002.safetensors": b"old", "notes.txt": b"mine"})
     publish(folder, REPO, False, say)
     publish(folder, REPO, False, say)
@@ -74,21 +78,21 @@ def test_publishing_again_sends_nothing_twice_and_removes_stale_weights(fake, fo
 
 
 @pytest.mark.parametrize("status", [409, 412, 500, 503])
-def test_known_races_are_tried_again(fake, folder, status):
+def test_known_races_are_tried_again(fake: Any, folder: Path, status: int) -> None:
     fake.fail("POST", "/commit/main", status, times=2)
     said: list[str] = []
     publish(folder, REPO, False, said.append)
     assert fake.repos[REPO]["files"]["model.safetensors"] == FILES["model.safetensors"]
 
 
-def test_a_repository_that_is_not_everywhere_yet_is_waited_for(fake, folder):
+def test_a_repository_that_is_not_everywhere_yet_is_waited_for(fake: Any, folder: Path) -> None:
     fake.fail("POST", "/preupload/main", 404)
     said: list[str] = []
     publish(folder, REPO, False, said.append)
     assert "trying again" in said[0]
 
 
-def test_an_upload_that_failed_goes_on_where_it_stopped(fake, folder):
+def test_an_upload_that_failed_goes_on_where_it_stopped(fake: Any, folder: Path) -> None:
     fake.fail("POST", "/commit/main", 403, message="over quota")
     with pytest.raises(HubError, match="may not write"):
         publish(folder, REPO, False, say)
@@ -97,13 +101,13 @@ def test_an_upload_that_failed_goes_on_where_it_stopped(fake, folder):
     assert fake.count("PUT", "/lfs/") == 1
 
 
-def test_a_transfer_that_keeps_failing_is_one_sentence(fake, folder):
+def test_a_transfer_that_keeps_failing_is_one_sentence(fake: Any, folder: Path) -> None:
     fake.fail("PUT", "/lfs/", 500, times=1000)
     with pytest.raises(HubError, match=r"The Hub refused user/writer \(500\).*Run again"):
         publish(folder, REPO, False, say)
 
 
-def test_whoami_and_tokens(fake, monkeypatch):
+def test_whoami_and_tokens(fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert user_name() == "user"
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     with pytest.raises(HubError, match=r"does not accept HF_TOKEN: make a new one"):
@@ -114,7 +118,7 @@ def test_whoami_and_tokens(fake, monkeypatch):
         user_name()
 
 
-def test_other_refusals_are_one_sentence(fake, folder, monkeypatch):
+def test_other_refusals_are_one_sentence(fake: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         HubError, match=r"may not write to other/writer: it needs write access, and other must be yours"
     ):
@@ -128,12 +132,12 @@ def test_other_refusals_are_one_sentence(fake, folder, monkeypatch):
         publish(folder, REPO, False, say)
 
 
-def test_size_and_length_of_a_published_model(fake):
+def test_size_and_length_of_a_published_model(fake: Any) -> None:
     fake.add(REPO, FILES)
     assert model_size(REPO) == (300_000, 4096)
 
 
-def test_download_is_whole_verified_and_not_repeated(fake, tmp_path):
+def test_download_is_whole_verified_and_not_repeated(fake: Any, tmp_path: Path) -> None:
     fake.add(REPO, FILES)
     target = tmp_path / "exports/writer"
     assert download(REPO, None, target, say)
@@ -143,7 +147,9 @@ def test_download_is_whole_verified_and_not_repeated(fake, tmp_path):
     assert fake.bytes_sent == sent
 
 
-def test_a_lost_connection_is_resumed_in_the_middle_of_the_file(fake, tmp_path, monkeypatch):
+def test_a_lost_connection_is_resumed_in_the_middle_of_the_file(
+    fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 50_000)
     fake.add(REPO, FILES)
     fake.cut = 200_000
@@ -152,7 +158,7 @@ def test_a_lost_connection_is_resumed_in_the_middle_of_the_file(fake, tmp_path, 
     assert fake.bytes_sent == sum(map(len, FILES.values()))
 
 
-def test_a_killed_download_leaves_nothing_under_its_name_and_goes_on(fake, tmp_path):
+def test_a_killed_download_leaves_nothing_under_its_name_and_goes_on(fake: Any, tmp_path: Path) -> None:
     fake.add(REPO, FILES)
     target = tmp_path / "writer"
     fake.stall_after = 200_000
@@ -173,7 +179,7 @@ def test_a_killed_download_leaves_nothing_under_its_name_and_goes_on(fake, tmp_p
     assert not list(target.rglob("*.incomplete"))
 
 
-def test_a_damaged_file_is_noticed_and_fetched_again(fake, tmp_path):
+def test_a_damaged_file_is_noticed_and_fetched_again(fake: Any, tmp_path: Path) -> None:
     fake.add(REPO, FILES)
     target = tmp_path / "writer"
     download(REPO, None, target, say)
@@ -185,7 +191,7 @@ def test_a_damaged_file_is_noticed_and_fetched_again(fake, tmp_path):
     assert (target / "model.safetensors").read_bytes() == FILES["model.safetensors"]
 
 
-def test_a_revision_is_fetched_and_a_wrong_one_named(fake, tmp_path):
+def test_a_revision_is_fetched_and_a_wrong_one_named(fake: Any, tmp_path: Path) -> None:
     commit = fake.add(REPO, FILES)
     assert download(REPO, commit, tmp_path / "a", say)
     with pytest.raises(HubError, match=f"no such revision: {REPO} at v9"):
@@ -193,7 +199,9 @@ def test_a_revision_is_fetched_and_a_wrong_one_named(fake, tmp_path):
     assert not (tmp_path / "b").exists()
 
 
-def test_a_folder_with_something_else_and_a_small_disk_are_refused(fake, folder, tmp_path, monkeypatch):
+def test_a_folder_with_something_else_and_a_small_disk_are_refused(
+    fake: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fake.add(REPO, FILES)
     with pytest.raises(HubError, match="holds something else"):
         download(REPO, None, folder, say)
@@ -203,5 +211,5 @@ def test_a_folder_with_something_else_and_a_small_disk_are_refused(fake, folder,
     assert fake.count("GET", "/resolve/") == 0
 
 
-def test_default_model_is_the_published_one():
+def test_default_model_is_the_published_one() -> None:
     assert hub.MODEL == "ash256/qwen3-4b-question-gen"

@@ -7,6 +7,7 @@ import http.server
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from recruiter.errors import ConfigError, JudgeError
 from recruiter.human_feedback import GroupView, HumanJudge, QuestionGroup
 from recruiter.judges import make_judge
 from recruiter.judges.feedback_client import FeedbackClient, spoken
+from tests.conftest import MakeRole
 from tests.scoring import RUBRIC
 
 RATED = {"status": "rated", "scores": {"relevance": 5, "clarity": 3.0, "discriminative": 1}}
@@ -26,7 +28,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEEDBACK_API_KEY", KEY)
 
 
-def record(**changes: object) -> dict:
+def record(**changes: object) -> dict[str, Any]:
     shown = {
         "group_id": "g", "status": "rated", "version": 3, "late": False, "consumed_step": None, "skip_reason": None,
         "results": [RATED], "waiting": None,
@@ -35,10 +37,10 @@ def record(**changes: object) -> dict:
 
 
 @pytest.fixture
-def answering() -> Iterator[tuple[HumanFeedbackConfig, list]]:
+def answering() -> Iterator[tuple[HumanFeedbackConfig, list[Any]]]:
     """A server that gives the scripted answers (status, body) one by one, the last one for ever; and what it was sent."""
-    script: list = [(200, "{}")]
-    seen: list = []
+    script: list[Any] = [(200, "{}")]
+    seen: list[Any] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -61,7 +63,7 @@ def answering() -> Iterator[tuple[HumanFeedbackConfig, list]]:
         server.shutdown()
 
 
-def test_ratings_become_scores_by_the_rubric():
+def test_ratings_become_scores_by_the_rubric() -> None:
     (judgement,) = GroupView.read(record(), RUBRIC).judgements
     assert judgement.scores is not None
     assert [judgement.scores[name] for name in ("relevance", "clarity", "discriminative")] == [10, 5, 0]
@@ -77,7 +79,7 @@ def test_ratings_become_scores_by_the_rubric():
         ("cancelled", None, "cancelled"),
     ],
 )
-def test_what_is_not_rated_has_a_reason_and_no_number(status, skip_reason, said):
+def test_what_is_not_rated_has_a_reason_and_no_number(status: str, skip_reason: str | None, said: str) -> None:
     unrated = {"status": status, "scores": None}
     (judgement,) = GroupView.read(record(status=status, skip_reason=skip_reason, results=[unrated]), RUBRIC).judgements
     assert (judgement.scores, judgement.reward, judgement.unscored_reason) == (None, None, said)
@@ -94,17 +96,17 @@ def test_what_is_not_rated_has_a_reason_and_no_number(status, skip_reason, said)
         ({"status": "expired"}, 4, True, False),
     ],
 )
-def test_which_ratings_a_step_trains_on(changes, step, is_own, counts):
+def test_which_ratings_a_step_trains_on(changes: dict[str, Any], step: int, is_own: bool, counts: bool) -> None:
     assert GroupView.read(record(**changes), RUBRIC).counts_in(step, is_own) is counts
 
 
-def test_people_are_made_by_the_same_place_as_other_judges():
+def test_people_are_made_by_the_same_place_as_other_judges() -> None:
     judge = make_judge(JudgeConfig(provider="human"), HumanFeedbackConfig(api_url="http://elsewhere:1"))
     assert isinstance(judge, HumanJudge)
     assert judge.client.url == "http://elsewhere:1"
 
 
-def test_no_server_is_one_sentence_that_says_how_to_start_it():
+def test_no_server_is_one_sentence_that_says_how_to_start_it() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -125,7 +127,9 @@ def test_no_server_is_one_sentence_that_says_how_to_start_it():
         (400, '{"error": {"code": "x", "message": "No such thing."}}', "refused /api/groups/wait (HTTP 400): No such"),
     ],
 )
-def test_answers_that_end_the_run_at_once(answering, status, body, said):
+def test_answers_that_end_the_run_at_once(
+    answering: tuple[HumanFeedbackConfig, list[Any]], status: int, body: str, said: str
+) -> None:
     settings, script = answering
     script[:] = [(status, body)]
     with pytest.raises(JudgeError) as caught:
@@ -135,13 +139,15 @@ def test_answers_that_end_the_run_at_once(answering, status, body, said):
 
 
 @pytest.mark.parametrize("wrong", ["ключ-которого-нет", "two words"])
-def test_what_cannot_be_a_key_is_refused(monkeypatch, wrong):
+def test_what_cannot_be_a_key_is_refused(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     monkeypatch.setenv("FEEDBACK_API_KEY", wrong)
     with pytest.raises(ConfigError, match="FEEDBACK_API_KEY holds spaces or letters"):
         HumanJudge(HumanFeedbackConfig())
 
 
-def test_step_of_which_nothing_can_be_shown_ends_the_run(answering, role):
+def test_step_of_which_nothing_can_be_shown_ends_the_run(
+    answering: tuple[HumanFeedbackConfig, list[Any]], role: MakeRole
+) -> None:
     settings, script = answering
     script[:] = [(422, '{"error": {"code": "invalid", "message": "No such field."}}')]
     group = QuestionGroup("g", "run", 1, role(), ("Why?",))
@@ -149,7 +155,9 @@ def test_step_of_which_nothing_can_be_shown_ends_the_run(answering, role):
         asyncio.run(HumanJudge(settings).rate([group]))
 
 
-def test_busy_or_broken_server_is_asked_again_until_the_patience_is_over(answering):
+def test_busy_or_broken_server_is_asked_again_until_the_patience_is_over(
+    answering: tuple[HumanFeedbackConfig, list[Any]],
+) -> None:
     settings, script = answering
     client = FeedbackClient(settings)
     script[:] = [(503, "down"), (429, "busy"), (200, '{"ok": true}')]
@@ -160,7 +168,7 @@ def test_busy_or_broken_server_is_asked_again_until_the_patience_is_over(answeri
         asyncio.run(client.call("POST", "/api/groups", {}))
 
 
-def test_other_version_of_the_api_is_one_sentence(answering):
+def test_other_version_of_the_api_is_one_sentence(answering: tuple[HumanFeedbackConfig, list[Any]]) -> None:
     settings, script = answering
     script[:] = [(200, '{"groups": [{"group_id": "g"}]}')]
     with pytest.raises(JudgeError, match="speaks another version of the API"):
@@ -170,5 +178,5 @@ def test_other_version_of_the_api_is_one_sentence(answering):
 @pytest.mark.parametrize(
     ("seconds", "said"), [(0.5, "0.5 s"), (59, "59 s"), (90, "1.5 min"), (5400, "1.5 h"), (86400, "24 h")]
 )
-def test_spans_of_time_are_said_in_their_largest_unit(seconds, said):
+def test_spans_of_time_are_said_in_their_largest_unit(seconds: float, said: str) -> None:
     assert spoken(seconds) == said

@@ -9,6 +9,8 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.rubric import Judgement
 from recruiter.writers.sheets import render_list
 from tests import REPOSITORY
+from tests.conftest import MakeRole
 from tests.fake_judge import FakeJudge, Faults
 from tests.scoring import RUBRIC
 
@@ -28,11 +31,11 @@ VALUES = "Engineer,mid,search,Go; NATS,Keep it fast.,index design; sharding"
 
 
 @pytest.fixture
-def roles(role):
+def roles(role: MakeRole) -> dict[str, Any]:
     return {f"role-{n:03d}": role(n) for n in range(3)}
 
 
-def written(tmp_path, name, text):
+def written(tmp_path: Path, name: Any, text: Any) -> Any:
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
     return path
@@ -42,12 +45,12 @@ def written(tmp_path, name, text):
 
 
 @pytest.mark.parametrize("column", ["role_id", "id"])
-def test_csv_names_roles_by_id(tmp_path, roles, column):
+def test_csv_names_roles_by_id(tmp_path: Path, roles: dict[str, Any], column: str) -> None:
     path = written(tmp_path, "q.csv", f'\ufeff{column},question\nrole-001,"How, and\nwhy?"\nrole-002,When?\n')
     assert read_questions(path, roles) == [(roles["role-001"], "How, and\nwhy?"), (roles["role-002"], "When?")]
 
 
-def test_rows_may_bring_their_role_along(tmp_path):
+def test_rows_may_bring_their_role_along(tmp_path: Path) -> None:
     path = written(tmp_path, "q.csv", f"question,{FIELDS}\nHow?,{VALUES}\n")
     ((role, question),) = read_questions(path, {})
     assert (role.stack, role.key_skills, question) == (("Go", "NATS"), ("index design", "sharding"), "How?")
@@ -57,7 +60,7 @@ def test_rows_may_bring_their_role_along(tmp_path):
         assert again == role.model_copy(update={"id": "mine"})
 
 
-def test_rows_without_a_role_take_the_one_given(tmp_path, roles):
+def test_rows_without_a_role_take_the_one_given(tmp_path: Path, roles: dict[str, Any]) -> None:
     path = written(tmp_path, "q.jsonl", '{"question": ""}\n{"question": "Why?"}')
     role = roles["role-000"]
     assert read_questions(path, roles, role) == [(role, ""), (role, "Why?")]
@@ -77,7 +80,9 @@ def test_rows_without_a_role_take_the_one_given(tmp_path, roles):
         ("q.jsonl", '{"question": 3, "role_id": "role-000"}', ["q.jsonl, line 1", "question"]),
     ],
 )
-def test_bad_rows_are_refused_with_file_line_and_what_they_lack(tmp_path, roles, name, text, parts):
+def test_bad_rows_are_refused_with_file_line_and_what_they_lack(
+    tmp_path: Path, roles: dict[str, Any], name: str, text: str, parts: list[Any]
+) -> None:
     with pytest.raises(DataError) as caught:
         read_questions(written(tmp_path, name, text), roles)
     assert "\n" not in str(caught.value)
@@ -85,7 +90,7 @@ def test_bad_rows_are_refused_with_file_line_and_what_they_lack(tmp_path, roles,
         assert part in str(caught.value)
 
 
-def test_role_is_found_by_id_or_in_a_file(tmp_path, roles):
+def test_role_is_found_by_id_or_in_a_file(tmp_path: Path, roles: dict[str, Any]) -> None:
     assert find_role("role-001", roles) == roles["role-001"]
     record = roles["role-002"].model_dump(mode="json", exclude={"id"})
     assert find_role(str(written(tmp_path, "r.json", json.dumps(record))), {}).title == record["title"]
@@ -96,7 +101,7 @@ def test_role_is_found_by_id_or_in_a_file(tmp_path, roles):
         find_role("nobody", roles)
 
 
-def test_judge_is_named_by_provider_and_model():
+def test_judge_is_named_by_provider_and_model() -> None:
     settings = named_judge("openai_compatible/org/model:8b", "http://localhost:1/v1")
     assert (settings.provider, settings.model, settings.base_url) == (
         "openai_compatible", "org/model:8b", "http://localhost:1/v1"
@@ -107,7 +112,7 @@ def test_judge_is_named_by_provider_and_model():
 # ---- showing ---------------------------------------------------------------------------------------------------------
 
 
-def test_every_format_has_scores_reasons_and_what_is_unscored(roles):
+def test_every_format_has_scores_reasons_and_what_is_unscored(roles: dict[str, Any]) -> None:
     entries = [(roles["role-000"], "How would [you] do it?"), (roles["role-001"], "=1+1")]
     judged = judge_all(RubricJudge(), entries[:1])
     judgements = [*judged, Judgement.unscored("timeout: nothing")]
@@ -126,13 +131,13 @@ def test_every_format_has_scores_reasons_and_what_is_unscored(roles):
 # ---- the script ------------------------------------------------------------------------------------------------------
 
 
-def run(*arguments, **environment):
+def run(*arguments: Any, **environment: Any) -> Any:
     command = [sys.executable, "scripts/judge.py", *map(str, arguments)]
     environment = {**os.environ, "XAI_API_KEY": "", **environment}
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env=environment, timeout=60)
 
 
-def test_script_judges_offline_without_a_key():
+def test_script_judges_offline_without_a_key() -> None:
     done = run("--judge", "rubric", "--role", "ad-serving-01", "--format", "json", "How would you do it?")
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)
@@ -140,14 +145,14 @@ def test_script_judges_offline_without_a_key():
     assert row["reasoning"]
 
 
-def test_script_without_a_key_names_the_variable():
+def test_script_without_a_key_names_the_variable() -> None:
     done = run("--role", "ad-serving-01", "How?")
     assert (done.returncode, done.stdout) == (1, "")
     assert "XAI_API_KEY" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_script_goes_on_where_it_failed_and_says_so_by_its_exit_status(tmp_path):
+def test_script_goes_on_where_it_failed_and_says_so_by_its_exit_status(tmp_path: Path) -> None:
     rows = "".join(f"ad-serving-{n:02d},How would you find fault {n}?\n" for n in range(1, 7))
     path = written(tmp_path, "q.csv", "role_id,question\n" + rows)
     with FakeJudge(Faults(["refusal"], share=0.5, times=None)) as server:
@@ -166,7 +171,7 @@ def test_script_goes_on_where_it_failed_and_says_so_by_its_exit_status(tmp_path)
     assert all(row["composite"] for row in csv.DictReader((tmp_path / "out.csv").open()))
 
 
-def test_key_is_read_from_the_env_file_and_the_environment_wins(tmp_path):
+def test_key_is_read_from_the_env_file_and_the_environment_wins(tmp_path: Path) -> None:
     for name in ("src", "scripts", "configs"):
         shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     roles = written(tmp_path, "roles.json", json.dumps(json.loads(ROLES.read_text(encoding="utf-8"))[:1]))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def command_for(model: Path, data: Path, run: Path, *overrides: str) -> list[str
     ]  # fmt: skip
 
 
-def metrics_without_times(run: Path) -> list[dict]:
+def metrics_without_times(run: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k not in TIMES} for row in read_jsonl(run / "metrics.jsonl")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -10,16 +11,16 @@ from recruiter.llm.failure import CallFailed
 from recruiter.llm.reply import Completion, Tokens, json_objects, read_chat_completion, read_message, without_thoughts
 
 
-def chat(content, finish="stop", usage=None, **message):
+def chat(content: Any, finish: str = "stop", usage: Any = None, **message: Any) -> dict[str, Any]:
     choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content, **message}}
     return {"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 6} if usage is None else usage}
 
 
-def message(content, reason="end_turn", usage=None):
+def message(content: Any, reason: str = "end_turn", usage: Any = None) -> dict[str, Any]:
     return {"type": "message", "content": content, "stop_reason": reason, "usage": usage or {}}
 
 
-def thought(tokens):
+def thought(tokens: Any) -> dict[str, Any]:
     return {"completion_tokens_details": {"reasoning_tokens": tokens}}
 
 
@@ -40,7 +41,7 @@ THINKING = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
         ("\ud83d\ude00 Why?", "😀 Why?"),
     ],
 )
-def test_text_is_taken_from_whatever_holds_it(content, text):
+def test_text_is_taken_from_whatever_holds_it(content: Any, text: str) -> None:
     assert read_chat_completion(chat(content)).text == text
     if isinstance(content, list):
         assert read_message(message(content)).text == text
@@ -60,11 +61,11 @@ def test_text_is_taken_from_whatever_holds_it(content, text):
         ("none", Tokens()),
     ],
 )  # fmt: skip
-def test_tokens_are_counted_from_whatever_is_said(usage, tokens):
+def test_tokens_are_counted_from_whatever_is_said(usage: Any, tokens: Tokens) -> None:
     assert read_chat_completion(chat("Why?", usage=usage)).tokens == tokens
 
 
-def test_no_usage_at_all_counts_nothing():
+def test_no_usage_at_all_counts_nothing() -> None:
     assert read_chat_completion({"choices": chat("Why?")["choices"]}) == Completion("Why?", Tokens())
     usage = {"input_tokens": None, "cache_read_input_tokens": 4, "output_tokens": "7"}
     assert read_message(message([{"type": "text", "text": "Why?"}], usage=usage)).tokens == Tokens(4, 4, 7)
@@ -78,18 +79,18 @@ def test_no_usage_at_all_counts_nothing():
         ("content_filter", "refused"), ("sensitive", "refused"), ("RECITATION", "refused"),
     ],
 )  # fmt: skip
-def test_endings_are_those_that_are_known(reason, ended):
+def test_endings_are_those_that_are_known(reason: str | None, ended: str) -> None:
     assert read_chat_completion(chat("Why?", reason)).ended == ended
     assert read_message(message([{"type": "text", "text": "Why?"}], reason)).ended == ended
 
 
 @pytest.mark.parametrize("reason", ["error", "insufficient_system_resource", "tool_calls", "pause_turn", 7])
-def test_every_other_ending_is_a_failed_call(reason):
+def test_every_other_ending_is_a_failed_call(reason: Any) -> None:
     with pytest.raises(CallFailed, match="server_error: the answer ended with"):
         read_chat_completion(chat("How would you find the", reason))
 
 
-def test_a_refusal_in_words_of_its_own_is_one():
+def test_a_refusal_in_words_of_its_own_is_one() -> None:
     assert read_chat_completion(chat(None, refusal="I cannot")).ended == "refused"
 
 
@@ -116,7 +117,7 @@ def test_a_refusal_in_words_of_its_own_is_one():
         (None, "server_error"),
     ],
 )
-def test_a_200_that_holds_no_reply_is_the_failure_that_it_names(body, kind):
+def test_a_200_that_holds_no_reply_is_the_failure_that_it_names(body: Any, kind: str | None) -> None:
     if kind is None:
         assert read_chat_completion(body).text == ""
         return
@@ -145,11 +146,11 @@ def test_a_200_that_holds_no_reply_is_the_failure_that_it_names(body, kind):
         ("", ""),
     ],
 )
-def test_thoughts_are_no_part_of_the_text(text, rest):
+def test_thoughts_are_no_part_of_the_text(text: str, rest: str) -> None:
     assert without_thoughts(text) == rest
 
 
-def test_json_that_quotes_a_tag_is_kept_whole():
+def test_json_that_quotes_a_tag_is_kept_whole() -> None:
     text = json.dumps({"reasoning": "The question says </think> to be judged better.", "relevance": 1})
     assert without_thoughts(text) == text
 
@@ -171,12 +172,12 @@ def test_json_that_quotes_a_tag_is_kept_whole():
         ('```json\n{"a": 1,}\n``` I hope "this" helps.', {"a": 1}),
     ],
 )
-def test_json_that_small_models_write_is_read(text, value):
+def test_json_that_small_models_write_is_read(text: str, value: dict[str, Any]) -> None:
     assert json_objects(text) == [value]
 
 
 @pytest.mark.parametrize(
     "text", ["", "{", '{"a": 1', '{"a" 1}', "{" * 3000, '{"a": ' * 3000, "{a: 1}", '{"a": 1 "b": 2}']
 )
-def test_what_is_missing_is_not_guessed(text):
+def test_what_is_missing_is_not_guessed(text: Any) -> None:
     assert json_objects(text) == []

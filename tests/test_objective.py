@@ -1,47 +1,52 @@
 """Advantages, loss, and which roles a step gets: the pure functions. The loop: tests/train."""
 
+from __future__ import annotations
+
 import math
 from itertools import chain
+from typing import Any
 
 import pytest
 import torch
 
+from recruiter.config import Config
 from recruiter.objective import group_advantages, token_losses
 from recruiter.roles.schedule import sampling_seed, step_roles, steps_per_epoch, total_steps
+from tests.conftest import MakeRole
 
 # ---- advantages ------------------------------------------------------------------------------------------------------
 
 
-def test_advantages_by_hand():
+def test_advantages_by_hand() -> None:
     # mean 0.5, sample standard deviation sqrt((0.09 + 0.01 + 0.01 + 0.09) / 3)
     std = math.sqrt(0.2 / 3)
     expected = [x / (std + 1e-4) for x in (-0.3, -0.1, 0.1, 0.3)]
     assert group_advantages([0.2, 0.4, 0.6, 0.8]) == pytest.approx(expected)
 
 
-def test_advantages_without_std_are_distances_from_the_mean():
+def test_advantages_without_std_are_distances_from_the_mean() -> None:
     assert group_advantages([0.2, 0.4, 0.9], norm_by_std=False) == pytest.approx([-0.3, -0.1, 0.4])
 
 
-def test_unscored_samples_are_left_out_of_mean_and_spread():
+def test_unscored_samples_are_left_out_of_mean_and_spread() -> None:
     with_gap, without = group_advantages([0.2, None, 0.8, None]), group_advantages([0.2, 0.8])
     assert with_gap == [without[0], None, without[1], None]
     assert group_advantages([0.0, None, 1.0], norm_by_std=False) == [-0.5, None, 0.5]
 
 
 @pytest.mark.parametrize("rewards", [[], [0.5], [None, None], [None, 0.7, None]])
-def test_fewer_than_two_scored_samples_give_no_advantage(rewards):
+def test_fewer_than_two_scored_samples_give_no_advantage(rewards: list[Any]) -> None:
     assert group_advantages(rewards) == [None] * len(rewards)
 
 
-def test_group_without_spread_has_zero_advantages():
+def test_group_without_spread_has_zero_advantages() -> None:
     assert group_advantages([0.5, 0.5, 0.5]) == [0.0, 0.0, 0.0]
 
 
 # ---- loss ------------------------------------------------------------------------------------------------------------
 
 
-def losses(ratio: float, advantage: float, **settings):
+def losses(ratio: float, advantage: float, **settings: Any) -> tuple[Any, ...]:
     logprobs = torch.tensor([math.log(ratio)], dtype=torch.float64, requires_grad=True)
     out = token_losses(logprobs, torch.zeros(1), torch.tensor([advantage]), 0.2, 0.3, **settings)
     out.loss_T.sum().backward()
@@ -59,12 +64,12 @@ def losses(ratio: float, advantage: float, **settings):
         (1.5, -2.0, 3.0, 0, 3.0),  # bad and likelier: pushed down in full
     ],
 )
-def test_clipped_surrogate_by_hand(ratio, advantage, loss, clipped, gradient):
+def test_clipped_surrogate_by_hand(ratio: float, advantage: Any, loss: Any, clipped: int, gradient: Any) -> None:
     got = losses(ratio, advantage)
     assert got == pytest.approx((loss, clipped, gradient), abs=1e-6)
 
 
-def test_kl_is_the_k3_estimate_and_is_added_with_its_coefficient():
+def test_kl_is_the_k3_estimate_and_is_added_with_its_coefficient() -> None:
     logprobs = torch.tensor([-1.0, -2.0], dtype=torch.float64, requires_grad=True)
     reference = torch.tensor([-1.5, -2.0], dtype=torch.float64)
     out = token_losses(logprobs, logprobs.detach(), torch.tensor([1.0, 1.0]), 0.2, 0.2, reference, kl_coef=0.1)
@@ -77,7 +82,7 @@ def test_kl_is_the_k3_estimate_and_is_added_with_its_coefficient():
     assert logprobs.grad.tolist() == pytest.approx([-1.0 + 0.1 * (1 - math.exp(-0.5)), -1.0])
 
 
-def test_without_reference_there_is_no_kl():
+def test_without_reference_there_is_no_kl() -> None:
     out = token_losses(torch.tensor([-1.0]), torch.tensor([-1.0]), torch.tensor([1.0]), 0.2, 0.2, kl_coef=5.0)
     assert (out.kl_T.item(), out.loss_T.item()) == (0.0, -1.0)
 
@@ -85,7 +90,7 @@ def test_without_reference_there_is_no_kl():
 # ---- which roles when ------------------------------------------------------------------------------------------------
 
 
-def test_steps_count_the_last_partial_batch_of_each_epoch(config):
+def test_steps_count_the_last_partial_batch_of_each_epoch(config: Config) -> None:
     config.trainer.train_batch_size, config.trainer.epochs = 4, 3
     assert (steps_per_epoch(config, 10), total_steps(config, 10)) == (3, 9)
     assert (steps_per_epoch(config, 8), total_steps(config, 8)) == (2, 6)
@@ -96,7 +101,7 @@ def test_steps_count_the_last_partial_batch_of_each_epoch(config):
     assert total_steps(config, 10) == 9
 
 
-def test_every_epoch_visits_each_role_once_in_another_order(config, role):
+def test_every_epoch_visits_each_role_once_in_another_order(config: Config, role: MakeRole) -> None:
     config.trainer.train_batch_size = 4
     roles = [role(i) for i in range(10)]
     steps = [step_roles(config, roles, step) for step in range(1, 7)]
@@ -106,7 +111,7 @@ def test_every_epoch_visits_each_role_once_in_another_order(config, role):
     assert first != second
 
 
-def test_roles_of_a_step_depend_on_seed_and_step_only(config, role):
+def test_roles_of_a_step_depend_on_seed_and_step_only(config: Config, role: MakeRole) -> None:
     config.trainer.train_batch_size = 4
     roles = [role(i) for i in range(10)]
     assert step_roles(config, roles, 5) == step_roles(config, roles, 5)
@@ -115,6 +120,6 @@ def test_roles_of_a_step_depend_on_seed_and_step_only(config, role):
     assert step_roles(config, roles, 5) != before
 
 
-def test_no_two_steps_share_a_sampling_seed():
+def test_no_two_steps_share_a_sampling_seed() -> None:
     seeds = [sampling_seed(seed, step) for seed in (1, 2, 42) for step in range(500)]
     assert len(set(seeds)) == len(seeds)

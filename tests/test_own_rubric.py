@@ -1,6 +1,8 @@
 """A rubric of the user's own, four criteria with unequal weights, through every command: train, eval, judge, generate,
 analyze. The judge is a language model on a local server."""
 
+from __future__ import annotations
+
 import csv
 import io
 import json
@@ -8,7 +10,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +21,7 @@ from recruiter.prompts import comparison_messages, judge_messages
 from recruiter.rubric import load_rubric
 from recruiter.train.layout import RunFolder
 from tests import REPOSITORY
+from tests.conftest import MakeRole
 from tests.fake_judge import FakeJudge
 from tests.test_main import command_for, data, tiny  # noqa: F401
 
@@ -28,7 +33,7 @@ JUDGE = "openai_compatible/judge"
 
 
 @pytest.fixture(scope="module")
-def server():
+def server() -> Iterator[Any]:
     with FakeJudge() as server:
         yield server
 
@@ -51,7 +56,7 @@ def composite(scores: dict[str, float]) -> float:
 
 
 @pytest.fixture(scope="module")
-def trained(server, tiny, data, tmp_path_factory):  # noqa: F811
+def trained(server: Any, tiny: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:  # noqa: F811
     """A run of two steps by the rubric, and the command that made it."""
     folder = tmp_path_factory.mktemp("own")
     rubric = shutil.copy(FILE, folder / "mine.yaml")
@@ -59,11 +64,11 @@ def trained(server, tiny, data, tmp_path_factory):  # noqa: F811
         tiny, data, folder / "run", "trainer.max_training_steps=2", "trainer.eval_interval=1", "judge.provider=xai",
         f"judge.base_url={server.openai_url}", f"judge.cache_path={folder / 'cache.sqlite'}", f"rubric={rubric}",
     )  # fmt: skip
-    finished(command)
+    finished([*command])
     return RunFolder(folder / "run"), command
 
 
-def test_the_judge_is_told_the_criteria_their_scale_and_red_flags_and_nothing_else(role):
+def test_the_judge_is_told_the_criteria_their_scale_and_red_flags_and_nothing_else(role: MakeRole) -> None:
     system = judge_messages(OWN, role(), "How?")[0]["content"]
     for part in (
         "depth: Does it go deeper than a definition?\n0: a definition\n5: one step further\n10: down to a cause\nRed flags:",
@@ -76,7 +81,7 @@ def test_the_judge_is_told_the_criteria_their_scale_and_red_flags_and_nothing_el
     assert not any(name in system + compared for name in ("relevance", "clarity", "discriminative"))
 
 
-def test_training_rewards_logs_and_validates_by_the_rubric(trained, server):
+def test_training_rewards_logs_and_validates_by_the_rubric(trained: tuple[Any, ...], server: Any) -> None:
     run, _ = trained
     assert all('"fairness": <0-10>' in request.system for request in server.requests[:40])
     schema = server.requests[0].body["response_format"]["json_schema"]["schema"]
@@ -92,10 +97,12 @@ def test_training_rewards_logs_and_validates_by_the_rubric(trained, server):
         assert row["reward"] <= composite(row["scores"]) / 10 + 1e-9
 
 
-def test_a_run_goes_on_by_the_same_rubric_wherever_it_lies_and_by_no_other(trained, tmp_path):
+def test_a_run_goes_on_by_the_same_rubric_wherever_it_lies_and_by_no_other(
+    trained: tuple[Any, ...], tmp_path: Path
+) -> None:
     run, command = trained
     same = command[:-1]
-    moved = shutil.copy(FILE, tmp_path / "moved.yaml")
+    moved = Path(shutil.copy(FILE, tmp_path / "moved.yaml"))
     finished([*same, f"rubric={moved}", "trainer.max_training_steps=3"])
     assert [row["step"] for row in run.read_metrics()] == [1, 2, 3]
     moved.write_text(FILE.read_text().replace("weight: 3", "weight: 2"))
@@ -105,7 +112,7 @@ def test_a_run_goes_on_by_the_same_rubric_wherever_it_lies_and_by_no_other(train
         assert len(refused.stderr.strip().splitlines()) == 1
 
 
-def test_the_rubric_judge_says_that_it_knows_the_built_in_criteria_alone(trained):
+def test_the_rubric_judge_says_that_it_knows_the_built_in_criteria_alone(trained: tuple[Any, ...]) -> None:
     for command in (
         [*trained[1], "judge.provider=rubric"],
         script("judge", "--role", "ad-serving-01", "Why?", "--judge", "rubric", "--rubric", FILE),
@@ -116,7 +123,7 @@ def test_the_rubric_judge_says_that_it_knows_the_built_in_criteria_alone(trained
 
 
 @pytest.fixture(scope="module")
-def evaluated(server, tmp_path_factory):
+def evaluated(server: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
     """An evaluation of two models by the rubric; its folder."""
     folder = tmp_path_factory.mktemp("evaluation")
     records = json.loads((REPOSITORY / "data/backend_roles.json").read_text(encoding="utf-8"))[:3]
@@ -126,11 +133,11 @@ def evaluated(server, tmp_path_factory):
         "--cache", folder / "cache.sqlite", "--model", "openai_compatible/one", "openai_compatible/two", "--judge", JUDGE,
         "--pairwise", "--rubric", FILE,
     )  # fmt: skip
-    finished(command)
+    finished([*command])
     return folder, command
 
 
-def test_evaluation_has_figures_and_tables_of_the_criteria(evaluated):
+def test_evaluation_has_figures_and_tables_of_the_criteria(evaluated: tuple[Any, ...]) -> None:
     folder, _ = evaluated
     results = load_results(folder / "results.json")
     assert (results.rubric, results.plan.rubric_hash, results.metrics) == (OWN, OWN.hash, (*NAMES, "composite"))
@@ -142,10 +149,12 @@ def test_evaluation_has_figures_and_tables_of_the_criteria(evaluated):
     assert f"rubric {OWN.hash} (depth, tone, brevity, fairness)" in tables
 
 
-def test_what_was_judged_by_a_rubric_is_asked_anew_by_another_and_not_by_the_same(evaluated, server):
+def test_what_was_judged_by_a_rubric_is_asked_anew_by_another_and_not_by_the_same(
+    evaluated: tuple[Any, ...], server: Any
+) -> None:
     folder, command = evaluated
     asked = len(server.requests)
-    finished(command)
+    finished([*command])
     assert len(server.requests) == asked
     (folder / "other.yaml").write_text(FILE.read_text().replace("Is it friendly?", "Is it warm?"))
     finished([*command, "--rubric", folder / "other.yaml", "--output", folder / "other.json"])
@@ -161,7 +170,7 @@ def test_what_was_judged_by_a_rubric_is_asked_anew_by_another_and_not_by_the_sam
     )
 
 
-def test_judged_lists_and_sheets_have_a_column_for_each_criterion(server, tmp_path):
+def test_judged_lists_and_sheets_have_a_column_for_each_criterion(server: Any, tmp_path: Path) -> None:
     asked = ("--judge", JUDGE, "--rubric", FILE, "--format", "csv")
     ids = [r["id"] for r in json.loads((REPOSITORY / "data/backend_roles.json").read_text())[:1]]
     judged = script(
@@ -172,7 +181,9 @@ def test_judged_lists_and_sheets_have_a_column_for_each_criterion(server, tmp_pa
     assert float(row["composite"]) == pytest.approx(composite({name: float(row[name]) for name in NAMES}), abs=1e-3)
 
 
-def test_plots_draw_runs_and_evaluations_of_the_rubric_and_refuse_to_mix_criteria(trained, evaluated, tmp_path):
+def test_plots_draw_runs_and_evaluations_of_the_rubric_and_refuse_to_mix_criteria(
+    trained: tuple[Any, ...], evaluated: tuple[Any, ...], tmp_path: Path
+) -> None:
     folder, _ = evaluated
     drawn = finished(
         script("analyze_results", "--run", trained[0].path, "--results", folder / "results.json", "--output", tmp_path)
@@ -187,7 +198,7 @@ def test_plots_draw_runs_and_evaluations_of_the_rubric_and_refuse_to_mix_criteri
     assert "results and built_in are scored by different criteria" in mixed.stderr
 
 
-def _by_built_in(stored: dict) -> dict:
+def _by_built_in(stored: dict[str, Any]) -> dict[str, Any]:
     """The same results as version 2 would have stored them: by the built-in criteria, without the rubric."""
     text = json.dumps({**stored, "schema_version": 2, "rubric": None})
     for own, built_in in zip(NAMES, ("relevance", "clarity", "discriminative", "spare"), strict=True):
@@ -197,7 +208,7 @@ def _by_built_in(stored: dict) -> dict:
     return old
 
 
-def test_results_of_an_older_version_are_by_the_built_in_criteria(evaluated, tmp_path: Path):
+def test_results_of_an_older_version_are_by_the_built_in_criteria(evaluated: tuple[Any, ...], tmp_path: Path) -> None:
     stored = json.loads((evaluated[0] / "results.json").read_text(encoding="utf-8"))
     (tmp_path / "old.json").write_text(json.dumps(_by_built_in(stored)))
     assert load_results(tmp_path / "old.json").rubric == load_rubric()

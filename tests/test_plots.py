@@ -1,8 +1,12 @@
 """Every point of a plot is a stored figure: what is drawn is read back from the figures before they are closed."""
 
+from __future__ import annotations
+
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pyarrow as pa
@@ -26,11 +30,12 @@ from recruiter.report.plots import (
     read_runs,
 )
 from scripts import analyze_results
+from tests.conftest import MakeRole
 from tests.report_data import make_results
 from tests.scoring import RUBRIC
 
 
-def step(number: int, **changes: object) -> dict:
+def step(number: int, **changes: object) -> dict[str, Any]:
     base = {
         "step": number, "reward_mean": 0.1 * number, "reward_std": 0.05, "relevance": 1.0 * number, "clarity": 2.0,
         "discriminative": 3.0, "overlap": 0.2, "length_mean": 20.0 + number, "entropy": 1.5, "samples": 8, "unscored": 0,
@@ -39,7 +44,7 @@ def step(number: int, **changes: object) -> dict:
     return {**base, **changes}
 
 
-def write_run(folder: Path, rows: list[dict], base: str = "exports/before") -> Path:
+def write_run(folder: Path, rows: list[dict[str, Any]], base: str = "exports/before") -> Path:
     folder.mkdir(parents=True)
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     write_json(folder / "run.json", {"config": {"trainer": {"policy": {"model": {"path": base}}}}})
@@ -47,12 +52,12 @@ def write_run(folder: Path, rows: list[dict], base: str = "exports/before") -> P
 
 
 @pytest.fixture
-def drawn(monkeypatch):
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Axes by title of everything that is drawn."""
     found = {}
     close = plt.close
 
-    def keep(figure):
+    def keep(figure: Any) -> None:
         found.update({axes.get_title(): axes for axes in figure.axes})
         close(figure)
 
@@ -61,20 +66,20 @@ def drawn(monkeypatch):
 
 
 @pytest.fixture
-def results(role):
+def results(role: MakeRole) -> Any:
     roles = [role(i) for i in range(20)]
     models = {"before": lambda judge, n: 2.0, "after": lambda judge, n: None if n == 0 else 4.0 + (n % 5)}
     return make_results(roles, models, training={"after": {"run": "nowhere", "step": 2}})
 
 
-def points(axes) -> dict:
+def points(axes: Any) -> dict[str, Any]:
     return {line.get_label(): list(zip(*line.get_data(), strict=True)) for line in axes.get_lines()}
 
 
 # ---- training --------------------------------------------------------------------------------------------------------
 
 
-def test_training_shows_the_metrics_of_every_step_and_leaves_out_what_is_missing(tmp_path, drawn):
+def test_training_shows_the_metrics_of_every_step_and_leaves_out_what_is_missing(tmp_path: Path, drawn: Any) -> None:
     rows = [step(1), step(2, reward_mean=None, reward_std=None, validation_reward=0.3), step(3)]
     written = plot_training(read_runs([write_run(tmp_path / "run", rows)]), tmp_path / "out/training")
     reward = points(drawn["Reward, with the spread within groups"])["run"]
@@ -88,14 +93,14 @@ def test_training_shows_the_metrics_of_every_step_and_leaves_out_what_is_missing
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["training.png", "training.svg"]
 
 
-def test_runs_share_the_axes_and_equal_names_are_told_apart(tmp_path, drawn):
+def test_runs_share_the_axes_and_equal_names_are_told_apart(tmp_path: Path, drawn: Any) -> None:
     folders = [write_run(tmp_path / name / "run", [step(1, reward_mean=0.1 * i)]) for i, name in enumerate("ab", 1)]
     plot_training(read_runs(folders), tmp_path / "training")
     reward = points(drawn["Reward, with the spread within groups"])
     assert reward == {str(folders[0]): [(1, 0.1)], str(folders[1]): [(1, 0.2)]}
 
 
-def test_evaluations_of_a_run_stand_at_their_steps(tmp_path, drawn, results):
+def test_evaluations_of_a_run_stand_at_their_steps(tmp_path: Path, drawn: Any, results: Any) -> None:
     run = write_run(tmp_path / "run", [step(1), step(2)])
     results.models["after"].training = Training(run=str(run), step=2)
     plot_training(read_runs([run]), tmp_path / "training", [results])
@@ -105,7 +110,7 @@ def test_evaluations_of_a_run_stand_at_their_steps(tmp_path, drawn, results):
     assert list(zip(*container.lines[0].get_data(), strict=True)) == means
 
 
-def test_unscored_questions_are_counted_by_reason_and_add_up(tmp_path, drawn):
+def test_unscored_questions_are_counted_by_reason_and_add_up(tmp_path: Path, drawn: Any) -> None:
     reasons = {"skipped": 2, **{f"reason {i}": 1 for i in range(5)}}
     rows = [step(1), step(2, unscored=7, unscored_reasons=reasons)]
     plot_unscored(read_runs([write_run(tmp_path / "run", rows)]), tmp_path / "unscored")
@@ -116,7 +121,7 @@ def test_unscored_questions_are_counted_by_reason_and_add_up(tmp_path, drawn):
     assert [sum(column) for column in zip(*bars.values(), strict=True)] == [8, 8]
 
 
-def test_a_folder_without_scored_steps_is_refused(tmp_path):
+def test_a_folder_without_scored_steps_is_refused(tmp_path: Path) -> None:
     for rows in ([], [step(1, reward_mean=None)]):
         with pytest.raises(DataError, match=r"no metrics of scored steps at .*; name a run's folder with --run"):
             read_runs([write_run(tmp_path / str(len(rows)), rows)])
@@ -127,7 +132,7 @@ def test_a_folder_without_scored_steps_is_refused(tmp_path):
 # ---- evaluation ------------------------------------------------------------------------------------------------------
 
 
-def test_scores_and_differences_are_those_of_the_results(tmp_path, drawn, results):
+def test_scores_and_differences_are_those_of_the_results(tmp_path: Path, drawn: Any, results: Any) -> None:
     plot_scores(Contest([("file", results)]), tmp_path / "scores")
     figures = results.figures["rubric"]["after"]
     means = [figures.scores[metric].mean for metric in ("relevance", "clarity", "discriminative", "composite")]
@@ -140,7 +145,7 @@ def test_scores_and_differences_are_those_of_the_results(tmp_path, drawn, result
     assert [composite.low, composite.high] in [list(interval) for interval in intervals]
 
 
-def test_nothing_scored_is_no_point_at_zero(tmp_path, drawn, role):
+def test_nothing_scored_is_no_point_at_zero(tmp_path: Path, drawn: Any, role: MakeRole) -> None:
     roles = [role(i) for i in range(6)]
     results = make_results(roles, {"before": lambda judge, n: 5.0, "silent": lambda judge, n: None})
     plot_scores(Contest([("file", results)]), tmp_path / "scores")
@@ -149,13 +154,13 @@ def test_nothing_scored_is_no_point_at_zero(tmp_path, drawn, role):
         Contest([("file", make_results(roles, {"silent": lambda judge, n: None}))])
 
 
-def test_distributions_count_every_scored_role_once(tmp_path, drawn, results):
+def test_distributions_count_every_scored_role_once(tmp_path: Path, drawn: Any, results: Any) -> None:
     plot_distributions(Contest([("one", results), ("two", results)]), tmp_path / "distributions")
     counts = {title.split(",")[0]: sum(p.get_height() for p in axes.patches) for title, axes in drawn.items()}
     assert counts == {"one: before": 20, "one: after": 19, "two: before": 20, "two: after": 19}
 
 
-def test_levels_show_means_and_numbers_of_roles(tmp_path, drawn, results):
+def test_levels_show_means_and_numbers_of_roles(tmp_path: Path, drawn: Any, results: Any) -> None:
     plot_levels(Contest([("file", results)]), tmp_path / "levels")
     axes = drawn["Composite, judge rubric"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["junior", "mid", "senior", "staff", "principal"]
@@ -169,18 +174,18 @@ def test_levels_show_means_and_numbers_of_roles(tmp_path, drawn, results):
 # ---- people ----------------------------------------------------------------------------------------------------------
 
 
-def rating(question: str, score: int, **changes: object) -> dict:
+def rating(question: str, score: int, **changes: object) -> dict[str, Any]:
     row = {"role_id": "r", "question": question, "relevance": score, "clarity": score, "discriminative": score}
     return {**row, "group_id": "g", "counts": True, **changes}
 
 
-def judged(question: str, score: float | None) -> dict:
+def judged(question: str, score: float | None) -> dict[str, Any]:
     names = ("relevance", "clarity", "discriminative", "composite")
     return {"role_id": "r", "question": question, **dict.fromkeys(names, score)}
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "json", "parquet"])
-def test_people_are_averaged_and_set_against_the_judge(tmp_path, drawn, suffix):
+def test_people_are_averaged_and_set_against_the_judge(tmp_path: Path, drawn: Any, suffix: str) -> None:
     rows = [
         rating("a", 1),
         rating("a", 3),
@@ -213,13 +218,13 @@ def test_people_are_averaged_and_set_against_the_judge(tmp_path, drawn, suffix):
         (json.dumps({"question": "a"}), "line 1: it has no texts `role_id` and `question`"),
     ],
 )
-def test_bad_ratings_are_refused_in_one_sentence(tmp_path, text, told):
+def test_bad_ratings_are_refused_in_one_sentence(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "ratings.jsonl").write_text(text)
     with pytest.raises(DataError, match=told):
         read_ratings(tmp_path / "ratings.jsonl", [], RUBRIC)
 
 
-def test_ratings_that_no_judge_has_seen_say_what_to_do(tmp_path):
+def test_ratings_that_no_judge_has_seen_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "ratings.jsonl").write_text(json.dumps(rating("a", 3)))
     with pytest.raises(DataError, match=r"scripts/judge\.py"):
         plot_people(read_ratings(tmp_path / "ratings.jsonl", [], RUBRIC), RUBRIC, tmp_path / "people")
@@ -229,13 +234,13 @@ def test_ratings_that_no_judge_has_seen_say_what_to_do(tmp_path):
 
 
 @pytest.fixture
-def analyze(monkeypatch, capsys):
+def analyze(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """Run the script with arguments; returns its exit status and what it printed on both streams."""
 
     def run(*arguments: object) -> tuple[object, str, str]:
         monkeypatch.setattr(sys, "argv", ["analyze_results.py", *map(str, arguments)])
         try:
-            analyze_results.main()
+            vars(analyze_results)["main"]()
             status: object = 0
         except SystemExit as end:
             status = end.code
@@ -244,7 +249,9 @@ def analyze(monkeypatch, capsys):
     return run
 
 
-def test_the_command_draws_what_there_is_and_says_so(tmp_path, analyze, results: Results):
+def test_the_command_draws_what_there_is_and_says_so(
+    tmp_path: Path, analyze: Callable[..., Any], results: Results
+) -> None:
     run = write_run(tmp_path / "run", [step(1), step(2, unscored=1, unscored_reasons={"expired": 1})])
     results.save(tmp_path / "results.json")
     (tmp_path / "results.html").touch()
@@ -270,7 +277,9 @@ def test_the_command_draws_what_there_is_and_says_so(tmp_path, analyze, results:
         (["--ratings", "ratings.jsonl"], "--ratings and --judged need each other"),
     ],
 )
-def test_the_command_refuses_in_one_sentence(tmp_path, analyze, arguments, told):
+def test_the_command_refuses_in_one_sentence(
+    tmp_path: Path, analyze: Callable[..., Any], arguments: list[Any], told: str
+) -> None:
     status, out, err = analyze(*arguments, "--output", tmp_path / "out")
     assert (status, out, len(err.splitlines())) == (1, "", 1)
     assert err.startswith(told)

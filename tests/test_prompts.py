@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -9,11 +12,12 @@ from recruiter.engines import model as engine_model
 from recruiter.prompts import GENERATOR_SYSTEM, PROMPT_HASH, comparison_messages, generator_messages, judge_messages
 from recruiter.roles.dataset import format_prompts, load_split, write_raw
 from recruiter.writers.local import LocalWriter
+from tests.conftest import MakeRole
 from tests.fake_judge.server import COMPARED, read_message
 from tests.scoring import RUBRIC
 
 
-def changed_module(old: str, new: str) -> dict:
+def changed_module(old: str, new: str) -> dict[str, Any]:
     """prompts.py as it would be after an edit."""
     source = Path(prompts.__file__).read_text()
     assert old in source
@@ -22,7 +26,7 @@ def changed_module(old: str, new: str) -> dict:
     return namespace
 
 
-def test_messages_are_one_system_and_one_user_turn(role):
+def test_messages_are_one_system_and_one_user_turn(role: MakeRole) -> None:
     messages = generator_messages(role())
     assert [message["role"] for message in messages] == ["system", "user"]
     assert messages[0]["content"] == GENERATOR_SYSTEM
@@ -40,11 +44,11 @@ def test_messages_are_one_system_and_one_user_turn(role):
         ("description", "Braces {like} these stay.", "Description: Braces {like} these stay.\n"),
     ],
 )
-def test_prompt_holds_every_field_as_it_is(role, field, value, line):
+def test_prompt_holds_every_field_as_it_is(role: MakeRole, field: str, value: Any, line: str) -> None:
     assert line in generator_messages(role(**{field: value}))[1]["content"]
 
 
-def test_every_field_but_the_id_reaches_the_prompt(role):
+def test_every_field_but_the_id_reaches_the_prompt(role: MakeRole) -> None:
     base = role()
     changes = {
         "title": "Other",
@@ -70,17 +74,19 @@ def test_every_field_but_the_id_reaches_the_prompt(role):
     ],
     ids=["system text", "user text", "label", "way a list is written"],
 )
-def test_prompt_hash_changes_with_whatever_changes_the_messages(role, old, new):
+def test_prompt_hash_changes_with_whatever_changes_the_messages(role: MakeRole, old: str, new: str) -> None:
     changed = changed_module(old, new)
     assert changed["generator_messages"](role()) != generator_messages(role())
     assert changed["PROMPT_HASH"] != PROMPT_HASH
 
 
-def test_prompt_hash_stays_when_nothing_that_is_sent_changes():
+def test_prompt_hash_stays_when_nothing_that_is_sent_changes() -> None:
     assert changed_module('"""One chat message, as', '"""A chat message, as')["PROMPT_HASH"] == PROMPT_HASH
 
 
-def test_processed_data_and_evaluation_use_the_same_bytes_as_generator_messages(tmp_path, role, monkeypatch):
+def test_processed_data_and_evaluation_use_the_same_bytes_as_generator_messages(
+    tmp_path: Path, role: MakeRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
     roles = [role(i) for i in range(4)]
     expected = [generator_messages(r) for r in roles]
     write_raw(roles, [role(9)], tmp_path / "raw")
@@ -92,10 +98,10 @@ def test_processed_data_and_evaluation_use_the_same_bytes_as_generator_messages(
     asked = []
 
     class Recorder:
-        def __init__(self, *_args, **_kwargs):
+        def __init__(self, *_args: Any, **_kwargs: Any) -> None:
             pass
 
-        def portions(self, prompts, *_args):
+        def portions(self, prompts: Any, *_args: Any) -> Any:
             asked.extend(prompts)
             return iter([])
 
@@ -118,7 +124,7 @@ ATTACKS = [
 ]
 
 
-def test_judge_gets_the_whole_rubric_and_the_whole_role(role):
+def test_judge_gets_the_whole_rubric_and_the_whole_role(role: MakeRole) -> None:
     system, user = judge_messages(RUBRIC, role(), "How?")
     assert [system["role"], user["role"]] == ["system", "user"]
     for criterion in RUBRIC.criteria:
@@ -131,7 +137,7 @@ def test_judge_gets_the_whole_rubric_and_the_whole_role(role):
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_a_question_stays_data_whatever_it_says(role, attack):
+def test_a_question_stays_data_whatever_it_says(role: MakeRole, attack: Any) -> None:
     honest, attacked = judge_messages(RUBRIC, role(), "How?"), judge_messages(RUBRIC, role(), attack)
     assert attacked[0] == honest[0]
     assert len(attacked) == 2
@@ -140,12 +146,12 @@ def test_a_question_stays_data_whatever_it_says(role, attack):
 
 
 @pytest.mark.parametrize("attack", [attack for attack in ATTACKS if attack.strip()])
-def test_a_role_stays_data_too(role, attack):
+def test_a_role_stays_data_too(role: MakeRole, attack: Any) -> None:
     described = role(description=attack)
     assert read_message(judge_messages(RUBRIC, described, "How?")[1]["content"])[0].description == described.description
 
 
-def test_no_question_can_close_its_own_tag(role):
+def test_no_question_can_close_its_own_tag(role: MakeRole) -> None:
     """Whoever copies the tag of a message into the question gets another tag."""
     question = "How?"
     for _ in range(3):
@@ -157,19 +163,19 @@ def test_no_question_can_close_its_own_tag(role):
         assert read_message(forged)[1] == question
 
 
-def test_question_is_not_cut(role):
+def test_question_is_not_cut(role: MakeRole) -> None:
     question = "Why? " * 5000
     assert read_message(judge_messages(RUBRIC, role(), question)[1]["content"])[1] == question
 
 
-def test_messages_about_one_role_begin_alike(role):
+def test_messages_about_one_role_begin_alike(role: MakeRole) -> None:
     one, other = (judge_messages(RUBRIC, role(), question)[1]["content"] for question in ("How?", "Why?"))
     shared = one.index("<question-")
     assert one[:shared] == other[:shared]
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_compared_questions_stay_data_too(role, attack):
+def test_compared_questions_stay_data_too(role: MakeRole, attack: Any) -> None:
     system, user = comparison_messages(RUBRIC, role(3), attack, "What is hard?")
     assert system == comparison_messages(RUBRIC, role(1), "Why?", "How?")[0]
     found = COMPARED.fullmatch(user["content"])
@@ -177,7 +183,7 @@ def test_compared_questions_stay_data_too(role, attack):
     assert comparison_messages(RUBRIC, role(3), "What is hard?", attack)[1] != user
 
 
-def test_a_comparison_names_every_criterion_and_red_flag(role):
+def test_a_comparison_names_every_criterion_and_red_flag(role: MakeRole) -> None:
     system, user = comparison_messages(RUBRIC, role(3), "Why?", "How?")
     for criterion in RUBRIC.criteria:
         assert criterion.question in system["content"]

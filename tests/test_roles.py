@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -8,7 +11,7 @@ from recruiter.errors import DataError
 from recruiter.roles import LEVELS, Role, load_roles, parse_roles
 
 
-def record(**changes):
+def record(**changes: Any) -> dict[str, Any]:
     return {
         "id": "search-01",
         "title": "Backend Engineer, Search",
@@ -21,16 +24,16 @@ def record(**changes):
     }
 
 
-def test_levels_are_the_five_of_the_design_in_order_of_seniority():
+def test_levels_are_the_five_of_the_design_in_order_of_seniority() -> None:
     assert LEVELS == ("junior", "mid", "senior", "staff", "principal")
 
 
-def test_valid_record_keeps_every_field_and_strips_spaces():
+def test_valid_record_keeps_every_field_and_strips_spaces() -> None:
     role = parse_roles([record(title="  Backend Engineer ", stack=[" Java", "Kafka "])], "roles.json")[0]
     assert role.model_dump(mode="json") == record(title="Backend Engineer", stack=["Java", "Kafka"])
 
 
-def test_role_is_immutable_and_hashable():
+def test_role_is_immutable_and_hashable() -> None:
     role = Role.model_validate(record())
     with pytest.raises(ValidationError):
         role.title = "Other"
@@ -51,7 +54,7 @@ def test_role_is_immutable_and_hashable():
         ({"salary": 1}, "salary"),
     ],
 )
-def test_bad_record_is_named_by_index_and_field(bad, field):
+def test_bad_record_is_named_by_index_and_field(bad: dict[str, Any], field: str) -> None:
     with pytest.raises(DataError) as caught:
         parse_roles([record(), record(id="search-02", **bad)], "roles.json")
     message = str(caught.value)
@@ -60,47 +63,47 @@ def test_bad_record_is_named_by_index_and_field(bad, field):
 
 
 @pytest.mark.parametrize("field", list(record()))
-def test_missing_field_is_named(field):
+def test_missing_field_is_named(field: Any) -> None:
     incomplete = {key: value for key, value in record().items() if key != field}
     with pytest.raises(DataError, match=f"record 0, field '{field}'"):
         parse_roles([incomplete], "roles.json")
 
 
-def test_record_that_is_no_object_is_named_by_index():
+def test_record_that_is_no_object_is_named_by_index() -> None:
     with pytest.raises(DataError, match="record 1, field 'record'"):
         parse_roles([record(), "a role"], "roles.json")
 
 
-def test_repeated_id_names_both_records():
+def test_repeated_id_names_both_records() -> None:
     with pytest.raises(DataError, match="record 2, field 'id': 'search-01' is already record 0"):
         parse_roles([record(), record(id="search-02"), record()], "roles.json")
 
 
 @pytest.mark.parametrize("records", [[], {}, None, "text"])
-def test_anything_but_a_non_empty_list_is_refused(records):
+def test_anything_but_a_non_empty_list_is_refused(records: Any) -> None:
     with pytest.raises(DataError, match=r"roles.json must hold a non-empty JSON list"):
         parse_roles(records, "roles.json")
 
 
-def test_load_roles_reads_utf8(tmp_path: Path):
+def test_load_roles_reads_utf8(tmp_path: Path) -> None:
     path = tmp_path / "roles.json"
     path.write_text(json.dumps([record(title="Ingénieur Données")], ensure_ascii=False), encoding="utf-8")
     assert load_roles(path)[0].title == "Ingénieur Données"
 
 
-def test_missing_role_file_is_named_with_the_option(tmp_path: Path):
+def test_missing_role_file_is_named_with_the_option(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no role file at .*nowhere.json.*--roles"):
         load_roles(tmp_path / "nowhere.json")
 
 
 @pytest.mark.parametrize("content", [b"[{", b"\xff\xfe\x00"])
-def test_file_that_is_no_json_is_named(tmp_path: Path, content: bytes):
+def test_file_that_is_no_json_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "roles.json"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"roles.json is not a JSON file"):
         load_roles(path)
 
 
-def test_folder_instead_of_a_file_is_refused_as_a_data_error(tmp_path: Path):
+def test_folder_instead_of_a_file_is_refused_as_a_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         load_roles(tmp_path)

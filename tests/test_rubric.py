@@ -1,6 +1,10 @@
+from __future__ import annotations
+
 import math
 import pickle
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -27,13 +31,13 @@ criteria:
 """
 
 
-def written(folder, text: str):
+def written(folder: Any, text: str) -> Any:
     path = folder / "mine.yaml"
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def test_criteria_and_penalties_are_those_of_the_rubric():
+def test_criteria_and_penalties_are_those_of_the_rubric() -> None:
     assert RUBRIC.names == ("relevance", "clarity", "discriminative")
     penalties = {flag.name: (c.name, flag.penalty) for c in RUBRIC.criteria for flag in c.red_flags}
     given = {
@@ -48,7 +52,7 @@ def test_criteria_and_penalties_are_those_of_the_rubric():
     assert {name: penalties[name] for name in given} == given
 
 
-def test_red_flag_names_are_unique():
+def test_red_flag_names_are_unique() -> None:
     names = [flag.name for criterion in RUBRIC.criteria for flag in criterion.red_flags]
     assert len(names) == len(set(names))
 
@@ -65,24 +69,24 @@ def test_red_flag_names_are_unique():
         ("name: clarity", "name: clearness"),
     ],
 )
-def test_hash_changes_with_the_content(tmp_path, old, new):
+def test_hash_changes_with_the_content(tmp_path: Path, old: str, new: str) -> None:
     assert old in BUILT_IN
     assert load_rubric(written(tmp_path, BUILT_IN.replace(old, new, 1))).hash != RUBRIC.hash
 
 
-def test_no_criterion_can_take_the_name_of_a_column_that_stands_beside_it():
+def test_no_criterion_can_take_the_name_of_a_column_that_stands_beside_it() -> None:
     ratings = set(schema(()).names)
     sheet = {"question", *Role.model_fields, "role_id", "composite", "reasoning", "unscored_reason"}
     taken = ratings | sheet | set(MetricsRow.__annotations__)
     assert {name for name in taken if not name.startswith(RESERVED_BEGINNINGS)} <= RESERVED
 
 
-def test_hash_stays_when_only_the_file_changes(tmp_path):
+def test_hash_stays_when_only_the_file_changes(tmp_path: Path) -> None:
     path = written(tmp_path, yaml.safe_dump(yaml.safe_load(BUILT_IN)))
     assert load_rubric(path).hash == RUBRIC.hash
 
 
-def test_a_rubric_of_ones_own_is_read_with_its_defaults(tmp_path):
+def test_a_rubric_of_ones_own_is_read_with_its_defaults(tmp_path: Path) -> None:
     rubric = load_rubric(written(tmp_path, FOUR))
     assert rubric.names == ("depth", "tone", "length", "fairness")
     assert [criterion.weight for criterion in rubric.criteria] == [3, 1, 1, 0.5]
@@ -91,7 +95,7 @@ def test_a_rubric_of_ones_own_is_read_with_its_defaults(tmp_path):
     assert (rubric.criteria[0].red_flags, rubric.criteria[0].anchors, rubric.criteria[0].checks) == ((), {}, ())
 
 
-def test_composite_is_the_weighted_mean(tmp_path):
+def test_composite_is_the_weighted_mean(tmp_path: Path) -> None:
     rubric = load_rubric(written(tmp_path, FOUR))
     scores = rubric.scores({"fairness": 10.0, "depth": 2.0, "tone": 8.0, "length": 5.0})
     assert scores.composite == pytest.approx((3 * 2 + 8 + 5 + 0.5 * 10) / 5.5)
@@ -133,7 +137,9 @@ def test_composite_is_the_weighted_mean(tmp_path):
         ("weight: 3}", "weight: 3", "line 4: it cannot be read as YAML"),
     ],
 )
-def test_a_mistake_is_one_sentence_with_file_place_and_remedy(tmp_path, old, new, sentence):
+def test_a_mistake_is_one_sentence_with_file_place_and_remedy(
+    tmp_path: Path, old: str, new: str, sentence: str
+) -> None:
     assert old in FOUR
     path = written(tmp_path, FOUR.replace(old, new, 1))
     with pytest.raises(ConfigError, match=re.escape(sentence)) as caught:
@@ -142,12 +148,12 @@ def test_a_mistake_is_one_sentence_with_file_place_and_remedy(tmp_path, old, new
     assert "\n" not in str(caught.value)
 
 
-def test_a_rubric_that_is_not_there_is_named(tmp_path):
+def test_a_rubric_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"There is no rubric at nowhere\.yaml"):
         load_rubric("nowhere.yaml")
 
 
-def test_reward_is_composite_over_ten():
+def test_reward_is_composite_over_ten() -> None:
     assert Judgement(scored(10)).reward == 1.0
     assert Judgement(scored(0)).reward == 0.0
     assert Judgement(scored(9.0, 6.0, 4.5)).reward == pytest.approx(0.65)
@@ -155,27 +161,27 @@ def test_reward_is_composite_over_ten():
 
 @pytest.mark.parametrize("bad", [-0.1, 10.1, math.nan, math.inf])
 @pytest.mark.parametrize("name", RUBRIC.names)
-def test_score_outside_the_scale_is_refused_by_name(name, bad):
+def test_score_outside_the_scale_is_refused_by_name(name: Any, bad: Any) -> None:
     with pytest.raises(ValueError, match=f"{name} must be between 0 and 10"):
         RUBRIC.scores({**dict.fromkeys(RUBRIC.names, 5.0), name: bad})
 
 
 @pytest.mark.parametrize("names", [(), ("relevance", "clarity"), ("relevance", "clarity", "depth")])
-def test_scores_by_other_criteria_are_refused(names):
+def test_scores_by_other_criteria_are_refused(names: Any) -> None:
     with pytest.raises(ValueError, match="no scores by relevance, clarity, discriminative"):
         RUBRIC.scores(dict.fromkeys(names, 5.0))
 
 
-def test_scores_travel_between_processes():
+def test_scores_travel_between_processes() -> None:
     assert pickle.loads(pickle.dumps(scored(9, 6, 3))) == scored(9, 6, 3) != scored(9, 6, 2)
 
 
-def test_unscored_judgement_has_a_reason_and_no_number():
+def test_unscored_judgement_has_a_reason_and_no_number() -> None:
     judgement = Judgement.unscored("timed out")
     assert (judgement.scores, judgement.reward, judgement.unscored_reason) == (None, None, "timed out")
 
 
-def test_judgement_has_either_scores_or_a_reason():
+def test_judgement_has_either_scores_or_a_reason() -> None:
     with pytest.raises(ValueError, match="either scores or a reason"):
         Judgement(None)
     with pytest.raises(ValueError, match="either scores or a reason"):
@@ -183,11 +189,11 @@ def test_judgement_has_either_scores_or_a_reason():
 
 
 @pytest.mark.parametrize(("rating", "score"), [(1, 0.0), (2, 2.5), (3, 5.0), (4.5, 8.75), (5, 10.0)])
-def test_human_rating_maps_linearly_from_1_to_5(rating, score):
+def test_human_rating_maps_linearly_from_1_to_5(rating: float, score: float) -> None:
     assert rating_to_score(rating) == pytest.approx(score)
 
 
 @pytest.mark.parametrize("rating", [0, 0.99, 5.01, 6, math.nan])
-def test_rating_outside_1_to_5_is_refused(rating):
+def test_rating_outside_1_to_5_is_refused(rating: Any) -> None:
     with pytest.raises(ValueError, match="a rating must be between 1 and 5"):
         rating_to_score(rating)

@@ -202,19 +202,19 @@ def test_stems_bring_forms_together(forms: str) -> None:
     assert len({stem(form) for form in forms.split()}) == 1
 
 
-def test_phrases_are_spelled_as_candidates_spell_them():
+def test_phrases_are_spelled_as_candidates_spell_them() -> None:
     assert wording.RECALL.search("Which acronym stands behind CAP?").group() == "acronym"
     assert wording.BROAD_DESIGN.search("Design out a system.")
     assert not wording.SITUATION["a symptom"][1].search("Explore it.")
     assert wording.SITUATION["a symptom"][1].search("The bill exploded.")
 
 
-def test_half_a_phrase_is_refused():
+def test_half_a_phrase_is_refused() -> None:
     with pytest.raises(re.error):
         wording.any_of("(?:a|b", "c)")
 
 
-def test_penalties_and_weights_may_be_others_but_criteria_and_red_flags_may_not():
+def test_penalties_and_weights_may_be_others_but_criteria_and_red_flags_may_not() -> None:
     question = "What is a B-tree index?"
     changed = RUBRIC.model_dump()
     changed["criteria"][2]["weight"] = 4.0

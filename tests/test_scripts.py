@@ -1,5 +1,7 @@
 """Scripts as a person runs them, in a copy of the repository, so that nothing of the real one is read or changed."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
@@ -7,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +27,7 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory) -> Path:
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The code, the configurations, some role files, and one checkpoint that is only a folder."""
     root = tmp_path_factory.mktemp("repository")
     for name in ("configs", "scripts", "src"):
@@ -36,7 +39,7 @@ def copy(tmp_path_factory) -> Path:
     return root
 
 
-def start(root: Path, *arguments: str) -> subprocess.Popen:
+def start(root: Path, *arguments: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(root / "src"), "XAI_API_KEY": ""}
     return subprocess.Popen(
         [sys.executable, *arguments],
@@ -48,7 +51,7 @@ def start(root: Path, *arguments: str) -> subprocess.Popen:
     )
 
 
-def finish(process: subprocess.Popen) -> Finished:
+def finish(process: subprocess.Popen[str]) -> Finished:
     out, err = process.communicate(timeout=60)
     return Finished(process.returncode, out, err)
 
@@ -90,9 +93,9 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def refused(copy) -> dict[str, Finished]:
+def refused(copy: Path) -> dict[str, Finished]:
     """All refused commands, two at a time: most of their time is spent importing."""
-    running: list[tuple[str, subprocess.Popen]] = []
+    running: list[tuple[str, subprocess.Popen[str]]] = []
     finished = {}
     slowest_first = sorted(REFUSED, key=lambda name: name not in ("no model folder", "unknown checkpoint"))
     for name in slowest_first:
@@ -105,7 +108,7 @@ def refused(copy) -> dict[str, Finished]:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_bad_input_is_refused_in_one_sentence_with_exit_status_1(refused, name):
+def test_bad_input_is_refused_in_one_sentence_with_exit_status_1(refused: dict[str, Finished], name: Any) -> None:
     result = refused[name]
     assert "Traceback" not in result.err
     assert result.code == 1
@@ -116,7 +119,7 @@ def test_bad_input_is_refused_in_one_sentence_with_exit_status_1(refused, name):
         assert part in lines[0]
 
 
-def test_refused_commands_wrote_nothing(refused, copy):
+def test_refused_commands_wrote_nothing(refused: dict[str, Finished], copy: Path) -> None:
     assert refused
     assert sorted(path.name for path in copy.iterdir()) == sorted(
         ["bad.json", "checkpoints", "configs", "good.json", "scripts", "src"]
@@ -126,7 +129,9 @@ def test_refused_commands_wrote_nothing(refused, copy):
     ]
 
 
-def test_preparing_and_formatting_writes_both_splits_and_a_bad_file_leaves_them_alone(tmp_path, copy):
+def test_preparing_and_formatting_writes_both_splits_and_a_bad_file_leaves_them_alone(
+    tmp_path: Path, copy: Path
+) -> None:
     raw, processed = tmp_path / "raw", tmp_path / "processed"
     prepare = ["scripts/prepare_dataset.py", "--output", str(raw), "--test-size", "10", "--roles"]
     made = finish(start(copy, *prepare, "good.json"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.fake_judge import FakeJudge
         ("SSL_CERT_DIR", "/nowhere", "https://api.example.com/v1"),
     ],
 )
-def test_what_cannot_be_used_is_named(monkeypatch, variable, value, url):
+def test_what_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, url: str) -> None:
     for name in ("ALL_PROXY", "https_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, value)
@@ -29,12 +30,12 @@ def test_what_cannot_be_used_is_named(monkeypatch, variable, value, url):
         make_http_client(url)
 
 
-def test_this_machine_is_asked_without_proxy_or_certificates(monkeypatch):
+def test_this_machine_is_asked_without_proxy_or_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ALL_PROXY", "HTTP_PROXY"):
         monkeypatch.setenv(name, "socks://127.0.0.1:9")
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/certificates.pem")
 
-    async def ask(server):
+    async def ask(server: Any) -> Any:
         async with make_http_client(server.openai_url) as client:
             return await client.get(f"{server.openai_url}/models")
 

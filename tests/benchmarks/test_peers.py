@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,8 +34,9 @@ def roles(role: Callable[..., Role]) -> list[Role]:
 def padded_tokens(folder: Path, roles: list[Role]) -> int:
     """Every row is as long as the longest prompt and a whole answer."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    prompts = [generator_messages(role) for role in roles]
-    lengths = [len(ids) for ids in tokenizer.apply_chat_template(prompts, add_generation_prompt=True)["input_ids"]]
+    prompts: Any = [generator_messages(role) for role in roles]
+    encoded: Any = tokenizer.apply_chat_template(prompts, add_generation_prompt=True)
+    lengths = [len(ids) for ids in encoded["input_ids"]]
     assert len(set(lengths)) > 1
     return len(roles) * GROUP * (max(lengths) + ANSWER)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}<|start|>{{ message['content'] }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|start|>{% endif %}"
 )
+
+Dtype = Literal["auto", "float32", "bfloat16"]
 
 
 def tiny_model(kind: str, seed: int = 0, **changes: object) -> PreTrainedModel:

@@ -20,13 +20,14 @@ from recruiter.engines.lora import refresh_adapters
 from recruiter.errors import ModelError
 from recruiter.objective import token_losses
 from recruiter.prompts import Message
+from tests.engines.conftest import Dtype
 from tests.engines.test_model import sequence_logprobs
 
 MESSAGES = [Message(role="user", content="Which index?")]
 
 
 def policy_for(
-    folder: Path, rank: int = 4, lr: float = 1e-3, dtype: str = "float32", **algorithm: object
+    folder: Path, rank: int = 4, lr: float = 1e-3, dtype: Dtype = "float32", **algorithm: object
 ) -> LocalPolicy:
     model = ModelConfig(path=str(folder), dtype=dtype)
     lora, optimizer = LoraConfig(rank=rank), OptimizerConfig(lr=lr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def test_memory_bounds_how_far_it_looks(tiny_folder: Path, monkeypatch: pytest.M
 class SlowJudge(FixedTimeJudge):
     """Gives all questions of the third role the same scores, and takes its time."""
 
-    async def score(self, role: Role, questions: list[str]) -> list[Judgement]:
+    async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
         judged = await super().score(role, questions)
         if role.id.endswith("2"):
             return [Judgement(scored(5)) for _ in questions]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from recruiter.roles import Role
 from recruiter.rubric import Judgement
 from recruiter.train.groups import JudgedGroups
 from recruiter.train.grpo import Trainer
+from tests.engines.conftest import Dtype
 from tests.engines.test_local import random_adapter
 from tests.engines.trl_oracle import save_tiny_model
 from tests.scoring import RUBRIC, scored
@@ -109,7 +111,7 @@ def test_in_bfloat16_they_agree_within_its_noise(
 
 @pytest.mark.parametrize(("dtype", "share"), [("float32", 0.9), ("bfloat16", 0.2)])
 def test_a_first_update_at_the_default_learning_rate_moves_the_rollouts(
-    settings: Config, roles: list[Role], dtype: str, share: float
+    settings: Config, roles: list[Role], dtype: Dtype, share: float
 ) -> None:
     """An update of 1e-5 is far below the rounding of bfloat16 weights, but the adapter is never merged into them. What
     it adds to bfloat16 activations is still rounded: a part of the tokens of a two-layer model stays where it was."""
@@ -161,7 +163,7 @@ def test_small_updates_have_their_full_effect_in_bfloat16(
                 policy.forward_backward([group])
             policy.optim_step(sum(group.tokens for group in groups))
 
-    def effect(dtype: str) -> torch.Tensor:
+    def effect(dtype: Dtype) -> torch.Tensor:
         trainer.policy.model.dtype = dtype
         policy, logprobs = LocalPolicy(config), []
         for name in ("before", "after"):
@@ -177,7 +179,7 @@ class FixedJudge(Judge):
     name, version = "fake", "1"
     rubric = RUBRIC
 
-    async def score(self, role: Role, questions: list[str]) -> list[Judgement]:
+    async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
         return [Judgement(scored(float(i))) for i in range(len(questions))]
 
 
@@ -189,7 +191,7 @@ def test_metrics_watch_the_ratio_of_training_to_rollout_probabilities(
 
         shift = 0.0
 
-        def sample(self, *args):
+        def sample(self, *args: Any) -> Iterator[list[Any]]:
             for group in super().sample(*args):
                 yield [Sample(s.text, s.token_ids, [p - self.shift for p in s.logprobs], s.finished) for s in group]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -45,7 +46,9 @@ def test_group_pass_equals_a_plain_forward_of_each_sequence(kind: str) -> None:
         ("gemma2", {"final_logit_softcapping": 5.0}),
     ],
 )
-def test_models_that_cannot_share_a_prompt_are_noticed_and_computed_as_they_are(kind: str, changes: dict) -> None:
+def test_models_that_cannot_share_a_prompt_are_noticed_and_computed_as_they_are(
+    kind: str, changes: dict[str, Any]
+) -> None:
     model = tiny_model(kind, **changes)
     with torch.no_grad():
         expected = torch.cat([sequence_logprobs(model, PROMPT, answer) for answer in ANSWERS])
@@ -113,7 +116,9 @@ def test_greedy_rollouts_equal_transformers_generate(tiny_folder: Path) -> None:
     local.causal_lm.set_attn_implementation("sdpa")
     for prompt, group in zip(prompts, groups, strict=True):
         ids = torch.tensor([prompt])
-        expected = local.causal_lm.generate(ids, max_new_tokens=12, do_sample=False, pad_token_id=0, eos_token_id=2)
+        expected = cast(Any, local.causal_lm).generate(
+            ids, max_new_tokens=12, do_sample=False, pad_token_id=0, eos_token_id=2
+        )
         assert group[0].token_ids == group[1].token_ids == expected[0, len(prompt) :].tolist()
 
 

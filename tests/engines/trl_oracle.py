@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
@@ -30,7 +30,8 @@ from peft import LoraConfig, set_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback
-from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from recruiter.config import Config
 from recruiter.engines import Sample, TrainGroup
@@ -57,7 +58,12 @@ def save_tiny_model(kind: str, folder: Path) -> None:
     """
     texts = [GENERATOR_SYSTEM, _GENERATOR_USER]
     tokenizer = tiny_tokenizer().train_new_from_iterator(texts, 1000, new_special_tokens=["<|start|>"])
-    changes = {"initializer_range": 0.1, "vocab_size": len(tokenizer), "eos_token_id": END, "bos_token_id": None}
+    changes: dict[str, Any] = {
+        "initializer_range": 0.1,
+        "vocab_size": len(tokenizer),
+        "eos_token_id": END,
+        "bos_token_id": None,
+    }
     tiny_model(kind, **changes).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -112,11 +118,12 @@ class ScriptedPolicy(LocalPolicy):
         self.script, self.step = script, 0
         self.sampled: list[list[Sample]] = []
         self.updates_seen: list[Update] = []
-        self._loss = self._clipped = 0.0
+        self._loss: Any = 0.0
+        self._clipped: Any = 0.0
         if adapter is not None:
             self.load_adapter(adapter)
 
-    def sample(self, prompts, group_size, sampling, seed):
+    def sample(self, prompts: Any, group_size: Any, sampling: Any, seed: Any) -> Iterator[Any]:
         self.step += 1
         for messages in prompts:
             answers = self.script.answers(self.step, messages)
@@ -126,12 +133,12 @@ class ScriptedPolicy(LocalPolicy):
             self.sampled.append([replace(s, logprobs=p) for s, p in zip(samples, logprobs, strict=True)])
             yield self.sampled[-1]
 
-    def forward_backward(self, groups):
+    def forward_backward(self, groups: Any) -> Any:
         sums = super().forward_backward(groups)
         self._loss, self._clipped = self._loss + sums.loss, self._clipped + sums.clipped
         return sums
 
-    def optim_step(self, tokens):
+    def optim_step(self, tokens: Any) -> Any:
         gradients: dict[str, Tensor] = {}
         hook = self.optimizer.register_step_pre_hook(lambda *_: gradients.update(_gradients(self.model)))
         result = super().optim_step(tokens)
@@ -188,14 +195,15 @@ class Recorder(TrainerCallback):
         self.oracle: Oracle
         self.updates: list[Update] = []
 
-    def on_pre_optimizer_step(self, args, state, control, model, **_):
-        self._gradients = _gradients(model)
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        self._gradients = _gradients(given["model"])
 
-    def on_optimizer_step(self, args, state, control, model, **_):
-        self.updates.append(Update(self.oracle.loss, 0.0, 0.0, self._gradients, _weights(model)))
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        self.updates.append(Update(self.oracle.loss, 0.0, 0.0, self._gradients, _weights(given["model"])))
         self.oracle.loss = 0.0
 
-    def on_log(self, args, state, control, logs, **_):
+    def on_log(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        logs = given["logs"]
         if "clip_ratio/region_mean" in logs:
             self.updates[-1].clipped, self.updates[-1].grad_norm = logs["clip_ratio/region_mean"], logs["grad_norm"]
 
@@ -266,7 +274,7 @@ def train_trl(
             processing_class=AutoTokenizer.from_pretrained(path),
             peft_config=lora,
             callbacks=[recorder],
-            rollout_func=rollouts,
+            rollout_func=cast(Any, rollouts),
         )
         oracle.remove_callback(PrinterCallback)
         set_peft_model_state_dict(oracle.model, load_file(str(adapter / "adapter_model.safetensors")))

@@ -22,7 +22,10 @@ from recruiter.prompts import PROMPT_HASH
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
 from recruiter.writers import Written
+from tests.conftest import MakeRole
 from tests.scoring import RUBRIC, scored
+
+Evaluate = Callable[..., tuple[Results, Evaluation]]
 
 
 def sample(
@@ -109,7 +112,7 @@ def make_plan(models: Sequence[str], **changes: Any) -> Plan:
 
 
 @pytest.fixture
-def evaluate(tmp_path: Path, role: Callable[..., Role]) -> Callable[..., tuple[Results, Evaluation]]:
+def evaluate(tmp_path: Path, role: MakeRole) -> Evaluate:
     """Run an evaluation of writers on as many roles as the first has questions."""
 
     def run(

@@ -1,5 +1,7 @@
 """`scripts/eval.py` as a person runs it, against a server that writes questions and judges them."""
 
+from __future__ import annotations
+
 import importlib.util
 import json
 import os
@@ -7,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -19,19 +23,19 @@ MODEL = "openai_compatible/writer"
 
 
 @pytest.fixture(scope="module")
-def server():
+def server() -> Iterator[Any]:
     with FakeJudge() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def run(server, tmp_path_factory):
+def run(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Run the command on five roles; returns the finished process and the folder of its results, or the process."""
     folder = tmp_path_factory.mktemp("evaluation")
     records = json.loads((REPOSITORY / "data/backend_roles.json").read_text(encoding="utf-8"))[:5]
     (folder / "roles.json").write_text(json.dumps(records))
 
-    def start(*arguments, output="results/eval_results.json", wait=True):
+    def start(*arguments: Any, output: str = "results/eval_results.json", wait: bool = True) -> Any:
         command = [
             sys.executable, str(REPOSITORY / "scripts/eval.py"), "--roles", str(folder / "roles.json"),
             "--base-url", server.openai_url, "--output", str(folder / output),
@@ -48,20 +52,20 @@ def run(server, tmp_path_factory):
     return start
 
 
-def _heed_ctrl_c():
+def _heed_ctrl_c() -> None:
     """Tests that run in a shell's background inherit that Ctrl-C is ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")
-def finished(run):
+def finished(run: Callable[..., Any]) -> Any:
     return run(
         "--model", MODEL, "openai_compatible/other", "--judge", "rubric", "openai_compatible/judge", "--pairwise",
         "--trim", "0.2", "--show", "1", "--price", "judge", "1", "2",
     )  # fmt: skip
 
 
-def test_it_ends_well_and_leaves_results_tables_and_a_report(finished):
+def test_it_ends_well_and_leaves_results_tables_and_a_report(finished: Any) -> None:
     done, folder = finished
     assert (done.returncode, done.stderr) == (0, "")
     results = load_results(folder / "results/eval_results.json")
@@ -76,7 +80,7 @@ def test_it_ends_well_and_leaves_results_tables_and_a_report(finished):
     assert report.startswith("<!doctype html>")
 
 
-def test_what_it_says_fits_a_terminal_and_ends_with_what_to_do_next(finished):
+def test_what_it_says_fits_a_terminal_and_ends_with_what_to_do_next(finished: Any) -> None:
     done, _ = finished
     tables = [line for line in done.stdout.splitlines() if line.startswith(" ") and "Wrote" not in line]
     assert max(map(len, tables)) <= 80
@@ -86,7 +90,7 @@ def test_what_it_says_fits_a_terminal_and_ends_with_what_to_do_next(finished):
     assert done.stdout.rstrip().splitlines()[-1].startswith("Next: ")
 
 
-def test_a_budget_that_is_spent_leaves_results_and_exit_status_2(run):
+def test_a_budget_that_is_spent_leaves_results_and_exit_status_2(run: Callable[..., Any]) -> None:
     done, folder = run(
         "--model", MODEL, "--judge", "openai_compatible/poor", "--price", "poor", "100", "100", "--price", "writer", "1", "1",
         "--budget-usd", "0.5", "--twice", "0", output="poor/eval.json",
@@ -99,7 +103,7 @@ def test_a_budget_that_is_spent_leaves_results_and_exit_status_2(run):
     assert results.spent["openai_compatible/poor"].cost_usd <= 0.5
 
 
-def test_a_judge_that_does_not_answer_ends_it_before_anything_is_written(run, server):
+def test_a_judge_that_does_not_answer_ends_it_before_anything_is_written(run: Callable[..., Any], server: Any) -> None:
     server.faults = Faults(("wrong_key",), share=1.0, times=None)
     asked = len(server.requests)
     done, folder = run(
@@ -113,7 +117,9 @@ def test_a_judge_that_does_not_answer_ends_it_before_anything_is_written(run, se
 
 
 @pytest.mark.parametrize("stage", ["writing", "judging"])
-def test_ctrl_c_ends_it_without_a_stack_trace_and_it_goes_on_afterwards(run, server, stage):
+def test_ctrl_c_ends_it_without_a_stack_trace_and_it_goes_on_afterwards(
+    run: Callable[..., Any], server: Any, stage: str
+) -> None:
     arguments = ["--model", MODEL, "--judge", f"openai_compatible/{stage}", "--samples", "4"]
     server.latency, before = 0.5, len(server.requests)
     wanted = 10 if stage == "writing" else 25  # requests: 1 look at the judge, 20 questions, 20 judgements
@@ -143,7 +149,9 @@ def test_ctrl_c_ends_it_without_a_stack_trace_and_it_goes_on_afterwards(run, ser
         (["--output", "results.html"], "--output results.html cannot work; name a .json file"),
     ],
 )
-def test_options_that_cannot_work_are_refused(arguments, said, monkeypatch, capsys):
+def test_options_that_cannot_work_are_refused(
+    arguments: list[Any], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = REPOSITORY / "scripts/eval.py"
     script = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location("eval_script", path))
     spec.loader.exec_module(script)

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -20,17 +22,18 @@ from recruiter.judges import make_judge, named_judge
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.rubric import load_rubric
 from recruiter.writers.local import LocalWriter
+from tests.conftest import MakeRole
 from tests.scoring import RUBRIC
 
 
 @pytest.fixture(autouse=True)
-def keys(monkeypatch):
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("XAI_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
-def trained(tmp_path, role) -> Path:
+def trained(tmp_path: Path, role: MakeRole) -> Path:
     """A run with one checkpoint, judged by the rubric, that sampled for roles 0 and 1; and an export of it."""
     run = tmp_path / "checkpoints/mine"
     adapter = run / "global_step_3/policy/lora_adapter"
@@ -49,7 +52,7 @@ def trained(tmp_path, role) -> Path:
     return tmp_path
 
 
-def test_the_baseline_comes_first_wherever_it_is_named(trained):
+def test_the_baseline_comes_first_wherever_it_is_named(trained: Path) -> None:
     found, left_out = find_contestants(["rl", "baseline"], str(trained / "checkpoints/mine"))
     assert [contestant.name for contestant in found] == ["baseline", "rl"]
     assert left_out == {}
@@ -57,14 +60,14 @@ def test_the_baseline_comes_first_wherever_it_is_named(trained):
     assert found[1].name == "rl"
 
 
-def test_a_model_that_is_named_twice_or_does_not_exist_is_refused():
+def test_a_model_that_is_named_twice_or_does_not_exist_is_refused() -> None:
     with pytest.raises(ConfigError, match="--model names baseline twice"):
         find_contestants(["baseline", "baseline"], None)
     with pytest.raises(ModelError, match="exports/nowhere"):
         find_contestants(["exports/nowhere"], None)
 
 
-def test_a_missing_key_ends_everything_unless_it_may_be_skipped():
+def test_a_missing_key_ends_everything_unless_it_may_be_skipped() -> None:
     with pytest.raises(ConfigError, match="XAI_API_KEY"):
         find_contestants(["baseline", "grok-4-1"], None)
     found, left_out = find_contestants(["baseline", "grok-4-1"], None, skip_missing_keys=True)
@@ -74,19 +77,19 @@ def test_a_missing_key_ends_everything_unless_it_may_be_skipped():
         find_contestants(["grok-4-1"], None, skip_missing_keys=True)
 
 
-def test_only_a_missing_key_may_be_skipped():
+def test_only_a_missing_key_may_be_skipped() -> None:
     with pytest.raises(ConfigError, match="base-url"):
         find_contestants(["baseline", "openai_compatible/mine"], None, skip_missing_keys=True)
 
 
-def test_all_models_are_sampled_as_the_first_that_was_trained_here(trained):
+def test_all_models_are_sampled_as_the_first_that_was_trained_here(trained: Path) -> None:
     found, _ = find_contestants(["baseline", "rl"], str(trained / "checkpoints/mine"))
     assert common_sampling(found) == SamplingParams(max_generate_length=48, temperature=0.7)
     assert common_sampling(found[:1]) == load_config("train_config").generator.sampling_params
 
 
 @pytest.mark.parametrize("which", ["checkpoints/mine", "exports/mine"])
-def test_a_checkpoint_and_its_export_know_their_training(trained, which, role):
+def test_a_checkpoint_and_its_export_know_their_training(trained: Path, which: str, role: MakeRole) -> None:
     (contestant,), _ = find_contestants(["rl"], str(trained / which))
     record = contestant.record(SamplingParams())
     assert (record.kind, record.training.step, record.training.judge) == ("local", 3, "rubric")
@@ -102,14 +105,14 @@ def test_a_checkpoint_and_its_export_know_their_training(trained, which, role):
     assert training_rollouts(contestant) is None  # its roles are not there
 
 
-def test_an_untrained_model_raises_no_flags(role):
+def test_an_untrained_model_raises_no_flags(role: MakeRole) -> None:
     contestant = Contestant("mine", LocalWriter("exports/starter"))
     assert contestant.record(SamplingParams()).training is None
     assert judge_flags(RubricJudge(), [contestant]) == []
     assert contestant_flags([contestant], [role(0)], SamplingParams(), RUBRIC) == []
 
 
-def test_a_judge_that_takes_part_itself_is_flagged(monkeypatch):
+def test_a_judge_that_takes_part_itself_is_flagged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XAI_API_KEY", "xai-0123456789-of-the-tests")
     found, _ = find_contestants(["baseline", "grok-4-1"], None)
     assert judge_flags(make_judge(named_judge("xai")), found) == [
@@ -117,7 +120,7 @@ def test_a_judge_that_takes_part_itself_is_flagged(monkeypatch):
     ]
 
 
-def test_a_budget_needs_every_price_and_prices_need_their_model():
+def test_a_budget_needs_every_price_and_prices_need_their_model() -> None:
     found, _ = find_contestants(["openai_compatible/mine"], None, "http://127.0.0.1:9/v1")
     with pytest.raises(ConfigError, match=r"--budget-usd 2 needs the price of mine: add --price mine INPUT OUTPUT"):
         limit_spending(found, [], 2.0, {})
@@ -127,7 +130,7 @@ def test_a_budget_needs_every_price_and_prices_need_their_model():
         limit_spending(found, [], None, {"yours": (1.0, 2.0)})
 
 
-def test_a_model_that_judges_itself_spends_twice(monkeypatch):
+def test_a_model_that_judges_itself_spends_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XAI_API_KEY", "xai-0123456789-of-the-tests")
     found, _ = find_contestants(["xai", "grok-4-1"], None)
     judge = make_judge(named_judge("xai"))

@@ -1,18 +1,23 @@
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 
 from recruiter.evaluation.agreement import agreements, consistency
 from recruiter.evaluation.figures import judge_figures
 from recruiter.evaluation.records import JudgementRecord
+from tests.conftest import MakeRole
 from tests.evaluation.conftest import sample
 from tests.scoring import METRICS
 
 
-def figures(roles, samples, trim=None):
+def figures(roles: Any, samples: Any, trim: Any = None) -> Any:
     models = list(dict.fromkeys(each.model for each in samples))
     return judge_figures("judge", METRICS, models, roles, samples, trim)
 
 
-def test_means_tail_and_counts_by_hand(role):
+def test_means_tail_and_counts_by_hand(role: MakeRole) -> None:
     samples = [
         sample("m", "role-000", (9, 6, 3)),
         sample("m", "role-001", (3, 3, 3)),
@@ -28,7 +33,7 @@ def test_means_tail_and_counts_by_hand(role):
     assert found.difference is None
 
 
-def test_several_samples_count_once_a_role(role):
+def test_several_samples_count_once_a_role(role: MakeRole) -> None:
     samples = [sample("m", "role-000", score, i) for i, score in enumerate((10, 8, 6))]
     samples += [sample("m", "role-001", score, i) for i, score in enumerate((2, None, None))]
     found = figures([role(0), role(1)], samples)["m"]
@@ -36,7 +41,7 @@ def test_several_samples_count_once_a_role(role):
     assert (found.questions, found.unscored) == (6, 2)
 
 
-def test_a_difference_stands_on_the_roles_that_are_scored_for_both(role):
+def test_a_difference_stands_on_the_roles_that_are_scored_for_both(role: MakeRole) -> None:
     roles = [role(i) for i in range(5)]
     before = [sample("a", r.id, score) for r, score in zip(roles, (5, 5, 9, 4, None), strict=True)]
     after = [sample("b", r.id, score) for r, score in zip(roles, (8, 5, None, 3, 9), strict=True)]
@@ -48,7 +53,7 @@ def test_a_difference_stands_on_the_roles_that_are_scored_for_both(role):
     assert difference.baseline == "a"
 
 
-def test_effects_by_level_and_focus(role):
+def test_effects_by_level_and_focus(role: MakeRole) -> None:
     roles = [role(i, focus="payments" if i % 2 else "search") for i in range(10)]
     before = [sample("a", r.id, 4) for r in roles]
     after = [sample("b", r.id, 6 if r.focus == "payments" else 5) for r in roles]
@@ -59,7 +64,7 @@ def test_effects_by_level_and_focus(role):
     assert difference.by_level["junior"].low is None  # two roles are too few for an interval
 
 
-def test_p_values_are_corrected_for_the_number_of_models(role):
+def test_p_values_are_corrected_for_the_number_of_models(role: MakeRole) -> None:
     roles = [role(i) for i in range(12)]
     samples = [sample("a", r.id, 5) for r in roles]
     samples += [sample(model, r.id, 6 - i % 3) for model in ("b", "c", "d") for i, r in enumerate(roles)]
@@ -69,7 +74,7 @@ def test_p_values_are_corrected_for_the_number_of_models(role):
     assert all(each.difference.p_corrected >= each.difference.p_value for each in found.values() if each.difference)
 
 
-def test_nothing_in_common_gives_no_difference_and_nothing_scored_no_numbers(role):
+def test_nothing_in_common_gives_no_difference_and_nothing_scored_no_numbers(role: MakeRole) -> None:
     found = figures([role(0), role(1)], [sample("a", "role-000", 5), sample("b", "role-001", 9)])
     assert found["b"].difference is None
     found = figures([role(0)], [sample("a", "role-000", None)])["a"]
@@ -77,7 +82,7 @@ def test_nothing_in_common_gives_no_difference_and_nothing_scored_no_numbers(rol
     assert (found.below_5, found.by_level, found.unscored) == (None, {}, 1)
 
 
-def test_trimmed_figures_stand_beside_the_full_ones(role):
+def test_trimmed_figures_stand_beside_the_full_ones(role: MakeRole) -> None:
     roles = [role(i) for i in range(10)]
     samples = [sample("a", r.id, 5) for r in roles]
     samples += [sample("b", r.id, 10 if i == 0 else 6) for i, r in enumerate(roles)]
@@ -92,7 +97,7 @@ def test_trimmed_figures_stand_beside_the_full_ones(role):
 # ---- judges ----------------------------------------------------------------------------------------------------------
 
 
-def test_consistency_by_hand():
+def test_consistency_by_hand() -> None:
     found = consistency([5.0, 6.0, 7.0, 8.0], [5.5, 6.0, 7.6, 8.0])
     assert (found.questions, found.within_half) == (4, 0.75)
     assert found.mean_absolute_difference == pytest.approx(1.1 / 4)
@@ -100,8 +105,8 @@ def test_consistency_by_hand():
     assert consistency([], []).within_half is None
 
 
-def test_two_judges_agree_or_not():
-    def judged(model, role_id, one, other):
+def test_two_judges_agree_or_not() -> None:
+    def judged(model: Any, role_id: Any, one: Any, other: Any) -> Any:
         records = [
             JudgementRecord(scores={"composite": score} if score else None, reasoning="", unscored_reason=None)
             for score in (one, other)

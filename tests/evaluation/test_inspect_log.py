@@ -1,16 +1,19 @@
 """Needs Inspect AI, whose pins differ from the tested versions: run by hand, `pytest -m inspect`, after
 `pip install -e '.[inspect]'`."""
 
+from __future__ import annotations
+
 import math
+from pathlib import Path
 
 import pytest
 
 from recruiter.evaluation.inspect_log import write_inspect_logs
-from tests.evaluation.conftest import ListWriter
+from tests.evaluation.conftest import Evaluate, ListWriter
 
 
 @pytest.mark.inspect
-def test_logs_read_back_by_inspect_hold_the_same_results(evaluate, tmp_path):
+def test_logs_read_back_by_inspect_hold_the_same_results(evaluate: Evaluate, tmp_path: Path) -> None:
     from inspect_ai.log import read_eval_log
 
     writers = [ListWriter("a", ["a b c", "please refuse", ""]), ListWriter("b/c", ["a", "b c", "d e f g"])]

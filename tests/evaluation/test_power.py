@@ -4,6 +4,8 @@ The noise is that of the rubric judge on sound questions: how much the composite
 wrote for one role (`tests/data/honest_questions.jsonl`, 20 roles × 3).
 """
 
+from __future__ import annotations
+
 import json
 from collections import defaultdict
 
@@ -15,6 +17,7 @@ from recruiter.evaluation.statistics import sign_flip_p_value
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.roles import Role
 from tests import REPOSITORY
+from tests.conftest import MakeRole
 from tests.evaluation.conftest import sample
 from tests.scoring import METRICS
 
@@ -29,7 +32,7 @@ def differences(better_by: float, repeats: int) -> np.ndarray:
     return better_by + noise[1] - noise[0]
 
 
-def test_the_noise_is_that_of_the_rubric_judge():
+def test_the_noise_is_that_of_the_rubric_judge() -> None:
     composites, judge = defaultdict(list), RubricJudge()
     for line in (REPOSITORY / "tests/data/honest_questions.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
@@ -38,17 +41,17 @@ def test_the_noise_is_that_of_the_rubric_judge():
     assert np.sqrt(np.mean(variances)) == pytest.approx(NOISE, abs=0.01)
 
 
-def test_a_model_that_is_better_by_half_a_point_is_found_in_90_of_100_repeats():
+def test_a_model_that_is_better_by_half_a_point_is_found_in_90_of_100_repeats() -> None:
     found = sum(sign_flip_p_value(each) < LEVEL for each in differences(0.5, 100))
     assert found >= 90
 
 
-def test_equal_models_are_called_different_in_at_most_65_of_1000_repeats():
+def test_equal_models_are_called_different_in_at_most_65_of_1000_repeats() -> None:
     found = sum(sign_flip_p_value(each) < LEVEL for each in differences(0.0, 1000))
     assert 30 <= found <= 65
 
 
-def test_the_figures_of_an_evaluation_are_those_of_the_simulation(role):
+def test_the_figures_of_an_evaluation_are_those_of_the_simulation(role: MakeRole) -> None:
     roles = [role(i) for i in range(ROLES)]
     quality = np.random.default_rng(SEED).uniform(3.0, 7.0, (ROLES, 1))
     noise = np.random.default_rng(SEED).normal(0.0, NOISE, (2, ROLES, SAMPLES))

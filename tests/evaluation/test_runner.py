@@ -1,7 +1,12 @@
+from __future__ import annotations
+
 import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,23 +21,24 @@ from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.llm.usage import Budget
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
-from tests.evaluation.conftest import ListWriter, WordJudge
+from tests.conftest import MakeRole
+from tests.evaluation.conftest import Evaluate, ListWriter, WordJudge
 from tests.fake_judge import FakeJudge
 from tests.fake_judge.faults import Faults
 from tests.scoring import METRICS
 
 
 @pytest.fixture
-def server():
+def server() -> Iterator[Any]:
     with FakeJudge() as server:
         yield server
 
 
 @pytest.fixture
-def asked(server, tmp_path):
+def asked(server: Any, tmp_path: Path) -> Callable[..., Any]:
     """A factory of LLM judges at the fake server."""
 
-    def make(model="fake", **changes):
+    def make(model: str = "fake", **changes: Any) -> LLMJudge:
         settings = {"base_url": server.openai_url, "cache_path": str(tmp_path / "cache.sqlite"), "max_attempts": 1}
         return LLMJudge(JudgeConfig("openai_compatible", model, **{**settings, **changes}))
 
@@ -40,9 +46,10 @@ def asked(server, tmp_path):
 
 
 @pytest.fixture
-def honest(pytestconfig):
+def honest(pytestconfig: Any) -> tuple[Any, ...]:
     """Roles with three sound questions each."""
-    roles, questions = {}, {}
+    roles = {}
+    questions: dict[Any, Any] = {}
     path = pytestconfig.rootpath / "tests/data/honest_questions.jsonl"
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
@@ -52,7 +59,7 @@ def honest(pytestconfig):
     return list(roles.values()), [list(texts) for texts in zip(*questions.values(), strict=True)]
 
 
-def without_times(results):
+def without_times(results: Any) -> dict[str, Any]:
     data = results.model_dump(mode="json")
     return {name: value for name, value in data.items() if name not in ("made_at", "seconds", "spent")}
 
@@ -60,7 +67,7 @@ def without_times(results):
 # ---- everything is written, judged, stored ---------------------------------------------------------------------------
 
 
-def test_every_question_is_judged_and_compared_with_the_first_model(evaluate, role):
+def test_every_question_is_judged_and_compared_with_the_first_model(evaluate: Evaluate, role: MakeRole) -> None:
     writers = [
         ListWriter("before", ["a b", "a b c d", "a"]),
         ListWriter("after", ["a b c", "a b c d", "please refuse"]),
@@ -78,7 +85,9 @@ def test_every_question_is_judged_and_compared_with_the_first_model(evaluate, ro
     assert evaluation.problems == []
 
 
-def test_results_come_back_as_they_were_stored_and_their_figures_can_be_computed_again(evaluate, tmp_path):
+def test_results_come_back_as_they_were_stored_and_their_figures_can_be_computed_again(
+    evaluate: Evaluate, tmp_path: Path
+) -> None:
     writers = [ListWriter(name, [f"{name} {i} " + "x " * i for i in range(12)]) for name in ("a", "b b", "c")]
     results, _ = evaluate(writers, samples=2, trim=0.2, twice=5, pairwise=True)
     results.save(tmp_path / "results/eval.json")
@@ -89,7 +98,9 @@ def test_results_come_back_as_they_were_stored_and_their_figures_can_be_computed
     assert again == stored.figures["words"]
 
 
-def test_several_judges_show_their_agreement_and_their_consistency(evaluate, asked):
+def test_several_judges_show_their_agreement_and_their_consistency(
+    evaluate: Evaluate, asked: Callable[..., Any]
+) -> None:
     questions = [
         "How would you find the slow query behind a full queue?",
         "Why?",
@@ -100,12 +111,15 @@ def test_several_judges_show_their_agreement_and_their_consistency(evaluate, ask
     )
     (agreement,) = results.agreement
     assert agreement.judges == ("rubric", "openai_compatible/fake")
-    assert (agreement.questions, agreement.spearman) == (6, pytest.approx(1.0))
+    assert agreement.questions == 6
+    assert agreement.spearman == pytest.approx(1.0)
     assert {name: each.questions for name, each in results.consistency.items()} == dict.fromkeys(agreement.judges, 4)
     assert results.spent["openai_compatible/fake"].calls == 5 + 4  # one text stands there twice; second opinions
 
 
-def test_pairwise_sees_both_orders_and_is_not_paid_twice(evaluate, asked, server):
+def test_pairwise_sees_both_orders_and_is_not_paid_twice(
+    evaluate: Evaluate, asked: Callable[..., Any], server: Any
+) -> None:
     questions = ["How would you find the slow query behind a full queue?", "Why?"]
     writers = [ListWriter("a", questions), ListWriter("b", ["Why?", "What is hard?"])]
     results, _ = evaluate(writers, [asked()], pairwise=True)
@@ -119,7 +133,7 @@ def test_pairwise_sees_both_orders_and_is_not_paid_twice(evaluate, asked, server
     assert without_times(again) == without_times(results)
 
 
-def test_a_judge_is_asked_about_all_roles_at_once(evaluate, asked, server):
+def test_a_judge_is_asked_about_all_roles_at_once(evaluate: Evaluate, asked: Callable[..., Any], server: Any) -> None:
     server.latency = 0.1
     evaluate([ListWriter("a", [f"Why is {i} slow?" for i in range(8)])], [asked()])
     assert server.most_running == 8
@@ -128,7 +142,7 @@ def test_a_judge_is_asked_about_all_roles_at_once(evaluate, asked, server):
 # ---- what fails costs only itself ------------------------------------------------------------------------------------
 
 
-def test_unwritten_questions_are_counted_and_asked_for_again(evaluate):
+def test_unwritten_questions_are_counted_and_asked_for_again(evaluate: Evaluate) -> None:
     writer = ListWriter("a", ["a b", "", "a b c"])
     results, _ = evaluate([writer])
     assert [sample.failure for sample in results.samples] == [None, "the server was busy", None]
@@ -138,7 +152,7 @@ def test_unwritten_questions_are_counted_and_asked_for_again(evaluate):
     assert writer.wrote.count(("role-000", 0)) == 1
 
 
-def test_a_model_that_breaks_down_keeps_what_it_wrote_and_the_others_go_on(evaluate):
+def test_a_model_that_breaks_down_keeps_what_it_wrote_and_the_others_go_on(evaluate: Evaluate) -> None:
     broken = ListWriter("broken", ["a b", "a b c"])
     broken.pause = lambda: (_ for _ in ()).throw(ModelError("Its weights are damaged.")) if broken.wrote else None
     results, evaluation = evaluate([broken, ListWriter("sound", ["a", "b c"])])
@@ -151,7 +165,9 @@ def test_a_model_that_breaks_down_keeps_what_it_wrote_and_the_others_go_on(evalu
     assert results.figures["words"]["sound"].difference.roles == 1
 
 
-def test_a_judge_that_cannot_go_on_leaves_its_questions_unscored_and_the_others_judge(evaluate, asked, server):
+def test_a_judge_that_cannot_go_on_leaves_its_questions_unscored_and_the_others_judge(
+    evaluate: Evaluate, asked: Callable[..., Any], server: Any
+) -> None:
     server.faults = Faults(first=[""] * 2 + ["wrong_key"] * 20)
     results, evaluation = evaluate([ListWriter("a", ["Why?"] * 6)], [asked(concurrency=1), WordJudge()])
     figures = results.figures["openai_compatible/fake"]["a"]
@@ -162,8 +178,8 @@ def test_a_judge_that_cannot_go_on_leaves_its_questions_unscored_and_the_others_
 
 
 def test_with_a_judge_that_fails_for_good_all_figures_are_those_of_the_pairs_that_are_left(
-    evaluate, asked, server, honest, tmp_path
-):
+    evaluate: Evaluate, asked: Callable[..., Any], server: Any, honest: tuple[Any, ...], tmp_path: Path
+) -> None:
     roles, (before, after, third) = honest
     writers = [ListWriter("a", before), ListWriter("b", after), ListWriter("c", third)]
     server.faults = Faults(("refusal", "malformed", "server_error"), share=0.1, times=None)
@@ -184,7 +200,7 @@ def test_with_a_judge_that_fails_for_good_all_figures_are_those_of_the_pairs_tha
     assert restricted["b"].difference.roles == 20 - len({role for model, role in lost if model in ("a", "b")})
 
 
-def test_a_budget_holds_for_all_judges_together(evaluate, asked):
+def test_a_budget_holds_for_all_judges_together(evaluate: Evaluate, asked: Callable[..., Any]) -> None:
     price = {"input": 100.0, "output": 100.0}
     budget = Budget(0.5, "--budget-usd")
     judges = [asked(model, prices={model: price}) for model in ("one", "two")]
@@ -201,7 +217,7 @@ def test_a_budget_holds_for_all_judges_together(evaluate, asked):
 # ---- going on where it was -------------------------------------------------------------------------------------------
 
 
-def test_what_is_stored_is_not_written_again_unless_something_changed(evaluate, role):
+def test_what_is_stored_is_not_written_again_unless_something_changed(evaluate: Evaluate, role: MakeRole) -> None:
     writer = ListWriter("a", ["a", "b", "c"])
     evaluate([writer])
     evaluate([writer])
@@ -213,7 +229,7 @@ def test_what_is_stored_is_not_written_again_unless_something_changed(evaluate, 
     evaluate([ListWriter("a", ["other", "b", "c"])])
 
 
-def test_notes_of_a_writer_are_remembered_with_its_questions(evaluate):
+def test_notes_of_a_writer_are_remembered_with_its_questions(evaluate: Evaluate) -> None:
     writer = ListWriter("a", ["a", "b"])
     writer.notes = ["its provider takes no temperature"]
     evaluate([writer])
@@ -222,11 +238,13 @@ def test_notes_of_a_writer_are_remembered_with_its_questions(evaluate):
     assert warnings(results) == ["a: its provider takes no temperature."]
 
 
-def test_killed_at_any_moment_and_run_again_it_gives_the_same_results(tmp_path, server, pytestconfig):
+def test_killed_at_any_moment_and_run_again_it_gives_the_same_results(
+    tmp_path: Path, server: Any, pytestconfig: Any
+) -> None:
     server.latency = 0.02
     server.faults = Faults(("refusal",), share=0.1, times=None)
 
-    def start(folder, kill_after=None):
+    def start(folder: Any, kill_after: Any = None) -> tuple[Any, ...]:
         """Run it in `folder`, killed after that many lines of progress; returns what it said."""
         folder.mkdir(exist_ok=True)
         command = [sys.executable, "-m", "tests.evaluation.killed", str(folder), server.openai_url]

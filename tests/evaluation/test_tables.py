@@ -1,11 +1,15 @@
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 
 from recruiter.evaluation.tables import markdown, short_names, tables
-from tests.evaluation.conftest import ListWriter, WordJudge
+from tests.evaluation.conftest import Evaluate, ListWriter, WordJudge
 
 
 @pytest.fixture
-def results(evaluate):
+def results(evaluate: Evaluate) -> Any:
     writers = [
         ListWriter("starter", ["a b", "a b c", "please refuse", "a", "a b", "a"]),
         ListWriter("exports/mine", ["a b c d", "a b c", "a b", "", "a b c | d", "a b c"]),
@@ -13,7 +17,7 @@ def results(evaluate):
     return evaluate(writers, twice=3, pairwise=True, trim=0.2)[0]
 
 
-def test_every_figure_that_matters_stands_in_a_table(results):
+def test_every_figure_that_matters_stands_in_a_table(results: Any) -> None:
     titles = [table.title for table in tables(results)]
     for part in ("Scores by words", "Difference to starter", "and level", "and focus", "Without the 20%", "Compared by",
                  "Length", "Diversity", "asked twice"):  # fmt: skip
@@ -24,14 +28,14 @@ def test_every_figure_that_matters_stands_in_a_table(results):
     assert [row[-1] for row in scores.rows] == ["5/6", "5/6"]
 
 
-def test_what_does_not_exist_is_a_dash(evaluate):
+def test_what_does_not_exist_is_a_dash(evaluate: Evaluate) -> None:
     results, _ = evaluate([ListWriter("a", ["please refuse"]), ListWriter("b", ["x y"])])
     scores, difference, *_ = tables(results)
     assert scores.rows[0] == ["a", "–", "–", "–", "–", "–", "0/1"]
     assert difference.rows == [["b", "–", "–", "–", "0"]]
 
 
-def test_markdown_says_first_what_to_know_and_keeps_its_columns(results):
+def test_markdown_says_first_what_to_know_and_keeps_its_columns(results: Any) -> None:
     results.flags.append("rl was trained on 3 of these 6 roles.")
     text = markdown(results)
     assert text.index("rl was trained on 3") < text.index("## Scores by words")
@@ -41,7 +45,7 @@ def test_markdown_says_first_what_to_know_and_keeps_its_columns(results):
     assert "1 question a role" in text
 
 
-def test_names_are_short_where_nobody_else_has_them(evaluate):
+def test_names_are_short_where_nobody_else_has_them(evaluate: Evaluate) -> None:
     judge = WordJudge()
     judge.name = "xai/grok"
     writers = [ListWriter(name, ["a"]) for name in ("exports/mine", "other/mine", "starter")]

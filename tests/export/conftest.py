@@ -27,8 +27,11 @@ class Trained:
         return self.adapter.parents[2]
 
 
+Train = Callable[..., Trained]
+
+
 @pytest.fixture
-def train(tmp_path: Path) -> Callable[..., Trained]:
+def train(tmp_path: Path) -> Train:
     """Save a tiny base and a random adapter on it: `train("llama", {tie_word_embeddings: True}, r=4, …)`."""
 
     def make(kind: str = "qwen3", changes: dict[str, Any] | None = None, **lora: Any) -> Trained:

@@ -1,5 +1,9 @@
+from __future__ import annotations
+
 import json
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -7,16 +11,17 @@ from safetensors.torch import load_file, save_file
 
 from recruiter.errors import ExportError
 from recruiter.export.adapter import LoraDelta, read_adapter
+from tests.export.conftest import Train
 
 
-def rewrite(trained, change):
+def rewrite(trained: Any, change: Any) -> None:
     path = trained.adapter / "adapter_model.safetensors"
     tensors = load_file(path)
     change(tensors)
     save_file(tensors, path)
 
 
-def test_delta_by_hand():
+def test_delta_by_hand() -> None:
     delta = LoraDelta(torch.tensor([[1.0, 2.0, 0.0]]), torch.tensor([[3.0], [-1.0]]), 0.5, False, False)
     assert delta.dense((2, 3)).tolist() == [[1.5, 3.0, 0.0], [-0.5, -1.0, 0.0]]
     assert delta.fits((2, 3))
@@ -25,7 +30,7 @@ def test_delta_by_hand():
     assert embedding.dense((3, 2)).tolist() == [[1.5, -0.5], [3.0, -1.0], [0.0, 0.0]]
 
 
-def test_scaling(train, edit_json):
+def test_scaling(train: Train, edit_json: Callable[..., None]) -> None:
     trained = train(r=4, lora_alpha=8)
     name = "model.layers.0.mlp.up_proj.weight"
     assert read_adapter(trained.adapter).deltas[name].scaling == 2
@@ -33,7 +38,7 @@ def test_scaling(train, edit_json):
     assert read_adapter(trained.adapter).deltas[name].scaling == 6 / math.sqrt(4)
 
 
-def test_nothing_there(train):
+def test_nothing_there(train: Train) -> None:
     trained = train()
     with pytest.raises(ExportError, match=r"There is no adapter at .*base: adapter_config\.json is missing"):
         read_adapter(trained.base)
@@ -42,7 +47,7 @@ def test_nothing_there(train):
         read_adapter(trained.adapter)
 
 
-def test_damaged_files(train):
+def test_damaged_files(train: Train) -> None:
     trained = train()
     weights = trained.adapter / "adapter_model.safetensors"
     whole = weights.read_bytes()
@@ -61,14 +66,16 @@ def test_damaged_files(train):
      ({"base_model_name_or_path": ""}, "does not say which model .* name it with --base"),
      ({"r": 5}, "has rank 4 and 4 in its weights, 5 in")],
 )  # fmt: skip
-def test_settings_that_cannot_be_merged(train, edit_json, changes, sentence):
+def test_settings_that_cannot_be_merged(
+    train: Train, edit_json: Callable[..., None], changes: dict[str, Any], sentence: str
+) -> None:
     trained = train()
     edit_json(trained.adapter / "adapter_config.json", **changes)
     with pytest.raises(ExportError, match=sentence):
         read_adapter(trained.adapter)
 
 
-def test_weights_that_cannot_be_merged(train):
+def test_weights_that_cannot_be_merged(train: Train) -> None:
     name = "base_model.model.model.layers.0.mlp.up_proj.lora_{}.weight"
     trained = train()
     rewrite(trained, lambda tensors: tensors.update({name.format("C"): torch.ones(2)}))
@@ -91,7 +98,7 @@ def test_weights_that_cannot_be_merged(train):
         read_adapter(trained.adapter)
 
 
-def test_folder_without_a_list_of_patterns(train, edit_json):
+def test_folder_without_a_list_of_patterns(train: Train, edit_json: Callable[..., None]) -> None:
     trained = train()
     edit_json(trained.adapter / "adapter_config.json", rank_pattern=None, alpha_pattern=None, use_rslora=None)
     assert json.loads((trained.adapter / "adapter_config.json").read_text())["r"] == 4

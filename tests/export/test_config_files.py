@@ -1,5 +1,9 @@
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
@@ -7,6 +11,8 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 from recruiter.errors import ExportError
 from recruiter.export import plan_export
 from recruiter.prompts import generator_messages
+from tests.conftest import MakeRole
+from tests.export.conftest import Train
 
 LLAMA3 = {
     "rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
@@ -14,18 +20,18 @@ LLAMA3 = {
 }  # fmt: skip
 
 
-def export(trained, length=None, dtype="bfloat16", **options) -> Path:
+def export(trained: Any, length: Any = None, dtype: str = "bfloat16", **options: Any) -> Path:
     made = plan_export(trained.adapter, trained.base.parent / "out", length, dtype, None, True, **options)
     made.write(lambda _: None)
     return made.folder
 
 
-def read(folder: Path, name: str) -> dict:
+def read(folder: Path, name: str) -> dict[str, Any]:
     return json.loads((folder / name).read_text())
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen3"])
-def test_both_spellings_stand_in_the_config(train, kind):
+def test_both_spellings_stand_in_the_config(train: Train, kind: str) -> None:
     config = read(export(train(kind)), "config.json")
     assert config["torch_dtype"] == config["dtype"] == "bfloat16"
     assert config["rope_theta"] == config["rope_parameters"]["rope_theta"] == 10000.0
@@ -33,7 +39,7 @@ def test_both_spellings_stand_in_the_config(train, kind):
     assert "_name_or_path" not in config
 
 
-def test_scaled_positions_in_both_spellings(train):
+def test_scaled_positions_in_both_spellings(train: Train) -> None:
     folder = export(train("llama", {"rope_parameters": LLAMA3}), 2048)
     config = read(folder, "config.json")
     assert config["rope_theta"] == 500000.0
@@ -41,7 +47,7 @@ def test_scaled_positions_in_both_spellings(train):
     assert dict(AutoConfig.from_pretrained(folder).rope_parameters) == LLAMA3
 
 
-def test_a_base_in_the_old_spelling(train, edit_json):
+def test_a_base_in_the_old_spelling(train: Train, edit_json: Callable[..., None]) -> None:
     trained = train("llama", {"rope_parameters": LLAMA3})
     old = {key: value for key, value in LLAMA3.items() if key != "rope_theta"}
     edit_json(
@@ -59,7 +65,7 @@ def test_a_base_in_the_old_spelling(train, edit_json):
     assert dict(AutoConfig.from_pretrained(folder).rope_parameters) == LLAMA3
 
 
-def test_context_length_is_capped_in_every_file(train):
+def test_context_length_is_capped_in_every_file(train: Train) -> None:
     folder = export(train(), 1024)
     assert read(folder, "config.json")["max_position_embeddings"] == 1024
     assert read(folder, "tokenizer_config.json")["model_max_length"] == 1024
@@ -68,13 +74,13 @@ def test_context_length_is_capped_in_every_file(train):
     assert AutoTokenizer.from_pretrained(folder).model_max_length == 1024
 
 
-def test_uncapped_length_is_the_base_s(train):
+def test_uncapped_length_is_the_base_s(train: Train) -> None:
     folder = export(train())
     assert read(folder, "config.json")["max_position_embeddings"] == 4096
     assert read(folder, "tokenizer_config.json")["model_max_length"] == 4096
 
 
-def test_lengths_that_cannot_work(train):
+def test_lengths_that_cannot_work(train: Train) -> None:
     trained = train()
     for length in (0, 5000):
         with pytest.raises(
@@ -89,7 +95,7 @@ def test_lengths_that_cannot_work(train):
         export(train("gpt2", learned, target_modules=["c_attn"], fan_in_fan_out=True), 32)
 
 
-def test_tokenizer_files_are_readable_by_both(train, edit_json):
+def test_tokenizer_files_are_readable_by_both(train: Train, edit_json: Callable[..., None]) -> None:
     trained = train()
     edit_json(
         trained.base / "tokenizer_config.json", tokenizer_class="TokenizersBackend", backend="tokenizers", is_local=True,
@@ -104,18 +110,18 @@ def test_tokenizer_files_are_readable_by_both(train, edit_json):
     assert "messages" in config["chat_template"]
 
 
-def test_tokenizer_reads_the_prompt_as_the_base_s_does(train, role):
+def test_tokenizer_reads_the_prompt_as_the_base_s_does(train: Train, role: MakeRole) -> None:
     trained = train()
     prompts = [
         AutoTokenizer.from_pretrained(folder).apply_chat_template(
-            generator_messages(role(4)), add_generation_prompt=True, return_dict=False
+            cast(Any, generator_messages(role(4))), add_generation_prompt=True, return_dict=False
         )
         for folder in (trained.base, export(trained))
     ]
     assert prompts[0] == prompts[1]
 
 
-def test_base_without_a_chat_template_is_refused(train):
+def test_base_without_a_chat_template_is_refused(train: Train) -> None:
     trained = train()
     (trained.base / "chat_template.jinja").unlink()
     with pytest.raises(ExportError, match="has no chat template"):
@@ -123,7 +129,7 @@ def test_base_without_a_chat_template_is_refused(train):
     assert not (trained.base.parent / "out").exists()
 
 
-def test_questions_are_drawn_as_in_training(train):
+def test_questions_are_drawn_as_in_training(train: Train) -> None:
     trained = train()
     sampling = {"max_generate_length": 64, "temperature": 0.7, "top_p": 0.9, "top_k": -1}
     run = {"config": {"generator": {"sampling_params": sampling}}, "judge": "rubric", "version": "0.1.0"}
@@ -135,7 +141,7 @@ def test_questions_are_drawn_as_in_training(train):
     assert config.eos_token_id == [2]
 
 
-def test_stop_tokens_of_base_and_tokenizer_are_joined(train, edit_json):
+def test_stop_tokens_of_base_and_tokenizer_are_joined(train: Train, edit_json: Callable[..., None]) -> None:
     trained = train()
     edit_json(trained.base / "generation_config.json", eos_token_id=[7, 9], temperature=0.6, do_sample=True)
     config = read(export(trained), "generation_config.json")
@@ -143,7 +149,7 @@ def test_stop_tokens_of_base_and_tokenizer_are_joined(train, edit_json):
     assert config["temperature"] == 0.6
 
 
-def test_licence_files_go_along(train):
+def test_licence_files_go_along(train: Train) -> None:
     trained = train()
     (trained.base / "LICENSE").write_text("Apache License")
     (trained.base / "README.md").write_text("---\nlicense: Apache-2.0\n---\n# base")

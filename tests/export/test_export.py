@@ -1,5 +1,10 @@
+from __future__ import annotations
+
 import json
 import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -13,21 +18,30 @@ from recruiter.export.verify import verify
 from recruiter.prompts import PROMPT_HASH
 from recruiter.rubric import load_rubric
 from tests import REPOSITORY
+from tests.conftest import MakeRole
+from tests.export.conftest import Train
 from tests.fake_hub import FakeHub
 from tests.report_data import make_results
 
 
-def plan(trained, name="out", length=None, dtype="float32", base=None, overwrite=False):
+def plan(
+    trained: Any,
+    name: str = "out",
+    length: Any = None,
+    dtype: str = "float32",
+    base: Any = None,
+    overwrite: bool = False,
+) -> Any:
     return plan_export(trained.adapter, trained.base.parent / name, length, dtype, base, overwrite)
 
 
-def write(trained, **options):
+def write(trained: Any, **options: Any) -> Any:
     made = plan(trained, **options)
     made.write(lambda _: None)
     return made
 
 
-def test_the_same_export_is_recognised_and_another_refused(train):
+def test_the_same_export_is_recognised_and_another_refused(train: Train) -> None:
     trained = train()
     assert plan(trained).existing is None
     write(trained)
@@ -37,7 +51,7 @@ def test_the_same_export_is_recognised_and_another_refused(train):
     assert plan(trained, dtype="bfloat16", overwrite=True).existing is None
 
 
-def test_a_changed_or_missing_file_is_named(train):
+def test_a_changed_or_missing_file_is_named(train: Train) -> None:
     trained = train()
     folder = write(trained).folder
     (folder / "config.json").write_text("{}")
@@ -50,7 +64,7 @@ def test_a_changed_or_missing_file_is_named(train):
         plan(trained)
 
 
-def test_folders_that_cannot_be_the_output(train):
+def test_folders_that_cannot_be_the_output(train: Train) -> None:
     trained = train()
     with pytest.raises(ExportError, match="is the base model of this adapter"):
         plan(trained, name="base", overwrite=True)
@@ -63,14 +77,14 @@ def test_folders_that_cannot_be_the_output(train):
         plan(trained, name="full")
 
 
-def test_disk_is_checked_first(train, monkeypatch):
+def test_disk_is_checked_first(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     trained = train()
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
     with pytest.raises(ExportError, match=r"needs 0\.1 GB and 0\.0 GB are free at .*choose another --output"):
         plan(trained)
 
 
-def test_bases_that_cannot_be_used(train, edit_json):
+def test_bases_that_cannot_be_used(train: Train, edit_json: Callable[..., None]) -> None:
     trained = train()
     with pytest.raises(
         ExportError, match=r"belongs to exports/none, which is not there: put it back, or say .* --base"
@@ -87,7 +101,7 @@ def test_bases_that_cannot_be_used(train, edit_json):
         plan(trained)
 
 
-def test_incomplete_and_damaged_bases(train, edit_json):
+def test_incomplete_and_damaged_bases(train: Train, edit_json: Callable[..., None]) -> None:
     trained = train()
     path = trained.base / "model.safetensors"
     weights, whole = load_file(path), path.read_bytes()
@@ -103,7 +117,7 @@ def test_incomplete_and_damaged_bases(train, edit_json):
         plan(trained)
 
 
-def test_base_on_the_hub_is_fetched(train, monkeypatch, tmp_path):
+def test_base_on_the_hub_is_fetched(train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     trained = train()
     hub = FakeHub()
     hub.connect(monkeypatch, tmp_path / "cache")
@@ -121,7 +135,7 @@ def test_base_on_the_hub_is_fetched(train, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_verify_compares_with_base_and_adapter_and_asks_for_questions(train, role, dtype):
+def test_verify_compares_with_base_and_adapter_and_asks_for_questions(train: Train, role: MakeRole, dtype: str) -> None:
     trained = train()
     made = write(trained, dtype=dtype)
     found = verify(made, [role(0), role(1)], lambda _: None)
@@ -132,7 +146,7 @@ def test_verify_compares_with_base_and_adapter_and_asks_for_questions(train, rol
     found.check(dtype)
 
 
-def test_verify_notices_an_export_that_is_not_base_and_adapter(train, role):
+def test_verify_notices_an_export_that_is_not_base_and_adapter(train: Train, role: MakeRole) -> None:
     trained = train()
     made = write(trained)
     base = load_file(trained.base / "model.safetensors")
@@ -144,7 +158,7 @@ def test_verify_notices_an_export_that_is_not_base_and_adapter(train, role):
         found.check("bfloat16")
 
 
-def run_of(trained):
+def run_of(trained: Any) -> None:
     """What a training run leaves beside its checkpoints."""
     config = {
         "generator": {"sampling_params": {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "max_generate_length": 64}},
@@ -170,7 +184,7 @@ def run_of(trained):
     (trained.run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def results_of(adapter, roles, **changes):
+def results_of(adapter: Any, roles: Any, **changes: Any) -> dict[str, Any]:
     results = make_results(roles, {"rl": lambda *_: 6.25}, ["openai/judge"])
     results.models["rl"].adapter = str(adapter)
     figures = results.figures["openai/judge"]["rl"]
@@ -179,7 +193,7 @@ def results_of(adapter, roles, **changes):
     return {**results.model_dump(mode="json"), **changes}
 
 
-def test_card_tells_base_data_judge_hashes_curve_and_use(train):
+def test_card_tells_base_data_judge_hashes_curve_and_use(train: Train) -> None:
     trained = train()
     run_of(trained)
     (trained.base / "README.md").write_text("---\nlicense: mit\n---\n")
@@ -197,7 +211,7 @@ def test_card_tells_base_data_judge_hashes_curve_and_use(train):
     assert str(trained.base.parent) not in card
 
 
-def test_card_shows_the_criteria_that_the_run_was_judged_by(train):
+def test_card_shows_the_criteria_that_the_run_was_judged_by(train: Train) -> None:
     trained, rubric = train(), load_rubric(REPOSITORY / "tests/own_rubric.yaml")
     run_of(trained)
     path = trained.run / "run.json"
@@ -215,7 +229,7 @@ def test_card_shows_the_criteria_that_the_run_was_judged_by(train):
     assert manifest.rubric_hash == rubric.hash
 
 
-def test_card_without_a_run_and_without_a_licence(train):
+def test_card_without_a_run_and_without_a_licence(train: Train) -> None:
     folder = write(train()).folder
     manifest = describe(folder)
     card = (folder / "README.md").read_text()
@@ -225,7 +239,9 @@ def test_card_without_a_run_and_without_a_licence(train):
     assert (manifest.prompt_hash, manifest.rubric_hash) == (PROMPT_HASH, load_rubric().hash)
 
 
-def test_card_shows_evaluations_of_this_very_adapter(train, monkeypatch, tmp_path, role):
+def test_card_shows_evaluations_of_this_very_adapter(
+    train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, role: MakeRole
+) -> None:
     trained, roles = train(), [role(0), role(1)]
     folder = write(trained).folder
     monkeypatch.setattr(module, "WORKSPACE", tmp_path)
@@ -245,7 +261,7 @@ def test_card_shows_evaluations_of_this_very_adapter(train, monkeypatch, tmp_pat
     assert card.count("## Evaluation") == 1
 
 
-def test_card_outlives_its_checkpoint(train):
+def test_card_outlives_its_checkpoint(train: Train) -> None:
     trained = train()
     run_of(trained)
     folder = write(trained).folder

@@ -1,5 +1,9 @@
+from __future__ import annotations
+
 import math
 import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,28 +13,30 @@ from transformers import AutoModelForCausalLM
 
 from recruiter.errors import ExportError
 from recruiter.export import merge, plan_export
+from tests.export.conftest import Train
 
 IDS = torch.arange(5, 45)[None]
 
 
-def export(trained, dtype="float32", **options):
+def export(trained: Any, dtype: str = "float32", **options: Any) -> Any:
     defaults = {"max_model_len": None, "base": None, "overwrite": False}
     return plan_export(trained.adapter, trained.base.parent / "out", dtype=dtype, **{**defaults, **options})
 
 
-def logits(model) -> torch.Tensor:
+def logits(model: Any) -> torch.Tensor:
     with torch.no_grad():
         return model(IDS).logits.float()
 
 
-def reference(trained) -> torch.Tensor:
+def reference(trained: Any) -> torch.Tensor:
     """What PEFT computes with the adapter beside the base."""
     base = AutoModelForCausalLM.from_pretrained(trained.base, dtype=torch.float32)
     return logits(PeftModel.from_pretrained(base, trained.adapter).eval())
 
 
-def exported(folder) -> torch.Tensor:
-    model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+def exported(folder: Any) -> torch.Tensor:
+    found: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    model, info = found
     assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     return logits(model)
 
@@ -52,7 +58,7 @@ LORAS = {
 
 @pytest.mark.parametrize(("kind", "tied"), [("llama", True), ("qwen3", False)])
 @pytest.mark.parametrize("lora", LORAS.values(), ids=LORAS.keys())
-def test_merged_model_computes_what_base_and_adapter_do(train, kind, tied, lora):
+def test_merged_model_computes_what_base_and_adapter_do(train: Train, kind: str, tied: bool, lora: Any) -> None:
     changes = {"tie_word_embeddings": tied, "attention_bias": "bias" in lora}
     trained = train(kind, changes, **lora)
     made = export(trained)
@@ -63,7 +69,7 @@ def test_merged_model_computes_what_base_and_adapter_do(train, kind, tied, lora)
     assert merged.kept == pytest.approx(1, abs=1e-4)
 
 
-def test_layers_that_store_their_weights_turned(train):
+def test_layers_that_store_their_weights_turned(train: Train) -> None:
     kind = {"n_positions": 64, "n_embd": 32, "n_layer": 2, "n_head": 4, "bos_token_id": 1, "eos_token_id": 2}
     trained = train("gpt2", kind, target_modules=["c_attn", "c_proj", "c_fc"], fan_in_fan_out=True)
     made = export(trained)
@@ -71,7 +77,7 @@ def test_layers_that_store_their_weights_turned(train):
     assert (exported(made.folder) - reference(trained)).abs().max() < 1e-4
 
 
-def test_an_adapter_on_the_output_unties_it(train):
+def test_an_adapter_on_the_output_unties_it(train: Train) -> None:
     trained = train("qwen3", {"tie_word_embeddings": True}, target_modules=["lm_head"])
     made = export(trained)
     made.write(lambda _: None)
@@ -81,7 +87,7 @@ def test_an_adapter_on_the_output_unties_it(train):
     assert not torch.equal(weights["model.embed_tokens.weight"], weights["lm_head.weight"])
 
 
-def test_tied_weights_stay_tied_and_are_written_once(train):
+def test_tied_weights_stay_tied_and_are_written_once(train: Train) -> None:
     trained = train("qwen3", {"tie_word_embeddings": True})
     weights = load_file(trained.base / "model.safetensors")
     save_file(
@@ -100,7 +106,7 @@ def test_tied_weights_stay_tied_and_are_written_once(train):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
-def test_sums_in_float32_and_rounds_once(train, dtype):
+def test_sums_in_float32_and_rounds_once(train: Train, dtype: str) -> None:
     trained = train()
     made = export(trained, dtype)
     merged = made.write(lambda _: None)
@@ -117,7 +123,7 @@ def test_sums_in_float32_and_rounds_once(train, dtype):
     assert merged.parameters == sum(tensor.numel() for tensor in stored.values())
 
 
-def test_what_rounding_takes_is_measured(train):
+def test_what_rounding_takes_is_measured(train: Train) -> None:
     trained = train()
     base = trained.base / "model.safetensors"
     save_file({name: tensor.bfloat16() for name, tensor in load_file(base).items()}, base, {"format": "pt"})
@@ -130,7 +136,7 @@ def test_what_rounding_takes_is_measured(train):
     assert lost["float32"] < 1e-3
 
 
-def test_shards_of_limited_size_with_an_index(train, monkeypatch):
+def test_shards_of_limited_size_with_an_index(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     trained = train()
     monkeypatch.setattr(merge, "SHARD_BYTES", 40_000)
     made = export(trained)
@@ -145,7 +151,7 @@ def test_shards_of_limited_size_with_an_index(train, monkeypatch):
     assert (exported(made.folder) - reference(trained)).abs().max() < 1e-4
 
 
-def test_sharded_base_and_its_missing_part(train):
+def test_sharded_base_and_its_missing_part(train: Train) -> None:
     trained = train()
     model = AutoModelForCausalLM.from_pretrained(trained.base)
     (trained.base / "model.safetensors").unlink()
@@ -159,7 +165,7 @@ def test_sharded_base_and_its_missing_part(train):
         export(trained, overwrite=True)
 
 
-def test_adapter_and_base_that_do_not_belong_together(train, tmp_path):
+def test_adapter_and_base_that_do_not_belong_together(train: Train, tmp_path: Path) -> None:
     targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     trained = train("qwen3", {"num_hidden_layers": 2}, target_modules=targets)
     smaller = shutil.copytree(trained.adapter, tmp_path / "kept")
@@ -180,7 +186,7 @@ def test_adapter_and_base_that_do_not_belong_together(train, tmp_path):
 @pytest.mark.parametrize(("value", "dtype", "reason"), [
     (math.nan, "bfloat16", "itself is not finite"), (1e6, "float16", "too large for float16, use --torch_dtype bfloat16"),
 ])  # fmt: skip
-def test_values_that_are_not_finite_leave_nothing_behind(train, value, dtype, reason):
+def test_values_that_are_not_finite_leave_nothing_behind(train: Train, value: Any, dtype: str, reason: str) -> None:
     trained = train()
     weights = load_file(trained.base / "model.safetensors")
     weights["model.norm.weight"][3] = value
@@ -191,7 +197,7 @@ def test_values_that_are_not_finite_leave_nothing_behind(train, value, dtype, re
     assert sorted(path.name for path in made.folder.parent.iterdir()) == ["base", "run"]
 
 
-def test_interrupted_export_leaves_nothing_and_an_earlier_one_stays(train):
+def test_interrupted_export_leaves_nothing_and_an_earlier_one_stays(train: Train) -> None:
     trained = train()
     export(trained).write(lambda _: None)
 

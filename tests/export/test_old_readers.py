@@ -1,13 +1,17 @@
 """Exports in an environment with transformers 4.51, which the vLLM 0.8.5 of the default endpoint uses."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from recruiter.export import plan_export
+from tests.export.conftest import Train
 
 OLD = ("transformers==4.51.3", "tokenizers<0.22", "huggingface_hub<1", "requests", "urllib3", "idna", "certifi",
        "charset-normalizer", "filelock")  # fmt: skip
@@ -31,7 +35,7 @@ LLAMA3 = {
 }  # fmt: skip
 
 
-def read(folder, path: str = "") -> dict:
+def read(folder: Any, path: str = "") -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": path}
     finished = subprocess.run(
         [sys.executable, "-c", READ, str(folder)], env=environment, capture_output=True, text=True
@@ -41,7 +45,7 @@ def read(folder, path: str = "") -> dict:
 
 
 @pytest.fixture(scope="module")
-def old(tmp_path_factory) -> str:
+def old(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder that puts transformers 4.51 before the installed one."""
     folder = str(tmp_path_factory.mktemp("transformers-4.51"))
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, *OLD], check=True)
@@ -54,7 +58,9 @@ def old(tmp_path_factory) -> str:
     ("kind", "changes"),
     [("qwen3", {}), ("qwen3", {"tie_word_embeddings": True}), ("llama", {"rope_parameters": LLAMA3})],
 )
-def test_transformers_4_51_reads_the_same_model(train, old, kind, changes, dtype):
+def test_transformers_4_51_reads_the_same_model(
+    train: Train, old: str, kind: str, changes: dict[str, Any], dtype: str
+) -> None:
     trained = train(kind, changes)
     made = plan_export(trained.adapter, trained.base.parent / "out", 1024, dtype, None, False)
     made.write(lambda _: None)

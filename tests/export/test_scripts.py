@@ -1,15 +1,21 @@
 """The commands around an exported model, as a person types them, against local servers."""
 
+from __future__ import annotations
+
 import json
 import runpy
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from recruiter.deploy import endpoint
 from tests import REPOSITORY
+from tests.conftest import MakeRole
+from tests.export.conftest import Train
 from tests.fake_endpoint import QUESTION, FakeEndpoint
 from tests.fake_hub import FakeHub
 
@@ -17,7 +23,7 @@ Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def run(monkeypatch, capsys) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a script with arguments; returns its exit status and all that it printed. `answer` is typed when it asks."""
 
     def call(script: str, *arguments: object, answer: str | None = None, **environment: str) -> tuple[int, str]:
@@ -38,7 +44,7 @@ def run(monkeypatch, capsys) -> Run:
 
 
 @pytest.fixture
-def hub(monkeypatch, tmp_path):
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     server = FakeHub()
     server.connect(monkeypatch, tmp_path / "cache")
     monkeypatch.delenv("HF_REPO", raising=False)
@@ -46,7 +52,7 @@ def hub(monkeypatch, tmp_path):
     server.close()
 
 
-def test_export_publish_and_again(train, hub, run, tmp_path):
+def test_export_publish_and_again(train: Train, hub: Any, run: Run, tmp_path: Path) -> None:
     trained = train()
     out = tmp_path / "out"
     export = ("--checkpoint", trained.run, "--output", out, "--torch_dtype", "float32", "--max_model_len", 2048)
@@ -80,14 +86,16 @@ def test_export_publish_and_again(train, hub, run, tmp_path):
         (("--create_endpoint", "--delete_endpoint"), "exclude each other"),
     ],
 )
-def test_options_that_do_not_go_together(run, monkeypatch, options, sentence):
+def test_options_that_do_not_go_together(
+    run: Run, monkeypatch: pytest.MonkeyPatch, options: Any, sentence: str
+) -> None:
     monkeypatch.delenv("HF_REPO", raising=False)
     code, text = run("export_merged_model.py", *options)
     assert code in (1, 2)
     assert sentence in text
 
 
-def test_endpoint_is_shown_asked_for_made_and_deleted(hub, run, monkeypatch):
+def test_endpoint_is_shown_asked_for_made_and_deleted(hub: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "POLL_SECONDS", 0.01)
     hub.add("user/writer", {"config.json": b'{"max_position_embeddings": 4096}', "model.safetensors": b"x" * 1000})
     create = ("export_merged_model.py", "--hub_repo", "user/writer", "--create_endpoint")
@@ -112,7 +120,9 @@ def test_endpoint_is_shown_asked_for_made_and_deleted(hub, run, monkeypatch):
     assert text.startswith("--instance_type nvidia-t5 is not known")
 
 
-def test_endpoint_is_asked_for_questions(run, monkeypatch, tmp_path, role):
+def test_endpoint_is_asked_for_questions(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, role: MakeRole
+) -> None:
     monkeypatch.setattr("recruiter.llm.retry.FIRST_PAUSE", 0.01)
     monkeypatch.setenv("HF_TOKEN", "hf_good")
     server = FakeEndpoint(cold=1)
@@ -132,7 +142,7 @@ def test_endpoint_is_asked_for_questions(run, monkeypatch, tmp_path, role):
         server.close()
 
 
-def test_address_of_the_endpoint_is_asked_for(run, monkeypatch):
+def test_address_of_the_endpoint_is_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_ENDPOINT_URL", raising=False)
     code, text = run("test_endpoint.py", HF_ENDPOINT="https://x.endpoints.huggingface.cloud")
     assert code == 1
@@ -140,7 +150,7 @@ def test_address_of_the_endpoint_is_asked_for(run, monkeypatch):
     assert "HF_ENDPOINT is something else" in text
 
 
-def test_model_is_downloaded(hub, run, tmp_path):
+def test_model_is_downloaded(hub: Any, run: Run, tmp_path: Path) -> None:
     hub.add("ash256/qwen3-4b-question-gen", {"config.json": b"{}", "model.safetensors": b"x" * 1000})
     target = tmp_path / "model"
     code, text = run("download_model.py", "--output", target)

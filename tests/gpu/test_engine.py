@@ -16,7 +16,7 @@ from recruiter.engines.local import LocalPolicy
 from recruiter.engines.lora import refresh_adapters
 from recruiter.engines.model import group_logprobs
 from recruiter.engines.rollouts import generate_groups
-from tests.engines.conftest import tiny_model, tiny_tokenizer
+from tests.engines.conftest import Dtype, tiny_model, tiny_tokenizer
 
 pytestmark = pytest.mark.gpu
 SHAPE = {
@@ -30,7 +30,7 @@ SHAPE = {
 }
 
 
-def policy_for(folder: Path, dtype: str, kind: str = "qwen3") -> LocalPolicy:
+def policy_for(folder: Path, dtype: Dtype, kind: str = "qwen3") -> LocalPolicy:
     if not (folder / "config.json").is_file():
         tiny_model(kind, **SHAPE).save_pretrained(folder)
         tiny_tokenizer().save_pretrained(folder)

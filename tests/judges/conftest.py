@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,16 +18,17 @@ from recruiter.judges.llm import LLMJudge
 from tests import REPOSITORY
 from tests.fake_judge import FakeJudge
 
+MakeJudge = Callable[..., LLMJudge]
 KEY = "xai-0123456789-the-key-of-the-tests"
 PROVIDERS = ["xai", "openai", "anthropic", "openai_compatible"]
 GOOD = "A provider times out after a charge. How do you retry without charging twice?"
 QUESTIONS = [f"Queue {n} grows by {n}00 messages a second at peak. How would you find out why?" for n in range(1, 9)]
 
 
-def score(judge, role, questions):
+def score(judge: Any, role: Any, questions: Any) -> Any:
     """Judge in a loop of its own, as training and evaluation do, and close."""
 
-    async def run():
+    async def run() -> Any:
         try:
             return await judge.score(role, questions)
         finally:
@@ -36,7 +38,7 @@ def score(judge, role, questions):
 
 
 @contextlib.contextmanager
-def by_hand(*arguments):
+def by_hand(*arguments: Any) -> Iterator[Any]:
     """The fake judge as a process of its own; gives its address."""
     command = [sys.executable, "-u", "-m", "tests.fake_judge", "--port", "0", *arguments]
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
@@ -63,12 +65,12 @@ def server() -> Iterator[FakeJudge]:
 
 
 @pytest.fixture
-def judge(server: FakeJudge, tmp_path: Path) -> Callable[..., LLMJudge]:
+def judge(server: FakeJudge, tmp_path: Path) -> MakeJudge:
     """A factory of judges at the fake server, all with one cache."""
 
-    def make(provider: str = "xai", **changes: object) -> LLMJudge:
+    def make(provider: str = "xai", **changes: Any) -> LLMJudge:
         url = server.anthropic_url if provider == "anthropic" else server.openai_url
-        given = {"base_url": url, "cache_path": str(tmp_path / "cache.sqlite"), **changes}
+        given: dict[str, Any] = {"base_url": url, "cache_path": str(tmp_path / "cache.sqlite"), **changes}
         if provider == "openai_compatible":
             given.setdefault("model", "fake")
         return LLMJudge(JudgeConfig(provider=provider, **given))
@@ -77,7 +79,7 @@ def judge(server: FakeJudge, tmp_path: Path) -> Callable[..., LLMJudge]:
 
 
 @pytest.fixture
-def hasty(monkeypatch):
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short pauses between attempts."""
     monkeypatch.setattr("recruiter.llm.retry.FIRST_PAUSE", 0.01)
     monkeypatch.setattr("recruiter.llm.retry.LONGEST_PAUSE", 0.05)

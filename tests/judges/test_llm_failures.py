@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
 from recruiter.errors import ApiError, JudgeError
-from tests.fake_judge import Faults
-from tests.judges.conftest import GOOD, KEY, PROVIDERS, QUESTIONS, score
+from tests.conftest import MakeRole
+from tests.fake_judge import FakeJudge, Faults
+from tests.judges.conftest import GOOD, KEY, PROVIDERS, QUESTIONS, MakeJudge, score
 
 # ---- failures that pass ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("provider", ["xai", "anthropic"])
 @pytest.mark.parametrize("fault", ["rate_limit", "server_error", "silence", "cut", "garbage"])
-def test_a_call_that_fails_once_is_made_again(judge, role, server, hasty, provider, fault):
+def test_a_call_that_fails_once_is_made_again(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge, hasty: None, provider: str, fault: str
+) -> None:
     server.faults = Faults(first=[fault])
     made = judge(provider, attempt_timeout=0.4)
     (judgement,) = score(made, role(), [GOOD])
@@ -28,7 +32,9 @@ def test_a_call_that_fails_once_is_made_again(judge, role, server, hasty, provid
 
 @pytest.mark.parametrize("fault", ["malformed", "out_of_range", "missing_score", "empty"])
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_reply_that_cannot_be_used_is_mended_once(judge, role, server, provider, fault):
+def test_a_reply_that_cannot_be_used_is_mended_once(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge, provider: Any, fault: str
+) -> None:
     server.faults = Faults(first=[fault])
     (judgement,) = score(judge(provider), role(), [GOOD])
     assert judgement.scores is not None
@@ -38,7 +44,7 @@ def test_a_reply_that_cannot_be_used_is_mended_once(judge, role, server, provide
     assert "cannot be used" in second.body["messages"][-1]["content"]
 
 
-def test_text_around_the_object_needs_no_second_call(judge, role, server):
+def test_text_around_the_object_needs_no_second_call(judge: MakeJudge, role: MakeRole, server: FakeJudge) -> None:
     server.fenced = True
     (judgement,) = score(judge("openai_compatible"), role(), [GOOD])
     assert judgement.scores is not None
@@ -64,8 +70,8 @@ def test_text_around_the_object_needs_no_second_call(judge, role, server):
 )
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_what_fails_for_good_is_unscored_with_the_reason_and_not_kept(
-    judge, role, server, hasty, provider, fault, reason, calls
-):
+    judge: MakeJudge, role: MakeRole, server: FakeJudge, hasty: None, provider: str, fault: str, reason: str, calls: int
+) -> None:
     server.faults = Faults([fault], share=1.0, times=None)
     made = judge(provider, max_attempts=3, attempt_timeout=0.2)
     (judgement,) = score(made, role(), [GOOD])
@@ -79,7 +85,9 @@ def test_what_fails_for_good_is_unscored_with_the_reason_and_not_kept(
 
 
 @pytest.mark.parametrize("fault", ["silence", "rate_limit", "server_error"])
-def test_the_total_time_limit_holds_whatever_happens(judge, role, server, fault):
+def test_the_total_time_limit_holds_whatever_happens(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge, fault: str
+) -> None:
     server.faults = Faults([fault], share=1.0, times=None, retry_after=0.2)
     start = time.monotonic()
     (judgement,) = score(judge(attempt_timeout=0.7, total_timeout=1.5, max_attempts=50), role(), [GOOD])
@@ -87,7 +95,9 @@ def test_the_total_time_limit_holds_whatever_happens(judge, role, server, fault)
     assert time.monotonic() - start < 1.9
 
 
-def test_retry_after_beyond_the_total_limit_is_not_waited_for(judge, role, server):
+def test_retry_after_beyond_the_total_limit_is_not_waited_for(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge
+) -> None:
     server.faults = Faults(["rate_limit"], share=1.0, times=None, retry_after=3600)
     start = time.monotonic()
     (judgement,) = score(judge(), role(), [GOOD])
@@ -95,7 +105,9 @@ def test_retry_after_beyond_the_total_limit_is_not_waited_for(judge, role, serve
     assert time.monotonic() - start < 2
 
 
-def test_one_call_told_to_come_back_tomorrow_does_not_hold_up_the_others(judge, role, server):
+def test_one_call_told_to_come_back_tomorrow_does_not_hold_up_the_others(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge
+) -> None:
     server.faults = Faults(first=["rate_limit"], retry_after=3600)
     start = time.monotonic()
     first, *others = score(judge(concurrency=1), role(), QUESTIONS[:3])
@@ -104,7 +116,9 @@ def test_one_call_told_to_come_back_tomorrow_does_not_hold_up_the_others(judge, 
     assert time.monotonic() - start < 2
 
 
-def test_retry_after_is_honoured_by_calls_that_have_not_started_yet(judge, role, server):
+def test_retry_after_is_honoured_by_calls_that_have_not_started_yet(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge
+) -> None:
     server.faults = Faults(first=["rate_limit"], retry_after=0.6)
     score(judge(concurrency=1), role(), QUESTIONS[:3])
     first, *others = server.requests
@@ -121,7 +135,9 @@ def test_retry_after_is_honoured_by_calls_that_have_not_started_yet(judge, role,
         ("unknown_model", ["xai does not have the model grok-4-1-fast-non-reasoning", "judge.model"]),
     ],
 )
-def test_what_would_fail_for_every_question_ends_judging_at_once_in_one_sentence(judge, role, server, fault, parts):
+def test_what_would_fail_for_every_question_ends_judging_at_once_in_one_sentence(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge, fault: str, parts: list[Any]
+) -> None:
     server.faults = Faults([fault], share=1.0, times=None)
     made = judge(concurrency=2)
     with pytest.raises(ApiError) as caught:
@@ -141,25 +157,29 @@ def test_what_would_fail_for_every_question_ends_judging_at_once_in_one_sentence
 
 @pytest.mark.parametrize(("fault", "said"), [("wrong_key", "refused the key"), ("no_credit", "used up"),
                                              ("unknown_model", "does not have the model")])  # fmt: skip
-def test_anthropic_words_the_same_things_otherwise(judge, role, server, fault, said):
+def test_anthropic_words_the_same_things_otherwise(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge, fault: str, said: str
+) -> None:
     server.faults = Faults([fault], share=1.0, times=None)
     with pytest.raises(ApiError, match=said):
         score(judge("anthropic"), role(), [GOOD])
 
 
 @pytest.mark.parametrize("fault", ["wrong_key", "server_error", "malformed", "refusal"])
-def test_probe_refuses_a_judge_that_does_not_answer(judge, server, hasty, fault):
+def test_probe_refuses_a_judge_that_does_not_answer(
+    judge: MakeJudge, server: FakeJudge, hasty: None, fault: str
+) -> None:
     server.faults = Faults([fault], share=1.0, times=None)
     with pytest.raises(ApiError):
         asyncio.run(judge(max_attempts=2).probe())
 
 
-def test_probe_of_a_server_that_is_not_there_names_its_address(judge, hasty):
+def test_probe_of_a_server_that_is_not_there_names_its_address(judge: MakeJudge, hasty: None) -> None:
     with pytest.raises(JudgeError, match=r"at http://127\.0\.0\.1:9/v1 did not answer: connection"):
         asyncio.run(judge("openai_compatible", base_url="http://127.0.0.1:9/v1").probe())
 
 
-def test_probe_asks_even_if_the_answer_is_known(judge, server):
+def test_probe_asks_even_if_the_answer_is_known(judge: MakeJudge, server: FakeJudge) -> None:
     for count in (1, 2):
         probe = asyncio.run(judge().probe())
         assert len(server.requests) == count

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from recruiter.errors import ApiError, BudgetError, ConfigError
 from tests import REPOSITORY
-from tests.judges.conftest import GOOD, QUESTIONS, score
+from tests.conftest import MakeRole
+from tests.fake_judge import FakeJudge
+from tests.judges.conftest import GOOD, QUESTIONS, MakeJudge, score
 
 # ---- cache -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_judged_is_not_asked_again_by_anybody(judge, role, server):
+def test_what_was_judged_is_not_asked_again_by_anybody(judge: MakeJudge, role: MakeRole, server: FakeJudge) -> None:
     before = score(judge(), role(), QUESTIONS)
     made = judge()
     assert score(made, role(), QUESTIONS) == before
@@ -23,7 +26,9 @@ def test_what_was_judged_is_not_asked_again_by_anybody(judge, role, server):
     assert made.usage.total.hit_rate == 1.0
 
 
-def test_another_model_provider_role_or_temperature_is_asked(judge, role, server):
+def test_another_model_provider_role_or_temperature_is_asked(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge
+) -> None:
     score(judge(), role(), [GOOD])
     for made, who in (
         (judge(model="other"), role()),
@@ -35,7 +40,7 @@ def test_another_model_provider_role_or_temperature_is_asked(judge, role, server
     assert len(server.requests) == 5
 
 
-def test_version_names_model_and_rubric_but_not_where_the_server_is(judge):
+def test_version_names_model_and_rubric_but_not_where_the_server_is(judge: MakeJudge) -> None:
     assert judge().version == judge(base_url="http://elsewhere:1/v1").version
     assert len({judge().version, judge(model="x").version, judge("openai").version}) == 3
 
@@ -56,7 +61,9 @@ asyncio.run(run())
 """
 
 
-def test_killing_the_process_loses_no_judgement_that_had_arrived(judge, role, server, tmp_path):
+def test_killing_the_process_loses_no_judgement_that_had_arrived(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge, tmp_path: Path
+) -> None:
     server.latency = 0.01
     code = KILLED.format(
         role=role().model_dump(mode="json"), url=server.openai_url, cache=str(tmp_path / "cache.sqlite")
@@ -73,7 +80,7 @@ def test_killing_the_process_loses_no_judgement_that_had_arrived(judge, role, se
     assert (made.usage.total.hit_rate, len(server.requests)) == (1.0, asked)
 
 
-def test_a_cache_that_cannot_be_used_is_one_sentence(judge, tmp_path):
+def test_a_cache_that_cannot_be_used_is_one_sentence(judge: MakeJudge, tmp_path: Path) -> None:
     (tmp_path / "broken.sqlite").write_text("this is no database, but long enough to look like one" * 40)
     for path in (tmp_path / "broken.sqlite", tmp_path):
         with pytest.raises(ApiError, match=r"judge\.cache_path=.* cannot be used") as caught:
@@ -84,7 +91,7 @@ def test_a_cache_that_cannot_be_used_is_one_sentence(judge, tmp_path):
 # ---- money -----------------------------------------------------------------------------------------------------------
 
 
-def test_cost_counts_cached_input_at_its_own_price(judge, role, server):
+def test_cost_counts_cached_input_at_its_own_price(judge: MakeJudge, role: MakeRole, server: FakeJudge) -> None:
     made = judge(prices={"grok-4-1-fast-non-reasoning": {"input": 10.0, "cached_input": 1.0, "output": 100.0}})
     score(made, role(), [GOOD])
     total = made.usage.total
@@ -93,7 +100,9 @@ def test_cost_counts_cached_input_at_its_own_price(judge, role, server):
     assert total.cached_tokens == total.input_tokens // 2 > 0
 
 
-def test_budget_is_never_exceeded_and_what_was_paid_is_kept(judge, role, server):
+def test_budget_is_never_exceeded_and_what_was_paid_is_kept(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge
+) -> None:
     server.latency = 0.02
     settings = {"prices": {"grok-4-1-fast-non-reasoning": {"input": 10.0, "output": 10.0}}, "budget_usd": 0.05}
     made = judge(concurrency=4, **settings)
@@ -108,12 +117,12 @@ def test_budget_is_never_exceeded_and_what_was_paid_is_kept(judge, role, server)
     assert asked < len(many)
 
 
-def test_budget_without_a_price_is_refused(judge):
+def test_budget_without_a_price_is_refused(judge: MakeJudge) -> None:
     with pytest.raises(ConfigError, match=r"judge\.budget_usd=1 needs the price of nameless"):
         judge(model="nameless", budget_usd=1.0)
 
 
-def test_usage_survives_a_restart(judge, role):
+def test_usage_survives_a_restart(judge: MakeJudge, role: MakeRole) -> None:
     made, later = judge(), judge()
     score(made, role(), QUESTIONS)
     asyncio.run(later.probe())  # before a run goes on it asks once, and that counts too

@@ -5,25 +5,28 @@ from __future__ import annotations
 import json
 import random
 import warnings
+from typing import Any
 
 import pytest
 
 from recruiter.config import SamplingParams
 from recruiter.errors import ApiError
 from recruiter.writers.api import EndpointWriter
-from tests.judges.conftest import GOOD, QUESTIONS, score
+from tests.conftest import MakeRole
+from tests.fake_judge import FakeJudge
+from tests.judges.conftest import GOOD, QUESTIONS, MakeJudge, score
 
 VERDICT = '{"reasoning": "Fine.", "relevance": 8, "clarity": 7.5, "discriminative": 6}'
 DRAFT = '{"reasoning": "draft", "relevance": 5, "clarity": 5, "discriminative": 5}'
 SAMPLING = SamplingParams(max_generate_length=64, temperature=0.5)
 
 
-def chat(content, finish="stop", usage=None, **message):
+def chat(content: Any, finish: str = "stop", usage: Any = None, **message: Any) -> tuple[Any, ...]:
     choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content, **message}}
     return 200, {"id": "c", "object": "chat.completion", "choices": [choice], "usage": usage}
 
 
-def error(http, **fields):
+def error(http: Any, **fields: Any) -> tuple[Any, ...]:
     return http, {"error": fields}
 
 
@@ -47,7 +50,9 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_an_answer_that_can_be_read_is_taken_the_first_time(judge, role, server, name):
+def test_an_answer_that_can_be_read_is_taken_the_first_time(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge, name: Any
+) -> None:
     server.instead = lambda request: TAKEN[name]
     made = judge("openai_compatible", prices={"fake": {"input": 1.0, "output": 1.0, "cached_input": 0.1}})
     (judgement,) = score(made, role(), [GOOD])
@@ -76,7 +81,9 @@ MINE = {
 
 
 @pytest.mark.parametrize("name", MINE)
-def test_what_concerns_one_question_costs_no_other(judge, role, server, name):
+def test_what_concerns_one_question_costs_no_other(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge, name: Any
+) -> None:
     answer, kind = MINE[name]
     server.instead = lambda request: answer if QUESTIONS[0] in request.message else None
     first, *others = score(judge("openai_compatible"), role(), QUESTIONS[:3])
@@ -99,7 +106,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_what_passes_is_waited_for(judge, role, server, hasty, name):
+def test_what_passes_is_waited_for(judge: MakeJudge, role: MakeRole, server: FakeJudge, hasty: None, name: Any) -> None:
     server.instead = lambda request: PASSING[name] if len(server.requests) < 3 else None
     (judgement,) = score(judge("openai_compatible"), role(), [GOOD])
     assert judgement.scores is not None
@@ -118,14 +125,18 @@ def test_what_passes_is_waited_for(judge, role, server, hasty, name):
         (error(401, message=""), "refused the key"),
     ],
 )
-def test_what_concerns_the_account_ends_judging(judge, role, server, answer, said):
+def test_what_concerns_the_account_ends_judging(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge, answer: Any, said: str
+) -> None:
     server.instead = lambda request: answer
     with pytest.raises(ApiError, match=said):
         score(judge("openai_compatible"), role(), [GOOD])
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
-def test_a_key_that_was_good_is_not_blamed_again(judge, role, server, hasty, status):
+def test_a_key_that_was_good_is_not_blamed_again(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge, hasty: None, status: int
+) -> None:
     server.instead = lambda request: (
         error(status, code="invalid_api_key", message="Forbidden") if QUESTIONS[1] in request.message else None
     )
@@ -151,7 +162,9 @@ def test_a_key_that_was_good_is_not_blamed_again(judge, role, server, hasty, sta
         ("anthropic", {"temperature"}, "max_tokens"),
     ],
 )
-def test_judges_and_writers_do_without_what_is_refused(judge, role, server, provider, refused, limit):
+def test_judges_and_writers_do_without_what_is_refused(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge, provider: str, refused: set[Any], limit: str | None
+) -> None:
     server.refuses = set(refused)
     made = judge(provider, temperature=0.5)
     found = score(made, role(), QUESTIONS[:1]) + score(made, role(), QUESTIONS[1:4])
@@ -170,7 +183,7 @@ def test_judges_and_writers_do_without_what_is_refused(judge, role, server, prov
     assert not refused & server.requests[-1].body.keys()
 
 
-def test_a_setting_that_is_named_but_not_at_fault_is_kept(judge, role, server):
+def test_a_setting_that_is_named_but_not_at_fault_is_kept(judge: MakeJudge, role: MakeRole, server: FakeJudge) -> None:
     complaint = error(400, message="Prompt is too long: what does 'temperature' mean?")
     server.instead = lambda request: complaint if QUESTIONS[0] in request.message else None
     made = judge("openai_compatible")
@@ -196,7 +209,9 @@ def test_a_setting_that_is_named_but_not_at_fault_is_kept(judge, role, server):
         (chat("", "sensitive"), "", "refusal"),
     ],
 )
-def test_a_question_is_text_without_thoughts_or_there_is_none(role, server, answer, text, reason):
+def test_a_question_is_text_without_thoughts_or_there_is_none(
+    role: MakeRole, server: FakeJudge, answer: Any, text: str, reason: str | None
+) -> None:
     server.instead = lambda request: answer
     (written,) = EndpointWriter(server.openai_url).write([role()], 1, SAMPLING)
     assert written.text == text
@@ -207,7 +222,9 @@ def test_a_question_is_text_without_thoughts_or_there_is_none(role, server, answ
 # ---- everything at once ----------------------------------------------------------------------------------------------
 
 
-def test_two_hundred_judgements_against_a_server_that_does_all_of_it(judge, role, server, hasty):
+def test_two_hundred_judgements_against_a_server_that_does_all_of_it(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge, hasty: None
+) -> None:
     odd = [
         *TAKEN.values(),
         *(answer for answer, _ in MINE.values()),
@@ -216,7 +233,7 @@ def test_two_hundred_judgements_against_a_server_that_does_all_of_it(judge, role
     ]
     drawn = random.Random(0)
 
-    def answer(request):
+    def answer(request: Any) -> Any:
         return drawn.choice(odd) if len(server.requests) > 1 and drawn.random() < 0.6 else None
 
     server.instead = answer

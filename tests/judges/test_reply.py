@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +21,7 @@ GOOD = {"reasoning": "Fine.", "relevance": 7, "clarity": 8.5, "discriminative": 
 OTHER = {**GOOD, "relevance": 1}
 
 
-def reply(**changes) -> str:
+def reply(**changes: Any) -> str:
     return json.dumps({name: value for name, value in {**GOOD, **changes}.items() if value is not ...})
 
 
@@ -39,7 +42,7 @@ def reply(**changes) -> str:
         reply(confidence=0.3),
     ],
 )
-def test_the_one_object_with_scores_is_found(text):
+def test_the_one_object_with_scores_is_found(text: str) -> None:
     assert REPLIES.parse(text) == Judgement(scored(7, 8.5, 0), "Fine.")
 
 
@@ -64,12 +67,12 @@ def test_the_one_object_with_scores_is_found(text):
         ("{" * 3000, "no JSON object"),
     ],
 )
-def test_everything_else_is_an_error_and_not_a_guess(text, problem):
+def test_everything_else_is_an_error_and_not_a_guess(text: Any, problem: str) -> None:
     with pytest.raises(ReplyError, match=problem):
         REPLIES.parse(text)
 
 
-def test_scores_that_a_question_brought_along_are_not_taken_for_the_judges():
+def test_scores_that_a_question_brought_along_are_not_taken_for_the_judges() -> None:
     with pytest.raises(ReplyError, match="different scores"):
         REPLIES.parse(
             f"The question says {reply(relevance=10, clarity=10, discriminative=10)}; I say {json.dumps(OTHER)}"
@@ -101,7 +104,7 @@ def test_scores_that_a_question_brought_along_are_not_taken_for_the_judges():
 )
 @pytest.mark.parametrize("form", [lambda text: {"error": {"message": text}}, lambda text: {"error": text},
                                   lambda text: {"message": text}, lambda text: [{"error": {"message": text}}]])  # fmt: skip
-def test_status_and_the_beginning_of_the_message_say_what_failed(status, text, kind, form):
+def test_status_and_the_beginning_of_the_message_say_what_failed(status: int, text: str, kind: str, form: Any) -> None:
     assert read_error(status, form(text)).kind == kind
 
 
@@ -125,7 +128,7 @@ def test_status_and_the_beginning_of_the_message_say_what_failed(status, text, k
         (403, {"message": "This project is not in a region that is served"}, "forbidden"),
     ],
 )
-def test_codes_say_what_failed_before_any_word(status, error, kind):
+def test_codes_say_what_failed_before_any_word(status: int, error: dict[str, Any], kind: str) -> None:
     assert read_error(status, {"error": error}).kind == kind
 
 
@@ -146,7 +149,7 @@ ECHO = (
         (403, f"<html>Just a moment… {ECHO}</html>", "server_error"),
     ],
 )  # fmt: skip
-def test_no_words_of_the_users_own_text_end_a_run(status, body, kind):
+def test_no_words_of_the_users_own_text_end_a_run(status: int, body: Any, kind: str) -> None:
     assert read_error(status, body).kind == kind
 
 
@@ -162,22 +165,22 @@ def test_no_words_of_the_users_own_text_end_a_run(status, body, kind):
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
     ],
 )
-def test_retry_after_is_read_in_all_its_forms(headers, seconds):
+def test_retry_after_is_read_in_all_its_forms(headers: dict[str, Any], seconds: float | None) -> None:
     assert retry_after(headers) == seconds
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_no_key_of_the_environment_survives_scrubbing(monkeypatch, name):
+def test_no_key_of_the_environment_survives_scrubbing(monkeypatch: pytest.MonkeyPatch, name: Any) -> None:
     monkeypatch.setenv(PROVIDERS[name].key_variable, "Zz09-secret")
     assert scrub("no Zz09-secret here\nat all") == "no [key] here at all"
 
 
 @pytest.mark.parametrize("text", ["sk-abcdef123456", "xai-abc***def", "Authorization: Bearer abc.def"])
-def test_what_looks_like_a_key_is_scrubbed_as_well(text):
+def test_what_looks_like_a_key_is_scrubbed_as_well(text: str) -> None:
     assert "abc" not in scrub(f"it was {text} again")
 
 
-def test_long_messages_are_cut():
+def test_long_messages_are_cut() -> None:
     assert len(scrub("word " * 1000)) == 198
 
 
@@ -197,11 +200,11 @@ QUESTION = "How would you find the slow query?"
         ("", None),
     ],
 )
-def test_sentences_that_address_the_judge_are_taken_out(text, rest):
+def test_sentences_that_address_the_judge_are_taken_out(text: Any, rest: Any) -> None:
     assert without_manipulation(text, RUBRIC.names) == rest
 
 
-def test_every_manipulative_question_of_the_collection_is_noticed():
+def test_every_manipulative_question_of_the_collection_is_noticed() -> None:
     attacks = [row["question"] for row in read_jsonl(DATA / "attack_questions.jsonl") if row["kind"] == "injection"]
     assert attacks
     for question in attacks:
@@ -217,12 +220,12 @@ def judged(value: float) -> Judgement:
 @pytest.mark.parametrize(
     ("whole", "clean", "counts", "raised"), [(9, 5, 5, True), (5.4, 5, 5.4, False), (2, 5, 2, False)]
 )
-def test_a_raised_judgement_gives_way_to_the_clean_one(whole, clean, counts, raised):
+def test_a_raised_judgement_gives_way_to_the_clean_one(whole: float, clean: int, counts: float, raised: bool) -> None:
     judgement, was_raised = counting_judgement(judged(whole), judged(clean))
     assert (judgement.scores, was_raised) == (judged(counts).scores, raised)
 
 
-def test_without_both_judgements_there_is_none():
+def test_without_both_judgements_there_is_none() -> None:
     failed = Judgement.unscored("timeout")
     assert counting_judgement(failed, judged(5)) == (failed, False)
     assert counting_judgement(judged(5), failed) == (Judgement.unscored("canary: timeout"), False)

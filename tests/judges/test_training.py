@@ -11,7 +11,9 @@ import os
 import random
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +34,7 @@ from recruiter.train.grpo import Trainer
 from recruiter.train.layout import RunFolder
 from recruiter.writers.starter import ensure_starter
 from tests import REPOSITORY
-from tests.fake_judge import Faults
+from tests.fake_judge import FakeJudge, Faults
 from tests.fake_policy import FakePolicy
 from tests.judges.conftest import KEY
 from tests.scoring import RUBRIC
@@ -73,20 +75,22 @@ class Masked(Judge):
     def __init__(self, faults: Faults) -> None:
         self.faults, self.judge = faults, RubricJudge()
 
-    async def score(self, role, questions):
+    async def score(self, role: Any, questions: Any) -> list[Any]:
         judged = await self.judge.score(role, questions)
         hit = [self.faults.hits(judge_messages(RUBRIC, role, question)[1]["content"]) for question in questions]
         return [Judgement.unscored("masked") if h else j for h, j in zip(hit, judged, strict=True)]
 
 
 @pytest.fixture
-def training(tmp_path, server, monkeypatch):
+def training(tmp_path: Path, server: FakeJudge, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Train in folder `name`; every folder has a cache of its own. Gives the folder and the policy."""
     monkeypatch.setattr("recruiter.llm.retry.FIRST_PAUSE", 0.01)
     monkeypatch.setattr("recruiter.llm.retry.LONGEST_PAUSE", 0.05)
     roles = load_roles(REPOSITORY / "data/backend_roles.json")[:40]
 
-    def run(name, judge=None, policy=HonestPolicy, raises=None, resume=None, **changes):
+    def run(
+        name: Any, judge: Any = None, policy: Any = HonestPolicy, raises: Any = None, resume: Any = None, **changes: Any
+    ) -> tuple[Any, ...]:
         steps = FEW if policy is HonestPolicy else MANY
         overrides = [
             "trainer.train_batch_size=2", f"trainer.max_training_steps={steps}", "trainer.eval_interval=0",
@@ -99,7 +103,7 @@ def training(tmp_path, server, monkeypatch):
         config = load_config("quickstart_config", overrides)
         folder = tmp_path / name
         made = judge or LLMJudge(config.judge)
-        trained = policy() if policy is HonestPolicy else policy(config)
+        trained: Any = policy() if policy is HonestPolicy else policy(config)
         with RunLog(folder, config, made, total_steps(config, len(roles)), resume or 0) as log:
             trainer = Trainer(config, trained, JudgedGroups(made), roles, [], log)
             if resume:
@@ -125,7 +129,7 @@ def rewards(folder: Path) -> list[float | None]:
     return [row["reward"] for row in read_jsonl(folder / "rollouts.jsonl")]
 
 
-def failing_once_changes_nothing(training, server, policy, share, **changes):
+def failing_once_changes_nothing(training: Any, server: Any, policy: Any, share: Any, **changes: Any) -> Any:
     undisturbed, _ = training("undisturbed", policy=policy, **changes)
     server.faults = Faults(MIXED, share=share, times=1, seed=5, retry_after=0.05)
     disturbed, _ = training("disturbed", policy=policy, **changes)
@@ -138,7 +142,7 @@ def failing_once_changes_nothing(training, server, policy, share, **changes):
     return fell
 
 
-def failing_for_good_is_masking(training, server, policy, share, **changes):
+def failing_for_good_is_masking(training: Any, server: Any, policy: Any, share: Any, **changes: Any) -> None:
     server.faults = Faults(LASTING, share=share, times=None, seed=5, retry_after=200)
     failed, _ = training("failed", policy=policy, **changes)
     masked, _ = training("masked", Masked(server.faults), policy=policy, **changes)
@@ -147,7 +151,7 @@ def failing_for_good_is_masking(training, server, policy, share, **changes):
     assert parameters(failed) == parameters(masked)
 
 
-def stopping_and_resuming_changes_nothing(training, server, policy):
+def stopping_and_resuming_changes_nothing(training: Any, server: Any, policy: Any) -> Any:
     """Gives the seconds from the first failure until the run had ended, saved."""
     changes = {"judge.max_unscored": 0.2, **PATIENT}
     undisturbed, _ = training("undisturbed", policy=policy, **changes)
@@ -175,20 +179,22 @@ def stopping_and_resuming_changes_nothing(training, server, policy):
 # ---- the loop with a policy of one number ----------------------------------------------------------------------------
 
 
-def test_calls_that_fail_once_leave_the_same_parameters(training, server):
+def test_calls_that_fail_once_leave_the_same_parameters(training: Callable[..., Any], server: FakeJudge) -> None:
     fell = failing_once_changes_nothing(training, server, HonestPolicy, share=0.3)
     assert len(fell) >= 5
 
 
-def test_samples_whose_calls_fail_for_good_train_as_if_masked(training, server):
+def test_samples_whose_calls_fail_for_good_train_as_if_masked(training: Callable[..., Any], server: FakeJudge) -> None:
     failing_for_good_is_masking(training, server, HonestPolicy, share=0.15)
 
 
-def test_outage_stops_the_run_saved_and_it_resumes_without_paying_twice(training, server):
+def test_outage_stops_the_run_saved_and_it_resumes_without_paying_twice(
+    training: Callable[..., Any], server: FakeJudge
+) -> None:
     stopping_and_resuming_changes_nothing(training, server, HonestPolicy)
 
 
-def test_outage_of_a_whole_step_does_not_wait_for_every_sample(training, server):
+def test_outage_of_a_whole_step_does_not_wait_for_every_sample(training: Callable[..., Any], server: FakeJudge) -> None:
     """Once too many are unscored the rest need not fail first."""
     server.faults = Faults(["silence"], share=1.0, times=None)
     changes = {
@@ -201,7 +207,7 @@ def test_outage_of_a_whole_step_does_not_wait_for_every_sample(training, server)
     assert time.monotonic() - start < 3.5  # four rounds of a second each would be needed for all
 
 
-def test_wrong_key_in_the_middle_ends_the_run_saved(training, server):
+def test_wrong_key_in_the_middle_ends_the_run_saved(training: Callable[..., Any], server: FakeJudge) -> None:
     server.faults = Faults(["wrong_key"], share=1.0, times=None, after=30)
     folder, trained = training("revoked", raises=ApiError)
     assert "XAI_API_KEY" in trained.error
@@ -209,7 +215,7 @@ def test_wrong_key_in_the_middle_ends_the_run_saved(training, server):
     assert (folder / f"global_step_{last}/trainer_state.json").is_file()
 
 
-def test_budget_stops_the_run_saved_and_more_of_it_goes_on(training, server):
+def test_budget_stops_the_run_saved_and_more_of_it_goes_on(training: Callable[..., Any], server: FakeJudge) -> None:
     undisturbed, _ = training("undisturbed")
     price = {"judge.prices": "{grok-4-1-fast-non-reasoning: {input: 10, cached_input: 10, output: 10}}"}
     stopped, trained = training("poor", raises=BudgetError, **price, **{"judge.budget_usd": 0.3})
@@ -225,7 +231,9 @@ def test_budget_stops_the_run_saved_and_more_of_it_goes_on(training, server):
     assert [row["step"] for row in rows] == list(range(1, FEW + 1))
 
 
-def test_metrics_and_progress_say_what_judging_took(training, server, capsys):
+def test_metrics_and_progress_say_what_judging_took(
+    training: Callable[..., Any], server: FakeJudge, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, _ = training("counted", **{"trainer.max_training_steps": 3})
     rows = read_jsonl(folder / "metrics.jsonl")
     assert sum(row["judge_calls"] for row in rows) == len(server.requests)
@@ -237,7 +245,9 @@ def test_metrics_and_progress_say_what_judging_took(training, server, capsys):
     assert f"judge {first['judge_calls']} calls $0.0" in capsys.readouterr().out
 
 
-def test_no_key_is_left_anywhere(training, server, tmp_path, capfd):
+def test_no_key_is_left_anywhere(
+    training: Callable[..., Any], server: FakeJudge, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     server.faults = Faults(LASTING, share=0.3, times=1, seed=2)
     training("talkative")
     server.faults = Faults(["wrong_key"], share=1.0, times=None)
@@ -260,7 +270,12 @@ def finished(command: list[str], **environment: str) -> subprocess.CompletedProc
     )
 
 
-def test_command_asks_once_estimates_trains_and_sums_up(server, tiny, data, tmp_path):  # noqa: F811
+def test_command_asks_once_estimates_trains_and_sums_up(
+    server: FakeJudge,
+    tiny: Path,  # noqa: F811
+    data: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
     command = command_for(
         tiny, data, tmp_path / "run", "trainer.max_training_steps=2", "trainer.eval_interval=0", "judge.provider=xai",
         f"judge.base_url={server.openai_url}", f"judge.cache_path={tmp_path / 'cache.sqlite'}",
@@ -293,7 +308,7 @@ def test_command_asks_once_estimates_trains_and_sums_up(server, tiny, data, tmp_
 
 
 @pytest.fixture
-def starter():
+def starter() -> Any:
     from recruiter.engines.local import LocalPolicy
 
     ensure_starter(REPOSITORY / "exports/starter")
@@ -301,15 +316,21 @@ def starter():
 
 
 @pytest.mark.soak
-def test_starter_trains_alike_where_a_tenth_of_the_calls_fails_once(training, server, starter):
+def test_starter_trains_alike_where_a_tenth_of_the_calls_fails_once(
+    training: Callable[..., Any], server: FakeJudge, starter: Any
+) -> None:
     failing_once_changes_nothing(training, server, starter, share=0.1, **PATIENT)
 
 
 @pytest.mark.soak
-def test_starter_trains_as_if_masked_where_a_tenth_fails_for_good(training, server, starter):
+def test_starter_trains_as_if_masked_where_a_tenth_fails_for_good(
+    training: Callable[..., Any], server: FakeJudge, starter: Any
+) -> None:
     failing_for_good_is_masking(training, server, starter, share=0.1, **PATIENT)
 
 
 @pytest.mark.soak
-def test_starter_stops_within_two_minutes_of_an_outage_and_resumes_to_the_same_end(training, server, starter):
+def test_starter_stops_within_two_minutes_of_an_outage_and_resumes_to_the_same_end(
+    training: Callable[..., Any], server: FakeJudge, starter: Any
+) -> None:
     assert stopping_and_resuming_changes_nothing(training, server, starter) < 120

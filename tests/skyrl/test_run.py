@@ -20,6 +20,7 @@ from recruiter.skyrl.loss import register_loss
 from recruiter.skyrl.run import ClusterTrainer, chat_tokenizer, longest_prompt
 from recruiter.skyrl.scorer import ClusterScorer
 from recruiter.skyrl.settings import LOSS_NAME, Hardware, skyrl_config
+from tests.conftest import MakeRole
 
 
 @ray.remote(num_cpus=0.1)
@@ -30,7 +31,7 @@ def in_another_process() -> tuple[str, str]:
 
 
 def test_workers_get_the_loss_and_the_log_file_and_nothing_is_left_running(
-    config: Config, tmp_path: Path, role
+    config: Config, tmp_path: Path, role: MakeRole
 ) -> None:
     register_loss()
     settings = skyrl_config(config, Hardware(1, 1, False), 600, tmp_path)
@@ -60,7 +61,9 @@ def test_the_gpus_of_a_cluster_are_counted(monkeypatch: pytest.MonkeyPatch) -> N
         cluster.shutdown()
 
 
-def test_roles_come_in_the_local_engines_order_and_the_rest_of_an_epoch_is_left_out(config: Config, role) -> None:
+def test_roles_come_in_the_local_engines_order_and_the_rest_of_an_epoch_is_left_out(
+    config: Config, role: MakeRole
+) -> None:
     from recruiter.roles.schedule import step_roles
 
     roles = [role(index) for index in range(10)]
@@ -76,12 +79,12 @@ def test_roles_come_in_the_local_engines_order_and_the_rest_of_an_epoch_is_left_
     assert [[row["uid"] for row in batch] for batch in again] == seen[3:]
 
 
-def test_fewer_roles_than_a_step_takes_is_one_sentence(config: Config, role) -> None:
+def test_fewer_roles_than_a_step_takes_is_one_sentence(config: Config, role: MakeRole) -> None:
     with pytest.raises(ConfigError, match=r"^trainer.train_batch_size=4 is more than the 3 roles"):
         len(StepLoader(config, [role(index) for index in range(3)]))
 
 
-def test_prompts_are_measured_as_the_policy_sees_them(tiny: Path, role) -> None:
+def test_prompts_are_measured_as_the_policy_sees_them(tiny: Path, role: MakeRole) -> None:
     from recruiter.prompts import generator_messages
     from tests.engines.conftest import tiny_tokenizer
 
@@ -110,7 +113,7 @@ def test_a_run_may_continue_on_other_gpus_but_not_with_another_optimizer(config:
     ],
 )
 def test_a_process_that_ends_is_one_sentence(
-    error: Exception, advice: str, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role
+    error: Exception, advice: str, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: MakeRole
 ) -> None:
     monkeypatch.setattr("recruiter.skyrl.run.find_hardware", lambda: Hardware(1, 1, False))
     roles = [role(index) for index in range(4)]

@@ -1,6 +1,11 @@
 """Ten roles, small steps, and a way to train on them."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,11 +16,14 @@ from recruiter.roles.schedule import total_steps
 from recruiter.train.groups import JudgedGroups
 from recruiter.train.grpo import Trainer
 from recruiter.train.layout import RunFolder
+from tests.conftest import MakeRole
 from tests.fake_policy import FakeJudge, FakePolicy
+
+Train = Callable[..., tuple[Any, list[dict[str, Any]], Path]]
 
 
 @pytest.fixture
-def small(config) -> Config:
+def small(config: Config) -> Config:
     trainer = config.trainer
     trainer.train_batch_size, trainer.epochs, trainer.max_training_steps = 4, 3, 6
     trainer.eval_interval, trainer.ckpt_interval, trainer.max_ckpts_to_keep = 0, 100, -1
@@ -24,11 +32,19 @@ def small(config) -> Config:
 
 
 @pytest.fixture
-def train(tmp_path, role):
+def train(tmp_path: Path, role: MakeRole) -> Train:
     """Train on ten roles in folder `name`; returns the policy, the metrics without times, and the run's folder."""
     roles, held_back = [role(i) for i in range(10)], [role(i) for i in range(10, 13)]
 
-    def run(config, judge=None, name="run", policy=None, resume=None, stop=lambda: False, raises=None):
+    def run(
+        config: Any,
+        judge: Any = None,
+        name: str = "run",
+        policy: Any = None,
+        resume: Any = None,
+        stop: Any = lambda: False,
+        raises: Any = None,
+    ) -> tuple[Any, ...]:
         folder = tmp_path / name
         policy = policy or FakePolicy()
         start = RunFolder(folder).checkpoint(resume) if resume else None
@@ -48,5 +64,5 @@ def train(tmp_path, role):
     return run
 
 
-def saved_weight(folder, step: int) -> float:
+def saved_weight(folder: Any, step: int) -> float:
     return json.loads((folder / f"global_step_{step}/policy/weight.json").read_text())

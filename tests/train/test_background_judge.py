@@ -1,7 +1,10 @@
+from __future__ import annotations
+
 import asyncio
 import threading
 import time
 from concurrent.futures import CancelledError
+from typing import Any
 
 import pytest
 
@@ -9,6 +12,7 @@ from recruiter.errors import JudgeError
 from recruiter.judges import Judge
 from recruiter.rubric import Judgement
 from recruiter.train.background_judge import BackgroundJudge
+from tests.conftest import MakeRole
 from tests.scoring import RUBRIC, scored
 
 
@@ -20,9 +24,10 @@ class SlowJudge(Judge):
     rubric = RUBRIC
 
     def __init__(self, seconds: float) -> None:
-        self.seconds, self.now, self.most, self.cancelled, self.threads = seconds, 0, 0, 0, set()
+        self.seconds, self.now, self.most, self.cancelled = seconds, 0, 0, 0
+        self.threads: set[Any] = set()
 
-    async def score(self, role, questions):
+    async def score(self, role: Any, questions: Any) -> list[Any]:
         self.threads.add(threading.current_thread())
         self.now += 1
         self.most = max(self.most, self.now)
@@ -35,7 +40,7 @@ class SlowJudge(Judge):
         return [Judgement(scored(5, 5, len(question))) for question in questions]
 
 
-def test_background_judge_works_on_roles_concurrently_and_keeps_the_order_of_questions(role):
+def test_background_judge_works_on_roles_concurrently_and_keeps_the_order_of_questions(role: MakeRole) -> None:
     judge = SlowJudge(0.1)
     background = BackgroundJudge(judge)
     start = time.perf_counter()
@@ -49,13 +54,13 @@ def test_background_judge_works_on_roles_concurrently_and_keeps_the_order_of_que
     assert threading.current_thread() not in judge.threads
 
 
-def test_background_judge_passes_an_error_on_to_whoever_waits(role):
+def test_background_judge_passes_an_error_on_to_whoever_waits(role: MakeRole) -> None:
     class Broken(Judge):
         name = "broken"
         version = "1"
         rubric = RUBRIC
 
-        async def score(self, role, questions):
+        async def score(self, role: Any, questions: Any) -> None:
             raise JudgeError("the key was refused")
 
     background = BackgroundJudge(Broken())
@@ -64,7 +69,7 @@ def test_background_judge_passes_an_error_on_to_whoever_waits(role):
     background.close()
 
 
-def test_closing_cancels_what_is_still_running_and_ends_the_thread(role):
+def test_closing_cancels_what_is_still_running_and_ends_the_thread(role: MakeRole) -> None:
     judge = SlowJudge(60)
     background = BackgroundJudge(judge)
     futures = [background.submit(role(i), ["a"]) for i in range(3)]
@@ -80,7 +85,7 @@ def test_closing_cancels_what_is_still_running_and_ends_the_thread(role):
     assert all(not thread.is_alive() for thread in judge.threads)
 
 
-def test_closing_twice_is_harmless():
+def test_closing_twice_is_harmless() -> None:
     background = BackgroundJudge(SlowJudge(0))
     background.close()
     background.close()

@@ -1,7 +1,11 @@
 """How a run ends and goes on: failures, kills, interrupts, checkpoints."""
 
+from __future__ import annotations
+
 import shutil
 import zlib
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,14 +17,14 @@ from recruiter.rubric import Judgement
 from recruiter.train.interruption import Interrupted
 from recruiter.train.layout import RunFolder
 from tests.fake_policy import FakeJudge, FakePolicy
-from tests.train.conftest import saved_weight
+from tests.train.conftest import Train, saved_weight
 
 
-def test_too_many_unscored_end_the_run_before_anything_is_updated(small, train):
+def test_too_many_unscored_end_the_run_before_anything_is_updated(small: Config, train: Train) -> None:
     good, _, _ = train(small, name="undisturbed")
     roles_seen = []
 
-    def fails_in_third_step(role, question, index):
+    def fails_in_third_step(role: Any, question: Any, index: Any) -> Any:
         if index == 0:
             roles_seen.append(role.id)
         return None if len(roles_seen) > 8 and index > 0 else FakeJudge().score_one(role, question, index)
@@ -38,7 +42,7 @@ def test_too_many_unscored_end_the_run_before_anything_is_updated(small, train):
     assert [row["step"] for row in metrics] == [1, 2, 3, 4, 5, 6]
 
 
-def test_unscored_share_at_the_limit_is_allowed(small, train):
+def test_unscored_share_at_the_limit_is_allowed(small: Config, train: Train) -> None:
     small.judge.max_unscored, small.trainer.max_training_steps = 0.25, 1
     judge = FakeJudge(lambda role, question, index: None if index == 0 else float(index))
     policy, metrics, _ = train(small, judge)
@@ -53,7 +57,7 @@ class QuarterUnscored(FakeJudge):
         super().__init__()
         self.from_step, self.groups, self.pause_at, self.asked = from_step, groups, pause_at, 0
 
-    async def score(self, role, questions):
+    async def score(self, role: Any, questions: Any) -> Any:
         step, self.asked = self.asked // self.groups + 1, self.asked + 1
         judgements = await super().score(role, questions)
         fails = step >= self.from_step and step != self.pause_at
@@ -61,14 +65,14 @@ class QuarterUnscored(FakeJudge):
 
 
 @pytest.fixture
-def strained(small) -> Config:
+def strained(small: Config) -> Config:
     """A quarter unscored is above half of the limit, and below the limit."""
     small.judge.max_unscored, small.data.val_size = 0.4, 0
     small.trainer.train_batch_size, small.trainer.epochs, small.trainer.max_training_steps = 5, 4, 8
     return small
 
 
-def test_three_steps_in_a_row_above_half_of_the_limit_end_the_run(strained, train):
+def test_three_steps_in_a_row_above_half_of_the_limit_end_the_run(strained: Config, train: Train) -> None:
     policy, metrics, folder = train(strained, QuarterUnscored(from_step=2, groups=5), raises=UnscoredError)
     assert [row["step"] for row in metrics] == [1, 2, 3]
     assert RunFolder(folder).steps == [3]
@@ -77,13 +81,13 @@ def test_three_steps_in_a_row_above_half_of_the_limit_end_the_run(strained, trai
         assert part in policy.error
 
 
-def test_strained_steps_count_only_in_a_row(strained, train):
+def test_strained_steps_count_only_in_a_row(strained: Config, train: Train) -> None:
     strained.trainer.max_training_steps = 5
     _, metrics, _ = train(strained, QuarterUnscored(from_step=1, groups=5, pause_at=3))
     assert [bool(row["unscored"]) for row in metrics] == [True, True, False, True, True]
 
 
-def test_strained_steps_are_remembered_over_a_resume(strained, train):
+def test_strained_steps_are_remembered_over_a_resume(strained: Config, train: Train) -> None:
     train(strained, QuarterUnscored(from_step=2, groups=5), raises=UnscoredError)
     policy, metrics, _ = train(strained, QuarterUnscored(from_step=1, groups=5), resume=3, raises=UnscoredError)
     assert [row["step"] for row in metrics] == [1, 2, 3]
@@ -92,9 +96,9 @@ def test_strained_steps_are_remembered_over_a_resume(strained, train):
     assert metrics[-1]["step"] == 8
 
 
-def test_judge_that_cannot_be_used_ends_the_run_with_a_checkpoint_of_the_last_step(small, train):
+def test_judge_that_cannot_be_used_ends_the_run_with_a_checkpoint_of_the_last_step(small: Config, train: Train) -> None:
     class Breaks(FakeJudge):
-        async def score(self, role, questions):
+        async def score(self, role: Any, questions: Any) -> Any:
             self.count = getattr(self, "count", 0) + 1
             if self.count > 4:
                 raise JudgeError("the key was refused")
@@ -106,7 +110,7 @@ def test_judge_that_cannot_be_used_ends_the_run_with_a_checkpoint_of_the_last_st
 
 
 @pytest.mark.parametrize("interval", [0, 2], ids=["no validation", "with validation"])
-def test_run_killed_and_resumed_gives_the_same_metrics_and_weights(small, train, interval):
+def test_run_killed_and_resumed_gives_the_same_metrics_and_weights(small: Config, train: Train, interval: int) -> None:
     small.trainer.ckpt_interval, small.trainer.eval_interval = 2, interval
     whole, metrics, whole_folder = train(small, name="whole")
     _, _, folder = train(small, name="killed")
@@ -120,11 +124,11 @@ def test_run_killed_and_resumed_gives_the_same_metrics_and_weights(small, train,
     assert [c for c in whole.calls if c[0] == "sample"][-2:] == [c for c in resumed.calls if c[0] == "sample"][-2:]
 
 
-def test_overlap_window_is_part_of_the_checkpoint(small, train):
+def test_overlap_window_is_part_of_the_checkpoint(small: Config, train: Train) -> None:
     small.reward.overlap_free, small.reward.overlap_penalty = 0.0, 0.9
 
     class SameWords(FakePolicy):
-        def _sample(self, key):
+        def _sample(self, key: Any) -> Sample:
             return Sample(f"what would you do about it {zlib.crc32(key.encode()) % 9}", [1], [0.0], True)
 
     _, metrics, _ = train(small, name="whole", policy=SameWords())
@@ -137,7 +141,7 @@ def test_overlap_window_is_part_of_the_checkpoint(small, train):
 
 
 @pytest.mark.parametrize("moment", ["sampling", "waiting for the judge"])
-def test_interrupt_saves_the_last_finished_step_and_the_run_can_go_on(small, train, moment):
+def test_interrupt_saves_the_last_finished_step_and_the_run_can_go_on(small: Config, train: Train, moment: str) -> None:
     whole, metrics, _ = train(small, name="whole")
     policy = FakePolicy()
 
@@ -152,7 +156,7 @@ def test_interrupt_saves_the_last_finished_step_and_the_run_can_go_on(small, tra
     assert (resumed.weight, again) == (whole.weight, metrics)
 
 
-def test_interrupt_during_validation_loses_no_metrics_line(small, train):
+def test_interrupt_during_validation_loses_no_metrics_line(small: Config, train: Train) -> None:
     small.trainer.eval_interval, small.trainer.eval_before_train = 2, False
     whole, metrics, _ = train(small, name="whole")
     policy = FakePolicy()
@@ -164,12 +168,12 @@ def test_interrupt_during_validation_loses_no_metrics_line(small, train):
     assert again == metrics
 
 
-def test_error_in_the_middle_of_a_step_never_stores_half_a_step_as_a_whole_one(small, train):
+def test_error_in_the_middle_of_a_step_never_stores_half_a_step_as_a_whole_one(small: Config, train: Train) -> None:
     small.trainer.policy_mini_batch_size = 2
-    after_one_step = []
+    after_one_step: list[Any] = []
 
     class Breaks(FakePolicy):
-        def forward_backward(self, groups):
+        def forward_backward(self, groups: Any) -> Any:
             if self.names().count("optim_step") == 2 and not after_one_step:
                 after_one_step.append(self.weight)
             if self.names().count("optim_step") == 3:  # in the second half of step 2
@@ -180,7 +184,7 @@ def test_error_in_the_middle_of_a_step_never_stores_half_a_step_as_a_whole_one(s
     assert [saved_weight(folder, step) for step in RunFolder(folder).steps] in ([], after_one_step)
 
 
-def test_resume_from_a_damaged_checkpoint_is_refused(small, train, tmp_path):
+def test_resume_from_a_damaged_checkpoint_is_refused(small: Config, train: Train, tmp_path: Path) -> None:
     (tmp_path / "run/global_step_2").mkdir(parents=True)
     with pytest.raises(ModelError, match=r"global_step_2 is no whole checkpoint"):
         train(small, resume=2)

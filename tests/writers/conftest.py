@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -13,6 +14,8 @@ from tests.engines.conftest import tiny_model, tiny_tokenizer
 from tests.fake_judge import FakeJudge
 
 KEY = "xai-0123456789-the-key-of-the-tests"
+
+MakeWriter = Callable[..., ApiWriter]
 
 
 @pytest.fixture(autouse=True)
@@ -33,12 +36,14 @@ def server() -> Iterator[FakeJudge]:
 
 
 @pytest.fixture
-def api_writer(server: FakeJudge, tmp_path: Path) -> Callable[..., ApiWriter]:
+def api_writer(server: FakeJudge, tmp_path: Path) -> MakeWriter:
     """A factory of writers at the fake server, all with one cache."""
 
-    def make(provider: str = "xai", **changes: object) -> ApiWriter:
+    def make(provider: str = "xai", **changes: Any) -> ApiWriter:
         url = server.anthropic_url if provider == "anthropic" else server.openai_url
-        return ApiWriter(ApiConfig(provider=provider, **{"base_url": url, **changes}), cache=tmp_path / "cache.sqlite")
+        return ApiWriter(
+            ApiConfig(provider=provider, **cast(Any, {"base_url": url, **changes})), cache=tmp_path / "cache.sqlite"
+        )
 
     return make
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,18 +12,22 @@ from recruiter.config import SamplingParams
 from recruiter.errors import ApiError, BudgetError, ConfigError
 from recruiter.prompts import generator_messages
 from recruiter.writers.api import THINKING_TOKENS, EndpointWriter
-from tests.fake_judge import Faults
+from tests.conftest import MakeRole
+from tests.fake_judge import FakeJudge, Faults
+from tests.writers.conftest import MakeWriter
 
 PROVIDERS = ["xai", "openai", "anthropic"]
 SAMPLING = SamplingParams(max_generate_length=64, temperature=0.5, top_p=0.9)
 
 
-def by_slot(written):
+def by_slot(written: Any) -> dict[tuple[str, int], Any]:
     return {(w.role_id, w.sample): w for w in written}
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_the_messages_and_settings_of_training_are_sent(api_writer, server, role, provider):
+def test_the_messages_and_settings_of_training_are_sent(
+    api_writer: MakeWriter, server: FakeJudge, role: MakeRole, provider: Any
+) -> None:
     (written,) = api_writer(provider).write([role()], 1, SAMPLING)
     (request,) = server.requests
     body = request.body
@@ -34,8 +40,11 @@ def test_the_messages_and_settings_of_training_are_sent(api_writer, server, role
     assert written.seconds > 0
 
 
-def test_every_sample_of_every_role_comes_once_and_skipped_ones_are_not_asked_for(api_writer, server, role):
-    roles, shares = [role(n) for n in range(3)], []
+def test_every_sample_of_every_role_comes_once_and_skipped_ones_are_not_asked_for(
+    api_writer: MakeWriter, server: FakeJudge, role: MakeRole
+) -> None:
+    roles = [role(n) for n in range(3)]
+    shares: list[Any] = []
     skip = {("role-000", 1), ("role-002", 0)}
     found = list(api_writer().write(roles, 2, SAMPLING, skip=skip, progress=shares.append))
     assert by_slot(found).keys() == {(r.id, s) for r in roles for s in range(2)} - skip
@@ -43,7 +52,9 @@ def test_every_sample_of_every_role_comes_once_and_skipped_ones_are_not_asked_fo
     assert (shares[-1], shares) == (1.0, sorted(shares))
 
 
-def test_what_was_paid_is_kept_and_another_seed_is_another_question(api_writer, server, role):
+def test_what_was_paid_is_kept_and_another_seed_is_another_question(
+    api_writer: MakeWriter, server: FakeJudge, role: MakeRole
+) -> None:
     first = by_slot(api_writer().write([role()], 2, SAMPLING))
     assert by_slot(api_writer().write([role()], 2, SAMPLING)) == first
     assert len(server.requests) == 2
@@ -54,7 +65,9 @@ def test_what_was_paid_is_kept_and_another_seed_is_another_question(api_writer, 
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
-def test_refused_settings_are_left_out_and_said_also_from_the_cache(api_writer, server, role, provider):
+def test_refused_settings_are_left_out_and_said_also_from_the_cache(
+    api_writer: MakeWriter, server: FakeJudge, role: MakeRole, provider: str
+) -> None:
     server.refuses = {"temperature", "top_p"}
     for _ in range(2):
         writer = api_writer(provider)
@@ -65,7 +78,9 @@ def test_refused_settings_are_left_out_and_said_also_from_the_cache(api_writer, 
         assert "takes no temperature, so its own was used instead of 0.5" in " ".join(writer.notes)
 
 
-def test_top_k_is_said_to_be_missing_where_the_wire_has_no_name_for_it(api_writer, server, role):
+def test_top_k_is_said_to_be_missing_where_the_wire_has_no_name_for_it(
+    api_writer: MakeWriter, server: FakeJudge, role: MakeRole
+) -> None:
     sampling = SamplingParams(64, top_k=20)
     for provider, sent in (("xai", None), ("anthropic", 20)):
         writer = api_writer(provider)
@@ -74,7 +89,9 @@ def test_top_k_is_said_to_be_missing_where_the_wire_has_no_name_for_it(api_write
         assert len(writer.notes) == (sent is None)
 
 
-def test_thinking_gets_room_and_is_not_counted_as_question(api_writer, server, role):
+def test_thinking_gets_room_and_is_not_counted_as_question(
+    api_writer: MakeWriter, server: FakeJudge, role: MakeRole
+) -> None:
     server.thinks = 1000
     writer = api_writer("openai")
     first, second = writer.write([role(), role(1)], 1, SAMPLING)
@@ -88,7 +105,9 @@ def test_thinking_gets_room_and_is_not_counted_as_question(api_writer, server, r
 @pytest.mark.parametrize(
     ("fault", "said"), [("refusal", "refusal"), ("server_error", "server_error"), ("empty", "empty")]
 )
-def test_a_question_that_fails_has_a_reason_and_is_asked_for_again_next_time(api_writer, server, role, fault, said):
+def test_a_question_that_fails_has_a_reason_and_is_asked_for_again_next_time(
+    api_writer: MakeWriter, server: FakeJudge, role: MakeRole, fault: str, said: str
+) -> None:
     roles = [role(n) for n in range(8)]
     server.faults = Faults([fault], share=0.4, times=None, seed=1)
     found = list(api_writer(max_attempts=2).write(roles, 1, SAMPLING))
@@ -100,14 +119,14 @@ def test_a_question_that_fails_has_a_reason_and_is_asked_for_again_next_time(api
     assert len(server.requests) == asked + len(failed)
 
 
-def test_a_wrong_key_ends_it_with_the_first_question(api_writer, server, role):
+def test_a_wrong_key_ends_it_with_the_first_question(api_writer: MakeWriter, server: FakeJudge, role: MakeRole) -> None:
     server.faults = Faults(["wrong_key"], share=1.0, times=None)
     with pytest.raises(ApiError, match="xai refused the key"):
         list(api_writer().write([role(n) for n in range(20)], 1, SAMPLING))
     assert len(server.requests) == 1
 
 
-def test_a_budget_is_kept(api_writer, server, role):
+def test_a_budget_is_kept(api_writer: MakeWriter, server: FakeJudge, role: MakeRole) -> None:
     prices = {"grok-4-1-fast-non-reasoning": {"input": 10.0, "output": 10.0}}
     writer = api_writer(budget_usd=0.02, prices=prices, concurrency=2)
     with pytest.raises(BudgetError, match=r"--budget-usd=0\.02"):
@@ -115,10 +134,10 @@ def test_a_budget_is_kept(api_writer, server, role):
     assert 0 < writer.usage.total.cost_usd <= 0.02
 
 
-def test_a_caller_that_stops_stops_the_calls(api_writer, server, role):
+def test_a_caller_that_stops_stops_the_calls(api_writer: MakeWriter, server: FakeJudge, role: MakeRole) -> None:
     server.latency = 0.3
 
-    def stop(share):
+    def stop(share: Any) -> None:
         if share:
             raise KeyboardInterrupt
 
@@ -129,14 +148,16 @@ def test_a_caller_that_stops_stops_the_calls(api_writer, server, role):
     assert len(server.requests) < 5
 
 
-def test_a_cache_that_cannot_be_used_is_said_before_a_call(api_writer, server, role, tmp_path):
+def test_a_cache_that_cannot_be_used_is_said_before_a_call(
+    api_writer: MakeWriter, server: FakeJudge, role: MakeRole, tmp_path: Path
+) -> None:
     (tmp_path / "cache.sqlite").mkdir()
     with pytest.raises(ApiError, match=r"The cache of questions .*cache\.sqlite cannot be used"):
         list(api_writer().write([role()], 1, SAMPLING))
     assert not server.requests
 
 
-def test_a_missing_key_is_one_sentence_before_anything(api_writer, monkeypatch):
+def test_a_missing_key_is_one_sentence_before_anything(api_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XAI_API_KEY", "")
     with pytest.raises(ConfigError, match=r"xai needs a key: set XAI_API_KEY .*starter, need none"):
         api_writer()
@@ -145,7 +166,7 @@ def test_a_missing_key_is_one_sentence_before_anything(api_writer, monkeypatch):
 # ---- servers of one's own --------------------------------------------------------------------------------------------
 
 
-def test_an_address_is_enough_and_nothing_is_cached(server, role):
+def test_an_address_is_enough_and_nothing_is_cached(server: FakeJudge, role: MakeRole) -> None:
     address = f"http://127.0.0.1:{server.port}"
     for count in (1, 2):
         (written,) = EndpointWriter(address).write([role()], 1, SAMPLING)
@@ -157,20 +178,22 @@ def test_an_address_is_enough_and_nothing_is_cached(server, role):
     assert "authorization" in server.requests[-1].headers
 
 
-def test_thoughts_in_the_text_are_no_part_of_the_question(server, role, monkeypatch):
+def test_thoughts_in_the_text_are_no_part_of_the_question(
+    server: FakeJudge, role: MakeRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "question", lambda message: "<think>Hm, a role.</think>\n\nWhy is it slow?")
     (written,) = EndpointWriter(server.openai_url).write([role()], 1, SAMPLING)
     assert written.text == "Why is it slow?"
 
 
-def test_an_endpoint_that_scaled_to_zero_is_waited_for(server, role):
+def test_an_endpoint_that_scaled_to_zero_is_waited_for(server: FakeJudge, role: MakeRole) -> None:
     server.starting = 12
     (written,) = EndpointWriter(server.openai_url, "endpoint").write([role()], 1, SAMPLING)
     assert written.error is None
     assert server.requests[0].headers["authorization"].endswith("key-of-the-tests")
 
 
-def test_a_server_with_several_models_asks_for_a_name(server):
+def test_a_server_with_several_models_asks_for_a_name(server: FakeJudge) -> None:
     server.models = ["one", "two"]
     with pytest.raises(
         ApiError, match=r"has 2 models \(one, two\); name one: --model openai_compatible/one --base-url"
@@ -178,6 +201,6 @@ def test_a_server_with_several_models_asks_for_a_name(server):
         EndpointWriter(server.openai_url).prepare()
 
 
-def test_a_server_that_is_not_there_is_named(server):
+def test_a_server_that_is_not_there_is_named(server: FakeJudge) -> None:
     with pytest.raises(ApiError, match=r"http://127\.0\.0\.1:9/v1 .*connection"):
         EndpointWriter("http://127.0.0.1:9").prepare()

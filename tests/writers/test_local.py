@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -17,19 +19,20 @@ from recruiter.writers import finding
 from recruiter.writers.api import ApiWriter, EndpointWriter
 from recruiter.writers.finding import default_writer, find_writer
 from recruiter.writers.local import LocalWriter
+from tests.conftest import MakeRole
 from tests.engines.conftest import tiny_model
 
 SAMPLING = SamplingParams(max_generate_length=12)
 
 
 @pytest.fixture
-def small_portions(monkeypatch):
+def small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few roles are decoded together, so that there are several portions."""
     monkeypatch.setitem(engine.ROLLOUT_ROWS, "cpu", 4)
 
 
 @pytest.fixture
-def checkpoint(tmp_path, tiny_writer_folder):
+def checkpoint(tmp_path: Path, tiny_writer_folder: Path) -> Any:
     """A run with a checkpoint of two adapters that differ from their base."""
     run = tmp_path / "checkpoints/run"
     for step in (1, 2):
@@ -38,7 +41,7 @@ def checkpoint(tmp_path, tiny_writer_folder):
         torch.manual_seed(step)
         tuned = get_peft_model(base, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))
         tuned.peft_config["default"].base_model_name_or_path = str(tiny_writer_folder)
-        tuned.save_pretrained(adapter)
+        tuned.save_pretrained(str(adapter))
     settings = Config()
     settings.trainer.policy.model.path = str(tiny_writer_folder)
     settings.generator.sampling_params.temperature = 0.3
@@ -46,7 +49,9 @@ def checkpoint(tmp_path, tiny_writer_folder):
     return run
 
 
-def test_questions_are_those_of_the_model_and_skipping_changes_no_other(tiny_writer_folder, role, small_portions):
+def test_questions_are_those_of_the_model_and_skipping_changes_no_other(
+    tiny_writer_folder: Path, role: MakeRole, small_portions: None
+) -> None:
     roles, writer = [role(n) for n in range(5)], LocalWriter(str(tiny_writer_folder))
     everything = {(w.role_id, w.sample): w.text for w in writer.write(roles, 2, SAMPLING, seed=3)}
     assert len(everything) == 10
@@ -59,13 +64,16 @@ def test_questions_are_those_of_the_model_and_skipping_changes_no_other(tiny_wri
     assert not list(writer.write(roles, 2, SAMPLING, skip=set(everything)))
 
 
-def test_progress_grows_within_a_portion_and_stops_it(tiny_writer_folder, role, small_portions):
-    writer, shares = LocalWriter(str(tiny_writer_folder)), []
+def test_progress_grows_within_a_portion_and_stops_it(
+    tiny_writer_folder: Path, role: MakeRole, small_portions: None
+) -> None:
+    writer = LocalWriter(str(tiny_writer_folder))
+    shares: list[Any] = []
     list(writer.write([role(n) for n in range(4)], 2, SAMPLING, progress=shares.append))
     assert (shares, shares[-1]) == (sorted(shares), 1.0)
     assert len(shares) > 4
 
-    def stop(share):
+    def stop(share: Any) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -73,10 +81,10 @@ def test_progress_grows_within_a_portion_and_stops_it(tiny_writer_folder, role, 
     assert list(writer.write([role()], 1, SAMPLING))
 
 
-def test_threads_take_turns_and_get_their_own(tiny_writer_folder, role):
+def test_threads_take_turns_and_get_their_own(tiny_writer_folder: Path, role: MakeRole) -> None:
     writer, found = LocalWriter(str(tiny_writer_folder)), {}
 
-    def write(seed):
+    def write(seed: Any) -> None:
         found[seed] = [w.text for w in writer.write([role(), role(1)], 2, SAMPLING, seed)]
 
     threads = [threading.Thread(target=write, args=(seed,)) for seed in range(4)]
@@ -91,12 +99,15 @@ def test_threads_take_turns_and_get_their_own(tiny_writer_folder, role):
 # ---- names -----------------------------------------------------------------------------------------------------------
 
 
-def test_adapters_are_found_by_run_checkpoint_and_folder_and_write_otherwise(checkpoint, tiny_writer_folder, role):
+def test_adapters_are_found_by_run_checkpoint_and_folder_and_write_otherwise(
+    checkpoint: Any, tiny_writer_folder: Path, role: MakeRole
+) -> None:
     base = find_writer(str(tiny_writer_folder))
     plain = [w.text for w in base.write([role()], 2, SAMPLING)]
     step, adapter = checkpoint / "global_step_2", checkpoint / "global_step_2/policy/lora_adapter"
     named = [find_writer(str(folder)) for folder in (checkpoint, step, adapter)] + [find_writer("rl", str(checkpoint))]
     texts = []
+    writer: Any
     for writer in named:
         assert (writer.path, writer.adapter) == (str(tiny_writer_folder), adapter)
         assert writer.trained_with.temperature == 0.3
@@ -107,34 +118,36 @@ def test_adapters_are_found_by_run_checkpoint_and_folder_and_write_otherwise(che
     assert base.trained_with is None
 
 
-def test_latest_and_best_are_of_the_newest_run(checkpoint, tmp_path, monkeypatch):
+def test_latest_and_best_are_of_the_newest_run(
+    checkpoint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(paths, "WORKSPACE", tmp_path)
     monkeypatch.setattr(finding, "WORKSPACE", tmp_path)
-    assert find_writer("latest").adapter.parents[1].name == "global_step_2"
+    assert cast(Any, find_writer("latest")).adapter.parents[1].name == "global_step_2"
     (checkpoint / "best.json").write_text('{"global_step": 1}')
-    assert find_writer("best").adapter.parents[1].name == "global_step_1"
-    writer = default_writer()
+    assert cast(Any, find_writer("best")).adapter.parents[1].name == "global_step_1"
+    writer: Any = default_writer()
     assert (writer.name, writer.adapter.parents[1].name) == ("checkpoints/run/global_step_1", "global_step_1")
     export = tmp_path / finding.RL_EXPORT
     export.mkdir(parents=True)
     (export / "config.json").write_text("{}")
-    assert default_writer().path == str(export)
-    assert find_writer("rl").path == str(export)
+    assert cast(Any, default_writer()).path == str(export)
+    assert cast(Any, find_writer("rl")).path == str(export)
 
 
-def test_without_any_model_the_default_says_how_to_get_one(tmp_path, monkeypatch):
+def test_without_any_model_the_default_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "WORKSPACE", tmp_path)
     monkeypatch.setattr(finding, "WORKSPACE", tmp_path)
     with pytest.raises(ModelError, match="--model starter fetches"):
         default_writer()
 
 
-def test_aliases_mean_what_they_say(tmp_path, monkeypatch):
+def test_aliases_mean_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "WORKSPACE", tmp_path)
     monkeypatch.setattr(finding, "WORKSPACE", tmp_path)
     monkeypatch.chdir(tmp_path)
-    assert find_writer("baseline").path == "Qwen/Qwen3-4B-Instruct-2507"
-    assert find_writer("rl").path == "ash256/qwen3-4b-question-gen"
+    assert cast(Any, find_writer("baseline")).path == "Qwen/Qwen3-4B-Instruct-2507"
+    assert cast(Any, find_writer("rl")).path == "ash256/qwen3-4b-question-gen"
     for alias, model in (
         ("grok-4-1", "xai/grok-4-1-fast-non-reasoning"),
         ("claude-4-5-haiku", "anthropic/claude-haiku-4-5-20251001"),
@@ -147,11 +160,11 @@ def test_aliases_mean_what_they_say(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="HF_ENDPOINT_URL"):
         find_writer("endpoint")
     monkeypatch.setenv("HF_ENDPOINT_URL", "https://me.huggingface.cloud")
-    assert find_writer("endpoint").api.address == "https://me.huggingface.cloud/v1"
+    assert cast(Any, find_writer("endpoint")).api.address == "https://me.huggingface.cloud/v1"
 
 
 @pytest.mark.parametrize("name", ["nowhere", "exports/nowhere", "./nowhere", "a/b/c"])
-def test_a_name_that_means_nothing_lists_what_does(name):
+def test_a_name_that_means_nothing_lists_what_does(name: str) -> None:
     with pytest.raises(
         ModelError, match=r"There is no model .*starter, baseline, rl, .*provider/model.* Hub id"
     ) as caught:
@@ -159,12 +172,12 @@ def test_a_name_that_means_nothing_lists_what_does(name):
     assert "\n" not in str(caught.value)
 
 
-def test_rl_with_an_unknown_checkpoint_lists_those_there(tmp_path):
+def test_rl_with_an_unknown_checkpoint_lists_those_there(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="There is no checkpoint at"):
         find_writer("rl", str(tmp_path / "nowhere"))
 
 
-def test_fingerprint_changes_with_the_weights(tmp_path):
+def test_fingerprint_changes_with_the_weights(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"today")
     before = LocalWriter(str(tmp_path)).fingerprint

@@ -20,11 +20,14 @@ from recruiter.train.groups import JudgedGroups
 from recruiter.train.grpo import Trainer
 from recruiter.train.layout import RunFolder
 from recruiter.train.rated_groups import RatedGroups
+from tests.conftest import MakeRole
 from tests.fake_policy import FakePolicy
 from tests.train.online.people import Server
 
 PATIENCE = 60.0  # seconds, for tests in which nobody gives up
 SAME = ("step", "reward_mean", "reward_std", "composite", "unscored", "groups_without_spread", "trained_tokens", "loss")
+
+Train = Callable[..., tuple[Any, list[dict[str, Any]], Path]]
 
 
 @pytest.fixture(autouse=True)
@@ -60,11 +63,18 @@ def online(config: Config, shared_server: Server) -> Config:
 
 
 @pytest.fixture
-def train(tmp_path: Path, role: Callable[..., Any]) -> Callable[..., Any]:
+def train(tmp_path: Path, role: MakeRole) -> Train:
     """Train on twelve roles in a folder, continuing what is there; returns the policy, the metrics and the folder."""
     roles, held_back = [role(i) for i in range(12)], [role(i) for i in range(12, 14)]
 
-    def run(config, judge=None, name="run", policy=None, stop=lambda: False, raises=None):
+    def run(
+        config: Any,
+        judge: Any = None,
+        name: str = "run",
+        policy: Any = None,
+        stop: Any = lambda: False,
+        raises: Any = None,
+    ) -> tuple[Any, ...]:
         folder, policy = tmp_path / name, policy or FakePolicy()
         start = RunFolder(folder).latest
         made = judge or HumanJudge(config.human_feedback)
@@ -87,18 +97,18 @@ def train(tmp_path: Path, role: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def same(rows: list[dict]) -> list[dict]:
+def same(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: row[key] for key in SAME} for row in rows]
 
 
-def pending(folder) -> dict[str, list[str]]:
+def pending(folder: Any) -> dict[str, list[str]]:
     """Group ids by step file."""
     return {
         path.name: [group["id"] for group in json.loads(path.read_text())] for path in folder.glob("pending/*.json")
     }
 
 
-def when(condition, act) -> threading.Thread:
+def when(condition: Any, act: Any) -> threading.Thread:
     """Do something in a thread as soon as a condition holds."""
 
     def work() -> None:

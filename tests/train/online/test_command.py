@@ -32,7 +32,11 @@ def says(process: subprocess.Popen[str], part: str) -> None:
     raise AssertionError(process.stderr.read())
 
 
-def test_command_survives_no_server_ctrl_c_and_sigkill_and_asks_nobody_twice(tiny: Path, data: Path, tmp_path: Path):  # noqa: F811
+def test_command_survives_no_server_ctrl_c_and_sigkill_and_asks_nobody_twice(
+    tiny: Path,  # noqa: F811
+    data: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
     run, server = tmp_path / "run", Server(tmp_path, FEEDBACK_API_KEY=KEY)
     command = [
         *command_for(

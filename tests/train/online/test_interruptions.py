@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import signal
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from recruiter.config import Config
 from recruiter.errors import DataError, JudgeError, UnscoredError
 from recruiter.train.interruption import Interrupted
 from recruiter.train.layout import RunFolder
 from tests.fake_policy import FakePolicy
-from tests.train.online.conftest import pending, same, when
-from tests.train.online.people import Crowd, Person
+from tests.train.online.conftest import Train, pending, same, when
+from tests.train.online.people import Crowd, Person, Server
 
 
 @pytest.mark.parametrize("interval", [1, 100], ids=["each step saved", "nothing saved"])
-def test_run_that_is_killed_asks_nobody_twice_and_ends_alike(online, train, interval):
+def test_run_that_is_killed_asks_nobody_twice_and_ends_alike(online: Config, train: Train, interval: int) -> None:
     """Without a checkpoint every step is trained again, with the same samples and the ratings that are there."""
     online.trainer.ckpt_interval = interval
     url = online.human_feedback.api_url
@@ -24,12 +27,12 @@ def test_run_that_is_killed_asks_nobody_twice_and_ends_alike(online, train, inte
         undisturbed, rows, _ = train(online, name="undisturbed")
 
     class Dies(FakePolicy):
-        def forward_backward(self, groups):
+        def forward_backward(self, groups: Any) -> Any:
             if self.names().count("optim_step") == 2:
                 raise KeyboardInterrupt
             return super().forward_backward(groups)
 
-        def snapshot(self):
+        def snapshot(self) -> Any:
             if interval == 100:
                 raise RuntimeError("killed before anything was written")
             return super().snapshot()
@@ -44,7 +47,9 @@ def test_run_that_is_killed_asks_nobody_twice_and_ends_alike(online, train, inte
     assert "sample" not in policy.names()
 
 
-def test_stop_is_answered_within_a_second_and_nothing_is_lost(online, train, tmp_path, capsys):
+def test_stop_is_answered_within_a_second_and_nothing_is_lost(
+    online: Config, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     url, asked_at = online.human_feedback.api_url, []
     person = Person(url)
 
@@ -65,7 +70,9 @@ def test_stop_is_answered_within_a_second_and_nothing_is_lost(online, train, tmp
     assert not {*person.seen} & {*crowd.person.seen}
 
 
-def test_server_that_is_killed_and_comes_back_disturbs_nothing(online, train, server, capsys):
+def test_server_that_is_killed_and_comes_back_disturbs_nothing(
+    online: Config, train: Train, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
     online.human_feedback.api_url, online.trainer.max_training_steps = server.url, 2
     with Crowd(online.human_feedback.api_url):
         undisturbed, _, _ = train(online, name="undisturbed")
@@ -85,7 +92,9 @@ def test_server_that_is_killed_and_comes_back_disturbs_nothing(online, train, se
     assert said.index("The feedback server does not answer (") < said.index("The feedback server is back.")
 
 
-def test_server_that_lost_its_database_gets_the_groups_again(online, train, server, tmp_path):
+def test_server_that_lost_its_database_gets_the_groups_again(
+    online: Config, train: Train, server: Server, tmp_path: Path
+) -> None:
     online.human_feedback.api_url, online.trainer.max_training_steps = server.url, 1
 
     def lose() -> None:
@@ -101,10 +110,10 @@ def test_server_that_lost_its_database_gets_the_groups_again(online, train, serv
     assert rows[0]["unscored"] == 0
 
 
-def test_server_that_is_away_for_too_long_ends_the_run_saved(online, train, server):
+def test_server_that_is_away_for_too_long_ends_the_run_saved(online: Config, train: Train, server: Server) -> None:
     online.human_feedback.api_url = server.url
 
-    def handle(person, shown):
+    def handle(person: Any, shown: Any) -> None:
         person.submit(shown)
         if len(person.seen) == 4:
             server.stop()
@@ -116,7 +125,7 @@ def test_server_that_is_away_for_too_long_ends_the_run_saved(online, train, serv
     assert RunFolder(folder).steps == [row["step"] for row in rows]
 
 
-def test_damaged_file_of_a_pending_step_is_one_sentence(online, train):
+def test_damaged_file_of_a_pending_step_is_one_sentence(online: Config, train: Train) -> None:
     online.human_feedback.timeout = 0.5
     _, _, folder = train(online, raises=UnscoredError)
     (folder / "pending/step_1.json").write_text('[{"id": 1}]')

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from recruiter.config import Config
 from recruiter.errors import UnscoredError
 from recruiter.files import read_jsonl
 from recruiter.judges import Judge
 from recruiter.roles.schedule import step_roles
 from recruiter.rubric import Judgement
+from tests.conftest import MakeRole
 from tests.fake_policy import FakePolicy
 from tests.scoring import RUBRIC
-from tests.train.online.conftest import PATIENCE, pending, same, when
+from tests.train.online.conftest import PATIENCE, Train, pending, same, when
 from tests.train.online.people import Crowd, Person, judged, stars_of
 
 
@@ -27,13 +32,13 @@ class Opinionated(Judge):
     def __init__(self, silent: tuple[str, ...] = ()) -> None:
         self.silent = silent
 
-    async def score(self, role, questions):
+    async def score(self, role: Any, questions: Any) -> Any:
         if role.id in self.silent:
             return [Judgement.unscored("silent")] * len(questions)
         return [judged(stars_of(question)) for question in questions]
 
 
-def gives_up(human, is_over):
+def gives_up(human: Any, is_over: Any) -> Callable[..., Any]:
     """Patience that is at an end while `is_over`; to be given as what asks whether to stop, which often happens."""
 
     def ask() -> bool:
@@ -43,11 +48,11 @@ def gives_up(human, is_over):
     return ask
 
 
-def view(url: str, group: str) -> dict:
+def view(url: str, group: str) -> dict[str, Any]:
     return Person(url).get(f"/api/groups/{group}")
 
 
-def test_parameters_equal_those_of_an_offline_run_with_the_same_rewards(online, train):
+def test_parameters_equal_those_of_an_offline_run_with_the_same_rewards(online: Config, train: Train) -> None:
     with Crowd(online.human_feedback.api_url):
         people, rows, folder = train(online, name="people")
     offline, offline_rows, _ = train(online, Opinionated(), name="offline")
@@ -58,12 +63,12 @@ def test_parameters_equal_those_of_an_offline_run_with_the_same_rewards(online, 
     assert pending(folder) == {}
 
 
-def test_skipped_groups_are_dropped_and_the_rest_is_trained_on(online, train, role):
+def test_skipped_groups_are_dropped_and_the_rest_is_trained_on(online: Config, train: Train, role: MakeRole) -> None:
     online.judge.max_unscored, online.trainer.max_training_steps = 1.0, 2
     roles = [role(i) for i in range(12)]
     skipped = tuple(step_roles(online, roles, step)[step].id for step in (1, 2))
 
-    def skips_two(person, shown):
+    def skips_two(person: Any, shown: Any) -> None:
         (person.skip if shown["group"]["role"]["id"] in skipped else person.submit)(shown)
 
     with Crowd(online.human_feedback.api_url, skips_two):
@@ -74,7 +79,9 @@ def test_skipped_groups_are_dropped_and_the_rest_is_trained_on(online, train, ro
     assert [row["unscored_reasons"] for row in rows] == [{"skipped: broken text": 4}] * 2
 
 
-def test_run_goes_on_where_every_group_is_skipped_and_says_so(online, train, capsys):
+def test_run_goes_on_where_every_group_is_skipped_and_says_so(
+    online: Config, train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
     online.trainer.max_training_steps = 2
     with Crowd(online.human_feedback.api_url, Person.skip):
         policy, rows, _ = train(online)
@@ -83,7 +90,7 @@ def test_run_goes_on_where_every_group_is_skipped_and_says_so(online, train, cap
     assert "Step 1 taught nothing: none of its groups was rated (skipped: broken text)" in capsys.readouterr().out
 
 
-def test_all_equal_groups_teach_nothing_and_are_counted(online, train):
+def test_all_equal_groups_teach_nothing_and_are_counted(online: Config, train: Train) -> None:
     online.trainer.max_training_steps = 1
     with Crowd(online.human_feedback.api_url, lambda person, shown: person.submit(shown, all_equal=True)):
         policy, rows, _ = train(online)
@@ -91,7 +98,7 @@ def test_all_equal_groups_teach_nothing_and_are_counted(online, train):
     assert policy.names() == ["sample"]
 
 
-def test_groups_that_nobody_rates_in_time_expire_and_training_goes_on(online, train):
+def test_groups_that_nobody_rates_in_time_expire_and_training_goes_on(online: Config, train: Train) -> None:
     online.trainer.max_training_steps = 1
     person = Person(online.human_feedback.api_url)
     rater = threading.Thread(target=person.rate, args=(2,))
@@ -104,7 +111,9 @@ def test_groups_that_nobody_rates_in_time_expire_and_training_goes_on(online, tr
     assert person.open() is None
 
 
-def test_nothing_rated_stops_saved_loses_no_question_and_a_queue_rated_overnight_goes_on(online, train):
+def test_nothing_rated_stops_saved_loses_no_question_and_a_queue_rated_overnight_goes_on(
+    online: Config, train: Train
+) -> None:
     url = online.human_feedback.api_url
     with Crowd(url):
         undisturbed, _, _ = train(online, name="undisturbed")
@@ -126,7 +135,7 @@ def test_nothing_rated_stops_saved_loses_no_question_and_a_queue_rated_overnight
     assert [row["step"] for row in rows] == [1, 2, 3]
 
 
-def test_ratings_are_taken_as_they_are_when_the_step_trains_and_are_frozen_then(online, train):
+def test_ratings_are_taken_as_they_are_when_the_step_trains_and_are_frozen_then(online: Config, train: Train) -> None:
     url, online.trainer.max_training_steps = online.human_feedback.api_url, 1
     person = Person(url)
     low = dict.fromkeys(stars_of(""), 1)
@@ -153,10 +162,13 @@ def test_ratings_are_taken_as_they_are_when_the_step_trains_and_are_frozen_then(
 
 
 @pytest.mark.parametrize("staleness", [0, 1])
-def test_late_ratings_are_trained_on_only_if_allowed_then_against_the_policy_that_wrote(online, train, staleness):
+def test_late_ratings_are_trained_on_only_if_allowed_then_against_the_policy_that_wrote(
+    online: Config, train: Train, staleness: int
+) -> None:
     human = online.human_feedback
     human.max_staleness_steps, online.trainer.max_training_steps = staleness, 2
-    person, late, policy = Person(human.api_url), [], FakePolicy()
+    person, policy = Person(human.api_url), FakePolicy()
+    late: list[Any] = []
     over = gives_up(human, lambda: late and "optim_step" not in policy.names())
 
     def work() -> None:
@@ -183,11 +195,12 @@ def test_late_ratings_are_trained_on_only_if_allowed_then_against_the_policy_tha
     assert [(row["step"], row["sampled_in"]) for row in lines] == [(2, 1)] * 4 * staleness
 
 
-def test_what_is_too_stale_is_given_up(online, train):
-    human, policy, left = online.human_feedback, FakePolicy(), []
+def test_what_is_too_stale_is_given_up(online: Config, train: Train) -> None:
+    human, policy = online.human_feedback, FakePolicy()
+    left: list[Any] = []
     human.max_staleness_steps = 1
 
-    def leave_one(person, shown):
+    def leave_one(person: Any, shown: Any) -> None:
         if left:
             person.submit(shown)
         else:
@@ -203,16 +216,17 @@ def test_what_is_too_stale_is_given_up(online, train):
     assert [(row["unscored"], row["stale_groups"]) for row in rows] == [(4, 0), (0, 0), (0, 0)]
 
 
-def test_two_raters_a_group_are_waited_for(online, train):
+def test_two_raters_a_group_are_waited_for(online: Config, train: Train) -> None:
     online.human_feedback.overlap, online.trainer.max_training_steps = 2, 1
     with Crowd(online.human_feedback.api_url), Crowd(online.human_feedback.api_url):
         _, rows, _ = train(online)
     assert rows[0]["unscored"] == 0
 
 
-def test_pages_hear_what_the_run_waits_for(online, train, tmp_path):
+def test_pages_hear_what_the_run_waits_for(online: Config, train: Train, tmp_path: Path) -> None:
     url, online.trainer.max_training_steps = online.human_feedback.api_url, 1
-    person, heard = Person(url), []
+    person = Person(url)
+    heard: list[Any] = []
     others = {run["run"] for run in person.get("/api/runs")["runs"]}  # of tests before this one
 
     def look() -> bool:
@@ -232,11 +246,11 @@ def test_pages_hear_what_the_run_waits_for(online, train, tmp_path):
     assert run["run"] == json.loads((tmp_path / "run/run.json").read_text())["id"]
 
 
-def test_question_that_cannot_be_shown_leaves_its_group_unscored(online, train):
+def test_question_that_cannot_be_shown_leaves_its_group_unscored(online: Config, train: Train) -> None:
     online.trainer.max_training_steps, online.judge.max_unscored = 1, 1.0
 
     class Odd(FakePolicy):
-        def sample(self, *arguments):
+        def sample(self, *arguments: Any) -> Iterator[list[Any]]:
             for number, group in enumerate(super().sample(*arguments)):
                 yield [type(s)(s.text + "\x00" * (number == 0), s.token_ids, s.logprobs, True) for s in group]
 
@@ -246,7 +260,7 @@ def test_question_that_cannot_be_shown_leaves_its_group_unscored(online, train):
     assert "refused /api/groups (HTTP 422)" in next(iter(rows[0]["unscored_reasons"]))
 
 
-def test_validation_asks_people_too_but_never_twice(online, train):
+def test_validation_asks_people_too_but_never_twice(online: Config, train: Train) -> None:
     online.trainer.eval_interval, online.trainer.max_training_steps = 1, 1
     with Crowd(online.human_feedback.api_url) as crowd:
         _, rows, _ = train(online)
