@@ -80,7 +80,7 @@ def test_file_of_the_base_agrees_with_the_schema_where_both_have_a_value(config:
 def test_offline_mode_is_qwen_judged_by_grok() -> None:
     config = load_config("offline_config")
     assert config.trainer.policy.model.path == "Qwen/Qwen3-4B-Instruct-2507"
-    assert (config.judge.provider, config.judge.model) == ("xai", "grok-4-1-fast-non-reasoning")
+    assert (config.judge.provider, config.judge.model) == ("xai", "grok-4.3")
     assert config.trainer.train_batch_size == 64
 
 
@@ -94,7 +94,7 @@ def test_online_mode_asks_people_about_four_groups_of_four() -> None:
 def test_price_of_another_model_is_added_to_the_table() -> None:
     prices = load_config("train_config", ["judge.prices={my-model.v2: {input: 1, output: 2.5}}"]).judge.prices
     assert prices["my-model.v2"] == {"input": 1, "output": 2.5}
-    assert "grok-4-1-fast-non-reasoning" in prices
+    assert "grok-4.3" in prices
 
 
 def test_overrides_on_the_command_line_win() -> None:

@@ -120,6 +120,18 @@ def test_a_judge_that_takes_part_itself_is_flagged(monkeypatch: pytest.MonkeyPat
     ]
 
 
+def test_a_retired_model_is_recorded_as_the_one_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XAI_API_KEY", "xai-0123456789-of-the-tests")
+    (found,), _ = find_contestants(["grok-4-1"], None)
+    record = found.record(SamplingParams())
+    assert (found.name, record.source) == ("grok-4-1", "xai/grok-4.3")
+    note = (
+        "xai ended grok-4-1-fast-non-reasoning on 2026-05-15; its successor grok-4.3 is used with reasoning effort none"
+    )
+    assert record.notes == [note]
+    assert judge_flags(make_judge(named_judge("xai/grok-4-1-fast-non-reasoning")), []) == [note]
+
+
 def test_a_budget_needs_every_price_and_prices_need_their_model() -> None:
     found, _ = find_contestants(["openai_compatible/mine"], None, "http://127.0.0.1:9/v1")
     with pytest.raises(ConfigError, match=r"--budget-usd 2 needs the price of mine: add --price mine INPUT OUTPUT"):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import date
 from typing import Any
 
 import pytest
 
+from recruiter.config import PRICES
 from recruiter.errors import ConfigError
 from recruiter.judges.rubric_judge import RubricJudge
+from recruiter.llm.providers import RETIRED
 from recruiter.prompts import judge_messages
 from tests.conftest import MakeRole
 from tests.fake_judge import FakeJudge, Faults
@@ -65,6 +68,41 @@ def test_optional_settings_reach_the_wire(judge: MakeJudge, role: MakeRole, serv
     first, second = (request.body for request in server.requests)
     assert (first["temperature"], first["reasoning_effort"], first["max_completion_tokens"]) == (0.3, "none", 99)
     assert (second["temperature"], second["output_config"]["effort"], second["max_tokens"]) == (0.3, "low", 99)
+
+
+def test_the_default_of_xai_is_a_live_model_that_does_not_reason(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge
+) -> None:
+    made = judge()
+    score(made, role(), [GOOD])
+    assert (made.name, made.usage.notes) == ("xai/grok-4.3", [])
+    sent = server.requests[0].body
+    assert (sent["model"], sent["reasoning_effort"]) == ("grok-4.3", "none")
+
+
+@pytest.mark.parametrize("model", [model for provider, model in RETIRED if provider == "xai"])
+def test_a_retired_model_is_its_successor_with_a_note_under_its_real_name(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge, model: str
+) -> None:
+    made, retired = judge(model=model, budget_usd=1.0), RETIRED["xai", model]
+    score(made, role(), [GOOD])
+    sent = server.requests[0].body
+    assert (sent["model"], sent["reasoning_effort"]) == (retired.successor, retired.reasoning_effort)
+    assert made.name == f"xai/{retired.successor}"
+    (note,) = made.usage.notes
+    assert note.startswith(f"xai ended {model} on 2026-05-15; its successor grok-4.3 is used with reasoning effort")
+    assert note in made.usage.summary()
+    successor = judge(model=retired.successor, reasoning_effort=retired.reasoning_effort)
+    assert made.version == successor.version
+    score(successor, role(), [GOOD])
+    assert len(server.requests) == 1  # the cache knows the model that answered
+
+
+def test_successors_are_live_and_have_a_price() -> None:
+    for (provider, model), retired in RETIRED.items():
+        assert (provider, retired.successor) not in RETIRED, model
+        assert retired.successor in PRICES
+        assert date.fromisoformat(retired.ended)
 
 
 # ---- how much at a time ----------------------------------------------------------------------------------------------

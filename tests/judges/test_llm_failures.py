@@ -132,7 +132,7 @@ def test_retry_after_is_honoured_by_calls_that_have_not_started_yet(
         ("xai_wrong_key", ["xai refused the key", "XAI_API_KEY"]),
         ("no_credit", ["credit at xai is used up"]),
         ("xai_no_credit", ["credit at xai is used up", "available credits"]),
-        ("unknown_model", ["xai does not have the model grok-4-1-fast-non-reasoning", "judge.model"]),
+        ("unknown_model", ["xai does not have the model grok-4.3", "judge.model"]),
     ],
 )
 def test_what_would_fail_for_every_question_ends_judging_at_once_in_one_sentence(

@@ -32,7 +32,7 @@ def test_another_model_provider_role_or_temperature_is_asked(
     score(judge(), role(), [GOOD])
     for made, who in (
         (judge(model="other"), role()),
-        (judge("openai", model="grok-4-1-fast-non-reasoning"), role()),
+        (judge("openai", model="grok-4.3"), role()),
         (judge(temperature=1.0), role()),
         (judge(), role(1)),
     ):
@@ -92,7 +92,7 @@ def test_a_cache_that_cannot_be_used_is_one_sentence(judge: MakeJudge, tmp_path:
 
 
 def test_cost_counts_cached_input_at_its_own_price(judge: MakeJudge, role: MakeRole, server: FakeJudge) -> None:
-    made = judge(prices={"grok-4-1-fast-non-reasoning": {"input": 10.0, "cached_input": 1.0, "output": 100.0}})
+    made = judge(prices={"grok-4.3": {"input": 10.0, "cached_input": 1.0, "output": 100.0}})
     score(made, role(), [GOOD])
     total = made.usage.total
     expected = (total.input_tokens - total.cached_tokens) * 10 + total.cached_tokens * 1 + total.output_tokens * 100
@@ -104,7 +104,7 @@ def test_budget_is_never_exceeded_and_what_was_paid_is_kept(
     judge: MakeJudge, role: MakeRole, server: FakeJudge
 ) -> None:
     server.latency = 0.02
-    settings = {"prices": {"grok-4-1-fast-non-reasoning": {"input": 10.0, "output": 10.0}}, "budget_usd": 0.05}
+    settings = {"prices": {"grok-4.3": {"input": 10.0, "output": 10.0}}, "budget_usd": 0.05}
     made = judge(concurrency=4, **settings)
     many = [f"{question} Part {n}." for n in range(8) for question in QUESTIONS]
     with pytest.raises(BudgetError) as caught:

@@ -7,6 +7,7 @@ questions, in the long ones it is the starter model.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import subprocess
@@ -217,7 +218,7 @@ def test_wrong_key_in_the_middle_ends_the_run_saved(training: Callable[..., Any]
 
 def test_budget_stops_the_run_saved_and_more_of_it_goes_on(training: Callable[..., Any], server: FakeJudge) -> None:
     undisturbed, _ = training("undisturbed")
-    price = {"judge.prices": "{grok-4-1-fast-non-reasoning: {input: 10, cached_input: 10, output: 10}}"}
+    price = {"judge.prices": "{grok-4.3: {input: 10, cached_input: 10, output: 10}}"}
     stopped, trained = training("poor", raises=BudgetError, **price, **{"judge.budget_usd": 0.3})
     assert "judge.budget_usd=0.3" in trained.error
     rows = read_jsonl(stopped / "metrics.jsonl")
@@ -283,9 +284,10 @@ def test_command_asks_once_estimates_trains_and_sums_up(
     done = finished(command)
     assert done.returncode == 0, done.stderr
     first = done.stdout.splitlines()[0]
-    for part in ("xai/grok-4-1-fast-non-reasoning will be asked at most 32 times", "about $0.0", "minutes of judging"):
+    for part in ("xai/grok-4.3 will be asked at most 32 times", "about $0.0", "minutes of judging"):
         assert part in first
-    assert "judge xai/grok-4-1-fast-non-reasoning: 32 judgements" in done.stdout
+    assert "judge xai/grok-4.3: 32 judgements" in done.stdout
+    assert json.loads((tmp_path / "run/run.json").read_text())["judge_notes"] == []
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
 

@@ -127,7 +127,7 @@ def test_a_wrong_key_ends_it_with_the_first_question(api_writer: MakeWriter, ser
 
 
 def test_a_budget_is_kept(api_writer: MakeWriter, server: FakeJudge, role: MakeRole) -> None:
-    prices = {"grok-4-1-fast-non-reasoning": {"input": 10.0, "output": 10.0}}
+    prices = {"grok-4.3": {"input": 10.0, "output": 10.0}}
     writer = api_writer(budget_usd=0.02, prices=prices, concurrency=2)
     with pytest.raises(BudgetError, match=r"--budget-usd=0\.02"):
         list(writer.write([role(n) for n in range(40)], 1, SAMPLING))

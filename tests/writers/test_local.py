@@ -149,7 +149,7 @@ def test_aliases_mean_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert cast(Any, find_writer("baseline")).path == "Qwen/Qwen3-4B-Instruct-2507"
     assert cast(Any, find_writer("rl")).path == "ash256/qwen3-4b-question-gen"
     for alias, model in (
-        ("grok-4-1", "xai/grok-4-1-fast-non-reasoning"),
+        ("grok-4-1", "xai/grok-4.3"),
         ("claude-4-5-haiku", "anthropic/claude-haiku-4-5-20251001"),
         ("gpt-5-mini", "openai/gpt-5-mini-2025-08-07"),
     ):

@@ -61,12 +61,15 @@ class ApiConfig(Section):
 
     provider: str = setting("xai",
         "who scores: `rubric` (offline), `human`, `xai`, `openai`, `anthropic`, `huggingface` or `openai_compatible`")
-    model: str | None = setting(None, "the provider's model; null: its default, of xai `grok-4-1-fast-non-reasoning`")
+    model: str | None = setting(None,
+        "the provider's model; null: its default, of xai `grok-4.3`. A retired one is replaced by its successor, with a "
+        "note")
     base_url: str | None = setting(None, "address of a server to ask instead of the provider's own", may_change=True)
     temperature: float | None = setting(None, "null: 0 where the provider's models take one (xai, openai_compatible)",
         ge=0, le=2)
     reasoning_effort: str | None = setting(None,
-        "how long a reasoning model thinks, in the provider's words (`none`, `low`, …)")
+        "how long a reasoning model thinks, in the provider's words (`none`, `low`, …); null: the provider chooses, `none` "
+        "for the default of xai")
     max_tokens: int = setting(4096, "most tokens of a reply, thinking included", ge=64)
     concurrency: int = setting(64, "calls at a time; fewer while the provider says that it is busy", ge=1, le=1000,
         may_change=True)

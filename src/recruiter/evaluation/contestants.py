@@ -179,7 +179,7 @@ def judge_flags(judge: Judge, contestants: Sequence[Contestant]) -> list[str]:
         for contestant in contestants
         if contestant.api and contestant.api.name == judge.name
     ]
-    return flags
+    return flags + judge.usage.notes
 
 
 def contestant_flags(

@@ -14,7 +14,7 @@ from recruiter.errors import ApiError, BudgetError, ConfigError
 from recruiter.llm.clients import ModelClient, Sampling
 from recruiter.llm.failure import CallFailed
 from recruiter.llm.limiter import Limiter
-from recruiter.llm.providers import find_key, find_provider
+from recruiter.llm.providers import find_key, find_model, find_provider
 from recruiter.llm.reply import Completion, Tokens
 from recruiter.llm.retry import RetryPolicy
 from recruiter.llm.usage import Budget, Price, Usage
@@ -52,11 +52,13 @@ class ApiModel:
         self._provider = find_provider(settings)
         self._key = find_key(settings)
         self._settings, self._on_failure = settings, on_failure
-        self.model = settings.model or self._provider.default_model or ""
+        found = find_model(settings)
+        self.model = found.name
         self.name = f"{settings.provider}/{self.model}"
         self.address = settings.base_url or self._provider.base_url or ""
         price = settings.prices.get(self.model)
         self.usage = Usage(self.name, Price(**price) if price else None, noun)
+        self.usage.note(*filter(None, [found.note]))
         if settings.budget_usd is not None and price is None:
             raise ConfigError(
                 f"{settings.spelled('budget_usd')}={settings.budget_usd:g} needs the price of {self.model}: write "
@@ -64,7 +66,7 @@ class ApiModel:
             )
         self.usage.share(Budget(settings.budget_usd, settings.spelled("budget_usd")))
         chosen = self._provider.temperature if settings.temperature is None else settings.temperature
-        self.sampling = Sampling(settings.max_tokens, chosen, reasoning_effort=settings.reasoning_effort)
+        self.sampling = Sampling(settings.max_tokens, chosen, reasoning_effort=found.reasoning_effort)
         self._retries = RetryPolicy(settings.max_attempts, settings.attempt_timeout, settings.total_timeout)
         self._ended: ApiError | None = None
         self._has_answered = False

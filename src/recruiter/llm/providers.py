@@ -21,6 +21,7 @@ class Provider:
         key_variable: the environment variable that holds the key.
         needs_key: whether it answers nobody without one.
         default_model: the model when none is named; None: one must be.
+        default_effort: how long that model thinks when nobody says; None: its provider chooses.
         has_schema: whether replies can be held to a JSON schema.
         temperature: a judge's when none is set; None: its models take none.
         limit_name: what the wire calls the limit of a reply's tokens.
@@ -32,6 +33,7 @@ class Provider:
     key_variable: str
     needs_key: bool = True
     default_model: str | None = None
+    default_effort: str | None = None
     has_schema: bool = True
     temperature: float | None = None
     limit_name: str = "max_completion_tokens"
@@ -40,7 +42,12 @@ class Provider:
 
 PROVIDERS: dict[str, Provider] = {
     "xai": Provider(
-        "openai", "https://api.x.ai/v1", "XAI_API_KEY", default_model="grok-4-1-fast-non-reasoning", temperature=0.0
+        "openai",
+        "https://api.x.ai/v1",
+        "XAI_API_KEY",
+        default_model="grok-4.3",
+        default_effort="none",
+        temperature=0.0,
     ),
     "openai": Provider("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", default_model="gpt-6-luna"),
     "anthropic": Provider(
@@ -71,6 +78,43 @@ PROVIDERS: dict[str, Provider] = {
         lacks=(),
     ),
 }
+
+
+@dataclass(frozen=True)
+class Retired:
+    """A model that its provider has ended, whatever is sent under its name today.
+
+    Attributes:
+        ended: the day, as YYYY-MM-DD.
+        successor: the model that its provider names instead.
+        reasoning_effort: at which the successor does the same; None: its provider chooses.
+    """
+
+    ended: str
+    successor: str
+    reasoning_effort: str | None = None
+
+
+# By provider and model. xAI: https://docs.x.ai/developers/migration/may-15-retirement
+RETIRED: dict[tuple[str, str], Retired] = {
+    ("xai", "grok-4-1-fast-reasoning"): Retired("2026-05-15", "grok-4.3", "low"),
+    ("xai", "grok-4-1-fast-non-reasoning"): Retired("2026-05-15", "grok-4.3", "none"),
+    ("xai", "grok-4-fast-reasoning"): Retired("2026-05-15", "grok-4.3", "low"),
+    ("xai", "grok-4-fast-non-reasoning"): Retired("2026-05-15", "grok-4.3", "none"),
+    ("xai", "grok-4-0709"): Retired("2026-05-15", "grok-4.3", "low"),
+    ("xai", "grok-3"): Retired("2026-05-15", "grok-4.3", "low"),
+}
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """The model that settings mean: its name, how long it thinks, and a note if another one was named."""
+
+    name: str
+    reasoning_effort: str | None
+    note: str | None = None
+
+
 _LOOKS_LIKE_A_KEY = re.compile(r"\b(?:sk|xai|key)-[\w*.-]{6,}|(?<=bearer )\S+", re.IGNORECASE)
 
 
@@ -97,6 +141,22 @@ def find_provider(settings: ApiConfig) -> Provider:
             f"http://localhost:11434/v1, without a user name: a key belongs in {provider.key_variable}."
         )
     return provider
+
+
+def find_model(settings: ApiConfig) -> FoundModel:
+    """The model that the settings mean: its provider's default if they name none, its successor if it was retired."""
+    provider, effort = PROVIDERS[settings.provider], settings.reasoning_effort
+    if settings.model is None:
+        return FoundModel(provider.default_model or "", effort or provider.default_effort)
+    retired = RETIRED.get((settings.provider, settings.model))
+    if retired is None:
+        return FoundModel(settings.model, effort)
+    effort = effort or retired.reasoning_effort
+    at = f" with reasoning effort {effort}" if effort else ""
+    note = (
+        f"{settings.provider} ended {settings.model} on {retired.ended}; its successor {retired.successor} is used{at}"
+    )
+    return FoundModel(retired.successor, effort, note)
 
 
 def find_key(settings: ApiConfig) -> str:

@@ -91,6 +91,7 @@ class RunDescription(TypedDict):
     Attributes:
         id: what feedback servers know it by; it stays when the run is continued.
         config: every setting, resolved.
+        judge_notes: in which way the judge's calls differ from what was asked for, such as a retired model's successor.
         rubric: what the judge scores by, as `rubric.Rubric`; runs of earlier versions lack it.
         revision: of the code, from git; None outside a clone.
     """
@@ -99,6 +100,7 @@ class RunDescription(TypedDict):
     config: dict[str, Any]
     judge: str
     judge_version: str
+    judge_notes: NotRequired[list[str]]
     prompt_hash: str
     rubric_hash: str
     rubric: NotRequired[dict[str, Any]]

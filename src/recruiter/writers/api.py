@@ -70,9 +70,9 @@ class ApiWriter:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the model's name, and of the address of a server of one's own."""
-        where = "" if self.api.is_service else self.api.address
-        return hashlib.sha256(f"{self.api.name}\n{where}".encode()).hexdigest()[:16]
+        """Hash of the model's name, how long it thinks, and of the address of a server of one's own."""
+        where, effort = "" if self.api.is_service else self.api.address, self.api.sampling.reasoning_effort
+        return hashlib.sha256("\n".join([self.api.name, where, *filter(None, [effort])]).encode()).hexdigest()[:16]
 
     def prepare(self) -> None:
         """Nothing takes long."""
@@ -110,7 +110,8 @@ class ApiWriter:
 
     async def _write(self, role: Role, sample: int, sampling: SamplingParams, seed: int) -> Written:
         messages = generator_messages(role)
-        key = cache_key(self.api.name, messages, asdict(sampling), seed, sample)
+        effort = self.api.sampling.reasoning_effort
+        key = cache_key(self.api.name, messages, asdict(sampling), seed, sample, *filter(None, [effort]))
         known = self._replies.find(key) if self._replies else None
         self.usage.count(wanted=1, hits=int(known is not None))
         if known is not None:
@@ -158,6 +159,7 @@ class ApiWriter:
                 sampling.top_p if sampling.top_p < 1 else None,
                 sampling.top_k if sampling.top_k > 0 else None,
                 number,
+                self.api.sampling.reasoning_effort,
             )
             completion = await self.api.complete(messages, wanted)
             thought = completion.tokens.thinking > 0 or not completion.text.strip()
