@@ -41,6 +41,11 @@ def measure_generate_peer(config: Config, roles: Sequence[Role], rounds: int) ->
     settings = config.generator
     batch = len(prompts)
     return measure_generate(
-        local.causal_lm, local.tokenizer, prompts, settings.n_samples_per_prompt,
-        settings.sampling_params.max_generate_length, batch, rounds,
-    )  # fmt: skip
+        local.causal_lm,
+        local.tokenizer,
+        prompts,
+        settings.n_samples_per_prompt,
+        settings.sampling_params.max_generate_length,
+        batch,
+        rounds,
+    )

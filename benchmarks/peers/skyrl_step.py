@@ -43,9 +43,14 @@ from recruiter.skyrl.settings import skyrl_config  # noqa: E402
 
 WARM_UP = 2
 SETTINGS = (
-    "engine=skyrl", "judge.provider=rubric", "trainer.train_batch_size=64", "trainer.max_training_steps=6",
-    "trainer.eval_interval=0", "generator.n_samples_per_prompt=4", "generator.sampling_params.max_generate_length=96",
-)  # fmt: skip
+    "engine=skyrl",
+    "judge.provider=rubric",
+    "trainer.train_batch_size=64",
+    "trainer.max_training_steps=6",
+    "trainer.eval_interval=0",
+    "generator.n_samples_per_prompt=4",
+    "generator.sampling_params.max_generate_length=96",
+)
 
 
 class InstantEnv(BaseTextEnv):  # type: ignore[misc]

@@ -112,9 +112,11 @@ def measure_trl(
             args=settings,
             train_dataset=Dataset.from_dict({"prompt": prompts * (steps + 1)}),
             processing_class=tokenizer,
-            peft_config=LoraConfig(r=LORA_RANK, lora_alpha=2 * LORA_RANK, target_modules="all-linear", task_type="CAUSAL_LM"),
+            peft_config=LoraConfig(
+                r=LORA_RANK, lora_alpha=2 * LORA_RANK, target_modules="all-linear", task_type="CAUSAL_LM"
+            ),
             callbacks=[clock],
-        )  # fmt: skip
+        )
         trainer.watch(clock)
         trainer.remove_callback(PrinterCallback)
         trainer.train()

@@ -60,10 +60,16 @@ class RunLog:
         self._console = Console()
         self._start, self._first, self._total = time.perf_counter(), resumed_from, total_steps
         self._progress = Progress(
-            TextColumn("[bold]training"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[now]}"),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=self._console,
+            TextColumn("[bold]training"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[now]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
             disable=not self._console.is_terminal,
-        )  # fmt: skip
+        )
         self._task = self._progress.add_task("training", total=total_steps, completed=resumed_from, now="")
 
     def __enter__(self) -> Self:

@@ -102,8 +102,15 @@ def test_scores_that_a_question_brought_along_are_not_taken_for_the_judges() -> 
         (413, "too large", "bad_request"),
     ],
 )
-@pytest.mark.parametrize("form", [lambda text: {"error": {"message": text}}, lambda text: {"error": text},
-                                  lambda text: {"message": text}, lambda text: [{"error": {"message": text}}]])  # fmt: skip
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda text: {"error": {"message": text}},
+        lambda text: {"error": text},
+        lambda text: {"message": text},
+        lambda text: [{"error": {"message": text}}],
+    ],
+)
 def test_status_and_the_beginning_of_the_message_say_what_failed(status: int, text: str, kind: str, form: Any) -> None:
     assert read_error(status, form(text)).kind == kind
 

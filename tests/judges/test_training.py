@@ -278,9 +278,15 @@ def test_command_asks_once_estimates_trains_and_sums_up(
     tmp_path: Path,
 ) -> None:
     command = command_for(
-        tiny, data, tmp_path / "run", "trainer.max_training_steps=2", "trainer.eval_interval=0", "judge.provider=xai",
-        f"judge.base_url={server.openai_url}", f"judge.cache_path={tmp_path / 'cache.sqlite'}",
-    )  # fmt: skip
+        tiny,
+        data,
+        tmp_path / "run",
+        "trainer.max_training_steps=2",
+        "trainer.eval_interval=0",
+        "judge.provider=xai",
+        f"judge.base_url={server.openai_url}",
+        f"judge.cache_path={tmp_path / 'cache.sqlite'}",
+    )
     done = finished(command)
     assert done.returncode == 0, done.stderr
     first = done.stdout.splitlines()[0]

@@ -62,9 +62,13 @@ def check_numbers(
 def add_price(parser: argparse.ArgumentParser) -> None:
     """The option --price, for models whose price is not known; see `read_prices`."""
     parser.add_argument(
-        "--price", nargs=3, action="append", default=[], metavar=("MODEL", "INPUT", "OUTPUT"),
+        "--price",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("MODEL", "INPUT", "OUTPUT"),
         help="USD per million tokens of a model whose price is not known",
-    )  # fmt: skip
+    )
 
 
 def read_prices(parser: argparse.ArgumentParser, given: list[list[str]]) -> dict[str, tuple[float, float]]:

@@ -26,8 +26,12 @@ from recruiter.roles import load_roles
 def main() -> None:
     """See above."""
     parser = argument_parser(__doc__)
-    parser.add_argument("--role", default="caching-and-performance-08", metavar="ID|FILE",
-                        help="id of a role of data/backend_roles.json, or a JSON file with one role")  # fmt: skip
+    parser.add_argument(
+        "--role",
+        default="caching-and-performance-08",
+        metavar="ID|FILE",
+        help="id of a role of data/backend_roles.json, or a JSON file with one role",
+    )
     parser.add_argument("--prompt", metavar="TEXT", help="send this instead of the prompt of a role")
     parser.add_argument("--calls", type=int, default=5, metavar="N", help="calls, one after the other (default 5)")
     parser.add_argument("--wait", type=float, default=15, metavar="MINUTES", help="for it to start (default 15)")
@@ -38,9 +42,14 @@ def main() -> None:
     limit = load_config("train_config").generator.sampling_params.max_generate_length
     with console.status("asking which model it has") as status:
         asked = ask_server(
-            _address(), messages, limit, options.calls, 60 * options.wait,
-            say=lambda text: console.print(text, highlight=False), status=status.update,
-        )  # fmt: skip
+            _address(),
+            messages,
+            limit,
+            options.calls,
+            60 * options.wait,
+            say=lambda text: console.print(text, highlight=False),
+            status=status.update,
+        )
         model, answers = asyncio.run(asked)
     console.print(f"\n{answers[0].text}\n", highlight=False, markup=False)
     seconds = [answer.seconds for answer in answers]

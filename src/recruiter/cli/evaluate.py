@@ -113,8 +113,12 @@ def parse_options() -> argparse.Namespace:
     add = parser.add_argument
     add("--model", nargs="+", required=True, metavar="NAME")
     add("--checkpoint", metavar="FOLDER", help="of `rl`: a checkpoint, a run, `latest` or `best`, or a merged model")
-    add("--judge", nargs="+", metavar="NAME", help="rubric, a provider, or provider/model; several to compare them "
-        "(default xai, as in training)")  # fmt: skip
+    add(
+        "--judge",
+        nargs="+",
+        metavar="NAME",
+        help="rubric, a provider, or provider/model; several to compare them (default xai, as in training)",
+    )
     add("--rubric", metavar="FILE", help="what judges score by, in the form of configs/rubric.yaml (default: that one)")
     add("--base-url", metavar="URL", help="address of the models and judges named openai_compatible/…")
     add("--cache", metavar="FILE", help="cache of judgements (default data/judge_cache.sqlite)")
@@ -125,8 +129,12 @@ def parse_options() -> argparse.Namespace:
         "--twice", type=int, default=20, metavar="N", help="questions that each judge is asked about twice (default 20)"
     )
     add("--pairwise", action="store_true", help="have the judges compare every two models' questions, in both orders")
-    add("--trim", type=float, metavar="SHARE", help="also give figures without this share of the lowest and of the "
-        "highest roles")  # fmt: skip
+    add(
+        "--trim",
+        type=float,
+        metavar="SHARE",
+        help="also give figures without this share of the lowest and of the highest roles",
+    )
     add("--budget-usd", type=float, metavar="USD", help="stop calling models and judges before it costs more")
     add_price(parser)
     add("--skip-missing-keys", action="store_true", help="leave out models whose key is missing")

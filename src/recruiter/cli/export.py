@@ -32,8 +32,9 @@ def arguments() -> argparse.ArgumentParser:
     """The options."""
     parser = argument_parser(__doc__)
     parser.add_argument("--checkpoint", metavar="NAME", help="a checkpoint, a run's folder, `latest` or `best`")
-    parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, metavar="FOLDER",
-                        help="default exports/qwen3-4b-question-gen")  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, default=DEFAULT_OUTPUT, metavar="FOLDER", help="default exports/qwen3-4b-question-gen"
+    )
     parser.add_argument("--base", metavar="MODEL", help="where the base model is now: a folder or a Hub id")
     parser.add_argument("--max_model_len", type=int, metavar="N", help="cap the context length, in tokens")
     parser.add_argument("--torch_dtype", choices=("bfloat16", "float16", "float32"), default="bfloat16")
@@ -111,8 +112,9 @@ def _export(options: argparse.Namespace, console: Console) -> None:
             f"{export.max_model_len} tokens of context.\n"
             f"The adapter moves its weights by {merged.relative_change:.2%}; {min(merged.kept, 1):.1%} of that is left after "
             f"rounding.",
-            highlight=False, soft_wrap=True,
-        )  # fmt: skip
+            highlight=False,
+            soft_wrap=True,
+        )
         if merged.kept < 0.9:
             console.print(
                 f"Rounding to {options.torch_dtype} takes much of it: --torch_dtype float16 or float32 keeps more."
@@ -130,8 +132,9 @@ def _export(options: argparse.Namespace, console: Console) -> None:
             f"Against base + adapter in float32, over {found.tokens} tokens: largest difference of a probability "
             f"{found.max_difference:.2g}, mean KL {max(found.kl_lost, 0):.2g} nats "
             f"(the adapter itself: {found.kl_adapter:.2g}).",
-            highlight=False, soft_wrap=True,
-        )  # fmt: skip
+            highlight=False,
+            soft_wrap=True,
+        )
         found.check(options.torch_dtype)
         console.print("Verified.")
     if not options.push_to_hub:

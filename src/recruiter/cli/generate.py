@@ -103,9 +103,15 @@ def write(
 
             try:
                 sets += generate(
-                    writer, part, options.n, sampling,
-                    best_of=options.best_of, judge=judge, seed=options.seed, report=report,
-                )  # fmt: skip
+                    writer,
+                    part,
+                    options.n,
+                    sampling,
+                    best_of=options.best_of,
+                    judge=judge,
+                    seed=options.seed,
+                    report=report,
+                )
             except (KeyboardInterrupt, RecruiterError) as error:
                 return sets, error
     return sets, None
@@ -130,14 +136,26 @@ def parse() -> argparse.Namespace:
     one.add_argument("--role", metavar="ID|FILE", help="id of a role of the data set, or a file with one role")
     parser.add_argument("--roles", type=Path, metavar="FILE", help="many roles: CSV, JSON or JSONL")
     parser.add_argument("-n", type=int, default=3, metavar="N", help="questions a role (default 3)")
-    parser.add_argument("--best_of", "--best-of", type=int, default=1, metavar="N",
-                        help="write N times as many and keep those the judge likes best (default 1)")  # fmt: skip
+    parser.add_argument(
+        "--best_of",
+        "--best-of",
+        type=int,
+        default=1,
+        metavar="N",
+        help="write N times as many and keep those the judge likes best (default 1)",
+    )
     parser.add_argument("--judge", metavar="NAME", help="rubric, a provider, or provider/model: shows scores and why")
-    parser.add_argument("--rubric", metavar="FILE",
-                        help="what the judge scores by, in the form of configs/rubric.yaml (default: that one)")  # fmt: skip
-    parser.add_argument("--model", metavar="NAME",
-                        help=f"{', '.join(ALIASES)}, endpoint, latest, best, a folder, a Hub id, provider/model or an "
-                        f"address (default: the best one here)")  # fmt: skip
+    parser.add_argument(
+        "--rubric",
+        metavar="FILE",
+        help="what the judge scores by, in the form of configs/rubric.yaml (default: that one)",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help=f"{', '.join(ALIASES)}, endpoint, latest, best, a folder, a Hub id, provider/model or an "
+        f"address (default: the best one here)",
+    )
     parser.add_argument("--checkpoint", metavar="FOLDER", help="of --model rl: a checkpoint, a run, latest or best")
     parser.add_argument("--base-url", metavar="URL", help="address of the model's server instead of its provider's")
     parser.add_argument("--budget-usd", type=float, metavar="USD", help="what the model's calls may cost")

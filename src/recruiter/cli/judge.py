@@ -34,13 +34,19 @@ def main() -> None:
     parser.add_argument("questions", nargs="*", metavar="QUESTION", help="needs --role")
     parser.add_argument("--role", metavar="ID|FILE", help="id of a role of the data set, or a JSON file with one role")
     parser.add_argument("--file", type=Path, nargs="+", default=[], metavar="FILE", help="CSV or JSONL files")
-    parser.add_argument("--roles", type=Path, default=ROLES, metavar="FILE",
-                        help="where ids are looked up (default data/backend_roles.json)")  # fmt: skip
+    parser.add_argument(
+        "--roles",
+        type=Path,
+        default=ROLES,
+        metavar="FILE",
+        help="where ids are looked up (default data/backend_roles.json)",
+    )
     parser.add_argument(
         "--judge", default="xai", metavar="NAME", help="rubric, a provider, or provider/model (default xai)"
     )
-    parser.add_argument("--rubric", metavar="FILE",
-                        help="what to judge by, in the form of configs/rubric.yaml (default: that one)")  # fmt: skip
+    parser.add_argument(
+        "--rubric", metavar="FILE", help="what to judge by, in the form of configs/rubric.yaml (default: that one)"
+    )
     parser.add_argument("--base-url", metavar="URL", help="address of the judge's server instead of its provider's")
     parser.add_argument("--cache", metavar="FILE", help="cache of judgements (default data/judge_cache.sqlite)")
     parser.add_argument("--format", choices=LIST_FORMATS, default="table", help="default table")

@@ -165,11 +165,16 @@ class Evaluation:
         found = self._gathered(judge, [preference(*place) for place in places], judge.name, "comparing")
         return [
             ComparisonRecord(
-                role_id=role.id, sample=index, first=first, second=second,
-                **asdict(Preference(None, failure=NOT_JUDGED + str(each)) if isinstance(each, RecruiterError) else each),
+                role_id=role.id,
+                sample=index,
+                first=first,
+                second=second,
+                **asdict(
+                    Preference(None, failure=NOT_JUDGED + str(each)) if isinstance(each, RecruiterError) else each
+                ),
             )
             for (role, index, first, second), each in zip(places, found, strict=True)
-        ]  # fmt: skip
+        ]
 
     def _scored(
         self, judge: Judge, samples: Sequence[SampleRecord], who: str, what: str
@@ -227,9 +232,14 @@ def _sample(model: str, slot: Slot, written: Written | None, reason: str) -> Sam
             **place, question=None, failure=failure, tokens=None, finished=None, seconds=None, cost_usd=None
         )
     return SampleRecord(
-        **place, question=written.text, failure=None, tokens=written.tokens, finished=written.finished,
-        seconds=written.seconds, cost_usd=written.cost_usd,
-    )  # fmt: skip
+        **place,
+        question=written.text,
+        failure=None,
+        tokens=written.tokens,
+        finished=written.finished,
+        seconds=written.seconds,
+        cost_usd=written.cost_usd,
+    )
 
 
 def _record(judgement: Judgement) -> JudgementRecord:

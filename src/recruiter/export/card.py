@@ -109,9 +109,7 @@ def _training(run: TrainingRun | None, has_plot: bool) -> str:
         return ""
     places = sorted({round(i * (len(rows) - 1) / (_CURVE_ROWS - 1)) for i in range(_CURVE_ROWS)})
     names = run.rubric.names
-    table = [
-        "| step | reward (0–1) | " + " | ".join(names) + " | validation |", "| --- " * (len(names) + 3) + "|"
-    ]  # fmt: skip
+    table = ["| step | reward (0–1) | " + " | ".join(names) + " | validation |", "| --- " * (len(names) + 3) + "|"]
     for row in (rows[place] for place in places):
         values = [row["reward_mean"], *(row.get(name) for name in names), row.get("validation_reward")]
         shown = " | ".join("" if value is None else f"{value:.3g}" for value in values)

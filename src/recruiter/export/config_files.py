@@ -30,13 +30,24 @@ from recruiter.roles import Role
 _LENGTHS = ("max_position_embeddings", "n_positions", "seq_length", "max_seq_len", "max_sequence_length", "n_ctx")
 _LENGTH_INDEPENDENT_ROPE = ("default", "linear", "llama3")
 _TOKENIZER_FILES = (
-    "tokenizer.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt", "*.model",
-)  # fmt: skip
+    "tokenizer.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "*.model",
+)
 _NOT_FOR_READERS = ("backend", "is_local", "local_files_only", "name_or_path")
 PROBE = Role(
-    id="probe", title="Backend Engineer", level="senior", focus="queues", stack=("Python", "PostgreSQL"),
-    description="Own the job queue of a café booking service — 20% of its load is retries.", key_skills=("backpressure",),
-)  # fmt: skip
+    id="probe",
+    title="Backend Engineer",
+    level="senior",
+    focus="queues",
+    stack=("Python", "PostgreSQL"),
+    description="Own the job queue of a café booking service — 20% of its load is retries.",
+    key_skills=("backpressure",),
+)
 
 
 def context_length(base: BaseModel, wanted: int | None) -> int:

@@ -166,9 +166,13 @@ def _merged_tensors(
             tensor: Tensor = file.get_tensor(weight.source)
         stored = _merge(weight, tensor, plan.dtype, merged)
         if stored.is_floating_point() and not torch.isfinite(stored).all():
-            culprit = f"{plan.base.name} itself is not finite" if not torch.isfinite(tensor).all() else (
-                f"the values are too large for {str(plan.dtype).removeprefix('torch.')}, use --torch_dtype bfloat16"
-            )  # fmt: skip
+            culprit = (
+                f"{plan.base.name} itself is not finite"
+                if not torch.isfinite(tensor).all()
+                else (
+                    f"the values are too large for {str(plan.dtype).removeprefix('torch.')}, use --torch_dtype bfloat16"
+                )
+            )
             raise ExportError(f"{weight.name} would hold NaN or infinite values: {culprit}.")
         yield weight, stored
 

@@ -19,8 +19,9 @@ def find_checkpoint(name: str, root: Path) -> Checkpoint:
     Raises:
         ModelError: nothing is there; the message lists what exists.
     """
-    runs = sorted((run for run in map(RunFolder, {p.parent for p in root.rglob("global_step_*")}) if run.steps),
-                  key=_last_written)  # fmt: skip
+    runs = sorted(
+        (run for run in map(RunFolder, {p.parent for p in root.rglob("global_step_*")}) if run.steps), key=_last_written
+    )
     if name in ("latest", "best"):
         if not runs:
             raise ModelError(f"There is no checkpoint under {root}; train one first, for example with: {QUICKSTART}")

@@ -56,13 +56,21 @@ def test_ratings_over_http_make_a_real_model_write_better_questions_for_roles_it
     try:
         with Crowd(server.url, rates_by_the_rubric, pause=0.5) as crowd:
             run(
-                "-m", "src.recruiter.main", "--config-name=online_config", f"human_feedback.api_url={server.url}",
-                "trainer.policy.model.path=exports/starter", f"trainer.ckpt_path={folder}", "trainer.device=cpu",
-                "trainer.policy.model.dtype=float32", f"data.raw_dir={data / 'raw'}",
-                f"data.processed_dir={data / 'processed'}", f"trainer.max_training_steps={STEPS}",
-                "trainer.policy.optimizer_config.lr=1e-3", "generator.sampling_params.max_generate_length=40",
+                "-m",
+                "src.recruiter.main",
+                "--config-name=online_config",
+                f"human_feedback.api_url={server.url}",
+                "trainer.policy.model.path=exports/starter",
+                f"trainer.ckpt_path={folder}",
+                "trainer.device=cpu",
+                "trainer.policy.model.dtype=float32",
+                f"data.raw_dir={data / 'raw'}",
+                f"data.processed_dir={data / 'processed'}",
+                f"trainer.max_training_steps={STEPS}",
+                "trainer.policy.optimizer_config.lr=1e-3",
+                "generator.sampling_params.max_generate_length=40",
                 "generator.sampling_params.temperature=0.5",
-            )  # fmt: skip
+            )
             exported = crowd.person.get("/api/export?format=json")
     finally:
         server.close()
@@ -74,9 +82,19 @@ def test_ratings_over_http_make_a_real_model_write_better_questions_for_roles_it
     held_out = read_raw(data / "raw/test.parquet")[:HELD_OUT]
     (tmp_path / "held_out.json").write_text(json.dumps([role.model_dump(mode="json") for role in held_out]))
     run(
-        "scripts/eval.py", "--model", "starter", "rl", "--checkpoint", str(folder), "--judge", "rubric",
-        "--roles", str(tmp_path / "held_out.json"), "--output", str(tmp_path / "results.json"),
-    )  # fmt: skip
+        "scripts/eval.py",
+        "--model",
+        "starter",
+        "rl",
+        "--checkpoint",
+        str(folder),
+        "--judge",
+        "rubric",
+        "--roles",
+        str(tmp_path / "held_out.json"),
+        "--output",
+        str(tmp_path / "results.json"),
+    )
     figures = json.loads((tmp_path / "results.json").read_text())["figures"]["rubric"]
     difference = figures["rl"]["difference"]
     composite = difference["scores"]["composite"]

@@ -40,11 +40,18 @@ def test_command_survives_no_server_ctrl_c_and_sigkill_and_asks_nobody_twice(
     run, server = tmp_path / "run", Server(tmp_path, FEEDBACK_API_KEY=KEY)
     command = [
         *command_for(
-            tiny, data, run, "trainer.max_training_steps=2", "judge.provider=human", f"human_feedback.api_url={server.url}",
-            "human_feedback.poll_interval=0.3", "trainer.eval_interval=0", "trainer.ckpt_interval=1",
+            tiny,
+            data,
+            run,
+            "trainer.max_training_steps=2",
+            "judge.provider=human",
+            f"human_feedback.api_url={server.url}",
+            "human_feedback.poll_interval=0.3",
+            "trainer.eval_interval=0",
+            "trainer.ckpt_interval=1",
             "generator.sampling_params.max_generate_length=8",
         )
-    ]  # fmt: skip
+    ]
     out, err = (process := begun(command)).communicate(timeout=60)
     assert process.returncode == 1
     assert err.startswith(f"There is no feedback server at human_feedback.api_url={server.url}")

@@ -162,9 +162,14 @@ def _held_out(axes: Axes, runs: Sequence[Run], results: Sequence[Results]) -> No
             low = [found.mean - (found.mean if found.low is None else found.low) for _, found in mine]
             high = [(found.mean if found.high is None else found.high) - found.mean for _, found in mine]
             axes.errorbar(
-                [step for step, _ in mine], means, yerr=[low, high], fmt="os^v"[number % 4] + "-", capsize=3,
-                color=colour(index + len(runs)), label=f"evaluation by {judge}{suffix}",
-            )  # fmt: skip
+                [step for step, _ in mine],
+                means,
+                yerr=[low, high],
+                fmt="os^v"[number % 4] + "-",
+                capsize=3,
+                color=colour(index + len(runs)),
+                label=f"evaluation by {judge}{suffix}",
+            )
     axes.set(title="Held-out roles, composite", ylim=(0, MAX_SCORE))
     axes.legend(loc="upper left")
 
