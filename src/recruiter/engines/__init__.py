@@ -8,6 +8,7 @@ trained one by one and the loss is still a mean over the whole batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -93,6 +94,22 @@ class UpdateResult:
     learning_rate: float
 
 
+class Reader(Protocol):
+    """A language model that tells how likely given texts are. It writes nothing."""
+
+    def answer_logprobs(
+        self, prompts: Sequence[list[Message]], answers: Sequence[Sequence[str]]
+    ) -> list[list[list[float]]]:
+        """Log-probability of every token of every answer and of the token that ends it, group by group."""
+        ...
+
+    def choice_logits(
+        self, openings: Sequence[list[Message]], endings: Sequence[Sequence[str]], choices: Sequence[str]
+    ) -> list[list[list[float]]]:
+        """Logits of the first token of each choice as the answer to a chat whose last message ends as given."""
+        ...
+
+
 class Policy(Protocol):
     """A language model that can be sampled and trained."""
 
@@ -108,6 +125,10 @@ class Policy(Protocol):
 
     def logprobs(self, group: TrainGroup) -> list[list[float]]:
         """Token log-probabilities of the group's samples under the current policy."""
+        ...
+
+    def base(self) -> AbstractContextManager[Reader]:
+        """The untrained model, adapter switched off, to read texts with; nothing else uses the policy meanwhile."""
         ...
 
     def look_ahead(self, groups: Sequence[TrainGroup]) -> bool:

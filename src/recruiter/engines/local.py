@@ -7,6 +7,7 @@ merged, so there is nothing to synchronise after an update and no rounding that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,12 @@ class LocalPolicy:
             flat = self._token_logprobs([group])[0].tolist()
         ends = torch.tensor([len(sample.token_ids) for sample in group.samples]).cumsum(0).tolist()
         return [flat[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+    @contextmanager
+    def base(self) -> Iterator[LocalModel]:
+        """See `Policy`."""
+        with torch.no_grad(), self.model.disable_adapter():
+            yield self.local
 
     def look_ahead(self, groups: Sequence[TrainGroup]) -> bool:
         """Compute the forward half of a pass; on a GPU of one at a time, on a CPU as long as memory is plenty."""

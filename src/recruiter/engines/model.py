@@ -7,14 +7,14 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import cached_property, partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
-from torch.nn.functional import embedding
+from torch.nn.functional import embedding, linear
 from transformers import PreTrainedModel
 
 from recruiter.config import SamplingParams
@@ -26,11 +26,12 @@ from recruiter.engines.linear import refresh_rollout_layers, use_rollout_layers
 from recruiter.engines.loading import check_model, device_memory, load_model, pick_device, pick_dtype, stop_token_ids
 from recruiter.engines.lora import JoinedLora, join_adapters
 from recruiter.engines.packing import PackedGroups, common_prefix
-from recruiter.engines.plain import generate_plain, plain_logprobs
+from recruiter.engines.plain import generate_plain, plain_choices, plain_logprobs
 from recruiter.engines.rollouts import Completion, generate_groups
 from recruiter.prompts import Message
 
 REMEMBERED_PROMPTS = 4096
+_MARK = "\u241e"  # where a chat is cut; no template has it
 ROLLOUT_ROWS = {"cpu": 64, "cuda": 512}  # answers decoded together
 KV_SHARE = 0.15  # of a GPU's memory, for the keys and values of rollouts
 COMPILED_PARAMETERS = 1e9
@@ -153,6 +154,77 @@ class LocalModel:
             advanced(1.0)
             yield part, [[self._sample(completion) for completion in group] for group in groups]
 
+    # ---- reading: probabilities of texts that are given ------------------------------------------------------------
+
+    @torch.no_grad()
+    def answer_logprobs(
+        self, prompts: Sequence[list[Message]], answers: Sequence[Sequence[str]]
+    ) -> list[list[list[float]]]:
+        """Log-probability of every token of every answer and of the token that ends it, group by group.
+
+        Args:
+            prompts: one for each group.
+            answers: for each group, the G texts to read as answers to its prompt.
+        """
+        encoded = [self.encode(messages) for messages in prompts]
+        tokens = [[[*self._encode_text(text), self.stop_ids[0]] for text in group] for group in answers]
+        compute = group_logprobs if self.shares_prompts else plain_logprobs
+        found: list[list[list[float]]] = []
+        for part in self._reading_passes(encoded, tokens):
+            flat = iter(compute(self.causal_lm, encoded[part], tokens[part], 1.0)[0].tolist())
+            found += [[list(islice(flat, len(answer))) for answer in group] for group in tokens[part]]
+        return found
+
+    @torch.no_grad()
+    def choice_logits(
+        self, openings: Sequence[list[Message]], endings: Sequence[Sequence[str]], choices: Sequence[str]
+    ) -> list[list[list[float]]]:
+        """Logits of the first token of each of `choices` as the answer's first token.
+
+        Args:
+            openings: for each group, a chat whose last message goes on with each of the group's endings.
+            endings: for each group, how that message ends.
+        """
+        opened = [self._encode_opening(messages) for messages in openings]
+        first, after = [ids for ids, _ in opened], [ids for _, ids in opened]
+        picked = [self._encode_text(choice)[0] for choice in choices]
+        tokens = [
+            [[*self._encode_text(text), *closing, picked[0]] for text in group]
+            for group, closing in zip(endings, after, strict=True)
+        ]
+        compute = group_choices if self.shares_prompts else plain_choices
+        found: list[list[list[float]]] = []
+        for part in self._reading_passes(first, tokens):
+            rows = iter(compute(self.causal_lm, first[part], tokens[part], picked).tolist())
+            found += [list(islice(rows, len(group))) for group in tokens[part]]
+        return found
+
+    def _encode_text(self, text: str) -> list[int]:
+        return list(self.tokenizer(text or " ", add_special_tokens=False)["input_ids"])  # type: ignore[arg-type]
+
+    def _encode_opening(self, messages: list[Message]) -> tuple[list[int], list[int]]:
+        """A chat without the end of its last message, and what the template puts between that and the answer."""
+        marked = [*messages[:-1], Message(role=messages[-1]["role"], content=messages[-1]["content"] + _MARK)]
+        text = self.tokenizer.apply_chat_template(
+            [dict(message) for message in marked],  # type: ignore[arg-type]
+            add_generation_prompt=True,
+            tokenize=False,
+        )
+        before, after = str(text).split(_MARK, 1)
+        return self._encode_text(before), self._encode_text(after)
+
+    def _reading_passes(self, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]]) -> Iterator[slice]:
+        """Groups that are read in one pass. The division depends on their sizes alone, so that results repeat."""
+        most, start, size = self.tokens_per_pass(gradient_checkpointing=False), 0, 0
+        for index, (prompt, group) in enumerate(zip(prompts, answers, strict=True)):
+            tokens = len(prompt) + sum(map(len, group))
+            if index > start and size + tokens > most:
+                yield slice(start, index)
+                start, size = index, 0
+            size += tokens
+        if start < len(prompts):
+            yield slice(start, len(prompts))
+
     @cached_property
     def needs_checkpointing(self) -> bool:
         """Whether what layers keep for the backward pass leaves room for too few tokens."""
@@ -245,17 +317,42 @@ def group_logprobs(
         answers: for each group, the token ids of its answers.
         temperature: divides the logits.
     """
+    states_TC = _predicting_states(model, prompts, answers)
+    targets = [token for group in answers for answer in group for token in answer]
+    head = model.get_output_embeddings()
+    return token_logprobs(
+        states_TC,
+        head.weight,
+        getattr(head, "bias", None),
+        upload(torch.tensor(targets), states_TC.device),
+        temperature,
+    )
+
+
+def group_choices(
+    model: PreTrainedModel, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]], choices: Sequence[int]
+) -> Tensor:
+    """Logits (N, len(choices)) of some tokens in the place of each answer's last one, every prompt computed once."""
+    ends = torch.tensor([len(answer) for group in answers for answer in group]).cumsum(0) - 1
+    states_TC = _predicting_states(model, prompts, answers)
+    states_NC = states_TC[ends.to(states_TC.device)]
+    head, tokens = model.get_output_embeddings(), torch.tensor(list(choices), device=states_TC.device)
+    bias = getattr(head, "bias", None)
+    return linear(states_NC, head.weight[tokens], None if bias is None else bias[tokens]).float()
+
+
+def _predicting_states(
+    model: PreTrainedModel, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]]
+) -> Tensor:
+    """Final hidden states (T, C) of the positions that predict the answer tokens."""
     device = next(model.parameters()).device
-    common = common_prefix(prompts)
     lengths = [[len(answer) for answer in group] for group in answers]
-    layout = PackedGroups(common, [len(prompt) for prompt in prompts], lengths, device, model.dtype)
+    prompt_lengths = [len(prompt) for prompt in prompts]
+    layout = PackedGroups(common_prefix(prompts), prompt_lengths, lengths, device, model.dtype)
     hidden = model.get_decoder()(
         input_ids=layout.row(prompts, answers),
         position_ids=layout.position_ids_1T,
         use_cache=False,
         layout=layout,
     ).last_hidden_state
-    targets = upload(torch.tensor([token for group in answers for answer in group for token in answer]), device)
-    head = model.get_output_embeddings()
-    states = embedding(layout.predictors, hidden[0])  # indexing would add its gradients in any order on a CPU
-    return token_logprobs(states, head.weight, getattr(head, "bias", None), targets, temperature)
+    return embedding(layout.predictors, hidden[0])  # indexing would add its gradients in any order on a CPU

@@ -60,6 +60,29 @@ def plain_logprobs(
     model: PreTrainedModel, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]], temperature: float
 ) -> tuple[Tensor, Tensor]:
     """Like `model.group_logprobs`, one padded row for each answer."""
+    logits_TV = _predicting_logits(model, prompts, answers) / temperature
+    logprobs_TV = logits_TV.log_softmax(dim=-1)
+    targets = torch.tensor(
+        [token for group in answers for answer in group for token in answer], device=logits_TV.device
+    )
+    entropies_T = -(logprobs_TV.detach().exp() * logprobs_TV.detach()).sum(dim=-1)
+    return logprobs_TV.gather(1, targets[:, None]).squeeze(1), entropies_T
+
+
+def plain_choices(
+    model: PreTrainedModel, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]], choices: Sequence[int]
+) -> Tensor:
+    """Like `model.group_choices`, one padded row for each answer."""
+    ends = torch.tensor([len(answer) for group in answers for answer in group]).cumsum(0) - 1
+    logits_TV = _predicting_logits(model, prompts, answers)
+    chosen_NK: Tensor = logits_TV[ends.to(logits_TV.device)][:, list(choices)]
+    return chosen_NK
+
+
+def _predicting_logits(
+    model: PreTrainedModel, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]]
+) -> Tensor:
+    """Logits (T, V), float32, of the positions that predict the answer tokens."""
     device = next(model.parameters()).device
     rows = [(prompt, answer) for prompt, group in zip(prompts, answers, strict=True) for answer in group]
     longest = max(len(prompt) + len(answer) for prompt, answer in rows)
@@ -70,11 +93,7 @@ def plain_logprobs(
         mask_RT[row, : len(prompt) + len(answer)] = 1
     logits_RTV = model(input_ids=ids_RT.to(device), attention_mask=mask_RT.to(device), use_cache=False).logits
     picked = [torch.arange(len(p) - 1, len(p) + len(a) - 1) + row * longest for row, (p, a) in enumerate(rows)]
-    logits_TV = logits_RTV.flatten(0, 1)[torch.cat(picked).to(device)].float() / temperature
-    logprobs_TV = logits_TV.log_softmax(dim=-1)
-    targets = torch.tensor([token for _, answer in rows for token in answer], device=device)
-    entropies_T = -(logprobs_TV.detach().exp() * logprobs_TV.detach()).sum(dim=-1)
-    return logprobs_TV.gather(1, targets[:, None]).squeeze(1), entropies_T
+    return logits_RTV.flatten(0, 1)[torch.cat(picked).to(device)].float()
 
 
 def _completion(tokens_T: Tensor, logprobs_T: Tensor, stop_ids: Sequence[int]) -> Completion:
