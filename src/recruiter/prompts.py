@@ -112,6 +112,20 @@ def comparison_messages(rubric: Rubric, role: Role, first: str, second: str) -> 
     return [Message(role="system", content=comparison_system(rubric)), Message(role="user", content=user)]
 
 
+CHECK_SYSTEM = (
+    "You review technical screening questions before they are put to candidates. A good question makes sense, is about "
+    "this role, asks for one thing, gives a concrete situation, and can be answered in two to five minutes by somebody who "
+    "has done the work."
+)
+
+
+def check_messages(role: Role) -> list[Message]:
+    """The beginning of a chat that asks for a yes or no about a question for `role`; the question ends its last message."""
+    about = f"{role.title}. {', '.join(role.stack)}. Skills: {', '.join(role.key_skills)}."
+    user = f"Role: {about}\nDescription: {role.description}\n\nQuestion: "
+    return [Message(role="system", content=CHECK_SYSTEM), Message(role="user", content=user)]
+
+
 def _record(role: Role) -> str:
     """A role as the judge sees it."""
     return json.dumps(role.model_dump(mode="json", exclude={"id"}), ensure_ascii=False, indent=1)

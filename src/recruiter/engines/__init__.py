@@ -95,7 +95,15 @@ class UpdateResult:
 
 
 class Reader(Protocol):
-    """A language model that tells how likely given texts are. It writes nothing."""
+    """A language model that tells how likely given texts are. It writes nothing.
+
+    Attributes:
+        parameters: how many it has.
+        fingerprint: differs between models.
+    """
+
+    parameters: int
+    fingerprint: str
 
     def answer_logprobs(
         self, prompts: Sequence[list[Message]], answers: Sequence[Sequence[str]]

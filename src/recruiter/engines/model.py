@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import cached_property, partial
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import cast
 
 import torch
 from peft import PeftModel
@@ -62,6 +64,8 @@ class LocalModel:
         self.dtype = pick_dtype(dtype, self.device)
         self.tokenizer, self.causal_lm = load_model(path, self.dtype, self.device)
         self.stop_ids = stop_token_ids(self.causal_lm, self.tokenizer)
+        self.parameters = self.causal_lm.num_parameters()
+        self.fingerprint = _fingerprint(self.causal_lm)
         self._encoded: dict[tuple[tuple[str, str], ...], list[int]] = {}
         self.shares_prompts = enable_group_attention(self.causal_lm)
         self._shared = self._share_weights()
@@ -265,6 +269,13 @@ class LocalModel:
     def _sample(self, completion: Completion) -> Sample:
         text = str(self.tokenizer.decode(completion.token_ids, skip_special_tokens=True)).strip()
         return Sample(text, completion.token_ids, completion.logprobs, completion.finished)
+
+
+def _fingerprint(model: PreTrainedModel) -> str:
+    """A hash of some weights and of the type they are computed in."""
+    weights = cast(Tensor, model.get_input_embeddings().weight)
+    some = weights[:: max(1, len(weights) // 16), :64].detach().float().cpu().numpy().tobytes()
+    return hashlib.sha256(f"{model.dtype} {model.num_parameters()}".encode() + some).hexdigest()[:16]
 
 
 def _advance(progress: Callable[[float], None], part: slice, prompts: int, share: float) -> None:

@@ -93,7 +93,8 @@ def _predicting_logits(
         mask_RT[row, : len(prompt) + len(answer)] = 1
     logits_RTV = model(input_ids=ids_RT.to(device), attention_mask=mask_RT.to(device), use_cache=False).logits
     picked = [torch.arange(len(p) - 1, len(p) + len(a) - 1) + row * longest for row, (p, a) in enumerate(rows)]
-    return logits_RTV.flatten(0, 1)[torch.cat(picked).to(device)].float()
+    picked_TV: Tensor = logits_RTV.flatten(0, 1)[torch.cat(picked).to(device)]
+    return picked_TV.float()
 
 
 def _completion(tokens_T: Tensor, logprobs_T: Tensor, stop_ids: Sequence[int]) -> Completion:

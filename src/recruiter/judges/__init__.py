@@ -96,6 +96,10 @@ def make_judge(
         from recruiter.human_feedback import HumanJudge
 
         return HumanJudge(human_feedback or HumanFeedbackConfig(), rubric)
+    if settings.provider == "local":
+        from recruiter.judges.local import LocalJudge
+
+        return LocalJudge(settings, rubric)
     from recruiter.judges.llm import LLMJudge
 
     return LLMJudge(settings, rubric)
