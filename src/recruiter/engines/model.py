@@ -204,7 +204,7 @@ class LocalModel:
         return found
 
     def _encode_text(self, text: str) -> list[int]:
-        return list(self.tokenizer(text or " ", add_special_tokens=False)["input_ids"])  # type: ignore[arg-type]
+        return list(self.tokenizer(text or " ", add_special_tokens=False)["input_ids"])
 
     def _encode_opening(self, messages: list[Message]) -> tuple[list[int], list[int]]:
         """A chat without the end of its last message, and what the template puts between that and the answer."""
