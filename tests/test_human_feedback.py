@@ -15,7 +15,7 @@ from recruiter.config import HumanFeedbackConfig, JudgeConfig
 from recruiter.errors import ConfigError, JudgeError
 from recruiter.human_feedback import GroupView, HumanJudge, QuestionGroup
 from recruiter.judges import make_judge
-from recruiter.judges.feedback_client import FeedbackClient, spoken
+from recruiter.judges.feedback_client import FeedbackClient, duration_text
 from tests.conftest import MakeRole
 from tests.scoring import RUBRIC
 
@@ -179,4 +179,4 @@ def test_other_version_of_the_api_is_one_sentence(answering: tuple[HumanFeedback
     ("seconds", "said"), [(0.5, "0.5 s"), (59, "59 s"), (90, "1.5 min"), (5400, "1.5 h"), (86400, "24 h")]
 )
 def test_spans_of_time_are_said_in_their_largest_unit(seconds: float, said: str) -> None:
-    assert spoken(seconds) == said
+    assert duration_text(seconds) == said

@@ -18,7 +18,7 @@ from recruiter.config import HumanFeedbackConfig
 from recruiter.config.checks import MAX_GROUPS_A_CALL
 from recruiter.errors import JudgeError, UnscoredError
 from recruiter.judges import Judge, Probe
-from recruiter.judges.feedback_client import FeedbackClient, Refused, spoken
+from recruiter.judges.feedback_client import FeedbackClient, Refused, duration_text
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Rubric, load_rubric, rating_to_score
 
@@ -165,7 +165,7 @@ class HumanJudge(Judge):
         if waiting and not any(view.is_rated for view in views.values()):
             patience = self.settings.timeout
             raise UnscoredError(
-                f"Nobody rated any of the {len(groups)} groups of step {groups[0].step} within {spoken(patience)} "
+                f"Nobody rated any of the {len(groups)} groups of step {groups[0].step} within {duration_text(patience)} "
                 f"(human_feedback.timeout={patience:g}). They stay in the queue and everything before is saved: have "
                 f"them rated at {self.client.url}, and run the same command again."
             )

@@ -85,7 +85,7 @@ class FeedbackClient:
             self.away = (since, reason)
             if time.monotonic() - since > patience:
                 raise JudgeError(
-                    f"The feedback server at {self.url} has not answered for {spoken(patience)} ({reason}); "
+                    f"The feedback server at {self.url} has not answered for {duration_text(patience)} ({reason}); "
                     f"everything up to the last step is saved: start it and run the same command again."
                 )
             await asyncio.sleep(min(next(between), patience))
@@ -120,7 +120,7 @@ class FeedbackClient:
         return content
 
 
-def spoken(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """A span of time in the largest fitting unit: 40 s, 12 min, 3 h."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= size:

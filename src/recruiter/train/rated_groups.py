@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 from recruiter.config import Config
 from recruiter.engines import Sample
 from recruiter.human_feedback import GroupView, HumanJudge, QuestionGroup
-from recruiter.judges.feedback_client import spoken
+from recruiter.judges.feedback_client import duration_text
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
@@ -147,12 +147,12 @@ class RatedGroups:
     def _waiting_for(self, seconds: float) -> str:
         step, waiting, away = self._step, self.people.waiting, self.people.client.away
         if away:
-            return f"step {step}: no feedback server for {spoken(time.monotonic() - away[0])} ({away[1]}), trying again"
+            return f"step {step}: no feedback server for {duration_text(time.monotonic() - away[0])} ({away[1]}), trying again"
         if waiting is None:
             return f"step {step}: handing in the questions"
         rated, there = waiting.groups - len(waiting.ids), waiting.raters_online
         people = "nobody is there" if not there else f"{there} rater{'s' if there > 1 else ''} there"
-        return f"step {step}: {rated} of {waiting.groups} groups done, {people}, waiting for {spoken(seconds)}"
+        return f"step {step}: {rated} of {waiting.groups} groups done, {people}, waiting for {duration_text(seconds)}"
 
     def _late(self) -> list[Rollout]:
         """Groups of the latest steps that were rated after their own step had gone on; older ones are given up."""
