@@ -126,13 +126,15 @@ def _make_trainer(
     from recruiter.train.groups import GroupSource, JudgedGroups
     from recruiter.train.grpo import Trainer
 
-    source: GroupSource = JudgedGroups(judge)
+    source: GroupSource
     if config.judge.provider == "human":
         from recruiter.human_feedback import HumanJudge
         from recruiter.train.rated_groups import RatedGroups
 
         people = cast(HumanJudge, judge)
         source = RatedGroups(config, people, log, total_steps(config, len(roles)), stop_requested)
+    else:
+        source = JudgedGroups(judge)
     return Trainer(config, LocalPolicy(config), source, roles, held_back, log, stop_requested)
 
 
