@@ -41,12 +41,11 @@ def score(judge: Any, role: Any, questions: Any) -> Any:
 def by_hand(*arguments: Any) -> Iterator[Any]:
     """The fake judge as a process of its own; gives its address."""
     command = [sys.executable, "-u", "-m", "tests.fake_judge", "--port", "0", *arguments]
-    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
-    try:
-        yield re.search(r"http://[\d.:]+/v1", process.stdout.readline()).group()
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield re.search(r"http://[\d.:]+/v1", process.stdout.readline()).group()
+        finally:
+            process.kill()
 
 
 @pytest.fixture(autouse=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
 import pytest
 
 from recruiter.errors import ApiError, JudgeError
+from recruiter.judges.llm.estimate import ask_for_probe
 from tests.conftest import MakeRole
 from tests.fake_judge import FakeJudge, Faults
 from tests.judges.conftest import GOOD, KEY, PROVIDERS, QUESTIONS, MakeJudge, score
@@ -171,17 +171,17 @@ def test_probe_refuses_a_judge_that_does_not_answer(
 ) -> None:
     server.faults = Faults([fault], share=1.0, times=None)
     with pytest.raises(ApiError):
-        asyncio.run(judge(max_attempts=2).probe())
+        ask_for_probe(judge(max_attempts=2))
 
 
 def test_probe_of_a_server_that_is_not_there_names_its_address(judge: MakeJudge, hasty: None) -> None:
     with pytest.raises(JudgeError, match=r"at http://127\.0\.0\.1:9/v1 did not answer: connection"):
-        asyncio.run(judge("openai_compatible", base_url="http://127.0.0.1:9/v1").probe())
+        ask_for_probe(judge("openai_compatible", base_url="http://127.0.0.1:9/v1"))
 
 
 def test_probe_asks_even_if_the_answer_is_known(judge: MakeJudge, server: FakeJudge) -> None:
     for count in (1, 2):
-        probe = asyncio.run(judge().probe())
+        probe = ask_for_probe(judge())
         assert len(server.requests) == count
     assert probe.tokens.input > 100
     assert probe.seconds > 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from recruiter.errors import ApiError, BudgetError, ConfigError
+from recruiter.judges.llm.estimate import ask_for_probe
 from tests import REPOSITORY
 from tests.conftest import MakeRole
 from tests.fake_judge import FakeJudge
@@ -68,11 +68,10 @@ def test_killing_the_process_loses_no_judgement_that_had_arrived(
     code = KILLED.format(
         role=role().model_dump(mode="json"), url=server.openai_url, cache=str(tmp_path / "cache.sqlite")
     )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
-    arrived = [int(process.stdout.readline()) for _ in range(60)]
-    process.kill()
-    arrived += [int(line) for line in process.stdout.read().split("\n") if line.strip().isdigit()]
-    process.wait()
+    with subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
+        arrived = [int(process.stdout.readline()) for _ in range(60)]
+        process.kill()
+        arrived += [int(line) for line in process.stdout.read().split("\n") if line.strip().isdigit()]
     asked = len(server.requests)
     made = judge()
     score(made, role(), [f"Question {n} of many: how?" for n in arrived])
@@ -125,7 +124,7 @@ def test_budget_without_a_price_is_refused(judge: MakeJudge) -> None:
 def test_usage_survives_a_restart(judge: MakeJudge, role: MakeRole) -> None:
     made, later = judge(), judge()
     score(made, role(), QUESTIONS)
-    asyncio.run(later.probe())  # before a run goes on it asks once, and that counts too
+    ask_for_probe(later)  # before a run goes on it asks once, and that counts too
     later.usage.load_state(made.usage.state())
     assert later.usage.total.input_tokens > made.usage.total.input_tokens
     metrics = later.usage.take_step()
