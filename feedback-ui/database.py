@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.dialects import postgresql, sqlite
 
 from recruiter.errors import DataError
 from recruiter.rubric import MAX_RATING, MIN_RATING
@@ -56,6 +57,7 @@ raters = sa.Table(
     sa.Column("label", sa.String, nullable=False),  # for the owner's eyes; exports show a pseudonym
     sa.Column("role", sa.String, nullable=False),  # rater, owner
     sa.Column("link", sa.String, unique=True),  # what the link's token must name; null: a local rater without a link
+    sa.Column("browser", sa.String, unique=True),  # of a local rater
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("last_seen_at", sa.Float, nullable=False, index=True),
     sa.Column("revoked_at", sa.Float),
@@ -117,6 +119,7 @@ leases = sa.Table(
     sa.Column("rater_id", sa.Integer, _to("raters.id"), nullable=False),
     sa.Column("rating_id", sa.Integer),  # the rating that is edited under this lease
     sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("pages", sa.Integer, nullable=False, server_default="1"),  # that show it: tabs of one rater
     sa.Column("outcome", sa.String),  # submitted, skipped, released, expired
     sa.Column("shown", sa.JSON, nullable=False),  # candidates in the order in which they are shown
     sa.Column("created_at", sa.Float, nullable=False),
@@ -287,6 +290,11 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def insert_into(c: sa.Connection, table: sa.Table) -> Any:
+    """An insert statement that knows conflicts."""
+    return (sqlite if c.dialect.name == "sqlite" else postgresql).insert(table)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -13,6 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from recruiter.config.paths import command_line
@@ -63,10 +64,11 @@ class QuestionGenerator:
 
     def state(self) -> dict[str, Any]:
         """`state` (none, loading, ready, failed), `name` and `message`. Asking begins the loading."""
+        name = self._wanted and self.without_paths(self._wanted)
         try:
-            name = self._chosen().name
+            name = self.without_paths(self._chosen().name)
         except RecruiterError as error:
-            return {"state": "failed", "name": self._wanted, "message": str(error)}
+            return {"state": "failed", "name": name, "message": self.without_paths(str(error))}
         except LookupError:
             return {"state": "none", "name": None, "message": GET_ONE}
         if self._failure:
@@ -75,6 +77,15 @@ class QuestionGenerator:
         if self._ready:
             return {"state": "ready", "name": name, "message": ""}
         return {"state": "loading", "name": name, "message": f"Loading {name} …"}
+
+    def without_paths(self, text: str) -> str:
+        """A text for raters: where the model lies on this machine is shortened to its folder's name."""
+        for place in (self._wanted or "", self._writer.name if self._writer else ""):
+            folder = Path(place)
+            if place and (folder.exists() or folder.is_absolute()):
+                for known in sorted({str(folder.resolve()), str(folder), place}, key=len, reverse=True):
+                    text = text.replace(known, folder.name)
+        return text
 
     def submit(self, work: Work) -> str:
         """Take on a job and return its id.
@@ -166,14 +177,14 @@ class QuestionGenerator:
         try:
             self._load()
         except Exception as error:
-            self._failure = _said(error)
+            self._failure = self.without_paths(_said(error))
         while (job := self._waiting.get()) is not None and not self._closing:
             self._do(job)
 
     def _do(self, job: Job) -> None:
         def report(what: str, share: float) -> None:
             job.state = "loading_model" if what.startswith("loading") else "writing"
-            job.progress, job.message = share, f"{what.capitalize()}, {share:.0%} done."
+            job.progress, job.message = share, self.without_paths(f"{what.capitalize()}, {share:.0%} done.")
 
         try:
             job.state, job.message = "loading_model", "Loading the model."
@@ -181,7 +192,7 @@ class QuestionGenerator:
             job.result = job.work(self, report)
             job.progress, job.message, job.state = 1.0, "", "done"
         except Exception as error:
-            job.message, job.state = _said(error), "failed"
+            job.message, job.state = self.without_paths(_said(error)), "failed"
 
 
 def _said(error: Exception) -> str:

@@ -14,11 +14,12 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar
 
+from anyio import to_thread
 from fastapi import Depends, Request, Response
 
 import database as db
 from feedback import accounts, runs, safety
-from feedback.accounts import COOKIE, LOCAL, Keys, Rater
+from feedback.accounts import LOCAL, Keys, Rater
 from feedback.errors import Refusal
 from feedback.models.stats import Statistics
 from feedback.settings import Settings
@@ -103,7 +104,9 @@ class Context:
 
         with self.database.read() as c:
             mine = runs.rated_by(c, rater, time.time())
-        return {"mine": mine, **self.team.get("team", count)}
+        figures = self.team.get("team", count)
+        team = {**figures["team"], **{name: max(mine[name], figures["team"][name]) for name in mine}}
+        return {**figures, "mine": mine, "team": team}
 
 
 def sign_in_needed() -> Refusal:
@@ -118,35 +121,39 @@ def context_of(request: Request) -> Context:
 
 
 def visitor(request: Request) -> Rater | None:
-    """Who is calling, if anybody may tell: the rater of a cookie; on this machine somebody, an owner, without one."""
+    """Who is calling, if anybody may tell: the rater of a cookie; on this machine somebody, an owner, without one.
+
+    Whoever has the cookie of a link that was revoked is nobody, on this machine too.
+    """
     context = context_of(request)
-    local = safety.is_local(request)
-    known = context.keys.read_session(request.cookies.get(COOKIE, ""))
-    if known is not None and (known[1] is not None or local):
-        with context.database.read() as c:
-            rater = accounts.by_session(c, *known)
-        if rater is not None:
-            return rater
-    return SOMEBODY if local else None
+    local = safety.is_local(request, context.settings)
+    known = context.keys.read_session(request.cookies)
+    if known is None:
+        return SOMEBODY if local else None
+    rater_id, text = known
+    if not local and (rater_id == 0 or text is None):
+        return None
+    with context.database.read() as c:
+        if rater_id == 0:
+            return accounts.by_browser(c, str(text)) or Rater(0, "owner", LOCAL, text)
+        return accounts.by_session(c, rater_id, text) or (SOMEBODY if text is None else None)
 
 
 def welcome(request: Request, response: Response) -> Rater | None:
-    """The same for whoever opens a page: somebody on this machine becomes a rater of their own, by a cookie."""
+    """The same for whoever opens a page: a browser on this machine gets a cookie."""
     rater = visitor(request)
-    if rater is not SOMEBODY:
-        return rater
-    with context_of(request).database.write() as c:
-        row = accounts.create(c, LOCAL, "owner", time.time(), with_link=False)
-    set_session(request, response, row["id"], None)
-    return Rater(row["id"], row["role"], row["label"])
+    if rater is SOMEBODY:
+        rater = accounts.new_browser()
+        set_session(request, response, rater, None)
+    return rater
 
 
-def set_session(request: Request, response: Response, rater: int, link: str | None) -> None:
+def set_session(request: Request, response: Response, rater: Rater, link: str | None) -> None:
     """Let the browser keep a rater's session."""
     context = context_of(request)
     response.set_cookie(
-        COOKIE, context.keys.session(rater, link), max_age=int(context.settings.sessions_last), httponly=True,
-        samesite="lax", secure=safety.is_https(request, context.settings.trusted_proxies),
+        context.keys.cookie, context.keys.session(rater, link), max_age=int(context.settings.sessions_last),
+        httponly=True, samesite="lax", secure=safety.is_https(request, context.settings.trusted_proxies),
     )  # fmt: skip
 
 
@@ -154,15 +161,21 @@ async def signed_in(request: Request, rater: Annotated[Rater | None, Depends(vis
     """A rater, within their rate; no CSRF token is asked for."""
     if rater is None:
         raise sign_in_needed()
-    context_of(request).rater_limit.take(str(rater.id))
+    context_of(request).rater_limit.take(rater.subject)
     return rater
 
 
 async def rating(request: Request, rater: Annotated[Rater, Depends(signed_in)]) -> Rater:
-    """A rater whose own page sends the call."""
-    if request.method in safety.CHANGING:
-        check_csrf(request, rater, request.headers.get("x-csrf-token", ""))
-    return rater
+    """A rater whose own page sends the call. Who does something for the first time on this machine is stored."""
+    if request.method not in safety.CHANGING:
+        return rater
+    check_csrf(request, rater, request.headers.get("x-csrf-token", ""))
+    return rater if rater.id else await to_thread.run_sync(_remember, context_of(request), rater)
+
+
+def _remember(context: Context, rater: Rater) -> Rater:
+    with context.database.write() as c:
+        return accounts.remember(c, rater, time.time())
 
 
 def check_csrf(request: Request, rater: Rater, token: str) -> None:
@@ -171,7 +184,7 @@ def check_csrf(request: Request, rater: Rater, token: str) -> None:
     Raises:
         Refusal: 403.
     """
-    expected = context_of(request).keys.csrf_token(rater.id)
+    expected = context_of(request).keys.csrf_token(rater)
     if rater is SOMEBODY or not hmac.compare_digest(token.encode(), expected.encode()):
         raise Refusal(403, "csrf", "The header X-CSRF-Token is missing or another session's; GET /api/session has it.")
 
@@ -194,9 +207,9 @@ async def training(request: Request) -> None:
             raise Refusal(
                 401, "wrong_key", "The key in the Authorization header is not this server's FEEDBACK_API_KEY."
             )
-    elif not safety.is_local(request):
+    elif not safety.is_local(request, context.settings):
         raise Refusal(
-            401, "key_needed", "From another machine this needs `Authorization: Bearer` and the server's key."
+            401, "key_needed", "From here this needs `Authorization: Bearer` and the server's FEEDBACK_API_KEY."
         )
 
 

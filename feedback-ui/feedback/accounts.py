@@ -1,6 +1,7 @@
 """Raters: who they are, the links that let them in, and the key that lets training in.
 
-On the machine itself whoever opens the page is let in, as an owner without a link; a cookie tells such raters apart.
+On the machine itself whoever opens the page is let in, as an owner without a link (`FEEDBACK_LOCAL_OWNER=no` ends that); a
+cookie tells such browsers apart, and the first thing that somebody does there makes a rater of them.
 From elsewhere a person needs a link that the owner made. A link carries a signed token behind a #, which browsers do not
 send, so it stands in no log; the page trades it for a cookie. Revoking a link ends the cookies that came from it.
 
@@ -16,6 +17,7 @@ import hashlib
 import hmac
 import secrets as randomness
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,23 +25,35 @@ import sqlalchemy as sa
 from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
 
 import database as db
+from database import insert_into
 from feedback.settings import Settings
 from recruiter.cli.command import command
 from recruiter.config.paths import command_line
 from recruiter.errors import ConfigError
 
 AccountRole = Literal["rater", "owner"]
-COOKIE = "feedback_session"
+COOKIE = "feedback_session"  # followed by what tells the servers of one host apart
 LOCAL = "this machine"
 
 
 @dataclass(frozen=True)
 class Rater:
-    """Who is calling."""
+    """Who is calling.
+
+    Attributes:
+        id: 0 for somebody on this machine who has not done anything yet.
+        browser: what tells the browsers on this machine apart; None for those who came by a link.
+    """
 
     id: int
     role: str
     label: str
+    browser: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """Tells raters apart, before and after they are stored."""
+        return f"browser/{self.browser}" if self.browser else str(self.id)
 
     @property
     def is_owner(self) -> bool:
@@ -66,21 +80,37 @@ class Keys:
         except BadSignature:
             return None
 
-    def session(self, rater: int, link: str | None) -> str:
-        """A cookie's value."""
-        return str(self._sessions.dumps([rater, link]))
+    @property
+    def cookie(self) -> str:
+        """The cookie's name; browsers send cookies to every port of a host."""
+        return f"{COOKIE}_{self._sign('cookie')[:8]}"
 
-    def read_session(self, cookie: str) -> tuple[int, str | None] | None:
-        """Rater and link of a cookie, if it was signed here and is not too old."""
+    def session(self, rater: Rater, link: str | None) -> str:
+        """A cookie's value."""
+        return str(self._sessions.dumps([0, rater.browser] if rater.browser else [rater.id, link]))
+
+    def read_session(self, cookies: Mapping[str, str]) -> tuple[int, str | None] | None:
+        """Rater and link (or 0 and browser) of the session cookie, if it was signed here and is not too old.
+
+        A clock that was set back makes no session invalid.
+        """
+        cookie = cookies.get(self.cookie) or cookies.get(COOKIE, "")  # the second is of versions up to 2026-11
         try:
-            rater, link = self._sessions.loads(cookie, max_age=int(self._last))
+            (rater, text), signed_at = self._sessions.loads(cookie, return_timestamp=True)
         except (BadSignature, ValueError, TypeError):
             return None
-        return int(rater), link
+        return (int(rater), text) if time.time() - signed_at.timestamp() <= self._last else None
 
-    def csrf_token(self, rater: int) -> str:
+    def csrf_token(self, rater: Rater) -> str:
         """What a rater's pages must send along with every change."""
-        return hmac.new(self._secret.encode(), f"csrf/{rater}".encode(), hashlib.sha256).hexdigest()[:32]
+        return self._sign(f"csrf/{rater.subject}")
+
+    def identity(self, rater: Rater) -> str:
+        """Under which name a browser keeps what a rater has begun; says nothing of who they are."""
+        return self._sign(f"identity/{rater.subject}")[:16]
+
+    def _sign(self, text: str) -> str:
+        return hmac.new(self._secret.encode(), text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def load_keys(database: db.Database, settings: Settings) -> Keys:
@@ -93,13 +123,31 @@ def load_keys(database: db.Database, settings: Settings) -> Keys:
     return Keys(known, settings.sessions_last)
 
 
-def create(c: sa.Connection, label: str, role: AccountRole, now: float, *, with_link: bool = True) -> sa.RowMapping:
-    """Add a rater, with a link unless they are on this machine."""
+def create(c: sa.Connection, label: str, role: AccountRole, now: float) -> sa.RowMapping:
+    """Add a rater with a link."""
     values = {
-        "label": label, "role": role, "link": randomness.token_urlsafe(16) if with_link else None, "created_at": now,
-        "last_seen_at": 0.0 if with_link else now,
+        "label": label, "role": role, "link": randomness.token_urlsafe(16), "created_at": now, "last_seen_at": 0.0,
     }  # fmt: skip
     return c.execute(sa.insert(db.raters).values(values).returning(db.raters)).mappings().one()
+
+
+def new_browser() -> Rater:
+    """Somebody on this machine whose browser was not here before. Nothing is stored before they do something."""
+    return Rater(0, "owner", LOCAL, randomness.token_urlsafe(16))
+
+
+def remember(c: sa.Connection, rater: Rater, now: float) -> Rater:
+    """Store somebody on this machine who does something for the first time."""
+    values = {"label": LOCAL, "role": "owner", "browser": rater.browser, "created_at": now, "last_seen_at": now}
+    insert = insert_into(c, db.raters).values(values).on_conflict_do_nothing(index_elements=["browser"])
+    c.execute(insert)
+    return by_browser(c, str(rater.browser)) or rater
+
+
+def by_browser(c: sa.Connection, browser: str) -> Rater | None:
+    """The rater of a browser on this machine, if anything was done there."""
+    row = c.execute(sa.select(db.raters).where(db.raters.c.browser == browser)).mappings().first()
+    return _rater(row) if row else None
 
 
 def by_link(c: sa.Connection, link: str) -> Rater | None:
@@ -148,7 +196,7 @@ def is_api_key(settings: Settings, header: str | None) -> bool:
 
 
 def _rater(row: sa.RowMapping) -> Rater:
-    return Rater(row["id"], row["role"], row["label"])
+    return Rater(row["id"], row["role"], row["label"], row["browser"])
 
 
 @command

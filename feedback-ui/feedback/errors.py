@@ -26,9 +26,9 @@ class Refusal(Exception):
         self.status, self.code, self.message, self.headers = status, code, message, headers or {}
 
 
-def not_found(what: str) -> Refusal:
-    """A 404."""
-    return Refusal(404, "not_found", f"There is no {what}.")
+def not_found(what: str, code: str = "not_found") -> Refusal:
+    """A 404; `gone` is the code of what a page is working on."""
+    return Refusal(404, code, f"There is no {what}.")
 
 
 def lease_lost() -> Refusal:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 import database as db
+from database import insert_into
 from feedback.errors import Refusal
 from recruiter.rubric import Rubric
 
@@ -161,6 +161,17 @@ def expire(c: sa.Connection, group_ids: Iterable[str], now: float) -> None:
             refresh(c, group["id"], now, status="rated" if group["rating_count"] else "expired")
 
 
+def reopen_unless_rated(c: sa.Connection, key: int, now: float) -> None:
+    """After a rating was withdrawn: a group that has too few now waits for raters again."""
+    rated = sa.select(sa.func.count()).where(db.ratings.c.group_id == key).scalar_subquery()
+    group = c.execute(
+        sa.select(db.groups.c.status, db.groups.c.late, db.groups.c.overlap, rated).where(db.groups.c.id == key)
+    )
+    status, late, overlap, count = group.one()
+    if status == "rated" and count < (1 if late else overlap):
+        refresh(c, key, now, status="expired" if late else "open", late=False, closed_at=None)
+
+
 def close_if_nobody_is_left(c: sa.Connection, group: sa.RowMapping, reason: str, now: float) -> None:
     """After a skip: close the group if its text is broken, or if everybody who is there has rated or skipped it."""
     key = group["id"]
@@ -189,8 +200,3 @@ def raters_online(c: sa.Connection, now: float) -> int:
     """Raters seen lately."""
     query = sa.select(sa.func.count()).where(db.raters.c.last_seen_at > now - ACTIVE_SECONDS)
     return int(c.execute(query).scalar_one())
-
-
-def insert_into(c: sa.Connection, table: sa.Table) -> Any:
-    """An insert statement that knows conflicts."""
-    return (sqlite if c.dialect.name == "sqlite" else postgresql).insert(table)

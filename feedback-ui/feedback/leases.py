@@ -36,10 +36,9 @@ def take_next(
     if current is not None:
         name, status = c.execute(_NAME_AND_STATUS, {"key": current["group_id"]}).one()
         if status != "cancelled" and prefer in (None, name):
-            extend(c, current["id"], now, lease_seconds)
             touch(c, rater, now)
-            return find(c, current["id"])
-        release(c, current, now)
+            return show_again(c, current, now, lease_seconds)
+        give_up(c, current, now)
     group = _pick(c, rubric, rater, prefer)
     if group is None:
         left = sa.select(db.groups.c.id).where(db.groups.c.status == "open", groups.rated_by(rubric), _not_had(rater))
@@ -81,7 +80,7 @@ def find(c: sa.Connection, lease_id: str, rater: int | None = None) -> sa.RowMap
     """
     row = c.execute(sa.select(db.leases).where(db.leases.c.id == lease_id)).mappings().first()
     if row is None or (rater is not None and row["rater_id"] != rater):
-        raise not_found("lease with this id")
+        raise not_found("lease with this id", "gone")
     return row
 
 
@@ -115,7 +114,27 @@ def end(c: sa.Connection, lease_id: str, outcome: str, now: float) -> bool:
     return bool(c.execute(update.values(active=False, outcome=outcome, ended_at=now)).rowcount)
 
 
-def release(c: sa.Connection, lease: sa.RowMapping, now: float) -> None:
+def show_again(c: sa.Connection, lease: sa.RowMapping, now: float, lease_seconds: float) -> sa.RowMapping:
+    """A lease that one more page of its rater shows."""
+    extend(c, lease["id"], now, lease_seconds)
+    c.execute(sa.update(db.leases).where(db.leases.c.id == lease["id"]).values(pages=db.leases.c.pages + 1))
+    return find(c, lease["id"])
+
+
+def release(c: sa.Connection, lease_id: str, rater: int, now: float) -> None:
+    """A page that shows a group is closed; the last one gives it back unrated.
+
+    Raises:
+        Refusal: 404.
+    """
+    find(c, lease_id, rater)
+    here = sa.update(db.leases).where(db.leases.c.id == lease_id, db.leases.c.active)
+    left = c.execute(here.values(pages=db.leases.c.pages - 1).returning(db.leases.c.pages)).scalar()
+    if left is not None and left <= 0:
+        give_up(c, find(c, lease_id), now)
+
+
+def give_up(c: sa.Connection, lease: sa.RowMapping, now: float) -> None:
     """Give a group back unrated."""
     groups.lock_key(c, lease["group_id"])
     if end(c, lease["id"], "released", now):

@@ -51,22 +51,30 @@ class Visit:
         """The page, or instead of it the one that says what is missing."""
         if self.rater is None:
             text = "Open the link that you were given for this server; it lets this browser in."
-            return self._refuse(401, "You need a link to rate here", text)
+            was_in = self.context.keys.read_session(self.request.cookies) is not None
+            if was_in:
+                text = "The link that let this browser in was revoked. Ask the owner of this server for a new one."
+            return self._refuse(401, "You need a link to rate here", text, signed_in="somebody" if was_in else None)
         if owners_only and not self.rater.is_owner:
             return self._refuse(
-                403, "This page is the owner's", "Your link lets you rate; it does not let you in here."
+                403,
+                "This page is the owner's",
+                "Your link lets you rate; it does not let you in here.",
+                self.rater.label,
             )
         return render(
             template,
             here=self.request.url.path,
+            signed_in=None if self.rater.browser else self.rater.label,
             pages=PAGES + OWNER_PAGES if self.rater.is_owner else PAGES,
-            csrf_token=self.context.keys.csrf_token(self.rater.id),
+            csrf_token=self.context.keys.csrf_token(self.rater),
+            identity=self.context.keys.identity(self.rater),
             **values,
         )
 
-    def _refuse(self, status: int, heading: str, text: str) -> str:
+    def _refuse(self, status: int, heading: str, text: str, signed_in: str | None = None) -> str:
         self.response.status_code = status
-        return render("needs_link.html", heading=heading, text=text)
+        return render("needs_link.html", heading=heading, text=text, signed_in=signed_in)
 
 
 Visiting = Annotated[Visit, Depends()]
@@ -74,7 +82,8 @@ Visiting = Annotated[Visit, Depends()]
 
 def render(template: str, **values: object) -> str:
     """A template with what every page needs; without a rater there is nothing to go to and nothing to change."""
-    return templates.get_template(template).render({"pages": (), "here": "", "csrf_token": "", **values})
+    nobody = {"pages": (), "here": "", "csrf_token": "", "identity": "", "signed_in": None}
+    return templates.get_template(template).render({**nobody, **values})
 
 
 def error_page(refusal: Refusal) -> HTMLResponse:

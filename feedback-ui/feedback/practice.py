@@ -11,6 +11,7 @@ import database as db
 from feedback import groups
 from feedback.errors import Refusal
 from feedback.models.practice import TypedRole
+from feedback.runs import PRACTICE
 from generator import QuestionGenerator
 from recruiter.config.paths import ROLES, WORKSPACE
 from recruiter.errors import DataError
@@ -19,7 +20,6 @@ from recruiter.roles.completing import CompletedRole, complete_role
 from recruiter.roles.dataset import read_raw, split_roles
 from recruiter.writers.generate import Report
 
-RUN = "practice"
 PRIORITY = -1  # what training waits for comes first
 
 
@@ -63,7 +63,7 @@ def group_for(database: db.Database, generator: QuestionGenerator, role: Role, c
     """Have questions written for a role and put them into the queue; return the group's id."""
     questions = [question.text.replace("\0", "") for question in generator.write(role, count, report).questions]
     group_id = groups.new_practice_id()
-    new = groups.NewGroup(group_id, RUN, 0, role.model_dump(mode="json"), questions, priority=PRIORITY)
+    new = groups.NewGroup(group_id, PRACTICE, 0, role.model_dump(mode="json"), questions, priority=PRIORITY)
     with database.write() as c:
         groups.submit(c, new, time.time())
     return group_id

@@ -48,9 +48,14 @@ class Answer:
             raise Refusal(422, "invalid", f"There is no candidate {unknown[0]!r} in this group.")
         return {candidate: (position, self.scores[str(position)]) for position, candidate in enumerate(shown, 1)}
 
+    def said(self, cells: dict[int, tuple[int, CandidateScores]]) -> dict[str, Any]:
+        """The answer in the form of `answer_of`."""
+        ratings = {str(position): scores for position, scores in cells.values()}
+        return {"ratings": ratings, "all_equal": self.all_equal, "note": self.note}
+
 
 def submit(c: sa.Connection, rubric: Rubric, lease_id: str, rater: int, answer: Answer, now: float) -> tuple[int, bool]:
-    """Store a rater's answer under a lease. The same lease again changes nothing.
+    """Store a rater's answer under a lease. The same again changes nothing; another answer is refused.
 
     Returns:
         The rating's id, and whether training will not use this answer.
@@ -59,9 +64,9 @@ def submit(c: sa.Connection, rubric: Rubric, lease_id: str, rater: int, answer: 
         Refusal: 404, 409 or 422.
     """
     lease, group = leases.hold(c, lease_id, rater)
-    if lease["outcome"] == "submitted":
-        return _submitted(c, lease)
     cells = answer.by_candidate(rubric, lease["shown"])
+    if lease["outcome"] == "submitted":
+        return _submitted(c, lease, answer.said(cells))
     if lease["rating_id"] is not None:
         rating_id = lease["rating_id"]
         unused = _revise(c, rating_id, group, answer, cells, now)
@@ -87,6 +92,8 @@ def submit(c: sa.Connection, rubric: Rubric, lease_id: str, rater: int, answer: 
 def skip(c: sa.Connection, lease_id: str, rater: int, reason: str, note: str, now: float) -> None:
     """Note that a rater leaves a group to others, and why. The same lease again changes nothing.
 
+    What they had rated and opened again is withdrawn, unless training has used it.
+
     Raises:
         Refusal: 404 or 409.
     """
@@ -94,14 +101,20 @@ def skip(c: sa.Connection, lease_id: str, rater: int, reason: str, note: str, no
         return
     lease, group = leases.hold(c, lease_id, rater)
     leases.refuse_unless_open(lease)
-    leases.end(c, lease_id, "skipped", now)
-    if lease["rating_id"] is None:
-        c.execute(
-            sa.insert(db.skips).values(
-                group_id=group["id"], rater_id=rater, lease_id=lease_id, reason=reason, note=note, created_at=now
+    if lease["rating_id"] is not None:
+        if group["consumed_step"] is not None:
+            raise Refusal(
+                409, "used", "Training has used your ratings of this group: change them, or leave them as they are."
             )
+        c.execute(sa.delete(db.ratings).where(db.ratings.c.id == lease["rating_id"]))
+    leases.end(c, lease_id, "skipped", now)
+    c.execute(
+        sa.insert(db.skips).values(
+            group_id=group["id"], rater_id=rater, lease_id=lease_id, reason=reason, note=note, created_at=now
         )
-        groups.close_if_nobody_is_left(c, group, reason, now)
+    )
+    groups.reopen_unless_rated(c, group["id"], now)
+    groups.close_if_nobody_is_left(c, groups.lock_key(c, group["id"]), reason, now)
     leases.touch(c, rater, now)
 
 
@@ -120,7 +133,7 @@ def undo(c: sa.Connection, rater: int, now: float, lease_seconds: float) -> sa.R
     current = leases.open_lease(c, rater)
     if rating is not None and (skip_row is None or rating["at"] >= skip_row["at"]):
         if current is not None and current["rating_id"] == rating["id"]:
-            return current
+            return leases.show_again(c, current, now, lease_seconds)
         lease = _reopen(c, current, rating["group_id"], rater, now, lease_seconds, rating["id"])
     elif skip_row is not None:
         lease = _reopen(c, current, skip_row["group_id"], rater, now, lease_seconds, None)
@@ -154,9 +167,9 @@ def draft(c: sa.Connection, lease: sa.RowMapping) -> dict[str, Any] | None:
     return None if lease["rating_id"] is None else answer_of(c, lease["rating_id"])
 
 
-def answer_of(c: sa.Connection, rating_id: int) -> dict[str, Any]:
-    """The latest answer of a rating, by candidate id."""
-    number = latest_revision(c, rating_id)
+def answer_of(c: sa.Connection, rating_id: int, number: int | None = None) -> dict[str, Any]:
+    """An answer of a rating, by candidate id: that of a revision, or the latest."""
+    number = number or latest_revision(c, rating_id)
     here = (db.scores.c.rating_id == rating_id) & (db.scores.c.revision == number)
     rows = c.execute(sa.select(db.scores).where(here).order_by(db.scores.c.position)).mappings()
     ratings: dict[str, CandidateScores] = {}
@@ -173,12 +186,25 @@ def latest_revision(c: sa.Connection, rating_id: int) -> int:
     return int(c.execute(query).scalar_one())
 
 
-def _submitted(c: sa.Connection, lease: sa.RowMapping) -> tuple[int, bool]:
+def _submitted(c: sa.Connection, lease: sa.RowMapping, said: dict[str, Any]) -> tuple[int, bool]:
+    """What was stored under a lease, if it is what is said now.
+
+    Raises:
+        Refusal: 409.
+    """
     rating_id = lease["rating_id"]
     if rating_id is None:
         rating_id = c.execute(sa.select(db.ratings.c.id).where(db.ratings.c.lease_id == lease["id"])).scalar_one()
     made = (db.revisions.c.rating_id == rating_id) & (db.revisions.c.created_at == lease["ended_at"])
-    unused = c.execute(sa.select(db.revisions.c.unused).where(made)).scalar()
+    row = c.execute(sa.select(db.revisions.c.revision, db.revisions.c.unused).where(made)).first()
+    number, unused = row or (None, False)
+    if answer_of(c, rating_id, number) != said:
+        raise Refusal(
+            409,
+            "already_submitted",
+            "You have submitted other ratings of this group already, perhaps in another tab; "
+            "they are under My recent ratings, where you can change them.",
+        )
     return int(rating_id), bool(unused)
 
 
@@ -195,7 +221,7 @@ def _reopen(
     for lease_key in sorted({key, *([current["group_id"]] if current else [])}):
         groups.lock_key(c, lease_key)
     if current is not None:
-        leases.release(c, current, now)
+        leases.give_up(c, current, now)
     if rating is not None:
         return leases.grant(c, key, rater, now, seconds, rating)
     group = groups.lock_key(c, key)
@@ -217,8 +243,7 @@ def _revise(
     unused = group["consumed_step"] is not None
     number = latest_revision(c, rating_id)
     latest = answer_of(c, rating_id)
-    said = {str(position): scores for position, scores in cells.values()}
-    if latest == {"ratings": said, "all_equal": answer.all_equal, "note": answer.note}:
+    if latest == answer.said(cells):
         same = sa.select(db.revisions.c.unused).where(
             db.revisions.c.rating_id == rating_id, db.revisions.c.revision == number
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ import database as db
 from feedback import groups
 from recruiter.rubric import Rubric
 
+PRACTICE = "practice"  # the run of groups that no training asked for
 SILENT_AFTER = 120.0  # seconds without a report after which nothing is said to wait
 
 
@@ -20,15 +22,18 @@ def report(c: sa.Connection, name: str, what: dict[str, Any], now: float) -> Non
     still = known and known["report"]["state"] == "waiting" and known["report"]["step"] == what["step"]
     since = None if what["state"] != "waiting" else known["waiting_since"] if known and still else now
     values = {"report": what, "waiting_since": since, "updated_at": now}
-    insert = groups.insert_into(c, db.runs).values(name=name, **values)
+    insert = db.insert_into(c, db.runs).values(name=name, **values)
     c.execute(insert.on_conflict_do_update(index_elements=["name"], set_=values))
 
 
-def view(row: sa.RowMapping, now: float) -> dict[str, Any]:
+def view(c: sa.Connection, row: sa.RowMapping, now: float) -> dict[str, Any]:
     """A run for the page."""
-    since = row["waiting_since"]
+    since, waiting_groups = row["waiting_since"], row["report"]["waiting_groups"]
+    titles = role_titles(c, waiting_groups)
     return {
-        "run": row["name"], **row["report"], "updated_at": row["updated_at"],
+        "run": row["name"], **row["report"],
+        "waiting_groups": [{"group_id": name, "role_title": titles.get(name)} for name in waiting_groups],
+        "updated_at": row["updated_at"],
         "seconds_since_report": max(0.0, now - row["updated_at"]),
         "since_seconds": None if since is None else max(0.0, now - since),
     }  # fmt: skip
@@ -36,8 +41,8 @@ def view(row: sa.RowMapping, now: float) -> dict[str, Any]:
 
 def listing(c: sa.Connection, now: float) -> list[dict[str, Any]]:
     """All runs, the latest first."""
-    rows = c.execute(sa.select(db.runs).order_by(db.runs.c.updated_at.desc()).limit(100)).mappings()
-    return [view(row, now) for row in rows]
+    rows = c.execute(sa.select(db.runs).order_by(db.runs.c.updated_at.desc()).limit(100)).mappings().all()
+    return [view(c, row, now) for row in rows]
 
 
 def waiting(c: sa.Connection, now: float) -> dict[str, Any] | None:
@@ -76,11 +81,20 @@ def counts(c: sa.Connection, rubric: Rubric, now: float) -> dict[str, Any]:
 
 
 def rated_by(c: sa.Connection, rater: int | None, now: float) -> dict[str, int]:
-    """Groups rated today (the server's day) and in all, by one rater or everybody."""
-    query = sa.select(sa.func.count()).select_from(db.ratings)
-    if rater is not None:
-        query = query.where(db.ratings.c.rater_id == rater)
+    """Groups rated today (the server's day) and in all, by one rater or everybody; practice is not counted."""
     day = time.localtime(now)
     midnight = time.mktime((day.tm_year, day.tm_mon, day.tm_mday, 0, 0, 0, 0, 0, -1))
-    today = query.where(db.ratings.c.created_at >= midnight)
-    return {"today": int(c.execute(today).scalar_one()), "total": int(c.execute(query).scalar_one())}
+    everything = sa.select(sa.func.count()).select_from(db.ratings)
+    practised = everything.join(db.groups, db.groups.c.id == db.ratings.c.group_id).where(db.groups.c.run == PRACTICE)
+
+    def count(*conditions: sa.ColumnElement[bool]) -> int:
+        whose = conditions if rater is None else (*conditions, db.ratings.c.rater_id == rater)
+        return int(c.execute(everything.where(*whose)).scalar_one() - c.execute(practised.where(*whose)).scalar_one())
+
+    return {"today": count(db.ratings.c.created_at >= midnight), "total": count()}
+
+
+def role_titles(c: sa.Connection, group_ids: Iterable[str]) -> dict[str, str]:
+    """The titles of the roles of groups."""
+    query = sa.select(db.groups.c.group_id, db.groups.c.role_title).where(db.groups.c.group_id.in_(list(group_ids)))
+    return dict(c.execute(query).all())

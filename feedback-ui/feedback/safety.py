@@ -2,7 +2,8 @@
 
 An application cannot know which address its server was bound to, so nothing is assumed. A request is local if its peer
 address is loopback, its Host header names this machine, and no proxy has passed it on. Everything else needs an account
-or a key. Forwarded headers count only from configured proxies, and a forwarded request is never local.
+or a key. Forwarded headers count only from configured proxies, and what comes from one of these is never local. A proxy that
+is not configured and sets no headers cannot be told from a browser here: `FEEDBACK_LOCAL_OWNER=no` makes nothing local.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from feedback.errors import Refusal
-from feedback.settings import Network
+from feedback.settings import Network, Settings
 
 log = logging.getLogger(__name__)
 
@@ -57,14 +58,18 @@ def is_loopback_name(host: str) -> bool:
         return False
 
 
-def is_local(connection: HTTPConnection) -> bool:
-    """Whether a request comes from this machine and was meant for it."""
+def is_local(connection: HTTPConnection, settings: Settings) -> bool:
+    """Whether a request comes from this machine and was meant for it, and that is worth something (`local_owner`).
+
+    What a trusted proxy sends never is, whether it says so in its headers or not.
+    """
     peer = connection.client.host if connection.client else ""
     try:
         host = is_loopback_name(connection.headers.get("host", ""))
     except ValueError:
         return False
-    return is_loopback_name(peer) and host and not any(name in connection.headers for name in FORWARDED)
+    is_passed_on = _is_in(peer, settings.trusted_proxies) or any(name in connection.headers for name in FORWARDED)
+    return settings.local_owner and is_loopback_name(peer) and host and not is_passed_on
 
 
 def client_address(connection: HTTPConnection, trusted: tuple[Network, ...]) -> str:

@@ -49,6 +49,12 @@ class Settings(Section):
         instead="addresses or networks such as 10.0.0.0/8, separated by commas",
         variable="FEEDBACK_TRUSTED_PROXIES",
     )
+    local_owner: bool = setting(
+        True,
+        "whether whoever is on this machine may rate and is its owner; `no` behind a proxy that sets no X-Forwarded headers",
+        instead="`yes` or `no`",
+        variable="FEEDBACK_LOCAL_OWNER",
+    )
     lease_seconds: float = setting(
         300.0,
         "seconds that a group stays with a rater whose page gives no sign of life",

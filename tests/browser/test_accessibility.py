@@ -12,8 +12,24 @@ from tests.browser.conftest import PHONE, Server
 
 Visit = Callable[..., Page]
 AXE = Axe()
-VIEWS = [({"color_scheme": "light"}), ({"color_scheme": "dark"}), ({"color_scheme": "dark", **PHONE})]
-NAMES = ["light", "dark", "phone"]
+SMALLEST = {"viewport": {"width": 320, "height": 256}}  # what 400% of 1280 × 1024 leaves, as WCAG 1.4.10 asks
+WIDE = {"viewport": {"width": 1600, "height": 900}}
+VIEWS = [
+    {"color_scheme": "light"},
+    {"color_scheme": "dark", **WIDE},
+    {"color_scheme": "dark", **PHONE},
+    {"color_scheme": "light", **SMALLEST},
+]
+NAMES = ["light", "dark", "phone", "320px"]
+LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft-" + "x" * 30
+OVERLAPS = """() => {
+  const boxes = [...document.querySelectorAll(".candidate:not([hidden]) legend, .candidate:not([hidden]) .scale")]
+    .filter((one) => one.offsetParent).map((one) => [one.textContent.trim(), one.getBoundingClientRect()]);
+  return boxes.flatMap(([name, a], i) => boxes.slice(i + 1)
+    .filter(([, b]) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1)
+    .filter(([, b]) => Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1)
+    .map(([other]) => `${name} / ${other}`));
+}"""
 
 
 def check(page: Page) -> None:
@@ -33,10 +49,12 @@ def look(request: pytest.FixtureRequest, visit: Visit) -> Visit:
 
 
 def test_the_rating_page(look: Visit, server: Server) -> None:
-    server.add()
+    server.add(role={**server.role(7).model_dump(mode="json"), "title": LONG})
     page = look("/")
     page.locator("#rating").wait_for()
     check(page)
+    overlapping = page.evaluate(OVERLAPS)
+    assert not overlapping
     for key in ("1", "Enter", "=", "s"):  # a rating, what is missing, all equal, the dialog
         page.keyboard.press(key)
     check(page)

@@ -51,11 +51,15 @@ def test_a_run_in_progress_is_drawn_and_followed(visit: Visit, server: Server) -
         {"step": 2, "reward": 0.5, "rated": 16, "unscored": 0},
     ]
     report = {"step": 3, "total_steps": 10, "recent": steps}
-    server.report("drawn", **report, state="waiting", reward_mean=0.5, waiting_groups=["g1", "g2"], message="Wait.")
+    server.report(
+        "drawn", **report, state="waiting", reward_mean=0.5, waiting_groups=["g1", server.add()], message="Wait."
+    )
     page = visit("/runs?run=drawn")
     expect(page.locator("#run-head")).to_contain_text("waiting for ratings")
     expect(page.locator("figure.chart").first.locator("circle title")).to_have_text(["1: 0.25", "2: 0.50"])
     expect(page.get_by_role("heading", name="Waiting for 2 groups")).to_be_visible()
+    waited_for = page.get_by_role("region", name="Groups this run waits for")
+    expect(waited_for.locator("tbody th")).to_have_text(["g1", "Backend Engineer, Area 7"])
     server.report("drawn", **report)
     expect(page.locator("#run-head")).to_contain_text("finished", timeout=8000)
 
@@ -72,6 +76,8 @@ def test_the_owner_makes_and_revokes_links_exports_and_deletes(visit: Visit, ser
 
     rater = visit()
     rater.goto(page.locator("#link").input_value())
+    expect(rater.locator("#join-text")).to_contain_text("signed in as the owner of this machine")
+    rater.get_by_role("button", name="Sign out and use the link").click()
     expect(rater.get_by_role("heading", name="Nothing waits for you")).to_be_visible()
     assert "#" not in rater.url
     expect(rater.get_by_role("link", name="Owner")).to_have_count(0)
@@ -81,6 +87,10 @@ def test_the_owner_makes_and_revokes_links_exports_and_deletes(visit: Visit, ser
     row.get_by_role("button", name="Revoke").click()
     page.locator("#sure-yes").click()
     expect(row).to_contain_text("revoked")
+    rater.goto(server.url)
+    expect(rater.get_by_role("heading", name="You need a link to rate here")).to_be_visible()
+    rater.get_by_role("button", name="Sign out").click()
+    expect(rater.get_by_role("link", name="Owner")).to_be_visible()  # on this machine, by a choice of their own
 
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()

@@ -188,6 +188,80 @@ def test_the_draft_survives_a_reload_and_a_closed_tab(visit: Visit, server: Serv
     expect(page.locator("#rated-text")).to_have_text("4 of 9 ratings")
 
 
+def test_a_draft_is_its_raters_and_follows_the_questions(visit: Visit, server: Server) -> None:
+    """Two people at one browser: the second one's page is shuffled otherwise and starts empty."""
+    group = server.add(overlap=2)
+    page = visit()
+    ready(page)
+    for question, value in zip(QUESTIONS, (5, 4, 1), strict=True):
+        choose(page, question, value, value, value)
+    order = page.locator(".candidate:not(#equal-card) .candidate-text").all_inner_texts()
+    context, kept = page.context, page.context.cookies()
+    for _ in range(10):  # until the second person's order is another one
+        context.clear_cookies()
+        page.goto(server.url)
+        ready(page)
+        expect(page.locator("#rated-text")).to_have_text("0 of 9 ratings")
+        if page.locator(".candidate:not(#equal-card) .candidate-text").all_inner_texts() != order:
+            break
+    page.locator(".candidate:not(#equal-card) .scale label").first.click()
+    context.clear_cookies()
+    context.add_cookies(kept)
+    page.goto(server.url)
+    ready(page)
+    expect(page.locator("#said")).to_have_text("Continued from your draft.")
+    expect(page.locator("#rated-text")).to_have_text("9 of 9 ratings")
+    page.get_by_role("button", name="Submit").click()
+    page.locator("#mine-today").get_by_text("1").wait_for()
+    server.post("/api/groups/expire", ids=[group])
+    assert rated(server, group) == {q: (v,) * 3 for q, v in zip(QUESTIONS, (5, 4, 1), strict=True)}
+
+
+def test_enter_in_the_note_of_a_skip_takes_no_reason_by_itself(visit: Visit, server: Server) -> None:
+    is_empty(visit())
+    group = server.add()
+    page = visit()
+    ready(page)
+    page.keyboard.press("s")
+    page.locator("#skip-note").fill("about databases I know nothing")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Something else")).to_be_focused()
+    assert server.view(group)["status"] == "leased"
+    page.keyboard.press("Enter")
+    is_empty(page)
+    assert page.evaluate("fetch('/api/stats').then((r) => r.json())")["skips"]["other"] >= 1
+
+
+def test_a_second_tab_that_answers_otherwise_is_told(visit: Visit, server: Server) -> None:
+    group = server.add()
+    page = visit()
+    ready(page)
+    other = page.context.new_page()
+    other.goto(server.url)
+    ready(other)
+    press(page, "1 2 3 4 5 1 2 3 4 Enter")
+    is_empty(page)
+    press(other, "5 5 5 4 4 4 3 3 3 Enter")
+    expect(other.get_by_role("alert")).to_contain_text("other ratings of this group already")
+    is_empty(other)
+    assert server.view(group)["raters"] == 1
+
+
+def test_a_group_that_is_deleted_under_a_rater_is_said_to_be(visit: Visit, server: Server) -> None:
+    group = server.add()
+    page = visit()
+    ready(page)
+    token = page.evaluate("document.querySelector('meta[name=csrf-token]').content")
+    page.evaluate(
+        "([group, token]) => fetch(`/api/owner/groups/${group}`, {method: 'DELETE', headers: {'X-CSRF-Token': token}})",
+        [group, token],
+    )
+    server.groups.remove(group)
+    press(page, "1 2 3 4 5 1 2 3 4 Enter")
+    expect(page.get_by_role("alert")).to_contain_text("was deleted")
+    is_empty(page)
+
+
 def test_a_closed_tab_gives_the_group_back(visit: Visit, server: Server) -> None:
     group = server.add()
     page = visit()
@@ -248,6 +322,45 @@ def test_what_training_waits_for_is_shown(visit: Visit, server: Server) -> None:
     page = visit()
     waits = re.compile("night-run, step 5, has waited .* for 1 group")
     expect(page.locator("#training-waits")).to_have_text(waits, timeout=20_000)  # the page asks every 15 s
+
+
+def test_the_focus_and_the_words_are_where_the_rater_is(visit: Visit, server: Server) -> None:
+    server.add(), server.add()
+    page = visit()
+    ready(page)
+    expect(page.locator("#role-title")).to_be_focused()
+    press(page, "1 2 3")
+    expect(page.locator("#said")).to_have_text("Kept in this browser until you submit.")
+    press(page, "4 5 1 2 3 4 Enter")
+    expect(page.locator("#said")).to_have_text("Saved.")
+    expect(page.locator("#role-title")).to_be_focused()
+    mine, team = page.locator("#mine-today"), page.locator("#team-today")
+    expect(mine).to_have_text("1")
+    assert int(team.inner_text()) >= 1
+    page.locator(".candidate").last.scroll_into_view_if_needed()
+    page.context.set_offline(True)
+    press(page, "1 2 3 4 5 1 2 3 4 Enter")
+    expect(page.get_by_role("alert")).to_be_in_viewport()
+    page.context.set_offline(False)
+    is_empty(page)
+    expect(page.get_by_role("heading", name="Nothing waits for you")).to_be_focused()
+
+
+def test_changing_an_old_rating_does_not_look_like_new_work(visit: Visit, server: Server) -> None:
+    server.add()
+    page = visit()
+    ready(page)
+    expect(page.locator("#what-for")).to_be_hidden()
+    press(page, "1 2 3 4 5 1 2 3 4 Enter")
+    is_empty(page)
+    page.get_by_text("My recent ratings").click()
+    page.get_by_role("button", name="Change").first.click()
+    expect(page.locator("#what-for")).to_contain_text("You are changing what you rated")
+    press(page, "5 Enter")
+    is_empty(page)
+    page.keyboard.press("u")
+    expect(page.locator("#what-for")).to_contain_text("changing an answer that you submitted")
+    expect(page.locator("#mine-today")).to_have_text("1")
 
 
 def test_single_keys_can_be_switched_off(visit: Visit, server: Server) -> None:

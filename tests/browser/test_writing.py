@@ -43,13 +43,15 @@ def test_a_random_role_to_practise_with(visit: Callable[[str], Page]) -> None:
     page.get_by_role("button", name="Questions for a random role").click()
     expect(page.locator("#practice-progress")).to_be_visible()
     expect(page.locator("#rating")).to_be_visible(timeout=WRITTEN)
+    expect(page.locator("#what-for")).to_contain_text("For practice")
     criteria = page.locator(".candidate:visible .criterion")
     count = criteria.count()
     assert count >= 3
     for value in range(count):
         page.keyboard.press(str(1 + value % 5))
     page.keyboard.press("Enter")
-    expect(page.locator("#mine-today")).to_have_text("1")
+    expect(page.get_by_role("heading", name="Nothing waits for you")).to_be_visible()
+    expect(page.locator("#mine-today")).to_have_text("0")
 
 
 def test_questions_for_a_role_are_judged_kept_saved_and_printed(visit: Callable[[str], Page]) -> None:

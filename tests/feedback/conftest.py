@@ -87,8 +87,9 @@ class Person:
         self.headers: dict[str, str] = {}
 
     def open_page(self) -> Person:
-        """Get a session as the page does."""
+        """Get a session as the page does, and do something, which makes a rater of whoever is on this machine."""
         self.headers["X-CSRF-Token"] = self.ok("GET", "/api/session")["csrf_token"]
+        assert self.refused("POST", "/api/rate/undo") == (404, "not_found")
         return self
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:

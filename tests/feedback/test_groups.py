@@ -210,6 +210,22 @@ def test_rater_of_one_more_group_keeps_their_level_out_of_shared_ones(server):
     assert view(server, "alone")["results"][0]["scores"]["relevance"] == 5
 
 
+def test_differences_within_a_group_survive_the_raters_levels(server):
+    """Raters who are lenient where they share groups: the group's means move, and no further than 1 to 5."""
+    for name in ("strict", "kind", "best"):
+        server.training.ok("POST", "/api/groups", group(name, "One?", "Two?", "Three?", overlap=2))
+    people = {name: server.rater() for name in ("a", "b", "c")}
+    given = {"strict": {"a": (1, 1, 1), "c": (5, 5, 5)}, "kind": {"b": (1, 1, 1), "c": (5, 5, 5)},
+             "best": {"a": (5, 4, 4), "b": (5, 5, 4)}}  # fmt: skip
+    for name, by_rater in given.items():
+        for who, scores in by_rater.items():
+            taken = people[who].next(prefer=name)
+            order = [("One?", "Two?", "Three?").index(c["text"]) for c in taken["group"]["candidates"]]
+            people[who].rate(taken, *(scores[index] for index in order))
+    # a and b lie two points below others: 5, 4.5 and 4 would go up to 7, 6.5 and 6.
+    assert [r["scores"]["clarity"] for r in view(server, "best")["results"]] == [5, 4.5, 4]
+
+
 def test_reward_follows_the_rubric():
     assert reward_of(load_rubric(), {"relevance": 1, "clarity": 3, "discriminative": 5}) == 0.5
 

@@ -55,6 +55,11 @@ def test_groups_are_written_for_random_typed_and_pasted_roles(settings, model_fo
         assert shown[2]["role"]["level"] == "senior"
         assert {"Kafka", "PostgreSQL"} <= set(shown[2]["role"]["stack"])
         assert 1 <= len(shown[0]["candidates"]) <= 3
+        assert rater.ok("GET", "/api/model")["name"] == model_folder.name  # and not where it lies
+        before = rater.ok("GET", "/api/rate/progress")["mine"]["total"]
+        rater.rate(rater.next(prefer=done[0]["group_id"]), 3)
+        after = rater.ok("GET", "/api/rate/progress")
+        assert (after["mine"]["total"], after["team"]["total"]) == (before, before)  # practice does not count
         assert rater.refused("GET", "/api/practice/none") == (404, "not_found")
         for wish in ({}, {"random": True, "text": "x" * 30}, {"random": True, "count": 9}):
             assert rater.refused("POST", "/api/practice", wish)[0] == 422
@@ -84,6 +89,7 @@ def test_model_that_cannot_be_loaded_is_reported(settings, tmp_path):
             time.sleep(0.1)
         assert state["state"] == "failed"
         assert state["message"]
+        assert str(tmp_path) not in state["message"] + state["name"]
         assert rater.ok("GET", "/api/health")["status"] == "ok"
 
 

@@ -132,10 +132,50 @@ def test_submitting_twice_changes_nothing(server, rater):
     hand_in(server, "g")
     taken = rater.next()
     first = rater.rate(taken, 5, 4, 3)
-    again = rater.rate(taken, 1)
+    again = rater.rate(taken, 5, 4, 3)
     assert again["rating_id"] == first["rating_id"]
     assert (stored(server, db.ratings), stored(server, db.revisions), stored(server, db.scores)) == (1, 1, 9)
     assert first["progress"]["mine"] == {"today": 1, "total": 1}
+
+
+def test_another_answer_under_the_same_lease_is_refused_not_dropped(server, rater):
+    hand_in(server, "g")
+    taken = rater.next()
+    first = rater.rate(taken, 5, 4, 3)
+    path = rater.lease("submit", taken)
+    assert rater.refused("POST", path, answer(taken, 1)) == (409, "already_submitted")
+    assert rater.refused("POST", path, answer(taken, 5, 4, 3, note="and more")) == (409, "already_submitted")
+    rater.ok("PUT", f"/api/ratings/{first['rating_id']}", answer(taken, 1))
+    assert rater.rate(taken, 5, 4, 3)["rating_id"] == first["rating_id"]  # what was said under the lease
+    assert rater.refused("POST", path, answer(taken, 1)) == (409, "already_submitted")
+
+
+def test_closing_one_of_two_tabs_keeps_the_group_for_the_other(server, rater):
+    hand_in(server, "g")
+    taken = rater.next()
+    assert rater.next()["lease"]["id"] == taken["lease"]["id"]  # the second tab
+    rater.ok("POST", rater.lease("release", taken))
+    assert server.rater().next()["reason"] == "busy"
+    rater.ok("POST", rater.lease("release", taken))
+    assert server.rater().next()["group"]["group_id"] == "g"
+
+
+def test_a_tab_that_is_reloaded_keeps_the_group_whichever_call_comes_first(server, rater):
+    hand_in(server, "a", "b")
+    taken = rater.next()
+    for _ in range(3):
+        rater.next()
+        rater.ok("POST", rater.lease("release", taken))
+    assert status(server, "a") == "leased"
+
+
+def test_group_that_was_deleted_under_a_rater_is_gone(server, rater):
+    hand_in(server, "g", "h")
+    taken = rater.next(prefer="g")
+    rater.ok("DELETE", "/api/owner/groups/g")
+    for action, body in (("heartbeat", None), ("submit", answer(taken, 3)), ("skip", {"reason": "other"})):
+        assert rater.refused("POST", rater.lease(action, taken), body) == (404, "gone")
+    assert rater.next()["group"]["group_id"] == "h"
 
 
 def test_incomplete_ratings_are_refused_and_the_lease_stays(server, rater):
@@ -236,6 +276,30 @@ def test_skip_can_be_undone_unless_another_rater_has_the_group(server, rater):
     rater.ok("POST", rater.lease("skip", reopened), {"reason": "other"})
     other.next()
     assert rater.refused("POST", "/api/rate/undo") == (409, "taken")
+
+
+def test_rating_that_is_undone_and_skipped_is_withdrawn_and_the_reason_kept(server, rater):
+    hand_in(server, "g")
+    other = server.rater()
+    rater.rate(rater.next(), 2)
+    reopened = rater.ok("POST", "/api/rate/undo")
+    rater.ok("POST", rater.lease("skip", reopened), {"reason": "not_my_field", "note": "too deep"})
+    assert status(server, "g") == "pending"
+    assert stored(server, db.ratings) == 0
+    with server.context.database.read() as c:
+        (skip,) = c.execute(sa.select(db.skips.c.reason, db.skips.c.note)).all()
+    assert tuple(skip) == ("not_my_field", "too deep")
+    other.rate(other.next(), 4)
+    assert server.training.ok("GET", "/api/groups/g")["results"][0]["reward"] == 0.75
+
+
+def test_rating_that_training_used_cannot_be_withdrawn(server, rater):
+    hand_in(server, "g")
+    rater.rate(rater.next(), 2)
+    server.training.ok("POST", "/api/groups/consume", {"ids": ["g"], "step": 1})
+    reopened = rater.ok("POST", "/api/rate/undo")
+    assert rater.refused("POST", rater.lease("skip", reopened), {"reason": "other"}) == (409, "used")
+    assert status(server, "g") == "rated"
 
 
 def test_skipped_group_is_open_again_after_undo(server, rater):

@@ -13,10 +13,12 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from starlette.requests import HTTPConnection
 
+import database as db
 from app import create_app
 from feedback import accounts
 from feedback.errors import Refusal
 from feedback.safety import MAX_BODY, RateLimit, client_address, is_local
+from feedback.settings import Settings
 
 from .conftest import FAR, KEY, LOCAL, Person, group
 
@@ -52,7 +54,25 @@ def connection(peer="127.0.0.1", host="localhost:8000", **headers):
     ],
 )
 def test_local_is_decided_by_peer_and_host_and_never_for_forwarded_requests(peer, host, headers, local):
-    assert is_local(connection(peer, host, **headers)) is local
+    assert is_local(connection(peer, host, **headers), Settings()) is local
+
+
+def test_proxy_that_sets_no_headers_is_not_this_machine():
+    """Two lines of nginx: the peer is loopback, the Host header names the upstream, nothing says that it was passed on."""
+    through = connection("127.0.0.1", "127.0.0.1:8000")
+    assert not is_local(through, Settings(trusted_proxies=(ip_network("127.0.0.1"),)))
+    assert not is_local(through, Settings(local_owner=False))
+    assert Settings.from_environment({"FEEDBACK_LOCAL_OWNER": "no"}).local_owner is False
+
+
+def test_without_a_local_owner_this_machine_needs_links_and_keys_too(settings):
+    app = create_app(replace(settings, local_owner=False))
+    with TestClient(app):
+        here = Person(app, LOCAL)
+        assert here.refused("GET", "/api/session") == (401, "sign_in")
+        assert here.refused("POST", "/api/groups", group("g")) == (401, "key_needed")
+        assert here.call("POST", "/api/groups", group("g"), Authorization=f"Bearer {KEY}").status_code == 201
+        assert "You need a link" in here.http.get("/owner", headers={"Accept": "text/html"}).text
 
 
 def test_forwarded_addresses_count_only_from_trusted_proxies():
@@ -77,7 +97,7 @@ def test_from_elsewhere_nothing_goes_without_account_or_key(server, far):
     assert len(paths) > 25
     for path, methods in server.app.openapi()["paths"].items():
         for method in methods:
-            if path == "/api/health":
+            if path == "/api/health" or (path, method) == ("/api/session", "delete"):  # signing out
                 continue
             filled = path.replace("{rater}", "1").replace("{rating_id}", "1")
             status = far.call(method.upper(), filled, {"token": "x"} if path == "/api/session" else {}).status_code
@@ -139,7 +159,8 @@ def test_cookie_of_this_machine_is_worth_nothing_elsewhere(server, far):
     local = server.rater()
     far.http.cookies = local.http.cookies
     assert far.http.get("/api/stats", headers={"Cookie": cookie_of(local)}).status_code == 401
-    assert far.http.get("/api/stats", headers={"Cookie": f"{accounts.COOKIE}=forged"}).status_code == 401
+    forged = f"{server.context.keys.cookie}=forged"
+    assert far.http.get("/api/stats", headers={"Cookie": forged}).status_code == 401
 
 
 def cookie_of(person):
@@ -162,6 +183,86 @@ def test_cookie_is_closed_to_scripts_and_secure_behind_tls(settings):
         assert "secure" in cookie
         assert "samesite=lax" in cookie
         assert "secure" not in owner.http.get("/api/session").headers.get("set-cookie", "").lower()
+
+
+# ---- who a browser is -----------------------------------------------------------------------------------------------
+
+
+def raters(server):
+    with server.context.database.read() as c:
+        return c.execute(sa.select(db.raters)).mappings().all()
+
+
+def test_looking_makes_no_rater(server):
+    """Programs without a cookie, and images on other sites' pages that lead here."""
+    for _ in range(5):
+        for path in ("/", "/stats", "/api/session", "/api/stats"):
+            assert server.person().http.get(path, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+    assert raters(server) == []
+    server.training.ok("POST", "/api/groups", group("g"))
+    rater = server.rater()
+    assert server.training.ok("GET", "/api/groups/g")["waiting"]["raters_online"] == 1
+    rater.ok("POST", rater.lease("skip", rater.next()), {"reason": "not_my_field"})
+    assert server.training.ok("GET", "/api/groups/g")["status"] == "skipped"
+
+
+def test_browser_stays_who_it_is_when_it_first_does_something(server):
+    person = server.person()
+    token = person.ok("GET", "/api/session")["csrf_token"]
+    person.headers["X-CSRF-Token"] = token
+    assert person.next()["reason"] == "empty"
+    session = person.ok("GET", "/api/session")
+    assert (session["csrf_token"], session["rater"]) == (token, "rater-1")
+    assert len(raters(server)) == 1
+
+
+def test_two_servers_on_one_host_do_not_sign_each_other_out(settings, tmp_path):
+    other = replace(settings, database_url=f"sqlite:///{tmp_path / 'other.db'}")
+    first, second = create_app(settings), create_app(other)
+    with TestClient(first), TestClient(second):
+        one, two = Person(first).open_page(), Person(second)
+        two.http.cookies = one.http.cookies  # browsers send cookies to every port
+        two.open_page()
+        assert one.ok("GET", "/api/session")["rater"] == two.ok("GET", "/api/session")["rater"] == "rater-1"
+        assert one.next()["reason"] == two.next()["reason"] == "empty"
+
+
+def test_session_outlasts_a_clock_that_steps_back(server, later):
+    person = server.rater()
+    later(-30)
+    assert person.ok("GET", "/api/session")["rater"] == "rater-1"
+    later(server.settings.sessions_last + 60)
+    assert person.ok("GET", "/api/session")["rater"] is None
+
+
+def test_link_asks_before_it_signs_somebody_else_out(server):
+    owner, _, token = invite(server)
+    assert owner.refused("POST", "/api/session", {"token": token}) == (409, "signed_in")
+    assert owner.ok("GET", "/api/session")["role"] == "owner"
+    assert owner.ok("POST", "/api/session", {"token": token, "replace": True})["name"] == "Ada"
+    assert owner.ok("POST", "/api/session", {"token": token})["name"] == "Ada"
+    assert owner.ok("GET", "/api/session")["role"] == "rater"
+    owner.ok("DELETE", "/api/session")
+    assert owner.ok("GET", "/api/session")["role"] == "owner"
+
+
+def test_revoked_rater_at_the_machine_does_not_become_its_owner(server):
+    owner, rater, token = invite(server)
+    person = server.person()
+    person.ok("POST", "/api/session", {"token": token})
+    owner.ok("DELETE", f"/api/owner/raters/{rater}")
+    assert person.refused("GET", "/api/session") == (401, "sign_in")
+    page = person.http.get("/owner", headers={"Accept": "text/html"})
+    assert (page.status_code, "was revoked" in page.text) == (401, True)
+
+
+def test_colleagues_behind_one_address_all_get_in(server):
+    owner = server.rater()
+    links = [owner.ok("POST", "/api/owner/raters", {"name": f"P{n}"})["path"].partition("#")[2] for n in range(20)]
+    for _ in range(15):
+        server.person(FAR, "x").call("POST", "/api/session", {"token": "guess"})
+    for link in links:
+        server.person(FAR, "x").ok("POST", "/api/session", {"token": link})
 
 
 # ---- through other sites' pages --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from feedback.models.common import CLEAN, MAX_QUESTIONS, Body, Note, SkipReason,
 class Session(BaseModel):
     """Who is calling, and what their changes must send as X-CSRF-Token."""
 
-    rater: str
+    rater: str | None  # null: has not done anything yet
     role: Literal["rater", "owner"]
     name: str
     csrf_token: str
@@ -22,6 +22,7 @@ class JoinIn(Body):
     """The token of a link: what stands behind its #."""
 
     token: Annotated[str, StringConstraints(min_length=1, max_length=400)]
+    replace: bool = False  # sign out whoever this browser is now
 
 
 class NextIn(Body):

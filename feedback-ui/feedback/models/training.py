@@ -131,21 +131,34 @@ class RunStep(Body):
     unscored: int | None = Field(default=None, ge=0)
 
 
-class RunIn(Body):
-    """What a run in progress says of itself, as often as it likes."""
+class RunReport(Body):
+    """What a run in progress says of itself."""
 
     step: Step
     total_steps: Step
     state: Literal["training", "waiting", "sampling", "done"]
     reward_mean: float | None = None
-    waiting_groups: list[Identifier] = Field(default_factory=list, max_length=1024)
     message: Note = ""
     recent: list[RunStep] = Field(default_factory=list, max_length=2000)
 
 
-class RunView(RunIn):
+class RunIn(RunReport):
+    """A run in progress says where it is, as often as it likes."""
+
+    waiting_groups: list[Identifier] = Field(default_factory=list, max_length=1024)
+
+
+class WaitedForGroup(BaseModel):
+    """A group that a run waits for."""
+
+    group_id: str
+    role_title: str | None
+
+
+class RunView(RunReport):
     """A run for the page."""
 
+    waiting_groups: list[WaitedForGroup]
     run: str
     updated_at: float
     seconds_since_report: float

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 import database as db
 from feedback import accounts, leases, ratings, runs, safety
 from feedback.access import (
+    SOMEBODY,
     Context,
     Rating,
     Shared,
@@ -23,6 +24,7 @@ from feedback.access import (
     set_session,
     sign_in_needed,
     signed_in,
+    visitor,
     welcome,
 )  # fmt: skip
 from feedback.accounts import Rater
@@ -60,25 +62,37 @@ LeaseId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 @router.get("/session")
 def session(request: Request, response: Response) -> Session:
-    """Who I am, and my CSRF token. On this machine this makes a rater of whoever has no cookie yet."""
+    """Who I am, and my CSRF token. On this machine a browser that was not here before gets a cookie."""
     rater = welcome(request, response)
     if rater is None:
         raise sign_in_needed()
     return _session(context_of(request), rater)
 
 
-@router.post("/session")
+@router.post("/session", responses=errors(409))
 def join(body: JoinIn, request: Request, response: Response) -> Session:
-    """Trade the token of a link for a session."""
+    """Trade the token of a link for a session. A browser that is somebody else's session asks first: `replace`."""
     context = context_of(request)
-    context.sign_in_limit.take(safety.client_address(request, context.settings.trusted_proxies))
     link = context.keys.read_link(body.token)
     with context.database.read() as c:
         rater = accounts.by_link(c, link) if link else None
     if rater is None:
+        context.sign_in_limit.take(safety.client_address(request, context.settings.trusted_proxies))
         raise Refusal(401, "bad_link", "This link is not valid or was revoked; ask the owner for a new one.")
-    set_session(request, response, rater.id, link)
+    current = visitor(request)
+    if current not in (None, SOMEBODY, rater) and not body.replace:
+        who = "the owner of this machine" if current.browser else current.label
+        raise Refusal(409, "signed_in", f"This browser is signed in as {who}; the link is for {rater.label}.")
+    set_session(request, response, rater, link)
     return _session(context, rater)
+
+
+@router.delete("/session")
+def leave(response: Response, context: Shared) -> Ok:
+    """Sign out: this browser forgets who it was."""
+    for name in (context.keys.cookie, accounts.COOKIE):
+        response.delete_cookie(name)
+    return Ok()
 
 
 @router.get("/rubric")
@@ -201,15 +215,15 @@ def one_run(run: Name, _: SignedIn, context: Shared) -> RunView:
     """One run."""
     with context.database.read() as c:
         row = c.execute(sa.select(db.runs).where(db.runs.c.name == run)).mappings().first()
-    if row is None:
-        raise not_found(f"run {run}")
-    return RunView(**runs.view(row, time.time()))
+        if row is None:
+            raise not_found(f"run {run}")
+        return RunView(**runs.view(c, row, time.time()))
 
 
 def _session(context: Context, rater: Rater) -> Session:
     return Session(
-        rater=accounts.pseudonym(rater.id), role=rater.role, name=rater.label,  # type: ignore[arg-type]
-        csrf_token=context.keys.csrf_token(rater.id),
+        rater=accounts.pseudonym(rater.id) if rater.id else None, role=rater.role, name=rater.label,  # type: ignore[arg-type]
+        csrf_token=context.keys.csrf_token(rater),
     )  # fmt: skip
 
 
@@ -242,7 +256,7 @@ def _progress(context: Context, rater: Rater) -> Progress:
 
 def _release(context: Context, lease_id: str, rater: int) -> None:
     with context.database.write() as c:
-        leases.release(c, leases.find(c, lease_id, rater), time.time())
+        leases.release(c, lease_id, rater, time.time())
 
 
 def _beacon_token(body: bytes) -> str:

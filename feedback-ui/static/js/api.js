@@ -12,7 +12,18 @@ export class ApiError extends Error {
 /** The server did not answer, or is not able to for the moment: worth another try. */
 export class Unreachable extends Error {}
 
+/** The server wants fewer calls: worth another try after `seconds`. */
+export class TooFast extends Unreachable {
+  constructor(message, seconds) {
+    super(message);
+    this.seconds = seconds;
+  }
+}
+
 export const csrfToken = () => document.querySelector("meta[name=csrf-token]").content;
+
+/** Who this page was made for; differs from server to server. */
+export const identity = () => document.querySelector("meta[name=identity]").content;
 
 export async function call(method, path, body, { seconds = 20 } = {}) {
   const headers = { Accept: "application/json" };
@@ -39,6 +50,7 @@ export async function call(method, path, body, { seconds = 20 } = {}) {
   }
   if (response.ok) return content;
   const error = content?.error ?? {};
+  if (response.status === 429) throw new TooFast(error.message ?? "Too many calls.", Number(response.headers.get("Retry-After")) || 1);
   if (error.code === "csrf") error.message = "Your session has changed since this page was opened: reload the page.";
   throw new ApiError(response.status, error.code ?? "error", error.message ?? `The server refused (${response.status}).`);
 }
@@ -55,7 +67,7 @@ export async function persistently(action, onAway = () => {}) {
       return await action();
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
-      const wait = Math.min(15, 2 ** attempt);
+      const wait = error.seconds ?? Math.min(15, 2 ** attempt);
       onAway(error, wait);
       await pause(wait);
     }

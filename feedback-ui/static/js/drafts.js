@@ -1,20 +1,30 @@
 // Ratings that were entered and not submitted yet, kept in this browser so that a closed tab loses nothing.
+// A draft belongs to one rater and to the text of each question: the order on the page is another for every rater.
 
-const PREFIX = "draft:";
-const KEPT = 20;
+import { identity } from "./api.js";
 
-/** The draft of a group: {answer, saved}, or null. */
+const KEPT = 20; // of each rater
+
+const prefix = () => `draft:${identity()}:`;
+const textOf = (group) => new Map(group.candidates.map((one) => [one.candidate_id, one.text]));
+
+/** The answer that was begun for a group, by its candidate ids, or null. */
 export function load(group) {
-  try {
-    return JSON.parse(localStorage.getItem(PREFIX + group));
-  } catch {
-    return null;
-  }
+  const kept = read(prefix() + group.group_id);
+  if (!kept?.answer) return null;
+  const { texts, all, all_equal } = kept.answer;
+  if (all_equal) return { ratings: { all }, all_equal };
+  const ratings = {};
+  for (const [id, text] of textOf(group)) if (texts[text]) ratings[id] = texts[text];
+  return Object.keys(ratings).length ? { ratings, all_equal } : null;
 }
 
-export function save(group, answer) {
+export function save(group, { ratings, all_equal }) {
+  const texts = {};
+  if (!all_equal) for (const [id, text] of textOf(group)) texts[text] = ratings[id];
+  const answer = { texts, all: all_equal ? Object.values(ratings)[0] : null, all_equal };
   try {
-    localStorage.setItem(PREFIX + group, JSON.stringify({ answer, saved: Date.now() }));
+    localStorage.setItem(prefix() + group.group_id, JSON.stringify({ answer, saved: Date.now() }));
     for (const old of groups().slice(KEPT)) drop(old);
   } catch {
     // Storage is full or switched off: the ratings are still on the page.
@@ -23,21 +33,29 @@ export function save(group, answer) {
 
 export function drop(group) {
   try {
-    localStorage.removeItem(PREFIX + group);
+    localStorage.removeItem(prefix() + group);
   } catch {
     // Nothing could have been stored either.
   }
 }
 
-/** The group that was worked on last, or undefined. */
+/** The id of the group that this rater worked on last, or undefined. */
 export const latest = () => groups()[0];
+
+function read(key) {
+  try {
+    return JSON.parse(localStorage.getItem(key));
+  } catch {
+    return null;
+  }
+}
 
 function groups() {
   try {
     return Object.keys(localStorage)
-      .filter((key) => key.startsWith(PREFIX))
-      .map((key) => key.slice(PREFIX.length))
-      .sort((one, other) => (load(other)?.saved ?? 0) - (load(one)?.saved ?? 0));
+      .filter((key) => key.startsWith(prefix()))
+      .map((key) => key.slice(prefix().length))
+      .sort((one, other) => (read(prefix() + other)?.saved ?? 0) - (read(prefix() + one)?.saved ?? 0));
   } catch {
     return [];
   }

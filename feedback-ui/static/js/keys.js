@@ -40,9 +40,13 @@ function isTyping(target) {
   return target.matches("textarea, select, input:not([type=radio], [type=checkbox])") || target.isContentEditable;
 }
 
-/** In a dialog of choices, 1 is the first choice, 2 the second … */
+/** In a dialog of choices, 1 is the first choice, 2 the second …; Enter in a text goes to the last, and a second Enter takes it. */
 function chooseByNumber(dialog) {
   dialog.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches("input")) {
+      event.preventDefault(); // it would take the first choice, whatever was typed
+      return dialog.querySelector(".choices button:last-child").focus();
+    }
     if (isTyping(event.target) || !/^[1-9]$/.test(event.key)) return;
     const choice = dialog.querySelectorAll(".choices button")[Number(event.key) - 1];
     if (!choice) return;

@@ -1,6 +1,6 @@
 // The time for which a group is reserved: shown, prolonged while somebody works on it, given back with the tab.
 
-import { ApiError, csrfToken, post, Unreachable } from "./api.js";
+import { ApiError, csrfToken, post, TooFast, Unreachable } from "./api.js";
 import { announce, duration, setText } from "./page.js";
 
 const IDLE_SECONDS = 600; // without a touch, the reservation is no longer prolonged
@@ -70,8 +70,9 @@ export class Lease {
       this.#warned = false;
       this.onAway(false);
     } catch (error) {
+      if (error instanceof TooFast) return; // the next sign of life is soon enough
       if (error instanceof Unreachable) this.onAway(true);
-      else if (error instanceof ApiError && error.status !== 429) this.#lost();
+      else if (error instanceof ApiError) this.#lost();
     }
   }
 

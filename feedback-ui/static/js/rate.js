@@ -2,7 +2,7 @@
 
 import { ApiError, call, persistently, post } from "./api.js";
 import { el, plural } from "../kit/dom.js";
-import { announce, ask, byId, setText, show } from "./page.js";
+import { announce, ask, byId, setText, show, when } from "./page.js";
 import * as drafts from "./drafts.js";
 import * as keys from "./keys.js";
 import { Lease } from "./lease.js";
@@ -13,6 +13,8 @@ import { Recent } from "./recent.js";
 
 let current = null; // {group, lease (a Lease; none while a stored rating is edited), rating (its id while it is edited)}
 let busy = false; // a request is on its way that decides what comes next
+const PRACTICE = "practice"; // the run of groups that no training asked for
+const USED = "Training has used these ratings already. What you change is stored as a revision that it does not use.";
 const form = new RatingForm(byId("candidates"), changed);
 const practice = new Practice((group) => next(group), look);
 const recent = new Recent(edit);
@@ -24,31 +26,40 @@ async function next(prefer = drafts.latest()) {
   const answer = await steadily(() => post("/api/rate/next", prefer ? { prefer } : {}));
   show("loading", false);
   if (!answer) return;
-  if (answer.lease) open(answer);
-  else {
-    practice.open(answer.reason);
-    recent.refresh();
-  }
+  if (answer.lease) return open(answer);
+  practice.open(answer.reason);
+  byId("empty-title").focus({ preventScroll: true });
+  recent.refresh();
 }
 
 /** Show a group that is ours now, with the ratings that were begun in this browser or, reopened, on the server. */
 function open({ lease, group, draft }) {
   leave();
   current = { group, lease: new Lease(lease, lost, away) };
-  const kept = drafts.load(group.group_id)?.answer;
+  const kept = drafts.load(group);
   display(group, kept ?? draft);
-  if (kept) announce("Your earlier ratings of this group were kept.");
+  say(kept ? "Continued from your draft." : draft ? "Your answer stands until you submit another one." : "");
+  if (draft) purpose("You are changing an answer that you submitted.");
 }
 
-function edit({ rating_id, group, answer }) {
+function edit({ rating_id, group, answer, updated_at, editable }) {
+  current?.lease?.release();
   leave();
   current = { group, rating: rating_id };
   display(group, answer);
+  purpose(`You are changing what you rated ${when(updated_at)}.${editable ? "" : ` ${USED}`}`);
+}
+
+/** Say above the questions why they are here, if not for training that waits. */
+function purpose(text) {
+  setText("what-for", text);
+  show("what-for", Boolean(text));
 }
 
 function display(group, answer) {
   practice.close();
   practice.reset();
+  purpose(group.run === PRACTICE ? "For practice: no training uses these ratings, and they are not counted." : "");
   showRole(group.role);
   form.open(group.candidates, answer);
   for (const id of ["rating", "actions"]) show(id);
@@ -73,7 +84,8 @@ function leave() {
 function changed() {
   if (!current) return;
   current.lease?.touch();
-  if (!current.rating) drafts.save(current.group.group_id, form.answer);
+  if (!current.rating) drafts.save(current.group, form.answer);
+  say(current.rating ? "" : "Kept in this browser until you submit.");
   count();
 }
 
@@ -84,6 +96,9 @@ function count() {
   setText("rated-text", `${rated} of ${all} ratings`);
   byId("all-equal").setAttribute("aria-pressed", form.allEqual);
 }
+
+/** A word beside the progress of this group, for eyes and screen readers. */
+const say = (text) => setText("said", text);
 
 /** A message that stays until the page moves on, with buttons: [text, action] each. */
 function notice(text, ...buttons) {
@@ -106,11 +121,11 @@ async function submit() {
   }
   const { group, rating, lease } = current;
   const answer = form.answer;
+  say("Submitting …");
   const done = await steadily(() => (rating ? call("PUT", `/api/ratings/${rating}`, answer) : lease.post("submit", answer)));
-  if (!done) return;
+  if (!done) return say("");
   drafts.drop(group.group_id);
-  announce("Submitted.");
-  await goOn(done.unused);
+  await goOn(rating ? "Changed." : "Saved.", done.unused);
 }
 
 async function skip() {
@@ -123,8 +138,7 @@ async function skip() {
   const done = await steadily(() => lease.post("skip", { reason, note: byId("skip-note").value.trim() }));
   if (!done) return;
   drafts.drop(group.group_id);
-  announce("Skipped.");
-  await goOn();
+  await goOn("Skipped.");
 }
 
 /** Reopen what was submitted or skipped last. */
@@ -135,7 +149,7 @@ async function undo() {
   drafts.drop(reopened.group.group_id);
   open(reopened);
   progress.refresh();
-  if (reopened.unused) notice("Training has used these ratings already. What you change is stored as a revision that it does not use.");
+  if (reopened.unused) notice(USED);
 }
 
 function equal() {
@@ -150,11 +164,13 @@ function setAllEqual(value) {
   if (value) byId("equal-card").scrollIntoView({ block: "nearest" });
 }
 
-async function goOn(unused = false) {
+async function goOn(done, unused = false) {
   show("undo-last");
   progress.refresh();
   recent.refresh();
   await next();
+  if (byId("said").textContent === "") say(done);
+  announce(done);
   if (unused) notice("Stored as a revision. Training had used the earlier ratings already and does not use this one.");
 }
 
@@ -181,7 +197,17 @@ async function steadily(action) {
 function refused(error) {
   if (!(error instanceof ApiError)) throw error;
   if (error.code === "lease_lost") return lost();
+  const isGone = error.code === "gone" || (error.code === "not_found" && current?.rating);
+  if (isGone) return moveOn("This group was deleted, so its ratings are not needed any more.");
+  if (error.code === "already_submitted") return moveOn(error.message);
   notice(error.message, ...(current ? [] : [["Try again", () => next()]]));
+}
+
+/** What is on the page cannot be answered any more: say why, and go on with the next group. */
+async function moveOn(text) {
+  if (current) drafts.drop(current.group.group_id);
+  await next();
+  notice(text);
 }
 
 let isAway = false;

@@ -104,7 +104,7 @@ function charts(run) {
 
 function waiting(run) {
   if (!run.waiting_groups.length) return "";
-  const rows = run.waiting_groups.map((group) => [typeof group === "string" ? group : (group.role_title ?? group.group_id)]);
+  const rows = run.waiting_groups.map(({ role_title, group_id }) => [role_title || group_id]);
   return el(
     "section",
     { class: "card stack" },

@@ -110,8 +110,12 @@ function meaning(alpha) {
   return alpha > 0 ? "weak: read with care" : "no better than chance";
 }
 
+const ENOUGH = 30; // questions at a place, for its mean to say something
+
 function positions({ position }) {
   if (position.length < 2) return null;
+  const fewest = Math.min(...position.map((one) => one.n));
+  if (fewest < ENOUGH) return section("Position on the page", `Whether the order sways people shows when ${ENOUGH} questions were rated at each place; at one of them it is ${fewest} so far.`);
   return section(
     "Position on the page",
     "Questions are shuffled for every rater, so each place should get the same mean. Where it does not, the order has swayed people.",
