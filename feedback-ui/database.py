@@ -57,7 +57,7 @@ raters = sa.Table(
     sa.Column("label", sa.String, nullable=False),  # for the owner's eyes; exports show a pseudonym
     sa.Column("role", sa.String, nullable=False),  # rater, owner
     sa.Column("link", sa.String, unique=True),  # what the link's token must name; null: a local rater without a link
-    sa.Column("browser", sa.String, unique=True),  # of a local rater
+    sa.Column("browser", sa.String, index=True, unique=True),  # of a local rater
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("last_seen_at", sa.Float, nullable=False, index=True),
     sa.Column("revoked_at", sa.Float),
