@@ -25,7 +25,8 @@ from recruiter.config.paths import WORKSPACE
 from recruiter.engines import ADAPTER, Policy, TrainGroup
 from recruiter.engines.local import LocalPolicy
 from recruiter.files import short_path
-from recruiter.judges import Judge, make_judge
+from recruiter.judges import Judge
+from recruiter.judges.making import make_judge
 from recruiter.objective import group_advantages
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role

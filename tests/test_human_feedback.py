@@ -14,8 +14,8 @@ import pytest
 from recruiter.config import HumanFeedbackConfig, JudgeConfig
 from recruiter.errors import ConfigError, JudgeError
 from recruiter.human_feedback import GroupView, HumanJudge, QuestionGroup
-from recruiter.judges import make_judge
 from recruiter.judges.feedback_client import FeedbackClient, duration_text
+from recruiter.judges.making import make_judge
 from tests.conftest import MakeRole
 from tests.scoring import RUBRIC
 

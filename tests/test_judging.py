@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from recruiter.errors import DataError
-from recruiter.judges import named_judge
 from recruiter.judges.lists import find_role, judge_all, read_questions
+from recruiter.judges.making import named_judge
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.rubric import Judgement
 from recruiter.writers.sheets import render_list

@@ -11,7 +11,8 @@ from typing import ClassVar
 from generator import QuestionGenerator
 from recruiter.config import NamedJudgeConfig
 from recruiter.errors import RecruiterError
-from recruiter.judges import Judge, make_judge, named_judge
+from recruiter.judges import Judge
+from recruiter.judges.making import make_judge, named_judge
 from recruiter.roles.completing import CompletedRole
 from recruiter.rubric import load_rubric
 from recruiter.writers.generate import Question, Report

@@ -52,8 +52,8 @@ def main() -> None:
 def run(config: Config) -> None:
     """Train as configured, from the start or from where an earlier run of the same folder stopped."""
     require_model(config.trainer.policy.model.path)
-    from recruiter.judges import make_judge
     from recruiter.judges.llm.estimate import ask_for_probe, probe_and_estimate
+    from recruiter.judges.making import make_judge
 
     judge = make_judge(config.judge, config.human_feedback, load_rubric(config.rubric))
     if config.judge.provider == "human":

@@ -10,6 +10,7 @@ from recruiter.config.loading import load_config
 from recruiter.engines.local import LocalPolicy
 from recruiter.engines.lora import refresh_adapters
 from recruiter.engines.model import LocalModel
+from recruiter.engines.reading import ModelReader
 from recruiter.prompts import Message
 
 PROMPTS: list[list[Message]] = [
@@ -28,14 +29,14 @@ def expected(folder: Path, prompt: list[int], answer: list[int]) -> torch.Tensor
 
 
 @pytest.fixture(params=[True, False], ids=["shared", "plain"])
-def model(tiny_folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> LocalModel:
+def reader(tiny_folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModelReader:
     if not request.param:
         monkeypatch.setattr("recruiter.engines.model.enable_group_attention", lambda _: False)
-    return LocalModel(str(tiny_folder), "cpu", "float32")
+    return ModelReader(LocalModel(str(tiny_folder), "cpu", "float32"))
 
 
-def test_answers_are_read_as_a_plain_pass_over_each_reads_them(model: LocalModel, tiny_folder: Path) -> None:
-    got = model.answer_logprobs(PROMPTS, ANSWERS)
+def test_answers_are_read_as_a_plain_pass_over_each_reads_them(reader: ModelReader, tiny_folder: Path) -> None:
+    got, model = reader.answer_logprobs(PROMPTS, ANSWERS), reader.local
     for messages, answers, logprobs in zip(PROMPTS, ANSWERS, got, strict=True):
         for answer, found in zip(answers, logprobs, strict=True):
             tokens = [*model.tokenizer(answer)["input_ids"], model.stop_ids[0]]
@@ -43,8 +44,9 @@ def test_answers_are_read_as_a_plain_pass_over_each_reads_them(model: LocalModel
             assert found == pytest.approx(logits.gather(1, torch.tensor(tokens)[:, None]).squeeze(1).tolist(), abs=1e-4)
 
 
-def test_choices_are_logits_of_the_first_token_of_the_answer(model: LocalModel, tiny_folder: Path) -> None:
-    got = model.choice_logits(PROMPTS, [[" Yes or no?", " Sure?"], [" Well?"]], ("Yes", "No"))
+def test_choices_are_logits_of_the_first_token_of_the_answer(reader: ModelReader, tiny_folder: Path) -> None:
+    model = reader.local
+    got = reader.choice_logits(PROMPTS, [[" Yes or no?", " Sure?"], [" Well?"]], ("Yes", "No"))
     whole = [*PROMPTS[0][:1], Message(role="user", content="Go and Kafka Sure?")]
     yes, no = (model.tokenizer(word)["input_ids"][0] for word in ("Yes", "No"))
     logits = expected(tiny_folder, model.encode(whole), [yes])[0]
@@ -53,7 +55,7 @@ def test_choices_are_logits_of_the_first_token_of_the_answer(model: LocalModel, 
 
 
 def test_reading_in_several_passes_gives_the_same(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = LocalModel(str(tiny_folder), "cpu", "float32")
+    model = ModelReader(LocalModel(str(tiny_folder), "cpu", "float32"))
     together = model.answer_logprobs(PROMPTS, ANSWERS)
     monkeypatch.setattr("recruiter.engines.model.TOKENS_PER_PASS", {"cpu": 1})
     apart = model.answer_logprobs(PROMPTS, ANSWERS)
@@ -73,7 +75,7 @@ def test_base_of_a_policy_reads_without_the_adapter(tiny_folder: Path) -> None:
     refresh_adapters(policy.local.causal_lm)
     with policy.base() as base:
         read = base.answer_logprobs(PROMPTS, ANSWERS)
-    untrained = LocalModel(str(tiny_folder), "cpu", "float32").answer_logprobs(PROMPTS, ANSWERS)
-    trained = policy.local.answer_logprobs(PROMPTS, ANSWERS)
+    untrained = ModelReader(LocalModel(str(tiny_folder), "cpu", "float32")).answer_logprobs(PROMPTS, ANSWERS)
+    trained = ModelReader(policy.local).answer_logprobs(PROMPTS, ANSWERS)
     assert read[0][1] == pytest.approx(untrained[0][1], abs=1e-5)
     assert trained[0][1] != pytest.approx(untrained[0][1], abs=1e-2)

@@ -18,7 +18,7 @@ from recruiter.evaluation.contestants import (
     training_rollouts,
 )
 from recruiter.evaluation.spending import limit_spending, spending
-from recruiter.judges import make_judge, named_judge
+from recruiter.judges.making import make_judge, named_judge
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.rubric import load_rubric
 from recruiter.writers.local import LocalWriter

@@ -10,10 +10,10 @@ import pytest
 
 from recruiter.config import JudgeConfig, NamedJudgeConfig
 from recruiter.errors import ConfigError, ModelError
-from recruiter.judges import make_judge, named_judge
 from recruiter.judges.local import LocalJudge
 from recruiter.judges.local.calibration import Calibration, Line, anchors
 from recruiter.judges.local.signals import read_signals
+from recruiter.judges.making import make_judge, named_judge
 from recruiter.prompts import Message
 from recruiter.roles import Role
 from recruiter.rubric import Rubric, load_rubric

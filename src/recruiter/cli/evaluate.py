@@ -35,7 +35,8 @@ from recruiter.evaluation.spending import limit_spending, usages
 from recruiter.evaluation.store import RecordStore
 from recruiter.evaluation.tables import markdown, tables, warnings
 from recruiter.files import short_path
-from recruiter.judges import Judge, make_judge, named_judge
+from recruiter.judges import Judge
+from recruiter.judges.making import make_judge, named_judge
 from recruiter.prompts import PROMPT_HASH
 from recruiter.report import write_report
 from recruiter.roles import load_roles

@@ -26,8 +26,9 @@ from recruiter.config import SamplingParams
 from recruiter.config.paths import ROLES
 from recruiter.errors import ConfigError, RecruiterError
 from recruiter.files import short_path
-from recruiter.judges import Judge, make_judge, named_judge
+from recruiter.judges import Judge
 from recruiter.judges.lists import find_role
+from recruiter.judges.making import make_judge, named_judge
 from recruiter.prompts import PROMPT_HASH
 from recruiter.roles import load_roles
 from recruiter.roles.completing import CompletedRole, complete_role, complete_roles

@@ -20,8 +20,8 @@ from rich.progress import Progress
 from recruiter.cli.command import argument_parser, command
 from recruiter.config.paths import ROLES
 from recruiter.files import short_path
-from recruiter.judges import make_judge, named_judge
 from recruiter.judges.lists import find_role, judge_all, read_questions
+from recruiter.judges.making import make_judge, named_judge
 from recruiter.roles import load_roles
 from recruiter.rubric import load_rubric
 from recruiter.writers.sheets import LIST_FORMATS, render_list

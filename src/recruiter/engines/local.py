@@ -26,6 +26,7 @@ from recruiter.engines.lora import join_adapters, refresh_adapters
 from recruiter.engines.model import LocalModel, group_logprobs, quiet_peft, set_mode
 from recruiter.engines.packing import common_prefix
 from recruiter.engines.plain import plain_logprobs
+from recruiter.engines.reading import ModelReader
 from recruiter.errors import ModelError
 from recruiter.objective import token_losses
 from recruiter.prompts import Message
@@ -100,10 +101,10 @@ class LocalPolicy:
         return [flat[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
     @contextmanager
-    def base(self) -> Iterator[LocalModel]:
+    def base(self) -> Iterator[ModelReader]:
         """See `Policy`."""
         with torch.no_grad(), self.model.disable_adapter():
-            yield self.local
+            yield ModelReader(self.local)
 
     def look_ahead(self, groups: Sequence[TrainGroup]) -> bool:
         """Compute the forward half of a pass; on a GPU of one at a time, on a CPU as long as memory is plenty."""

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import cached_property, partial
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
-from typing import cast
 
 import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
-from torch.nn.functional import embedding, linear
+from torch.nn.functional import embedding
 from transformers import PreTrainedModel
 
 from recruiter.config import SamplingParams
@@ -28,12 +26,11 @@ from recruiter.engines.linear import refresh_rollout_layers, use_rollout_layers
 from recruiter.engines.loading import check_model, device_memory, load_model, pick_device, pick_dtype, stop_token_ids
 from recruiter.engines.lora import JoinedLora, join_adapters
 from recruiter.engines.packing import PackedGroups, common_prefix
-from recruiter.engines.plain import generate_plain, plain_choices, plain_logprobs
+from recruiter.engines.plain import generate_plain, plain_logprobs
 from recruiter.engines.rollouts import Completion, generate_groups
 from recruiter.prompts import Message
 
 REMEMBERED_PROMPTS = 4096
-_MARK = "\u241e"  # where a chat is cut; no template has it
 ROLLOUT_ROWS = {"cpu": 64, "cuda": 512}  # answers decoded together
 KV_SHARE = 0.15  # of a GPU's memory, for the keys and values of rollouts
 COMPILED_PARAMETERS = 1e9
@@ -64,8 +61,6 @@ class LocalModel:
         self.dtype = pick_dtype(dtype, self.device)
         self.tokenizer, self.causal_lm = load_model(path, self.dtype, self.device)
         self.stop_ids = stop_token_ids(self.causal_lm, self.tokenizer)
-        self.parameters = self.causal_lm.num_parameters()
-        self.fingerprint = _fingerprint(self.causal_lm)
         self._encoded: dict[tuple[tuple[str, str], ...], list[int]] = {}
         self.shares_prompts = enable_group_attention(self.causal_lm)
         self._shared = self._share_weights()
@@ -158,77 +153,6 @@ class LocalModel:
             advanced(1.0)
             yield part, [[self._sample(completion) for completion in group] for group in groups]
 
-    # ---- reading: probabilities of texts that are given ------------------------------------------------------------
-
-    @torch.no_grad()
-    def answer_logprobs(
-        self, prompts: Sequence[list[Message]], answers: Sequence[Sequence[str]]
-    ) -> list[list[list[float]]]:
-        """Log-probability of every token of every answer and of the token that ends it, group by group.
-
-        Args:
-            prompts: one for each group.
-            answers: for each group, the G texts to read as answers to its prompt.
-        """
-        encoded = [self.encode(messages) for messages in prompts]
-        tokens = [[[*self._encode_text(text), self.stop_ids[0]] for text in group] for group in answers]
-        compute = group_logprobs if self.shares_prompts else plain_logprobs
-        found: list[list[list[float]]] = []
-        for part in self._reading_passes(encoded, tokens):
-            flat = iter(compute(self.causal_lm, encoded[part], tokens[part], 1.0)[0].tolist())
-            found += [[list(islice(flat, len(answer))) for answer in group] for group in tokens[part]]
-        return found
-
-    @torch.no_grad()
-    def choice_logits(
-        self, openings: Sequence[list[Message]], endings: Sequence[Sequence[str]], choices: Sequence[str]
-    ) -> list[list[list[float]]]:
-        """Logits of the first token of each of `choices` as the answer's first token.
-
-        Args:
-            openings: for each group, a chat whose last message goes on with each of the group's endings.
-            endings: for each group, how that message ends.
-        """
-        opened = [self._encode_opening(messages) for messages in openings]
-        first, after = [ids for ids, _ in opened], [ids for _, ids in opened]
-        picked = [self._encode_text(choice)[0] for choice in choices]
-        tokens = [
-            [[*self._encode_text(text), *closing, picked[0]] for text in group]
-            for group, closing in zip(endings, after, strict=True)
-        ]
-        compute = group_choices if self.shares_prompts else plain_choices
-        found: list[list[list[float]]] = []
-        for part in self._reading_passes(first, tokens):
-            rows = iter(compute(self.causal_lm, first[part], tokens[part], picked).tolist())
-            found += [list(islice(rows, len(group))) for group in tokens[part]]
-        return found
-
-    def _encode_text(self, text: str) -> list[int]:
-        return list(self.tokenizer(text or " ", add_special_tokens=False)["input_ids"])
-
-    def _encode_opening(self, messages: list[Message]) -> tuple[list[int], list[int]]:
-        """A chat without the end of its last message, and what the template puts between that and the answer."""
-        marked = [*messages[:-1], Message(role=messages[-1]["role"], content=messages[-1]["content"] + _MARK)]
-        text = self.tokenizer.apply_chat_template(
-            [dict(message) for message in marked],  # type: ignore[arg-type]
-            add_generation_prompt=True,
-            tokenize=False,
-        )
-        before, after = str(text).split(_MARK, 1)
-        return self._encode_text(before), self._encode_text(after)
-
-    def _reading_passes(self, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]]) -> Iterator[slice]:
-        """Groups that are read in one pass. The division depends on their sizes alone, so that results repeat."""
-        most, start, size = self.tokens_per_pass(gradient_checkpointing=False), 0, 0
-        for index, (prompt, group) in enumerate(zip(prompts, answers, strict=True)):
-            tokens = len(prompt) + sum(map(len, group))
-            if index > start and size + tokens > most:
-                yield slice(start, index)
-                start, size = index, 0
-            size += tokens
-        if start < len(prompts):
-            yield slice(start, len(prompts))
-
     @cached_property
     def needs_checkpointing(self) -> bool:
         """Whether what layers keep for the backward pass leaves room for too few tokens."""
@@ -269,13 +193,6 @@ class LocalModel:
     def _sample(self, completion: Completion) -> Sample:
         text = str(self.tokenizer.decode(completion.token_ids, skip_special_tokens=True)).strip()
         return Sample(text, completion.token_ids, completion.logprobs, completion.finished)
-
-
-def _fingerprint(model: PreTrainedModel) -> str:
-    """A hash of some weights and of the type they are computed in."""
-    weights = cast(Tensor, model.get_input_embeddings().weight)
-    some = weights[:: max(1, len(weights) // 16), :64].detach().float().cpu().numpy().tobytes()
-    return hashlib.sha256(f"{model.dtype} {model.num_parameters()}".encode() + some).hexdigest()[:16]
 
 
 def _advance(progress: Callable[[float], None], part: slice, prompts: int, share: float) -> None:
@@ -328,7 +245,7 @@ def group_logprobs(
         answers: for each group, the token ids of its answers.
         temperature: divides the logits.
     """
-    states_TC = _predicting_states(model, prompts, answers)
+    states_TC = predicting_states(model, prompts, answers)
     targets = [token for group in answers for answer in group for token in answer]
     head = model.get_output_embeddings()
     return token_logprobs(
@@ -340,19 +257,7 @@ def group_logprobs(
     )
 
 
-def group_choices(
-    model: PreTrainedModel, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]], choices: Sequence[int]
-) -> Tensor:
-    """Logits (N, len(choices)) of some tokens in the place of each answer's last one, every prompt computed once."""
-    ends = torch.tensor([len(answer) for group in answers for answer in group]).cumsum(0) - 1
-    states_TC = _predicting_states(model, prompts, answers)
-    states_NC = states_TC[ends.to(states_TC.device)]
-    head, tokens = model.get_output_embeddings(), torch.tensor(list(choices), device=states_TC.device)
-    bias = getattr(head, "bias", None)
-    return linear(states_NC, head.weight[tokens], None if bias is None else bias[tokens]).float()
-
-
-def _predicting_states(
+def predicting_states(
     model: PreTrainedModel, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]]
 ) -> Tensor:
     """Final hidden states (T, C) of the positions that predict the answer tokens."""

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from recruiter.config import HumanFeedbackConfig, JudgeConfig, NamedJudgeConfig
 from recruiter.llm.usage import NO_USAGE, Usage
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Rubric
@@ -74,38 +73,3 @@ class Judge(ABC):
 
     async def close(self) -> None:  # noqa: B027
         """Close the connections of the present event loop; the judge may be used in another one."""
-
-
-def make_judge(
-    settings: JudgeConfig, human_feedback: HumanFeedbackConfig | None = None, rubric: Rubric | None = None
-) -> Judge:
-    """The judge that the settings name; `human_feedback` says where people rate, if they are the judge.
-
-    Args:
-        rubric: what it scores by; None: the built-in one.
-
-    Raises:
-        ConfigError: there is no such provider, or something that it needs is missing.
-        ApiError: its cache cannot be used.
-    """
-    if settings.provider == "rubric":
-        from recruiter.judges.rubric_judge import RubricJudge
-
-        return RubricJudge(rubric)
-    if settings.provider == "human":
-        from recruiter.human_feedback import HumanJudge
-
-        return HumanJudge(human_feedback or HumanFeedbackConfig(), rubric)
-    if settings.provider == "local":
-        from recruiter.judges.local import LocalJudge
-
-        return LocalJudge(settings, rubric)
-    from recruiter.judges.llm import LLMJudge
-
-    return LLMJudge(settings, rubric)
-
-
-def named_judge(name: str, base_url: str | None = None, kind: type[JudgeConfig] = NamedJudgeConfig) -> JudgeConfig:
-    """Settings of a judge that is named: `rubric`, `xai`, `anthropic/claude-haiku-5-5`, …; `kind` knows by what option."""
-    provider, _, model = name.partition("/")
-    return kind(provider=provider, model=model or None, base_url=base_url)

@@ -20,7 +20,8 @@ from recruiter.config import Config
 from recruiter.env import GroupKey
 from recruiter.errors import ApiError, JudgeError, RecruiterError, UnscoredError
 from recruiter.human_feedback import HumanJudge, QuestionGroup
-from recruiter.judges import Judge, make_judge
+from recruiter.judges import Judge
+from recruiter.judges.making import make_judge
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, load_rubric
 

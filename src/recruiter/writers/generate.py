@@ -12,8 +12,9 @@ from typing import Any
 from recruiter.config import SamplingParams
 from recruiter.config.loading import load_config
 from recruiter.errors import ConfigError
-from recruiter.judges import Judge, make_judge, named_judge
+from recruiter.judges import Judge
 from recruiter.judges.lists import judge_all
+from recruiter.judges.making import make_judge, named_judge
 from recruiter.roles import Role
 from recruiter.roles.completing import complete_role
 from recruiter.roles.schedule import sampling_seed

@@ -120,12 +120,13 @@ class LocalJudge(Judge):
                 "The judge local needs a model where nothing is trained: write for example local/exports/starter."
             )
         from recruiter.engines.model import LocalModel
+        from recruiter.engines.reading import ModelReader
 
-        local = LocalModel(self.model)
+        reader = ModelReader(LocalModel(self.model))
 
         @contextmanager
         def opened() -> Iterator[Reader]:
-            yield local
+            yield reader
 
         return opened
 

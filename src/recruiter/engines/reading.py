@@ -1,0 +1,116 @@
+"""Reading: how likely given texts are to a model. Nothing is written; the packed passes are those of training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+from transformers import PreTrainedModel
+
+from recruiter.engines.model import LocalModel, group_logprobs, predicting_states
+from recruiter.engines.plain import plain_choices, plain_logprobs
+from recruiter.prompts import Message
+
+_MARK = "\u241e"  # where a chat is cut; no template has it
+
+
+class ModelReader:
+    """A local model that reads. See `recruiter.engines.Reader`."""
+
+    def __init__(self, local: LocalModel) -> None:
+        self.local = local
+        self.parameters = local.causal_lm.num_parameters()
+        self.fingerprint = _fingerprint(local.causal_lm)
+
+    @torch.no_grad()
+    def answer_logprobs(
+        self, prompts: Sequence[list[Message]], answers: Sequence[Sequence[str]]
+    ) -> list[list[list[float]]]:
+        """Log-probability of every token of every answer and of the token that ends it, group by group.
+
+        Args:
+            prompts: one for each group.
+            answers: for each group, the G texts to read as answers to its prompt.
+        """
+        encoded = [self.local.encode(messages) for messages in prompts]
+        tokens = [[[*self._encode_text(text), self.local.stop_ids[0]] for text in group] for group in answers]
+        compute = group_logprobs if self.local.shares_prompts else plain_logprobs
+        found: list[list[list[float]]] = []
+        for part in self._passes(encoded, tokens):
+            flat = iter(compute(self.local.causal_lm, encoded[part], tokens[part], 1.0)[0].tolist())
+            found += [[list(islice(flat, len(answer))) for answer in group] for group in tokens[part]]
+        return found
+
+    @torch.no_grad()
+    def choice_logits(
+        self, openings: Sequence[list[Message]], endings: Sequence[Sequence[str]], choices: Sequence[str]
+    ) -> list[list[list[float]]]:
+        """Logits of the first token of each of `choices` as the answer's first token.
+
+        Args:
+            openings: for each group, a chat whose last message goes on with each of the group's endings.
+            endings: for each group, how that message ends.
+        """
+        opened = [self._encode_opening(messages) for messages in openings]
+        first, after = [ids for ids, _ in opened], [ids for _, ids in opened]
+        picked = [self._encode_text(choice)[0] for choice in choices]
+        tokens = [
+            [[*self._encode_text(text), *closing, picked[0]] for text in group]
+            for group, closing in zip(endings, after, strict=True)
+        ]
+        compute = group_choices if self.local.shares_prompts else plain_choices
+        found: list[list[list[float]]] = []
+        for part in self._passes(first, tokens):
+            rows = iter(compute(self.local.causal_lm, first[part], tokens[part], picked).tolist())
+            found += [list(islice(rows, len(group))) for group in tokens[part]]
+        return found
+
+    def _encode_text(self, text: str) -> list[int]:
+        return list(self.local.tokenizer(text or " ", add_special_tokens=False)["input_ids"])
+
+    def _encode_opening(self, messages: list[Message]) -> tuple[list[int], list[int]]:
+        """A chat without the end of its last message, and what the template puts between that and the answer."""
+        marked = [*messages[:-1], Message(role=messages[-1]["role"], content=messages[-1]["content"] + _MARK)]
+        text = self.local.tokenizer.apply_chat_template(
+            [dict(message) for message in marked],  # type: ignore[arg-type]
+            add_generation_prompt=True,
+            tokenize=False,
+        )
+        before, after = str(text).split(_MARK, 1)
+        return self._encode_text(before), self._encode_text(after)
+
+    def _passes(self, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]]) -> Iterator[slice]:
+        """Groups that are read in one pass. The division depends on their sizes alone, so that results repeat."""
+        most, start, size = self.local.tokens_per_pass(gradient_checkpointing=False), 0, 0
+        for index, (prompt, group) in enumerate(zip(prompts, answers, strict=True)):
+            tokens = len(prompt) + sum(map(len, group))
+            if index > start and size + tokens > most:
+                yield slice(start, index)
+                start, size = index, 0
+            size += tokens
+        if start < len(prompts):
+            yield slice(start, len(prompts))
+
+
+def group_choices(
+    model: PreTrainedModel, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]], choices: Sequence[int]
+) -> Tensor:
+    """Logits (N, len(choices)) of some tokens in the place of each answer's last one, every prompt computed once."""
+    ends = torch.tensor([len(answer) for group in answers for answer in group]).cumsum(0) - 1
+    states_TC = predicting_states(model, prompts, answers)
+    states_NC = states_TC[ends.to(states_TC.device)]
+    head, tokens = model.get_output_embeddings(), torch.tensor(list(choices), device=states_TC.device)
+    bias = getattr(head, "bias", None)
+    return linear(states_NC, head.weight[tokens], None if bias is None else bias[tokens]).float()
+
+
+def _fingerprint(model: PreTrainedModel) -> str:
+    """A hash of some weights and of the type they are computed in."""
+    weights = cast(Tensor, model.get_input_embeddings().weight)
+    some = weights[:: max(1, len(weights) // 16), :64].detach().float().cpu().numpy().tobytes()
+    return hashlib.sha256(f"{model.dtype} {model.num_parameters()}".encode() + some).hexdigest()[:16]
