@@ -56,7 +56,7 @@ def run(config: Config) -> None:
     from recruiter.judges.making import make_judge
 
     judge = make_judge(config.judge, config.human_feedback, load_rubric(config.rubric))
-    if config.judge.provider == "human":
+    if config.judge.asks_people:
         ask_for_probe(judge)  # costs nothing, so it comes before anything is made
     if config.engine == "skyrl":
         from recruiter.skyrl import prepare_imports
@@ -127,7 +127,7 @@ def _make_trainer(
     from recruiter.train.grpo import Trainer
 
     source: GroupSource
-    if config.judge.provider == "human":
+    if config.judge.asks_people:
         from recruiter.human_feedback import HumanJudge
         from recruiter.train.rated_groups import RatedGroups
 

@@ -119,6 +119,11 @@ class JudgeConfig(ApiConfig):
         "prices": "'judge.prices={{{}: {{input: <USD per million tokens>, output: <USD>}}}}'",
     }
 
+    @property
+    def asks_people(self) -> bool:
+        """Whether people score: groups are waited for as a whole, and there is no validation."""
+        return self.provider == "human"
+
 
 class NamedJudgeConfig(JudgeConfig):
     """A judge that is named as `--judge`."""

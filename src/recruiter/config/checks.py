@@ -43,7 +43,7 @@ def checked(values: Mapping[str, Any]) -> Config:
             f"endpoint.instance_type={config.endpoint.instance_type} cannot work; write one of "
             f"{', '.join(config.endpoint.instances)}."
         )
-    if config.judge.provider == "human":
+    if config.judge.asks_people:
         _check_people(trainer.train_batch_size, samples)
     if config.engine == "skyrl":
         _check_skyrl(config)

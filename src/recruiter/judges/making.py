@@ -23,7 +23,7 @@ def make_judge(
         from recruiter.judges.rubric_judge import RubricJudge
 
         return RubricJudge(rubric)
-    if settings.provider == "human":
+    if settings.asks_people:
         from recruiter.human_feedback import HumanJudge
 
         return HumanJudge(human_feedback or HumanFeedbackConfig(), rubric)

@@ -54,7 +54,7 @@ class JudgeService:
         """
         os.environ.update(environment)
         self.judge, self.run = make_judge(settings.judge, settings.human_feedback, load_rubric(settings.rubric)), run
-        if settings.judge.provider == "human":
+        if settings.judge.asks_people:
             self.people = cast(HumanJudge, self.judge)
         if usage is not None:
             self.judge.usage.load_state(usage)

@@ -169,7 +169,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
     def _check_unscored(self) -> None:
         """End the run where the judge fails. People may skip what they cannot judge, but not everything."""
         self.state.limit.check(self.global_step, self.rollouts)
-        if self.config.judge.provider == "human" and not any(rollout.values for rollout in self.rollouts):
+        if self.config.judge.asks_people and not any(rollout.values for rollout in self.rollouts):
             raise UnscoredError(
                 f"Nobody rated any of the {len(self.rollouts)} groups of step {self.global_step}. Everything up to step "
                 f"{self.global_step - 1} is saved: run the same command again when there are raters."

@@ -19,7 +19,7 @@ class UnscoredLimit:
 
     def __init__(self, judge: JudgeConfig) -> None:
         self.share, self.strained = judge.max_unscored, 0
-        self._is_off = judge.provider == "human"
+        self._is_off = judge.asks_people
 
     def check(self, step: int, rollouts: Sequence[Rollout]) -> None:
         """End the run, before anything is updated, if too many samples of the step have no score by now.
