@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -26,8 +27,13 @@ FLAGS = [
     "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP elsewhere.test 127.0.0.1",
 ]  # fmt: skip
 LEASE_SECONDS = 5.0  # short, so that a test can see one run out
-DESKTOP = {"viewport": {"width": 1280, "height": 850}}
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 850}}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+    "device_scale_factor": 2,
+}
 
 
 def find_browser() -> str | None:
@@ -75,11 +81,11 @@ class Server:
         self.groups.append(group_id)
         return group_id
 
-    def view(self, group_id: str) -> dict:
+    def view(self, group_id: str) -> dict[str, Any]:
         """The group as training sees it."""
         return self.client.get(f"/api/groups/{group_id}").raise_for_status().json()
 
-    def post(self, path: str, **body: object) -> dict:
+    def post(self, path: str, **body: object) -> dict[str, Any]:
         """Any other call of training."""
         return self.client.post(path, json=body).raise_for_status().json()
 
@@ -150,7 +156,7 @@ def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]:
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 
-    def opened(path: str = "/", **options: object) -> Page:
+    def opened(path: str = "/", **options: Any) -> Page:
         context = browser.new_context(**{**DESKTOP, **options})
         context.set_default_timeout(8000)
         contexts.append(context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Callable
+from typing import Any, cast
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -206,7 +207,7 @@ def test_a_draft_is_its_raters_and_follows_the_questions(visit: Visit, server: S
             break
     page.locator(".candidate:not(#equal-card) .scale label").first.click()
     context.clear_cookies()
-    context.add_cookies(kept)
+    context.add_cookies(cast(Any, kept))
     page.goto(server.url)
     ready(page)
     expect(page.locator("#said")).to_have_text("Continued from your draft.")

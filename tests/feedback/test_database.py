@@ -7,6 +7,8 @@ import random
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -26,7 +28,7 @@ from .conftest import ROLE
 
 
 @pytest.fixture
-def empty_url(database_url):
+def empty_url(database_url: str) -> Any:
     """A database without tables."""
     database = db.Database(database_url)
     with database.write() as c:
@@ -36,7 +38,7 @@ def empty_url(database_url):
     return database_url
 
 
-def migrate(database, revision):
+def migrate(database: Any, revision: Any) -> None:
     config = Config()
     config.set_main_option("script_location", str(db.MIGRATIONS))
     config.set_main_option("path_separator", "os")
@@ -45,7 +47,7 @@ def migrate(database, revision):
         command.upgrade(config, revision)
 
 
-def test_migrations_make_the_tables_of_the_code(empty_url):
+def test_migrations_make_the_tables_of_the_code(empty_url: Any) -> None:
     database = db.Database(empty_url)
     database.upgrade()
     with database.read() as c:
@@ -56,7 +58,7 @@ def test_migrations_make_the_tables_of_the_code(empty_url):
     assert "ix_groups_queue" in indexes
 
 
-def comparable(_object, name, *_):
+def comparable(_object: Any, name: Any, *_: Any) -> bool:
     """An index with a descending column cannot be read back from SQLite whole."""
     return name != "ix_groups_queue"
 
@@ -64,7 +66,7 @@ def comparable(_object, name, *_):
 CRITERIA = ("relevance", "clarity", "discriminative")
 
 
-def old_group(key, now, **changes):
+def old_group(key: Any, now: Any, **changes: Any) -> dict[str, Any]:
     return {
         "id": key, "group_id": f"g{key}", "content_hash": "", "run": "r", "policy_step": 1, "role": ROLE, "role_title": "T",
         "overlap": 2, "priority": 0, "status": "rated", "available": False, "late": False, "lease_count": 0,
@@ -72,7 +74,7 @@ def old_group(key, now, **changes):
     }  # fmt: skip
 
 
-def test_old_file_is_upgraded_with_all_that_it_holds(empty_url):
+def test_old_file_is_upgraded_with_all_that_it_holds(empty_url: Any) -> None:
     """Two raters, three groups of two, revisions, a judge, and what training used: every number is there afterwards."""
     database = db.Database(empty_url)
     migrate(database, "0002")
@@ -91,7 +93,7 @@ def test_old_file_is_upgraded_with_all_that_it_holds(empty_url):
         old.reflect(c)
         old.tables["groups"].c.role.type = old.tables["groups"].c.consumed_view.type = sa.JSON()
 
-        def put(table, **values):
+        def put(table: Any, **values: Any) -> None:
             c.execute(sa.insert(old.tables[table]).values(values))
 
         for rater in (1, 2):
@@ -135,10 +137,10 @@ def test_old_file_is_upgraded_with_all_that_it_holds(empty_url):
     }
     assert found == given
     with database.read() as c:
-        scores = c.execute(sa.select(db.judge_scores).where(db.judge_scores.c.judge == "j")).mappings().all()
+        kept = c.execute(sa.select(db.judge_scores).where(db.judge_scores.c.judge == "j")).mappings().all()
         views_ = {view["group_id"]: view for view in views.view_groups(c, rubric, ["g1", "g3"], now)}
         assert set(sa.inspect(c).get_table_names()) == {*db.metadata.tables, "alembic_version"}
-    assert {(s["group_id"], s["question_index"], s["criterion"]): s["score"] for s in scores} == {
+    assert {(s["group_id"], s["question_index"], s["criterion"]): s["score"] for s in kept} == {
         (*place, name): pytest.approx(value)
         for place, values in judged.items()
         for name, value in zip(CRITERIA, values, strict=True)
@@ -150,7 +152,7 @@ def test_old_file_is_upgraded_with_all_that_it_holds(empty_url):
     database.close()
 
 
-def test_newer_database_is_refused(database_url):
+def test_newer_database_is_refused(database_url: str) -> None:
     database = db.Database(database_url)
     with database.write() as c:
         c.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
@@ -159,7 +161,7 @@ def test_newer_database_is_refused(database_url):
     database.close()
 
 
-def test_foreign_database_is_refused(empty_url):
+def test_foreign_database_is_refused(empty_url: Any) -> None:
     database = db.Database(empty_url)
     with database.write() as c:
         c.execute(sa.text("CREATE TABLE invoices (id INTEGER)"))
@@ -177,14 +179,14 @@ def test_foreign_database_is_refused(empty_url):
         ("postgresql://user:secret-word@127.0.0.1:1/name", "cannot be used"),
     ],
 )
-def test_unusable_addresses_are_explained_without_the_password(url, part):
+def test_unusable_addresses_are_explained_without_the_password(url: str, part: str) -> None:
     with pytest.raises(DataError, match=part) as caught:
         db.Database(url).upgrade()
     assert "secret-word" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_server_that_cannot_start_says_why_in_one_sentence(tmp_path):
+def test_server_that_cannot_start_says_why_in_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     path.write_text("this is no database, but long enough to be taken for one " * 20)
     command = [sys.executable, "-m", "uvicorn", "app:app", "--port", "0"]
@@ -206,7 +208,7 @@ def test_server_that_cannot_start_says_why_in_one_sentence(tmp_path):
         ("FEEDBACK_TRUSTED_PROXIES", "10.0.0.0/8, proxy"),
     ],
 )
-def test_bad_settings_name_the_variable_and_what_to_write_and_show_no_key(name, value):
+def test_bad_settings_name_the_variable_and_what_to_write_and_show_no_key(name: str, value: str) -> None:
     with pytest.raises(
         ConfigError, match=rf"^{name}.* cannot work; write .*(16 characters|5 or more|10\.0\.0\.0/8)"
     ) as caught:
@@ -214,12 +216,12 @@ def test_bad_settings_name_the_variable_and_what_to_write_and_show_no_key(name, 
     assert "short" not in str(caught.value)
 
 
-def test_the_documentation_has_the_variables_as_they_are():
+def test_the_documentation_has_the_variables_as_they_are() -> None:
     page = (REPOSITORY / "docs/human_feedback.md").read_text(encoding="utf-8")
     assert table() in page, "renew the table: `cd feedback-ui && python -m feedback.settings` prints it"
 
 
-def test_settings_come_from_the_environment():
+def test_settings_come_from_the_environment() -> None:
     found = Settings.from_environment(
         {
             "DATABASE_URL": "sqlite:///x.db",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any, cast
 
 import pytest
 
@@ -13,11 +14,11 @@ from recruiter.rubric import load_rubric
 from .conftest import ROLE, group
 
 
-def view(server, group_id):
+def view(server: Any, group_id: Any) -> Any:
     return server.training.ok("GET", f"/api/groups/{group_id}")
 
 
-def test_same_id_and_content_is_the_same_group(server):
+def test_same_id_and_content_is_the_same_group(server: Any) -> None:
     first = server.training.call("POST", "/api/groups", group("g"))
     again = server.training.call("POST", "/api/groups", group("g"))
     assert (first.status_code, again.status_code) == (201, 200)
@@ -43,12 +44,12 @@ BAD = [
 ]
 
 
-def test_bad_groups_are_refused_with_a_reason(server):
+def test_bad_groups_are_refused_with_a_reason(server: Any) -> None:
     for changes in BAD:
-        assert server.training.refused("POST", "/api/groups", {**group("g"), **changes})[0] == 422, changes
+        assert server.training.refused("POST", "/api/groups", {**group("g"), **cast(Any, changes)})[0] == 422, changes
 
 
-def test_identical_questions_are_shown_once_and_share_their_rating(server):
+def test_identical_questions_are_shown_once_and_share_their_rating(server: Any) -> None:
     server.training.ok("POST", "/api/groups", group("g", "How?", "Why?", " How? ", "When?"))
     rater = server.rater()
     taken = rater.next()
@@ -62,7 +63,7 @@ def test_identical_questions_are_shown_once_and_share_their_rating(server):
     assert [r["question_index"] for r in results] == [0, 1, 2, 3]
 
 
-def test_candidates_are_shuffled_by_rater_and_stay_so(server):
+def test_candidates_are_shuffled_by_rater_and_stay_so(server: Any) -> None:
     questions = [f"Question {n}?" for n in range(12)]
     server.training.ok("POST", "/api/groups", group("g", *questions, overlap=3))
     orders = []
@@ -74,7 +75,7 @@ def test_candidates_are_shuffled_by_rater_and_stay_so(server):
     assert all(sorted(order) == sorted(questions) for order in orders)
 
 
-def test_long_poll_returns_when_a_group_changes(server):
+def test_long_poll_returns_when_a_group_changes(server: Any) -> None:
     for name in ("a", "b"):
         server.training.ok("POST", "/api/groups", group(name))
     known = {"a": 1, "b": 1}
@@ -90,7 +91,7 @@ def test_long_poll_returns_when_a_group_changes(server):
     assert 0.25 < time.monotonic() - start < 2
 
 
-def test_waiting_groups_know_their_place(server):
+def test_waiting_groups_know_their_place(server: Any) -> None:
     for name, priority in (("a", 0), ("b", 5), ("c", 0)):
         server.training.ok("POST", "/api/groups", group(name, priority=priority))
     assert [view(server, n)["waiting"]["position"] for n in "abc"] == [1, 0, 2]
@@ -99,7 +100,7 @@ def test_waiting_groups_know_their_place(server):
     assert view(server, "c")["waiting"] == {"position": 1, "raters_online": 1}
 
 
-def test_cancelled_groups_leave_the_queue_and_rated_ones_stay(server):
+def test_cancelled_groups_leave_the_queue_and_rated_ones_stay(server: Any) -> None:
     for name in ("rated", "waiting"):
         server.training.ok("POST", "/api/groups", group(name))
     rater = server.rater()
@@ -114,7 +115,7 @@ def test_cancelled_groups_leave_the_queue_and_rated_ones_stay(server):
     }  # fmt: skip
 
 
-def test_expired_group_on_a_screen_may_still_be_rated_and_is_late(server):
+def test_expired_group_on_a_screen_may_still_be_rated_and_is_late(server: Any) -> None:
     for name in ("out", "waiting"):
         server.training.ok("POST", "/api/groups", group(name))
     rater = server.rater()
@@ -128,7 +129,7 @@ def test_expired_group_on_a_screen_may_still_be_rated_and_is_late(server):
     assert rater.ok("GET", "/api/rate/progress")["queue"]["late"] == 1
 
 
-def test_one_late_rating_of_two_is_kept_as_rated(server):
+def test_one_late_rating_of_two_is_kept_as_rated(server: Any) -> None:
     server.training.ok("POST", "/api/groups", group("g", overlap=2))
     rater = server.rater()
     taken = rater.next()
@@ -138,7 +139,7 @@ def test_one_late_rating_of_two_is_kept_as_rated(server):
     assert (late["status"], late["late"], late["raters"]) == ("rated", True, 1)
 
 
-def test_cancelled_group_leaves_the_screen_and_what_is_sent_for_it_is_kept(server):
+def test_cancelled_group_leaves_the_screen_and_what_is_sent_for_it_is_kept(server: Any) -> None:
     server.training.ok("POST", "/api/groups", group("g"))
     first, second = server.rater(), server.rater()
     taken = first.next()
@@ -152,7 +153,7 @@ def test_cancelled_group_leaves_the_screen_and_what_is_sent_for_it_is_kept(serve
     assert second.next()["reason"] == "empty"
 
 
-def test_consumed_ratings_are_frozen_and_later_edits_unused(server):
+def test_consumed_ratings_are_frozen_and_later_edits_unused(server: Any) -> None:
     server.training.ok("POST", "/api/groups", group("g"))
     rater = server.rater()
     rating = rater.rate(rater.next(), 2)
@@ -171,13 +172,13 @@ def test_consumed_ratings_are_frozen_and_later_edits_unused(server):
     assert mine["editable"] is False
 
 
-def test_unrated_groups_are_not_consumed(server):
+def test_unrated_groups_are_not_consumed(server: Any) -> None:
     server.training.ok("POST", "/api/groups", group("g"))
     used = server.training.ok("POST", "/api/groups/consume", {"ids": ["g"], "step": 7})["groups"][0]
     assert used["consumed_step"] is None
 
 
-def test_overlap_takes_each_raters_own_level_out(server):
+def test_overlap_takes_each_raters_own_level_out(server: Any) -> None:
     for name in ("a", "b"):
         server.training.ok("POST", "/api/groups", group(name, "One?", "Two?", overlap=2))
     strict, kind = server.rater(), server.rater()
@@ -194,7 +195,7 @@ def test_overlap_takes_each_raters_own_level_out(server):
     assert [one["leniency"]["clarity"] for one in stats["raters"]] in ([-1, 1], [1, -1])
 
 
-def test_rater_of_one_more_group_keeps_their_level_out_of_shared_ones(server):
+def test_rater_of_one_more_group_keeps_their_level_out_of_shared_ones(server: Any) -> None:
     """Leniency is over all that a rater shares: with different company, a group's mean moves."""
     for name, overlap in (("ab", 2), ("ac", 2), ("alone", 1)):
         server.training.ok("POST", "/api/groups", group(name, "One?", overlap=overlap))
@@ -210,7 +211,7 @@ def test_rater_of_one_more_group_keeps_their_level_out_of_shared_ones(server):
     assert view(server, "alone")["results"][0]["scores"]["relevance"] == 5
 
 
-def test_differences_within_a_group_survive_the_raters_levels(server):
+def test_differences_within_a_group_survive_the_raters_levels(server: Any) -> None:
     """Raters who are lenient where they share groups: the group's means move, and no further than 1 to 5."""
     for name in ("strict", "kind", "best"):
         server.training.ok("POST", "/api/groups", group(name, "One?", "Two?", "Three?", overlap=2))
@@ -226,11 +227,11 @@ def test_differences_within_a_group_survive_the_raters_levels(server):
     assert [r["scores"]["clarity"] for r in view(server, "best")["results"]] == [5, 4.5, 4]
 
 
-def test_reward_follows_the_rubric():
+def test_reward_follows_the_rubric() -> None:
     assert reward_of(load_rubric(), {"relevance": 1, "clarity": 3, "discriminative": 5}) == 0.5
 
 
-def test_runs_report_and_are_shown(server):
+def test_runs_report_and_are_shown(server: Any) -> None:
     report = {"step": 4, "total_steps": 9, "state": "waiting", "waiting_groups": ["g"], "reward_mean": 0.5}
     server.training.ok("PUT", "/api/runs/mine", report)
     server.training.ok("PUT", "/api/runs/mine", report)
@@ -248,7 +249,7 @@ def test_runs_report_and_are_shown(server):
     assert server.training.http.put("/api/runs/mine", content=nan, headers=headers).status_code == 422
 
 
-def test_single_questions_go_through_the_same_queue(server):
+def test_single_questions_go_through_the_same_queue(server: Any) -> None:
     body = {"request_id": "q/1".replace("/", "-"), "question": "How?", "role_id": "caching-and-performance-08"}
     first = server.training.ok("POST", "/api/queue/submit", body)
     assert server.training.ok("POST", "/api/queue/submit", body) == first

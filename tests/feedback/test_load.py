@@ -6,6 +6,9 @@ import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,7 +22,7 @@ CANDIDATES = 4
 
 
 @pytest.fixture
-def process(database_url, tmp_path):
+def process(database_url: str, tmp_path: Path) -> Iterator[Any]:
     with (tmp_path / "server.log").open("wb") as log:
         server = ServerProcess(database_url, log, FEEDBACK_API_KEY=KEY)
         server.start()
@@ -27,7 +30,7 @@ def process(database_url, tmp_path):
         server.stop()
 
 
-def hand_in(server, count):
+def hand_in(server: Any, count: Any) -> None:
     training = Caller(server.port)
     for number in range(count):
         questions = [f"Question {q} of group {number}?" for q in range(CANDIDATES)]
@@ -35,7 +38,7 @@ def hand_in(server, count):
         assert status in (200, 201), answer
 
 
-def check(database_url, notes: Notes, count: int, before: int = 0) -> None:
+def check(database_url: Any, notes: Notes, count: int, before: int = 0) -> None:
     """Every acknowledged rating is stored once, as it was given; no group has two."""
     database = db.Database(database_url)
     given = sa.select(
@@ -65,13 +68,13 @@ def check(database_url, notes: Notes, count: int, before: int = 0) -> None:
     assert (len(stored), total, left) == (count, before + count, 0)
 
 
-def test_killed_server_loses_and_doubles_nothing(database_url, process):
+def test_killed_server_loses_and_doubles_nothing(database_url: str, process: Any) -> None:
     hand_in(process, 30)
     notes = run_raters(process, raters=8, think=0.02, kills=1, groups=30)
     check(database_url, notes, 30)
 
 
-def test_waiting_training_does_not_hold_the_server_up(process):
+def test_waiting_training_does_not_hold_the_server_up(process: Any) -> None:
     hand_in(process, 1)
     training = Caller(process.port)
     body = {"ids": ["g0"], "timeout": 30, "known": {"g0": 1}}
@@ -88,7 +91,9 @@ def test_waiting_training_does_not_hold_the_server_up(process):
 
 
 @pytest.mark.soak
-def test_fifty_raters_a_thousand_groups_five_kills(database_url, process, request):
+def test_fifty_raters_a_thousand_groups_five_kills(
+    database_url: str, process: Any, request: pytest.FixtureRequest
+) -> None:
     if database_url.startswith("postgresql"):
         durable(request.getfixturevalue("postgres"))
     fill(database_url, 100_000)
@@ -99,7 +104,7 @@ def test_fifty_raters_a_thousand_groups_five_kills(database_url, process, reques
 
 
 @pytest.mark.soak
-def test_answers_are_quick_at_fifty_raters(database_url, process, request):
+def test_answers_are_quick_at_fifty_raters(database_url: str, process: Any, request: pytest.FixtureRequest) -> None:
     if database_url.startswith("postgresql"):
         durable(request.getfixturevalue("postgres"))
     fill(database_url, 100_000)
@@ -119,7 +124,7 @@ def report(database_url: str, what: str, notes: Notes) -> None:
     )
 
 
-def durable(postgres) -> None:
+def durable(postgres: Any) -> None:
     """Figures are taken with the disk waited for, as PostgreSQL does by default."""
     with postgres.admin.connect() as c:
         c.execute(sa.text("ALTER SYSTEM RESET fsync"))

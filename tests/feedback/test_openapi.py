@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any, cast
+
 import schemathesis
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
@@ -22,7 +25,7 @@ EXAMPLES = 4
 MODEL_WORK = ("/api/practice", "/api/write", "/api/model")  # would load a model, see test_practice.py
 
 
-def test_every_route_is_described():
+def test_every_route_is_described() -> None:
     for path, methods in create_app().openapi()["paths"].items():
         for method, operation in methods.items():
             assert operation["summary"], (method, path)
@@ -36,7 +39,7 @@ def test_every_route_is_described():
                     )
 
 
-def test_generated_calls_find_no_server_error(database_url, tmp_path):
+def test_generated_calls_find_no_server_error(database_url: str, tmp_path: Path) -> None:
     with (tmp_path / "server.log").open("wb") as log:
         server = ServerProcess(database_url, log)
         server.start()
@@ -54,7 +57,7 @@ def call_everything(port: int) -> None:
     schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
     called = 0
     for found in schema.get_all_operations():
-        operation = found.ok()
+        operation = cast(Any, found).ok()
         if operation.path.startswith(MODEL_WORK):
             continue
 
@@ -63,7 +66,7 @@ def call_everything(port: int) -> None:
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         @given(case=operation.as_strategy() | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
-        def check(case) -> None:
+        def check(case: Any) -> None:
             if case.path == "/api/groups/wait" and isinstance(case.body, dict):
                 case.body["timeout"] = 0
             case.call_and_validate(checks=CHECKS, headers=headers)

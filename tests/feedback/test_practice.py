@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -13,12 +15,13 @@ from app import create_app
 from feedback import practice
 from feedback.errors import Refusal
 from feedback.models.practice import TypedRole
+from feedback.settings import Settings
 from recruiter.errors import ModelError
 
 from .conftest import LOCAL, Person, group
 
 
-def finished(person, job_id):
+def finished(person: Any, job_id: Any) -> Any:
     until = time.monotonic() + 60
     while time.monotonic() < until:
         job = person.ok("GET", f"/api/practice/{job_id}")
@@ -30,7 +33,7 @@ def finished(person, job_id):
     raise AssertionError("the job never ended")
 
 
-def test_groups_are_written_for_random_typed_and_pasted_roles(settings, model_folder):
+def test_groups_are_written_for_random_typed_and_pasted_roles(settings: Settings, model_folder: Path) -> None:
     app = create_app(replace(settings, model=str(model_folder)))
     with TestClient(app):
         rater = Person(app, LOCAL).open_page()
@@ -65,8 +68,8 @@ def test_groups_are_written_for_random_typed_and_pasted_roles(settings, model_fo
             assert rater.refused("POST", "/api/practice", wish)[0] == 422
 
 
-def test_without_a_model_it_says_how_to_get_one(settings, monkeypatch):
-    def nothing_is_here():
+def test_without_a_model_it_says_how_to_get_one(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing_is_here() -> None:
         raise ModelError("There is no model here yet.")
 
     monkeypatch.setattr(generator, "default_writer", nothing_is_here)
@@ -79,7 +82,7 @@ def test_without_a_model_it_says_how_to_get_one(settings, monkeypatch):
         assert rater.refused("POST", "/api/practice", {"random": True}) == (409, "no_model")
 
 
-def test_model_that_cannot_be_loaded_is_reported(settings, tmp_path):
+def test_model_that_cannot_be_loaded_is_reported(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     app = create_app(replace(settings, model=str(tmp_path)))
     with TestClient(app):
@@ -93,14 +96,14 @@ def test_model_that_cannot_be_loaded_is_reported(settings, tmp_path):
         assert rater.ok("GET", "/api/health")["status"] == "ok"
 
 
-def test_roles_are_held_out_and_whole(server):
+def test_roles_are_held_out_and_whole(server: Any) -> None:
     rater = server.rater()
     held_out = {role.id for role in practice.held_out_roles()}
     assert len(held_out) == 100
     assert {rater.ok("GET", "/api/roles/sample")["id"] for _ in range(5)} <= held_out
 
 
-def test_typed_role_needs_a_title_and_a_technology():
+def test_typed_role_needs_a_title_and_a_technology() -> None:
     role = practice.typed_role(TypedRole(title="Junior Engineer", stack=["Go"])).role
     assert (role.title, role.level, role.stack) == ("Junior Engineer", "junior", ("Go",))
     with pytest.raises(Refusal, match="no stack"):

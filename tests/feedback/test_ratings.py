@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,42 +15,42 @@ from .conftest import answer, group
 
 
 @pytest.fixture
-def rater(server):
+def rater(server: Any) -> Any:
     return server.rater()
 
 
-def hand_in(server, *names, **changes):
+def hand_in(server: Any, *names: Any, **changes: Any) -> None:
     for name in names:
         server.training.ok("POST", "/api/groups", group(name, **changes))
 
 
-def stored(server, table):
+def stored(server: Any, table: Any) -> Any:
     with server.context.database.read() as c:
         return c.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
 
 
-def status(server, name):
+def status(server: Any, name: Any) -> Any:
     return server.training.ok("GET", f"/api/groups/{name}")["status"]
 
 
 # ---- leases ----------------------------------------------------------------------------------------------------------
 
 
-def test_group_is_with_one_rater_at_a_time(server, rater):
+def test_group_is_with_one_rater_at_a_time(server: Any, rater: Any) -> None:
     hand_in(server, "g")
     assert rater.next()["group"]["group_id"] == "g"
     assert server.rater().next()["reason"] == "busy"
     assert status(server, "g") == "leased"
 
 
-def test_reloaded_page_goes_on_with_the_same_lease(server, rater):
+def test_reloaded_page_goes_on_with_the_same_lease(server: Any, rater: Any) -> None:
     hand_in(server, "a", "b")
     assert rater.next()["lease"]["id"] == rater.next()["lease"]["id"]
     assert rater.next(prefer="b")["group"]["group_id"] == "b"
     assert status(server, "a") == "pending"
 
 
-def test_lease_lasts_as_long_as_there_are_heartbeats(server, rater, later):
+def test_lease_lasts_as_long_as_there_are_heartbeats(server: Any, rater: Any, later: Callable[..., Any]) -> None:
     hand_in(server, "g")
     taken = rater.next()
     for _ in range(4):
@@ -62,7 +64,9 @@ def test_lease_lasts_as_long_as_there_are_heartbeats(server, rater, later):
     assert rater.refused("POST", rater.lease("submit", taken), answer(taken, 3)) == (409, "lease_lost")
 
 
-def test_rating_after_the_time_counts_while_nobody_else_has_the_group(server, rater, later):
+def test_rating_after_the_time_counts_while_nobody_else_has_the_group(
+    server: Any, rater: Any, later: Callable[..., Any]
+) -> None:
     hand_in(server, "a", "b")
     taken = rater.next(prefer="a")
     later(server.settings.lease_seconds + 1)
@@ -72,7 +76,7 @@ def test_rating_after_the_time_counts_while_nobody_else_has_the_group(server, ra
     assert status(server, "a") == "rated"
 
 
-def test_released_group_is_free_at_once(server, rater):
+def test_released_group_is_free_at_once(server: Any, rater: Any) -> None:
     hand_in(server, "g")
     taken = rater.next()
     token = rater.headers.pop("X-CSRF-Token")
@@ -84,7 +88,7 @@ def test_released_group_is_free_at_once(server, rater):
     assert server.rater().next()["group"]["group_id"] == "g"
 
 
-def test_nobody_else_may_touch_a_lease(server, rater):
+def test_nobody_else_may_touch_a_lease(server: Any, rater: Any) -> None:
     hand_in(server, "g")
     taken, other = rater.next(), server.rater()
     for action, body in (
@@ -96,7 +100,7 @@ def test_nobody_else_may_touch_a_lease(server, rater):
         assert other.refused("POST", other.lease(action, taken), body)[0] == 404
 
 
-def test_overlap_asks_different_people(server, rater):
+def test_overlap_asks_different_people(server: Any, rater: Any) -> None:
     hand_in(server, "g", overlap=2)
     rater.rate(rater.next(), 3)
     assert status(server, "g") == "pending"
@@ -108,13 +112,13 @@ def test_overlap_asks_different_people(server, rater):
     assert server.rater().next()["reason"] == "empty"
 
 
-def test_many_raters_at_once_never_share_a_group(server):
+def test_many_raters_at_once_never_share_a_group(server: Any) -> None:
     names = [f"g{n}" for n in range(12)]
     hand_in(server, *names)
     raters = [server.rater() for _ in range(8)]
     taken = [None] * len(raters)
 
-    def take(index):
+    def take(index: Any) -> None:
         taken[index] = raters[index].next()["group"]["group_id"]
 
     threads = [threading.Thread(target=take, args=(index,)) for index in range(len(raters))]
@@ -128,7 +132,7 @@ def test_many_raters_at_once_never_share_a_group(server):
 # ---- ratings ---------------------------------------------------------------------------------------------------------
 
 
-def test_submitting_twice_changes_nothing(server, rater):
+def test_submitting_twice_changes_nothing(server: Any, rater: Any) -> None:
     hand_in(server, "g")
     taken = rater.next()
     first = rater.rate(taken, 5, 4, 3)
@@ -138,7 +142,7 @@ def test_submitting_twice_changes_nothing(server, rater):
     assert first["progress"]["mine"] == {"today": 1, "total": 1}
 
 
-def test_another_answer_under_the_same_lease_is_refused_not_dropped(server, rater):
+def test_another_answer_under_the_same_lease_is_refused_not_dropped(server: Any, rater: Any) -> None:
     hand_in(server, "g")
     taken = rater.next()
     first = rater.rate(taken, 5, 4, 3)
@@ -150,7 +154,7 @@ def test_another_answer_under_the_same_lease_is_refused_not_dropped(server, rate
     assert rater.refused("POST", path, answer(taken, 1)) == (409, "already_submitted")
 
 
-def test_closing_one_of_two_tabs_keeps_the_group_for_the_other(server, rater):
+def test_closing_one_of_two_tabs_keeps_the_group_for_the_other(server: Any, rater: Any) -> None:
     hand_in(server, "g")
     taken = rater.next()
     assert rater.next()["lease"]["id"] == taken["lease"]["id"]  # the second tab
@@ -160,7 +164,7 @@ def test_closing_one_of_two_tabs_keeps_the_group_for_the_other(server, rater):
     assert server.rater().next()["group"]["group_id"] == "g"
 
 
-def test_a_tab_that_is_reloaded_keeps_the_group_whichever_call_comes_first(server, rater):
+def test_a_tab_that_is_reloaded_keeps_the_group_whichever_call_comes_first(server: Any, rater: Any) -> None:
     hand_in(server, "a", "b")
     taken = rater.next()
     for _ in range(3):
@@ -169,7 +173,7 @@ def test_a_tab_that_is_reloaded_keeps_the_group_whichever_call_comes_first(serve
     assert status(server, "a") == "leased"
 
 
-def test_group_that_was_deleted_under_a_rater_is_gone(server, rater):
+def test_group_that_was_deleted_under_a_rater_is_gone(server: Any, rater: Any) -> None:
     hand_in(server, "g", "h")
     taken = rater.next(prefer="g")
     rater.ok("DELETE", "/api/owner/groups/g")
@@ -178,7 +182,7 @@ def test_group_that_was_deleted_under_a_rater_is_gone(server, rater):
     assert rater.next()["group"]["group_id"] == "h"
 
 
-def test_incomplete_ratings_are_refused_and_the_lease_stays(server, rater):
+def test_incomplete_ratings_are_refused_and_the_lease_stays(server: Any, rater: Any) -> None:
     hand_in(server, "g")
     taken = rater.next()
     three = {"relevance": 3, "clarity": 3, "discriminative": 3}
@@ -191,7 +195,7 @@ def test_incomplete_ratings_are_refused_and_the_lease_stays(server, rater):
     assert stored(server, db.ratings) == 0
 
 
-def test_all_equal_is_an_answer_of_its_own(server, rater):
+def test_all_equal_is_an_answer_of_its_own(server: Any, rater: Any) -> None:
     hand_in(server, "g")
     taken = rater.next()
     one = {"1": {"relevance": 4, "clarity": 2, "discriminative": 3}}
@@ -204,7 +208,7 @@ def test_all_equal_is_an_answer_of_its_own(server, rater):
     assert [tuple(r["scores"].values()) for r in found["results"]] == [(4, 2, 3)] * 3
 
 
-def test_edits_count_until_training_has_consumed_the_group(server, rater):
+def test_edits_count_until_training_has_consumed_the_group(server: Any, rater: Any) -> None:
     hand_in(server, "g")
     rating = rater.rate(rater.next(), 2)["rating_id"]
     (mine,) = rater.ok("GET", "/api/rate/mine")["ratings"]
@@ -216,7 +220,7 @@ def test_edits_count_until_training_has_consumed_the_group(server, rater):
     assert server.rater().refused("PUT", f"/api/ratings/{rating}", changed) == (404, "not_found")
 
 
-def test_undo_opens_the_latest_rating_and_the_old_one_stands_meanwhile(server, rater):
+def test_undo_opens_the_latest_rating_and_the_old_one_stands_meanwhile(server: Any, rater: Any) -> None:
     hand_in(server, "a", "b")
     rater.rate(rater.next(), 2)
     rater.next()
@@ -231,14 +235,14 @@ def test_undo_opens_the_latest_rating_and_the_old_one_stands_meanwhile(server, r
     assert (stored(server, db.ratings), stored(server, db.revisions)) == (1, 2)
 
 
-def test_undo_of_nothing_says_so(server, rater):
+def test_undo_of_nothing_says_so(server: Any, rater: Any) -> None:
     assert rater.refused("POST", "/api/rate/undo") == (404, "not_found")
 
 
 # ---- skips -----------------------------------------------------------------------------------------------------------
 
 
-def test_group_skipped_by_everybody_there_is_unscored(server, rater):
+def test_group_skipped_by_everybody_there_is_unscored(server: Any, rater: Any) -> None:
     hand_in(server, "g")
     other = server.rater()
     for one, expected in ((rater, "pending"), (other, "skipped")):
@@ -251,7 +255,7 @@ def test_group_skipped_by_everybody_there_is_unscored(server, rater):
     assert {(r["status"], r["reward"]) for r in found["results"]} == {("skipped", None)}
 
 
-def test_raters_who_left_are_not_waited_for(server, rater, later):
+def test_raters_who_left_are_not_waited_for(server: Any, rater: Any, later: Callable[..., Any]) -> None:
     hand_in(server, "g")
     server.rater()
     later(3600)
@@ -259,14 +263,14 @@ def test_raters_who_left_are_not_waited_for(server, rater, later):
     assert status(server, "g") == "skipped"
 
 
-def test_broken_text_needs_no_second_opinion(server, rater):
+def test_broken_text_needs_no_second_opinion(server: Any, rater: Any) -> None:
     hand_in(server, "g")
     server.rater()
     rater.ok("POST", rater.lease("skip", rater.next()), {"reason": "broken_text", "note": "cut off"})
     assert status(server, "g") == "skipped"
 
 
-def test_skip_can_be_undone_unless_another_rater_has_the_group(server, rater):
+def test_skip_can_be_undone_unless_another_rater_has_the_group(server: Any, rater: Any) -> None:
     hand_in(server, "g")
     other = server.rater()
     rater.ok("POST", rater.lease("skip", rater.next()), {"reason": "other"})
@@ -278,7 +282,7 @@ def test_skip_can_be_undone_unless_another_rater_has_the_group(server, rater):
     assert rater.refused("POST", "/api/rate/undo") == (409, "taken")
 
 
-def test_rating_that_is_undone_and_skipped_is_withdrawn_and_the_reason_kept(server, rater):
+def test_rating_that_is_undone_and_skipped_is_withdrawn_and_the_reason_kept(server: Any, rater: Any) -> None:
     hand_in(server, "g")
     other = server.rater()
     rater.rate(rater.next(), 2)
@@ -293,7 +297,7 @@ def test_rating_that_is_undone_and_skipped_is_withdrawn_and_the_reason_kept(serv
     assert server.training.ok("GET", "/api/groups/g")["results"][0]["reward"] == 0.75
 
 
-def test_rating_that_training_used_cannot_be_withdrawn(server, rater):
+def test_rating_that_training_used_cannot_be_withdrawn(server: Any, rater: Any) -> None:
     hand_in(server, "g")
     rater.rate(rater.next(), 2)
     server.training.ok("POST", "/api/groups/consume", {"ids": ["g"], "step": 1})
@@ -302,14 +306,14 @@ def test_rating_that_training_used_cannot_be_withdrawn(server, rater):
     assert status(server, "g") == "rated"
 
 
-def test_skipped_group_is_open_again_after_undo(server, rater):
+def test_skipped_group_is_open_again_after_undo(server: Any, rater: Any) -> None:
     hand_in(server, "g")
     rater.ok("POST", rater.lease("skip", rater.next()), {"reason": "broken_text"})
     rater.rate(rater.ok("POST", "/api/rate/undo"), 3)
     assert status(server, "g") == "rated"
 
 
-def test_rating_of_one_stands_when_the_others_skip(server, rater):
+def test_rating_of_one_stands_when_the_others_skip(server: Any, rater: Any) -> None:
     hand_in(server, "g", overlap=2)
     rater.rate(rater.next(), 3)
     other = server.rater()

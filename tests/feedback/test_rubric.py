@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -35,13 +37,13 @@ def rubric_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def people(settings: Settings, rubric_file: Path):
+def people(settings: Settings, rubric_file: Path) -> Iterator[tuple[Any, ...]]:
     app = create_app(replace(settings, rubric=str(rubric_file)))
     with TestClient(app):
         yield Person(app, LOCAL), Person(app, LOCAL).open_page()
 
 
-def test_ratings_by_the_users_criteria_are_weighed_as_they_say(people, rubric_file):
+def test_ratings_by_the_users_criteria_are_weighed_as_they_say(people: tuple[Any, ...], rubric_file: Path) -> None:
     training, rater = people
     rubric = load_rubric(rubric_file)
     told = rater.ok("GET", "/api/rubric")
@@ -68,7 +70,7 @@ def test_ratings_by_the_users_criteria_are_weighed_as_they_say(people, rubric_fi
     assert row["reward"] == pytest.approx(REWARD)
 
 
-def test_group_of_another_rubric_is_refused_in_one_sentence(people):
+def test_group_of_another_rubric_is_refused_in_one_sentence(people: tuple[Any, ...]) -> None:
     training, rater = people
     answer = training.call("POST", "/api/groups", group("g", rubric_hash=load_rubric().hash))
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "other_rubric")
@@ -83,7 +85,9 @@ def test_group_of_another_rubric_is_refused_in_one_sentence(people):
     assert rater.next()["group"]["group_id"] == "h"
 
 
-def test_groups_wait_while_the_server_rates_by_another_rubric_and_old_ratings_stay(settings, rubric_file):
+def test_groups_wait_while_the_server_rates_by_another_rubric_and_old_ratings_stay(
+    settings: Settings, rubric_file: Path
+) -> None:
     app = create_app(settings)
     with TestClient(app):
         training, rater = Person(app, LOCAL), Person(app, LOCAL).open_page()

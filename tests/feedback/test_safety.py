@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -24,12 +27,12 @@ from .conftest import FAR, KEY, LOCAL, Person, group
 
 
 @pytest.fixture
-def database_url(sqlite_file, tmp_path):
+def database_url(sqlite_file: Path, tmp_path: Path) -> str:
     """What is tested here does not depend on the kind of database."""
     return f"sqlite:///{shutil.copy(sqlite_file, tmp_path / 'feedback.db')}"
 
 
-def connection(peer="127.0.0.1", host="localhost:8000", **headers):
+def connection(peer: str = "127.0.0.1", host: str = "localhost:8000", **headers: Any) -> HTTPConnection:
     raw = [(b"host", host.encode())] + [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()]
     return HTTPConnection({"type": "http", "client": (peer, 1) if peer else None, "headers": raw, "scheme": "http"})
 
@@ -53,11 +56,13 @@ def connection(peer="127.0.0.1", host="localhost:8000", **headers):
         ("127.0.0.1", "localhost:8000", {"x_real_ip": "127.0.0.1"}, False),
     ],
 )
-def test_local_is_decided_by_peer_and_host_and_never_for_forwarded_requests(peer, host, headers, local):
+def test_local_is_decided_by_peer_and_host_and_never_for_forwarded_requests(
+    peer: str | None, host: str, headers: dict[str, Any], local: bool
+) -> None:
     assert is_local(connection(peer, host, **headers), Settings()) is local
 
 
-def test_proxy_that_sets_no_headers_is_not_this_machine():
+def test_proxy_that_sets_no_headers_is_not_this_machine() -> None:
     """Two lines of nginx: the peer is loopback, the Host header names the upstream, nothing says that it was passed on."""
     through = connection("127.0.0.1", "127.0.0.1:8000")
     assert not is_local(through, Settings(trusted_proxies=(ip_network("127.0.0.1"),)))
@@ -65,7 +70,7 @@ def test_proxy_that_sets_no_headers_is_not_this_machine():
     assert Settings.from_environment({"FEEDBACK_LOCAL_OWNER": "no"}).local_owner is False
 
 
-def test_without_a_local_owner_this_machine_needs_links_and_keys_too(settings):
+def test_without_a_local_owner_this_machine_needs_links_and_keys_too(settings: Settings) -> None:
     app = create_app(replace(settings, local_owner=False))
     with TestClient(app):
         here = Person(app, LOCAL)
@@ -75,7 +80,7 @@ def test_without_a_local_owner_this_machine_needs_links_and_keys_too(settings):
         assert "You need a link" in here.http.get("/owner", headers={"Accept": "text/html"}).text
 
 
-def test_forwarded_addresses_count_only_from_trusted_proxies():
+def test_forwarded_addresses_count_only_from_trusted_proxies() -> None:
     trusted = (ip_network("10.0.0.0/8"),)
     through = {"x_forwarded_for": "198.51.100.1, 203.0.113.7, 10.0.0.3"}
     assert client_address(connection("10.0.0.2", **through), trusted) == "203.0.113.7"
@@ -87,11 +92,11 @@ def test_forwarded_addresses_count_only_from_trusted_proxies():
 
 
 @pytest.fixture
-def far(server):
+def far(server: Any) -> Any:
     return server.person(FAR, "ratings.example")
 
 
-def test_from_elsewhere_nothing_goes_without_account_or_key(server, far):
+def test_from_elsewhere_nothing_goes_without_account_or_key(server: Any, far: Any) -> None:
     server.training.ok("POST", "/api/groups", group("g"))
     paths = [path for path in server.app.openapi()["paths"] if path != "/api/health"]
     assert len(paths) > 25
@@ -106,27 +111,27 @@ def test_from_elsewhere_nothing_goes_without_account_or_key(server, far):
     assert far.refused("GET", "/api/stats") == (401, "sign_in")
 
 
-def test_training_key(server, far):
+def test_training_key(server: Any, far: Any) -> None:
     assert far.call("POST", "/api/groups", group("g"), Authorization=f"Bearer {KEY}").status_code == 201
     assert far.refused("GET", "/api/groups/g", Authorization="Bearer wrong") == (401, "wrong_key")
     assert server.training.refused("GET", "/api/groups/g", Authorization="Bearer wrong") == (401, "wrong_key")
     assert far.refused("GET", "/api/stats", Authorization=f"Bearer {KEY}") == (401, "sign_in")
 
 
-def test_without_a_key_set_no_key_opens(settings):
+def test_without_a_key_set_no_key_opens(settings: Settings) -> None:
     app = create_app(replace(settings, api_key=None))
     with TestClient(app):
         for header in ("Bearer ", "Bearer None", ""):
             assert Person(app, FAR, "x").refused("GET", "/api/groups/g", Authorization=header)[0] == 401
 
 
-def invite(server, role="rater"):
+def invite(server: Any, role: str = "rater") -> tuple[Any, ...]:
     owner = server.rater()
     made = owner.ok("POST", "/api/owner/raters", {"name": "Ada", "role": role})
     return owner, made["id"], made["path"].partition("#")[2]
 
 
-def test_link_lets_a_rater_in_until_it_is_revoked(server, far):
+def test_link_lets_a_rater_in_until_it_is_revoked(server: Any, far: Any) -> None:
     server.training.ok("POST", "/api/groups", group("g"))
     owner, rater, token = invite(server)
     assert far.refused("POST", "/api/session", {"token": token[:-2] + "xx"}) == (401, "bad_link")
@@ -145,7 +150,7 @@ def test_link_lets_a_rater_in_until_it_is_revoked(server, far):
     assert server.training.ok("GET", "/api/groups/g")["status"] == "rated"
 
 
-def test_owner_link_may_export_and_delete_from_elsewhere(server, far):
+def test_owner_link_may_export_and_delete_from_elsewhere(server: Any, far: Any) -> None:
     server.training.ok("POST", "/api/groups", group("g"))
     far.headers["X-CSRF-Token"] = far.ok("POST", "/api/session", {"token": invite(server, "owner")[2]})["csrf_token"]
     far.rate(far.next(), 4)
@@ -155,7 +160,7 @@ def test_owner_link_may_export_and_delete_from_elsewhere(server, far):
     assert far.http.get("/api/export").text == ""
 
 
-def test_cookie_of_this_machine_is_worth_nothing_elsewhere(server, far):
+def test_cookie_of_this_machine_is_worth_nothing_elsewhere(server: Any, far: Any) -> None:
     local = server.rater()
     far.http.cookies = local.http.cookies
     assert far.http.get("/api/stats", headers={"Cookie": cookie_of(local)}).status_code == 401
@@ -163,11 +168,11 @@ def test_cookie_of_this_machine_is_worth_nothing_elsewhere(server, far):
     assert far.http.get("/api/stats", headers={"Cookie": forged}).status_code == 401
 
 
-def cookie_of(person):
+def cookie_of(person: Any) -> str:
     return "; ".join(f"{name}={value}" for name, value in person.http.cookies.items())
 
 
-def test_cookie_is_closed_to_scripts_and_secure_behind_tls(settings):
+def test_cookie_is_closed_to_scripts_and_secure_behind_tls(settings: Settings) -> None:
     app = create_app(replace(settings, trusted_proxies=(ip_network("10.0.0.0/8"),)))
     with TestClient(app):
         owner = Person(app, LOCAL).open_page()
@@ -188,12 +193,12 @@ def test_cookie_is_closed_to_scripts_and_secure_behind_tls(settings):
 # ---- who a browser is -----------------------------------------------------------------------------------------------
 
 
-def raters(server):
+def raters(server: Any) -> Any:
     with server.context.database.read() as c:
         return c.execute(sa.select(db.raters)).mappings().all()
 
 
-def test_looking_makes_no_rater(server):
+def test_looking_makes_no_rater(server: Any) -> None:
     """Programs without a cookie, and images on other sites' pages that lead here."""
     for _ in range(5):
         for path in ("/", "/stats", "/api/session", "/api/stats"):
@@ -206,7 +211,7 @@ def test_looking_makes_no_rater(server):
     assert server.training.ok("GET", "/api/groups/g")["status"] == "skipped"
 
 
-def test_browser_stays_who_it_is_when_it_first_does_something(server):
+def test_browser_stays_who_it_is_when_it_first_does_something(server: Any) -> None:
     person = server.person()
     token = person.ok("GET", "/api/session")["csrf_token"]
     person.headers["X-CSRF-Token"] = token
@@ -216,7 +221,7 @@ def test_browser_stays_who_it_is_when_it_first_does_something(server):
     assert len(raters(server)) == 1
 
 
-def test_two_servers_on_one_host_do_not_sign_each_other_out(settings, tmp_path):
+def test_two_servers_on_one_host_do_not_sign_each_other_out(settings: Settings, tmp_path: Path) -> None:
     other = replace(settings, database_url=f"sqlite:///{tmp_path / 'other.db'}")
     first, second = create_app(settings), create_app(other)
     with TestClient(first), TestClient(second):
@@ -227,7 +232,7 @@ def test_two_servers_on_one_host_do_not_sign_each_other_out(settings, tmp_path):
         assert one.next()["reason"] == two.next()["reason"] == "empty"
 
 
-def test_session_outlasts_a_clock_that_steps_back(server, later):
+def test_session_outlasts_a_clock_that_steps_back(server: Any, later: Callable[..., Any]) -> None:
     person = server.rater()
     later(-30)
     assert person.ok("GET", "/api/session")["rater"] == "rater-1"
@@ -235,7 +240,7 @@ def test_session_outlasts_a_clock_that_steps_back(server, later):
     assert person.ok("GET", "/api/session")["rater"] is None
 
 
-def test_link_asks_before_it_signs_somebody_else_out(server):
+def test_link_asks_before_it_signs_somebody_else_out(server: Any) -> None:
     owner, _, token = invite(server)
     assert owner.refused("POST", "/api/session", {"token": token}) == (409, "signed_in")
     assert owner.ok("GET", "/api/session")["role"] == "owner"
@@ -246,7 +251,7 @@ def test_link_asks_before_it_signs_somebody_else_out(server):
     assert owner.ok("GET", "/api/session")["role"] == "owner"
 
 
-def test_revoked_rater_at_the_machine_does_not_become_its_owner(server):
+def test_revoked_rater_at_the_machine_does_not_become_its_owner(server: Any) -> None:
     owner, rater, token = invite(server)
     person = server.person()
     person.ok("POST", "/api/session", {"token": token})
@@ -256,7 +261,7 @@ def test_revoked_rater_at_the_machine_does_not_become_its_owner(server):
     assert (page.status_code, "was revoked" in page.text) == (401, True)
 
 
-def test_colleagues_behind_one_address_all_get_in(server):
+def test_colleagues_behind_one_address_all_get_in(server: Any) -> None:
     owner = server.rater()
     links = [owner.ok("POST", "/api/owner/raters", {"name": f"P{n}"})["path"].partition("#")[2] for n in range(20)]
     for _ in range(15):
@@ -268,7 +273,7 @@ def test_colleagues_behind_one_address_all_get_in(server):
 # ---- through other sites' pages --------------------------------------------------------------------------------------
 
 
-def test_changes_need_the_csrf_token_of_the_same_rater(server):
+def test_changes_need_the_csrf_token_of_the_same_rater(server: Any) -> None:
     server.training.ok("POST", "/api/groups", group("g"))
     rater, other = server.rater(), server.rater()
     rater.headers["X-CSRF-Token"] = other.headers["X-CSRF-Token"]
@@ -279,7 +284,7 @@ def test_changes_need_the_csrf_token_of_the_same_rater(server):
 @pytest.mark.parametrize(
     "headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
 )
-def test_other_sites_change_nothing(server, headers):
+def test_other_sites_change_nothing(server: Any, headers: dict[str, Any]) -> None:
     assert server.training.refused("POST", "/api/groups", group("g"), **headers) == (403, "foreign_origin")
     assert server.training.call("POST", "/api/groups", group("g"), Origin="http://localhost").status_code == 201
 
@@ -287,7 +292,7 @@ def test_other_sites_change_nothing(server, headers):
 # ---- limits and headers ----------------------------------------------------------------------------------------------
 
 
-def test_large_bodies_are_refused_before_they_are_read(server):
+def test_large_bodies_are_refused_before_they_are_read(server: Any) -> None:
     body = {**group("g"), "questions": ["x" * MAX_BODY]}
     assert server.training.refused("POST", "/api/groups", body) == (413, "too_large")
     chunks = (b"x" * 100_000 for _ in range(MAX_BODY // 100_000 + 2))
@@ -295,7 +300,7 @@ def test_large_bodies_are_refused_before_they_are_read(server):
     assert server.training.http.post("/api/groups", content=b"{}", headers={"Content-Length": "x"}).status_code >= 400
 
 
-def test_floods_are_slowed_down(server):
+def test_floods_are_slowed_down(server: Any) -> None:
     clock = [0.0]
     limit = RateLimit(rate=2, burst=3, clock=lambda: clock[0])
     for _ in range(3):
@@ -312,7 +317,7 @@ def test_floods_are_slowed_down(server):
     assert statuses[-1] == 429
 
 
-def test_every_answer_has_the_security_headers(server):
+def test_every_answer_has_the_security_headers(server: Any) -> None:
     for path in ("/api/health", "/api/nothing", "/static/nothing.js", "/openapi.json"):
         headers = server.training.http.get(path).headers
         assert "default-src 'self'" in headers["content-security-policy"]
@@ -324,7 +329,7 @@ def test_every_answer_has_the_security_headers(server):
     assert "immutable" in server.training.http.get("/static/x.js?v=1").headers["cache-control"]
 
 
-def test_secrets_stand_in_no_log_and_no_error(server, far, caplog):
+def test_secrets_stand_in_no_log_and_no_error(server: Any, far: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     _, _, token = invite(server)
     answers = [
@@ -337,8 +342,8 @@ def test_secrets_stand_in_no_log_and_no_error(server, far, caplog):
         assert token not in text
 
 
-def test_mistakes_of_the_server_are_answered_with_a_reason(server, monkeypatch):
-    def broken(*_):
+def test_mistakes_of_the_server_are_answered_with_a_reason(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
         raise RuntimeError("inside")
 
     monkeypatch.setattr("feedback.views.view_groups", broken)
@@ -348,11 +353,11 @@ def test_mistakes_of_the_server_are_answered_with_a_reason(server, monkeypatch):
     assert "inside" not in answer.text
 
 
-def test_database_that_is_away_is_said_to_be(server, caplog):
+def test_database_that_is_away_is_said_to_be(server: Any, caplog: pytest.LogCaptureFixture) -> None:
     failure = sa.exc.OperationalError("SELECT secret", {"key": KEY}, Exception("deadlock detected"))
 
     @contextmanager
-    def away():
+    def away() -> Iterator[None]:
         raise failure
         yield
 
@@ -367,8 +372,10 @@ def test_database_that_is_away_is_said_to_be(server, caplog):
 # ---- the command -----------------------------------------------------------------------------------------------------
 
 
-def test_links_are_made_and_revoked_by_command(server, monkeypatch, capsys):
-    def run(*arguments):
+def test_links_are_made_and_revoked_by_command(
+    server: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*arguments: Any) -> Any:
         monkeypatch.setattr("sys.argv", ["accounts", *arguments])
         accounts.main()
         return capsys.readouterr().out

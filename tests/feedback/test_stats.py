@@ -9,6 +9,7 @@ import random
 import threading
 from itertools import combinations
 from statistics import fmean
+from typing import Any
 
 import krippendorff
 import numpy as np
@@ -25,7 +26,7 @@ from .conftest import answer, group
 CRITERIA = ("relevance", "clarity", "discriminative")
 
 
-def coincidences(reliability):
+def coincidences(reliability: Any) -> Any:
     """The coincidence matrix of (raters, units), by definition."""
     matrix = [[0.0] * 5 for _ in range(5)]
     for unit in np.array(reliability, dtype=float).T:
@@ -35,7 +36,7 @@ def coincidences(reliability):
     return matrix
 
 
-def test_alpha_of_the_published_example():
+def test_alpha_of_the_published_example() -> None:
     """Krippendorff 2011, section C: four observers, twelve units, with gaps; its ordinal alpha is 0.815."""
     gap = np.nan
     data = [
@@ -48,19 +49,19 @@ def test_alpha_of_the_published_example():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_alpha_agrees_with_the_package(seed):
+def test_alpha_agrees_with_the_package(seed: Any) -> None:
     chance = random.Random(seed)
     data = [[chance.choice([1, 2, 3, 4, 5, np.nan]) for _ in range(30)] for _ in range(4)]
     expected = krippendorff.alpha(np.array(data), level_of_measurement="ordinal", value_domain=[1, 2, 3, 4, 5])
     assert ordinal_alpha(coincidences(data)) == pytest.approx(expected)
 
 
-def test_alpha_is_not_made_up():
+def test_alpha_is_not_made_up() -> None:
     assert ordinal_alpha([[0.0] * 5] * 5) is None
     assert ordinal_alpha(coincidences([[3, 3], [3, 3]])) is None
 
 
-def test_tau_b_by_hand():
+def test_tau_b_by_hand() -> None:
     assert tau_b([1, 2, 3], [1, 2, 3]) == 1
     assert tau_b([1, 2, 3], [3, 2, 1]) == -1
     # Six pairs: four agree, none disagrees, one is tied in each list.
@@ -68,15 +69,15 @@ def test_tau_b_by_hand():
     assert tau_b([1, 1], [1, 2]) is None
 
 
-def test_pearson_from_sums():
+def test_pearson_from_sums() -> None:
     x, y = np.array([1.0, 2, 4, 5]), np.array([2.0, 1, 5, 4])
     sums = (len(x), x.sum(), y.sum(), (x * x).sum(), (y * y).sum(), (x * y).sum())
-    assert pearson(*map(float, sums)) == pytest.approx(np.corrcoef(x, y)[0, 1])
+    assert pearson(sums[0], *map(float, sums[1:])) == pytest.approx(np.corrcoef(x, y)[0, 1])
     assert pearson(4, 8, 8, 16, 16, 16) is None
 
 
 @pytest.fixture
-def rated(server):
+def rated(server: Any) -> tuple[Any, ...]:
     """Twelve groups of four, every second one rated by two of three people; scores by (group, rater, text)."""
     chance = random.Random(7)
     people = [server.rater() for _ in range(3)]
@@ -96,7 +97,7 @@ def rated(server):
     return server, people, given
 
 
-def test_statistics_are_what_was_rated(rated):
+def test_statistics_are_what_was_rated(rated: tuple[Any, ...]) -> None:
     _, people, given = rated
     stats = people[0].ok("GET", "/api/stats")
     assert stats["counts"] == {
@@ -117,14 +118,14 @@ def test_statistics_are_what_was_rated(rated):
     assert stats["agreement"]["groups"] == 6
     taus = []
     for name in {name for name, *_ in given}:
-        by_rater = {}
+        by_rater: dict[Any, Any] = {}
         for (n, rater, _), (scores, _) in sorted(given.items()):
             if n == name:
                 by_rater.setdefault(rater, []).append(sum(scores.values()))
         taus += [t for a, b in combinations(by_rater.values(), 2) if (t := tau_b(a, b)) is not None]
     assert stats["agreement"]["rank"] == pytest.approx(fmean(taus))
     overall = fmean(fmean(scores.values()) for scores, _ in given.values())
-    away = {}
+    away: dict[Any, Any] = {}
     for name, rater, _ in given:
         group_mean = fmean(fmean(s.values()) for (n, r, _), (s, _) in given.items() if (n, r) == (name, rater))
         for (n, r, _), (scores, place) in given.items():
@@ -137,7 +138,7 @@ def test_statistics_are_what_was_rated(rated):
     assert stats["runs"] == ["run-0", "run-1"]
 
 
-def test_statistics_of_a_choice(rated):
+def test_statistics_of_a_choice(rated: tuple[Any, ...]) -> None:
     _, people, _ = rated
     one_run = people[0].ok("GET", "/api/stats?run=run-0")
     assert (one_run["counts"]["ratings"], one_run["agreement"]["groups"]) == (6, 0)
@@ -147,19 +148,20 @@ def test_statistics_of_a_choice(rated):
     assert people[0].refused("GET", "/api/stats?from=yesterday")[0] == 422
 
 
-def test_empty_statistics_hold_no_figures(server):
+def test_empty_statistics_hold_no_figures(server: Any) -> None:
     stats = server.rater().ok("GET", "/api/stats")
     assert stats["criteria"]["clarity"] == {"mean": None, "histogram": [0] * 5}
     assert stats["agreement"] == {"alpha": dict.fromkeys(CRITERIA), "rank": None, "groups": 0}
     assert (stats["over_time"], stats["judges"], stats["position"]) == ([], [], [])
 
 
-def test_old_figures_are_shown_while_new_ones_are_computed():
+def test_old_figures_are_shown_while_new_ones_are_computed() -> None:
     """Nobody waits for figures that somebody else computes, but for the first."""
-    figures, computing, go_on = Recently(seconds=0), threading.Event(), threading.Event()
+    figures: Recently[int] = Recently(seconds=0)
+    computing, go_on = threading.Event(), threading.Event()
     assert figures.get("k", lambda: 1) == 1
 
-    def slow():
+    def slow() -> int:
         computing.set()
         go_on.wait(5)
         return 2
@@ -172,9 +174,9 @@ def test_old_figures_are_shown_while_new_ones_are_computed():
     thread.join()
 
 
-def test_people_are_compared_with_a_judge(rated):
+def test_people_are_compared_with_a_judge(rated: tuple[Any, ...]) -> None:
     server, people, given = rated
-    people_by_text = {}
+    people_by_text: dict[Any, Any] = {}
     for (_, _, text), (scores, _) in given.items():
         people_by_text.setdefault(text, []).append(scores["clarity"])
     for number in range(12):
@@ -191,7 +193,7 @@ def test_people_are_compared_with_a_judge(rated):
     assert server.training.refused("POST", "/api/groups/none/judge", {"judge": "j", "scores": [None]})[0] == 404
 
 
-def test_ratings_are_searched_and_paged(rated):
+def test_ratings_are_searched_and_paged(rated: tuple[Any, ...]) -> None:
     _, people, given = rated
     first = people[0].ok("GET", "/api/ratings?size=5")
     assert (first["total"], len(first["ratings"])) == (18, 5)
@@ -210,7 +212,7 @@ def test_ratings_are_searched_and_paged(rated):
     assert people[0].ok("GET", "/api/ratings?query=run-1&rater=rater-1")["total"] > 0
 
 
-def read(form, content):
+def read(form: Any, content: Any) -> Any:
     if form == "parquet":
         return pq.read_table(io.BytesIO(content)).to_pylist()
     text = content.decode()
@@ -219,7 +221,7 @@ def read(form, content):
     return json.loads(text) if form == "json" else [json.loads(line) for line in text.splitlines()]
 
 
-def test_every_format_holds_the_same(rated, monkeypatch):
+def test_every_format_holds_the_same(rated: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "ROWS_AT_ONCE", 7)
     monkeypatch.setattr(export, "ROWS_IN_GROUP", 10)
     server, people, given = rated
@@ -253,12 +255,12 @@ def test_every_format_holds_the_same(rated, monkeypatch):
     assert people[0].refused("GET", "/api/export?format=xml")[0] == 422
 
 
-def test_empty_exports_are_valid(server):
+def test_empty_exports_are_valid(server: Any) -> None:
     for form in ("json", "jsonl", "csv", "parquet"):
         assert read(form, server.rater().http.get(f"/api/export?format={form}").content) == []
 
 
-def test_hot_queries_use_indexes(server):
+def test_hot_queries_use_indexes(server: Any) -> None:
     """What every request asks must not read a whole table."""
     if not server.context.database.is_sqlite:
         return

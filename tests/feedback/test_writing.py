@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def person(model_folder: Path, tmp_path: Path) -> Iterator[Person]:
         yield someone.open_page()
 
 
-def finished(person: Person, job: str) -> dict:
+def finished(person: Person, job: str) -> dict[str, Any]:
     until = time.monotonic() + 60
     while (view := person.ok("GET", f"/api/write/{job}"))["state"] not in ("done", "failed"):
         assert time.monotonic() < until
@@ -52,7 +53,7 @@ def test_a_stopped_job_ends(role: Callable[..., Role], model_folder: Path) -> No
     work = Writing(CompletedRole(role(1), ()), 2, 1, "rubric")
     work.cancel()
     with pytest.raises(RecruiterError, match="Stopped"):
-        work(generator, lambda share: None)
+        work(generator, lambda *_: None)
     generator.close()
 
 
@@ -61,7 +62,7 @@ def test_a_judge_that_cannot_be_had_fails_the_job_with_its_reason(
 ) -> None:
     generator = QuestionGenerator(str(model_folder))
     with pytest.raises(RecruiterError, match=r"FEEDBACK_JUDGE=nowhere cannot work"):
-        Writing(CompletedRole(role(1), ()), 1, 1, "nowhere/model")(generator, lambda share: None)
+        Writing(CompletedRole(role(1), ()), 1, 1, "nowhere/model")(generator, lambda *_: None)
     generator.close()
 
 
