@@ -9,6 +9,8 @@ Times are seconds since 1970, UTC.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -253,6 +255,7 @@ class Database:
         Raises:
             DataError: the database cannot be reached or read, or a newer version of the program made it.
         """
+        self._close_to_others()
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         config.set_main_option("path_separator", "os")
@@ -271,6 +274,20 @@ class Database:
             raise DataError(
                 f"The database {self.url} cannot be used ({cause}): mend that, or set DATABASE_URL."
             ) from None
+
+    def _close_to_others(self) -> None:
+        """The file holds the secret that signs links and sessions: a new one is for its owner alone, no one for everybody.
+
+        SQLite gives the files beside it the same permissions.
+        """
+        path = Path(self.engine.url.database or "")
+        if not self.is_sqlite or not path.parent.is_dir() or str(path) in (".", ":memory:"):
+            return
+        with contextlib.suppress(OSError):  # what is wrong with it, opening the database will say
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+                if file.exists():
+                    file.chmod(file.stat().st_mode & ~0o007)
 
     def _refuse_unknown(self, connection: sa.Connection, known: set[str]) -> None:
         names = sa.inspect(connection).get_table_names()

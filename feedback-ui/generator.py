@@ -11,7 +11,7 @@ import random
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from recruiter.writers.generate import QuestionSet, Report, generate, sampling_o
 
 GET_ONE = f"There is no model here yet; get one with `{command_line('download')} --starter`."
 JOBS_WAITING, JOBS_KEPT = 20, 500
+JOBS_OF_ONE = 2  # that one person may have under way
 Work = Callable[["QuestionGenerator", Report], Any]
 
 
@@ -34,6 +35,7 @@ class Job:
     """Something to write, and how far it is.
 
     Attributes:
+        whose: the person who waits for it.
         state: waiting, loading_model, writing, done or failed.
         progress: share that is done, in [0, 1].
         message: for the person who waits.
@@ -41,6 +43,7 @@ class Job:
     """
 
     work: Work
+    whose: Hashable = None
     state: str = "waiting"
     progress: float = 0.0
     message: str = "Waiting for the questions of others."
@@ -87,16 +90,22 @@ class QuestionGenerator:
                     text = text.replace(known, folder.name)
         return text
 
-    def submit(self, work: Work) -> str:
+    def submit(self, work: Work, whose: Hashable = None) -> str:
         """Take on a job and return its id.
 
         Raises:
             queue.Full: too many wait.
+            PermissionError: too many of this person's are under way.
         """
-        job = Job(work)
-        self._waiting.put_nowait(job)
+        job = Job(work, whose)
         job_id = secrets.token_urlsafe(9)
         with self._lock:
+            under_way = sum(
+                other.whose == whose and other.state not in ("done", "failed") for other in self._jobs.values()
+            )
+            if whose is not None and under_way >= JOBS_OF_ONE:
+                raise PermissionError
+            self._waiting.put_nowait(job)
             self._jobs[job_id] = job
             while len(self._jobs) > JOBS_KEPT:
                 self._jobs.popitem(last=False)

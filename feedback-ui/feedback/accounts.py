@@ -8,6 +8,7 @@ send, so it stands in no log; the page trades it for a cookie. Revoking a link e
     python -m feedback.accounts create --role owner --name "Ada"      make a link
     python -m feedback.accounts list
     python -m feedback.accounts revoke 3
+    python -m feedback.accounts erase 3 [--ratings delete]
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
 
 import database as db
 from database import insert_into
+from feedback import groups
 from feedback.settings import Settings
 from recruiter.cli.command import command
 from recruiter.config.paths import command_line
@@ -34,6 +36,7 @@ from recruiter.errors import ConfigError
 AccountRole = Literal["rater", "owner"]
 COOKIE = "feedback_session"  # followed by what tells the servers of one host apart
 LOCAL = "this machine"
+ERASED = "erased"
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,37 @@ def revoke(c: sa.Connection, rater: int, now: float) -> bool:
     return bool(c.execute(update.values(revoked_at=sa.func.coalesce(db.raters.c.revoked_at, now))).rowcount)
 
 
+def erase(c: sa.Connection, rater: int, delete_ratings: bool, now: float) -> bool:
+    """Forget a person: name, link, sessions and everything they wrote in words; whether there was such a rater.
+
+    Their ratings stay under a pseudonym, or are deleted too: groups that now have too few raters wait again, unless training
+    has used them.
+    """
+    had = sa.union(*(sa.select(t.c.group_id).where(t.c.rater_id == rater) for t in (db.ratings, db.skips, db.leases)))
+    names = sa.select(db.groups.c.group_id).where(db.groups.c.id.in_(had))
+    locked = groups.lock(c, c.execute(names).scalars().all())
+    here = db.raters.c.id == rater
+    if c.execute(sa.select(db.raters.c.id).where(here)).first() is None:
+        return False
+    if delete_ratings:
+        c.execute(sa.delete(db.raters).where(here))  # and with it, by cascade, all that is theirs
+    else:
+        own = sa.select(db.ratings.c.id).where(db.ratings.c.rater_id == rater)
+        c.execute(sa.update(db.revisions).where(db.revisions.c.rating_id.in_(own)).values(note=""))
+        c.execute(sa.update(db.skips).where(db.skips.c.rater_id == rater).values(note=""))
+        open_ones = sa.update(db.leases).where(db.leases.c.rater_id == rater, db.leases.c.active)
+        c.execute(open_ones.values(active=False, outcome="released", ended_at=now))
+        c.execute(
+            sa.update(db.raters)
+            .where(here)
+            .values(label=ERASED, link=None, browser=None, revoked_at=now, last_seen_at=0)
+        )
+    for group in locked:
+        groups.reopen_unless_rated(c, group["id"], now)
+        groups.refresh(c, group["id"], now)
+    return True
+
+
 def listing(c: sa.Connection) -> list[dict[str, Any]]:
     """All raters, for the owner."""
     rated = sa.select(sa.func.count()).where(db.ratings.c.rater_id == db.raters.c.id).scalar_subquery()
@@ -201,7 +235,7 @@ def _rater(row: sa.RowMapping) -> Rater:
 
 @command
 def main() -> None:
-    """Make, list and revoke links on the machine that holds the database."""
+    """Make, list and revoke links, and forget people, on the machine that holds the database."""
     parser = argparse.ArgumentParser(prog=command_line("raters"), description=main.__doc__)
     parsers = parser.add_subparsers(dest="action", required=True)
     making = parsers.add_parser("create", help="make a link for a person")
@@ -210,6 +244,11 @@ def main() -> None:
     making.add_argument("--url", default="http://localhost:8000", help="address of the server as that person sees it")
     parsers.add_parser("list", help="show all raters")
     parsers.add_parser("revoke", help="end a link").add_argument("rater", type=int, help="number in the list")
+    erasing = parsers.add_parser("erase", help="forget a person")
+    erasing.add_argument("rater", type=int, help="number in the list")
+    erasing.add_argument(
+        "--ratings", choices=("keep", "delete"), default="keep", help="keep them under a pseudonym, or not"
+    )
     arguments = parser.parse_args()
     settings = Settings.from_environment()
     database = db.Database(settings.database_url)
@@ -224,10 +263,21 @@ def main() -> None:
             if not revoke(c, arguments.rater, time.time()):
                 raise ConfigError(f"There is no link of rater {arguments.rater}; `list` shows all.")
         print(f"Rater {arguments.rater} is signed out; what they rated stays.")
+    elif arguments.action == "erase":
+        with database.write() as c:
+            if not erase(c, arguments.rater, arguments.ratings == "delete", time.time()):
+                raise ConfigError(f"There is no rater {arguments.rater}; `list` shows all.")
+        kept = (
+            "their ratings too"
+            if arguments.ratings == "delete"
+            else f"their ratings stay as {pseudonym(arguments.rater)}'s"
+        )
+        print(f"Rater {arguments.rater} is forgotten, {kept}.")
     else:
         with database.read() as c:
             for one in listing(c):
                 state = "revoked" if one["revoked_at"] else "link" if one["has_link"] else "local"
+                state = ERASED if one["name"] == ERASED else state
                 print(f"{one['id']:>5}  {one['role']:<6} {state:<8} {one['groups_rated']:>6} rated  {one['name']}")
 
 

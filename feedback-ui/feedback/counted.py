@@ -20,18 +20,21 @@ class Choice:
     run: str | None = None
     rater: int | None = None
 
-    def conditions(self) -> list[sa.ColumnElement[bool]]:
-        """For a query over ratings joined with groups."""
+    def conditions(self, table: sa.Table = db.ratings) -> list[sa.ColumnElement[bool]]:
+        """For a query over ratings (or skips) joined with groups."""
         found: list[sa.ColumnElement[bool]] = []
         if self.since is not None:
-            found.append(db.ratings.c.created_at >= self.since)
+            found.append(table.c.created_at >= self.since)
         if self.until is not None:
-            found.append(db.ratings.c.created_at < self.until)
+            found.append(table.c.created_at < self.until)
         if self.run is not None:
             found.append(db.groups.c.run == self.run)
         if self.rater is not None:
-            found.append(db.ratings.c.rater_id == self.rater)
+            found.append(table.c.rater_id == self.rater)
         return found
+
+
+EVERYTHING = Choice()
 
 
 def of_record() -> sa.ColumnElement[bool]:

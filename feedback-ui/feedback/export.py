@@ -1,4 +1,4 @@
-"""Everything people rated, one row for each candidate of each revision, in formats of any length.
+"""What people said, in formats of any length: a row for each candidate of each revision, or one for each skip.
 
 Rows are read with a cursor and written as they come, so memory does not grow with the database. Parquet needs its end
 before it can be read: it is written to a temporary file, a row group at a time, and streamed from there.
@@ -21,38 +21,50 @@ import sqlalchemy as sa
 
 import database as db
 from feedback import accounts
+from feedback.counted import EVERYTHING, Choice
 from feedback.views import reward_of
 from recruiter.rubric import Rubric
 
 Format = Literal["json", "parquet", "csv", "jsonl"]
+What = Literal["ratings", "skips"]
 MEDIA = {
     "json": "application/json", "jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
 }  # fmt: skip
 ROWS_AT_ONCE, ROWS_IN_GROUP, BYTES_AT_ONCE = 1000, 20_000, 256 * 1024
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
+TIME = pa.timestamp("ms", tz="UTC")
+GROUP = [
+    *((name, pa.string()) for name in ("group_id", "run")), ("policy_step", pa.int64()),
+    *((name, pa.string()) for name in ("role_id", "role_title", "role", "group_status")), ("late", pa.bool_()),
+]  # fmt: skip
+SKIPS = pa.schema([*GROUP, *((name, pa.string()) for name in ("rater", "reason", "note")), ("skipped_at", TIME)])
+Row = dict[str, Any]
 
 
-def export(database: db.Database, rubric: Rubric, form: Format) -> Iterator[bytes]:
+def export(database: db.Database, rubric: Rubric, form: Format, what: What, choice: Choice) -> Iterator[bytes]:
     """The whole export, piece by piece."""
     names = criteria(database, rubric)
-    found, columns = rows(database, rubric, names), schema(names)
+    if what == "skips":
+        found, columns = skips(database, choice), SKIPS
+    else:
+        found, columns = rows(database, rubric, names, choice), schema(names)
     if form == "parquet":
         return _parquet(found, columns)
+    found = map(_as_text, found)
     return _csv(found, columns) if form == "csv" else _json(found) if form == "json" else _jsonl(found)
 
 
 def schema(criteria: tuple[str, ...]) -> pa.Schema:
-    """The columns and their types."""
+    """The columns of ratings and their types."""
     return pa.schema(
         [
-            *((name, pa.string()) for name in ("group_id", "run")), ("policy_step", pa.int64()),
-            *((name, pa.string()) for name in ("role_id", "role_title", "group_status")), ("late", pa.bool_()),
-            ("question_indices", pa.list_(pa.int64())), ("question", pa.string()), ("rating_id", pa.int64()),
+            *GROUP, ("question_indices", pa.list_(pa.int64())), ("question", pa.string()), ("rating_id", pa.int64()),
             ("rater", pa.string()), ("revision", pa.int64()), ("counts", pa.bool_()), ("unused", pa.bool_()),
             ("all_equal", pa.bool_()), ("note", pa.string()), ("position", pa.int64()),
-            *((name, pa.int64()) for name in criteria), ("reward", pa.float64()),
-            *((name, pa.string()) for name in ("lease_id", "leased_at", "rated_at", "revised_at")),
-            ("consumed_step", pa.int64()), ("consumed_at", pa.string()),
+            *((name, pa.int64()) for name in criteria), ("reward", pa.float64()), ("judges", pa.string()),
+            ("lease_id", pa.string()), *((name, TIME) for name in ("leased_at", "rated_at", "revised_at")),
+            ("consumed_step", pa.int64()), ("consumed_at", TIME),
         ]
     )  # fmt: skip
 
@@ -64,17 +76,17 @@ def criteria(database: db.Database, rubric: Rubric) -> tuple[str, ...]:
     return (*rubric.names, *sorted(set(stored) - set(rubric.names)))
 
 
-def rows(database: db.Database, rubric: Rubric, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def rows(database: db.Database, rubric: Rubric, names: tuple[str, ...], choice: Choice = EVERYTHING) -> Iterator[Row]:
     """One row for each candidate of each revision, in the order of rating.
 
-    `counts` marks the revision that stands; `unused` one that came after training had consumed the group.
+    `counts` marks the revision that stands; `unused` one that came after training had consumed the group. `role` and
+    `judges` (scores by judge and criterion) are JSON.
     """
     columns = schema(names).names
     r, v, s, g, lease = db.ratings, db.revisions, db.scores, db.groups, db.leases
     query = (
         sa.select(
-            g.c.group_id, g.c.run, g.c.policy_step, g.c.role["id"].as_string().label("role_id"), g.c.role_title,
-            g.c.status.label("group_status"), g.c.late, g.c.id.label("key"), s.c.candidate, r.c.id.label("rating_id"),
+            *_group_columns(), s.c.candidate, r.c.id.label("rating_id"),
             r.c.rater_id, v.c.revision, (v.c.revision == r.c.revision).label("counts"), v.c.unused, v.c.all_equal,
             v.c.note, s.c.position, s.c.criterion, s.c.value, r.c.lease_id, lease.c.created_at.label("leased_at"),
             r.c.created_at.label("rated_at"), v.c.created_at.label("revised_at"), g.c.consumed_step, g.c.consumed_at,
@@ -84,15 +96,48 @@ def rows(database: db.Database, rubric: Rubric, names: tuple[str, ...]) -> Itera
         .join(v, v.c.rating_id == r.c.id)
         .join(s, (s.c.rating_id == v.c.rating_id) & (s.c.revision == v.c.revision))
         .join(lease, lease.c.id == r.c.lease_id)
+        .where(*choice.conditions())
         .order_by(r.c.id, v.c.revision, s.c.position)
     )  # fmt: skip
     with database.read() as c:
         result = c.execution_options(yield_per=ROWS_AT_ONCE).execute(query).mappings()
         for part in _batches(_by_candidate(result), ROWS_AT_ONCE):
-            asked = _questions(c, {row["key"] for row in part})
+            keys = {row["key"] for row in part}
+            asked, judged = _questions(c, keys), _judged(c, keys)
             for row in part:
                 indices, text = asked[row["key"], row["candidate"]]
-                yield _row(rubric, columns, names, row, indices, text)
+                about = {"question_indices": indices, "question": text, "judges": judged.get((row["key"], indices[0]))}
+                yield _row(rubric, columns, names, {**row, **about})
+
+
+def skips(database: db.Database, choice: Choice = EVERYTHING) -> Iterator[Row]:
+    """One row for each group that a rater left to others, with the reason and the note."""
+    s, g = db.skips, db.groups
+    columns = (*_group_columns(), s.c.rater_id, s.c.reason, s.c.note, s.c.created_at.label("skipped_at"))
+    query = sa.select(*columns).join(g, g.c.id == s.c.group_id).where(*choice.conditions(s)).order_by(s.c.created_at)
+    with database.read() as c:
+        for row in c.execution_options(yield_per=ROWS_AT_ONCE).execute(query).mappings():
+            values = _typed(dict(row))
+            yield {name: values[name] for name in SKIPS.names}
+
+
+def _group_columns() -> tuple[sa.ColumnElement[Any], ...]:
+    g = db.groups
+    return (
+        g.c.group_id, g.c.run, g.c.policy_step, g.c.role["id"].as_string().label("role_id"), g.c.role_title, g.c.role,
+        g.c.status.label("group_status"), g.c.late, g.c.id.label("key"),
+    )  # fmt: skip
+
+
+def _judged(c: sa.Connection, keys: set[int]) -> dict[tuple[int, int], str]:
+    """Judges' scores of questions as JSON, by group and place in it."""
+    table = db.judge_scores
+    found: dict[tuple[int, int], dict[str, dict[str, float]]] = {}
+    query = sa.select(table).where(table.c.group_id.in_(sorted(keys))).order_by(table.c.judge)
+    for row in c.execute(query.execution_options(yield_per=None, stream_results=False)).mappings():
+        place = found.setdefault((row["group_id"], row["question_index"]), {})
+        place.setdefault(row["judge"], {})[row["criterion"]] = row["score"]
+    return {place: json.dumps(scores, ensure_ascii=False) for place, scores in found.items()}
 
 
 def _by_candidate(scores: Iterable[sa.RowMapping]) -> Iterator[dict[str, Any]]:
@@ -115,22 +160,36 @@ def _questions(c: sa.Connection, keys: set[int]) -> dict[tuple[int, int], tuple[
     return found
 
 
-def _row(
-    rubric: Rubric, columns: list[str], names: tuple[str, ...], row: dict[str, Any], indices: list[int], text: str
-) -> dict[str, Any]:
-    values, scores = dict(row), row["scores"]
-    values |= {name: _iso(values[name]) for name in ("leased_at", "rated_at", "revised_at", "consumed_at")}
-    values |= {name: bool(values[name]) for name in ("late", "counts", "unused", "all_equal")}
-    values |= {
-        "rater": accounts.pseudonym(values["rater_id"]), "question_indices": indices, "question": text,
-        "reward": reward_of(rubric, scores) if scores.keys() == set(rubric.names) else None,
-        **{name: scores.get(name) for name in names},
-    }  # fmt: skip
+def _row(rubric: Rubric, columns: list[str], names: tuple[str, ...], row: Row) -> Row:
+    values, scores = _typed(row), row["scores"]
+    values |= {name: scores.get(name) for name in names}
+    values["reward"] = reward_of(rubric, scores) if scores.keys() == set(rubric.names) else None
     return {name: values[name] for name in columns}
 
 
-def _iso(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+def _typed(row: Row) -> Row:
+    """Stored values as what they are: times, truths, a pseudonym, JSON."""
+    values = {**row}
+    times = (name for name in values if name.endswith("_at") and values[name] is not None)
+    values |= {name: datetime.fromtimestamp(round(values[name], 3), UTC) for name in times}
+    values |= {name: bool(values[name]) for name in ("late", "counts", "unused", "all_equal") if name in values}
+    role = json.dumps(values["role"], ensure_ascii=False)
+    return {**values, "rater": accounts.pseudonym(values["rater_id"]), "role": role}
+
+
+def _as_text(row: Row) -> Row:
+    """Times as ISO 8601, where a format has none."""
+    shown = {
+        name: value.isoformat(timespec="milliseconds") for name, value in row.items() if isinstance(value, datetime)
+    }
+    return {**row, **shown}
+
+
+def _cell(value: Any) -> Any:
+    """A value for CSV. A text that a spreadsheet would compute gets a ' before it, which spreadsheets do not show."""
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return "'" + value if isinstance(value, str) and value.startswith(FORMULAS) else value
 
 
 def _jsonl(found: Iterator[dict[str, Any]]) -> Iterator[bytes]:
@@ -152,7 +211,7 @@ def _csv(found: Iterator[dict[str, Any]], columns: pa.Schema) -> Iterator[bytes]
     writer = csv.DictWriter(stream, columns.names, lineterminator="\n")
     writer.writeheader()
     for part in _batches(found, ROWS_AT_ONCE):
-        writer.writerows({**row, "question_indices": " ".join(map(str, row["question_indices"]))} for row in part)
+        writer.writerows({name: _cell(value) for name, value in row.items()} for row in part)
         yield stream.getvalue().encode()
         stream.seek(0)
         stream.truncate()

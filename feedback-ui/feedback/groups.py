@@ -162,13 +162,11 @@ def expire(c: sa.Connection, group_ids: Iterable[str], now: float) -> None:
 
 
 def reopen_unless_rated(c: sa.Connection, key: int, now: float) -> None:
-    """After a rating was withdrawn: a group that has too few now waits for raters again."""
+    """After a rating was withdrawn: a group that has too few now waits for raters again, if training has not used it."""
     rated = sa.select(sa.func.count()).where(db.ratings.c.group_id == key).scalar_subquery()
-    group = c.execute(
-        sa.select(db.groups.c.status, db.groups.c.late, db.groups.c.overlap, rated).where(db.groups.c.id == key)
-    )
-    status, late, overlap, count = group.one()
-    if status == "rated" and count < (1 if late else overlap):
+    columns = (db.groups.c.status, db.groups.c.late, db.groups.c.overlap, db.groups.c.consumed_step, rated)
+    status, late, overlap, consumed, count = c.execute(sa.select(*columns).where(db.groups.c.id == key)).one()
+    if status == "rated" and consumed is None and count < (1 if late else overlap):
         refresh(c, key, now, status="expired" if late else "open", late=False, closed_at=None)
 
 

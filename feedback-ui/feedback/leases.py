@@ -41,7 +41,7 @@ def take_next(
         give_up(c, current, now)
     group = _pick(c, rubric, rater, prefer)
     if group is None:
-        left = sa.select(db.groups.c.id).where(db.groups.c.status == "open", groups.rated_by(rubric), _not_had(rater))
+        left = sa.select(db.groups.c.id).where(db.groups.c.status == "open", groups.rated_by(rubric), not_had(rater))
         touch(c, rater, now)
         return "busy" if c.execute(left.limit(1)).first() else "empty"
     lease = grant(c, group["id"], rater, now, lease_seconds)
@@ -187,14 +187,16 @@ def candidates(c: sa.Connection, group: int, shown: list[int]) -> list[dict[str,
     return [{"candidate_id": str(position), "text": texts[candidate]} for position, candidate in enumerate(shown, 1)]
 
 
-def _not_had(rater: int) -> sa.ColumnElement[bool]:
+def not_had(rater: int) -> sa.ColumnElement[bool]:
+    """Whether a rater has neither rated nor skipped a group."""
     rated = sa.exists().where(db.ratings.c.group_id == db.groups.c.id, db.ratings.c.rater_id == rater)
     skipped = sa.exists().where(db.skips.c.group_id == db.groups.c.id, db.skips.c.rater_id == rater)
+    rated, skipped = rated.correlate(db.groups), skipped.correlate(db.groups)
     return ~rated & ~skipped
 
 
 def _pick(c: sa.Connection, rubric: Rubric, rater: int, prefer: str | None) -> sa.RowMapping | None:
-    free = sa.select(db.groups).where(db.groups.c.available, groups.rated_by(rubric), _not_had(rater))
+    free = sa.select(db.groups).where(db.groups.c.available, groups.rated_by(rubric), not_had(rater))
     free = free.with_for_update(skip_locked=True)
     if prefer is not None:
         wanted = c.execute(free.where(db.groups.c.group_id == prefer)).mappings().first()

@@ -11,14 +11,19 @@ from feedback import accounts, leases
 from feedback.counted import Choice, of_record
 
 
-def recent(c: sa.Connection, choice: Choice, query: str, page: int, size: int) -> dict[str, Any]:
+def recent(
+    c: sa.Connection, choice: Choice, query: str, page: int, size: int, rater: int | None = None
+) -> dict[str, Any]:
     """One page of ratings.
 
     Args:
+        rater: who looks; a group that they may still get to rate is not shown to them. None: an owner, who sees all.
         query: a text that the role's title, the run, the group's id or one of the questions holds; case is ignored.
         page: from 1.
     """
     conditions = choice.conditions()
+    if rater is not None:
+        conditions.append(sa.or_(db.groups.c.status != "open", ~leases.not_had(rater)))
     if query:
         like = "%" + query.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") + "%"
         asked = sa.select(db.questions.c.group_id).where(db.questions.c.text.ilike(like, escape="\\"))

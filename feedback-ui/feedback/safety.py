@@ -8,6 +8,7 @@ is not configured and sets no headers cannot be told from a browser here: `FEEDB
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import time
@@ -26,6 +27,8 @@ from feedback.settings import Network, Settings
 log = logging.getLogger(__name__)
 
 MAX_BODY = 2 * 1024**2  # bytes
+MAX_READ = 64 * 1024**2  # bytes of a longer one that are waited for
+PIECE_SECONDS, BODY_SECONDS = 10.0, 60.0  # that the next piece of a body, and all of it, may take
 REMEMBERED = 10_000  # callers whose rate is known
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
@@ -180,27 +183,34 @@ class Guard:
 
 
 async def limited_body(headers: Headers, receive: Receive) -> Receive:
-    """The whole body, read now and given out again, if it is not too long.
+    """The whole body, read now and given out again, if it is not too long and does not keep us waiting.
+
+    What is too long is read to its end, and dropped, before it is refused: whoever is still sending when the connection is
+    closed sees that and no answer.
 
     Raises:
-        Refusal: 413.
+        Refusal: 413 or 408.
     """
     declared = headers.get("content-length")
     if declared is None and "transfer-encoding" not in headers:
         return receive
-    too_long = Refusal(413, "too_large", f"The body is larger than {MAX_BODY // 1024**2} MB.")
-    if declared is not None and (not declared.isdigit() or int(declared) > MAX_BODY):
-        raise too_long
-    body = bytearray()
+    body, length = bytearray(), 0
+    until = time.monotonic() + BODY_SECONDS
     while True:
-        message = await receive()
+        try:
+            message = await asyncio.wait_for(receive(), min(PIECE_SECONDS, until - time.monotonic()))
+        except TimeoutError:
+            raise Refusal(408, "too_slow", "The body did not come in time.", {"Connection": "close"}) from None
         if message["type"] != "http.request":
             break
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY:
-            raise too_long
-        if not message.get("more_body", False):
+        piece = message.get("body", b"")
+        length += len(piece)
+        if length <= MAX_BODY:
+            body += piece
+        if not message.get("more_body", False) or length > MAX_READ:
             break
+    if length > MAX_BODY:
+        raise Refusal(413, "too_large", f"The body is larger than {MAX_BODY // 1024**2} MB.", {"Connection": "close"})
     given = False
 
     async def again() -> Message:

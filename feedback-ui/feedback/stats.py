@@ -246,10 +246,7 @@ def skips(c: sa.Connection, choice: Choice) -> dict[str, int]:
     """Why groups were skipped."""
     table = db.skips
     query = sa.select(table.c.reason, sa.func.count()).join(db.groups, db.groups.c.id == table.c.group_id)
-    conditions = [table.c.created_at >= choice.since] if choice.since is not None else []
-    conditions += [table.c.created_at < choice.until] if choice.until is not None else []
-    conditions += [db.groups.c.run == choice.run] if choice.run is not None else []
-    conditions += [table.c.rater_id == choice.rater] if choice.rater is not None else []
+    conditions = choice.conditions(table)
     return dict(c.execute(query.where(*conditions).group_by(table.c.reason).order_by(table.c.reason)).all())
 
 

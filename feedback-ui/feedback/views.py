@@ -23,7 +23,7 @@ from feedback import groups
 from recruiter.rubric import MAX_RATING, MAX_SCORE, MIN_RATING, Rubric, rating_to_score
 
 Leniency = dict[int, dict[str, float]]  # rater -> criterion -> rating points above the others
-UNRATED = {"open": "pending"}  # status of a question whose group has no ratings, where it differs from the group's
+UNRATED = {"open": "pending", "rated": "expired"}  # status of a question without ratings, where it is not its group's
 
 
 def view_groups(c: sa.Connection, rubric: Rubric, group_ids: Iterable[str], now: float) -> list[dict[str, Any]]:

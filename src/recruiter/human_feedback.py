@@ -79,6 +79,7 @@ class GroupView:
         """
         reason = {
             "expired": "not rated in time",
+            "rated": "its ratings were deleted",
             "skipped": f"skipped: {record['skip_reason'] or 'no reason given'}".replace("_", " "),
         }.get(record["status"], record["status"])
         return cls(

@@ -44,7 +44,10 @@ def test_groups_are_written_for_random_typed_and_pasted_roles(settings: Settings
             {"role": {"title": "Search Engineer", "stack": ["Rust"]}, "count": 2},
             {"text": "Senior Payments Engineer\n\nYou run Kafka and PostgreSQL for a ledger.", "count": 2},
         ]
-        jobs = [rater.ok("POST", "/api/practice", wish)["job_id"] for wish in wishes]
+        other = Person(app, LOCAL).open_page()
+        jobs = [rater.ok("POST", "/api/practice", wish)["job_id"] for wish in wishes[:2]]
+        assert rater.refused("POST", "/api/practice", wishes[2]) == (409, "busy")  # one rater does not fill the queue
+        jobs.append(other.ok("POST", "/api/practice", wishes[2])["job_id"])
         done = [finished(rater, job) for job in jobs]
         assert [(job["state"], job["progress"]) for job in done] == [("done", 1.0)] * 3, done
         assert rater.ok("GET", "/api/model")["state"] == "ready"

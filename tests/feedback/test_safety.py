@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator
+import time
+import urllib.error
+import urllib.request
 from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import ip_network
@@ -14,16 +19,18 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 import database as db
 from app import create_app
 from feedback import accounts
 from feedback.errors import Refusal
-from feedback.safety import MAX_BODY, RateLimit, client_address, is_local
+from feedback.safety import MAX_BODY, RateLimit, client_address, is_local, limited_body
 from feedback.settings import Settings
 
 from .conftest import FAR, KEY, LOCAL, Person, group
+from .load import ServerProcess
 
 
 @pytest.fixture
@@ -298,6 +305,67 @@ def test_large_bodies_are_refused_before_they_are_read(server: Any) -> None:
     chunks = (b"x" * 100_000 for _ in range(MAX_BODY // 100_000 + 2))
     assert server.training.http.post("/api/groups", content=chunks).status_code == 413
     assert server.training.http.post("/api/groups", content=b"{}", headers={"Content-Length": "x"}).status_code >= 400
+
+
+def test_long_body_gets_an_answer_from_a_real_server(tmp_path):
+    """A connection that is closed while somebody still sends is a reset for them, and no answer."""
+    with (tmp_path / "server.log").open("wb") as log:
+        process = ServerProcess(f"sqlite:///{tmp_path / 'feedback.db'}", log)
+        process.start()
+        try:
+            for size in (MAX_BODY + 1, 8 * MAX_BODY):
+                for _ in range(10):
+                    call = urllib.request.Request(
+                        f"http://127.0.0.1:{process.port}/api/groups", b"x" * size, method="POST"
+                    )
+                    with pytest.raises(urllib.error.HTTPError) as caught:
+                        urllib.request.urlopen(call, timeout=20)
+                    assert caught.value.code == 413
+                    assert json.load(caught.value)["error"]["code"] == "too_large"
+        finally:
+            process.stop()
+
+
+def test_body_that_does_not_come_is_not_waited_for(monkeypatch, tmp_path):
+    monkeypatch.setattr("feedback.safety.PIECE_SECONDS", 0.2)
+
+    async def half_open():
+        async def never():
+            await asyncio.sleep(60)
+
+        await limited_body(Headers({"content-length": "100"}), never)
+
+    start = time.monotonic()
+    with pytest.raises(Refusal, match="in time") as caught:
+        asyncio.run(half_open())
+    assert caught.value.status == 408
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n\t", "\u200b", "\u2060\ufeff", "\u3164", "\u2800 \u00ad"])
+def test_question_that_shows_nothing_is_refused(server, blank):
+    assert server.training.refused("POST", "/api/queue/submit", {"request_id": "q", "question": blank})[0] == 422
+    assert server.training.refused("POST", "/api/groups", group("g", blank, blank))[0] == 422
+    server.training.ok("POST", "/api/groups", group("h", blank, "Why?"))  # a model wrote nothing once
+
+
+@pytest.mark.parametrize("name", ["Ada\x07", "A\nB", "A\u202eB", "\x9f", "A\u2028B"])
+def test_names_hold_no_control_characters(server, name):
+    assert server.rater().refused("POST", "/api/owner/raters", {"name": name}) == (422, "invalid")
+    server.rater().ok("POST", "/api/owner/raters", {"name": "Åsa O'Neil-Łuk, 山田"})
+
+
+def test_database_file_is_not_for_everybody(tmp_path):
+    path = tmp_path / "feedback.db"
+    for mode, expected in ((None, 0o600), (0o666, 0o660)):
+        if mode is not None:
+            path.chmod(mode)
+        database = db.Database(f"sqlite:///{path}")
+        database.upgrade()
+        modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+        database.close()
+        assert modes["feedback.db"] == expected
+        assert not any(mode & 0o007 for mode in modes.values())
 
 
 def test_floods_are_slowed_down(server: Any) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import random
 import threading
+from datetime import datetime
 from itertools import combinations
 from statistics import fmean
 from typing import Any
@@ -21,7 +22,7 @@ from feedback import export
 from feedback.access import Recently
 from feedback.agreement import ordinal_alpha, pearson, tau_b
 
-from .conftest import answer, group
+from .conftest import FAR, answer, group
 
 CRITERIA = ("relevance", "clarity", "discriminative")
 
@@ -236,7 +237,15 @@ def test_every_format_holds_the_same(rated: tuple[Any, ...], monkeypatch: pytest
         assert f"ratings.{form}" in response.headers["content-disposition"]
         found[form] = read(form, response.content)
         assert len(found[form]) == 72 + 4
-    assert found["json"] == found["jsonl"] == found["parquet"]
+    assert found["json"] == found["jsonl"]
+    times = [name for name in found["json"][0] if name.endswith("_at")]
+    assert len(times) == 4
+    for row, plain in zip(found["parquet"], found["json"], strict=True):
+        assert {name: value for name, value in row.items() if name not in times} == {
+            name: value for name, value in plain.items() if name not in times
+        }
+        for name in times:
+            assert row[name] == (plain[name] and datetime.fromisoformat(plain[name]))
     for row, plain in zip(found["json"], found["csv"], strict=True):
         assert plain == {
             name: "" if value is None else " ".join(map(str, value)) if isinstance(value, list) else str(value)
@@ -253,6 +262,57 @@ def test_every_format_holds_the_same(rated: tuple[Any, ...], monkeypatch: pytest
             scores, place = given[row["group_id"], int(row["rater"].removeprefix("rater-")) - 1, row["question"]]
             assert ({name: row[name] for name in CRITERIA}, row["position"]) == (scores, place)
     assert people[0].refused("GET", "/api/export?format=xml")[0] == 422
+
+
+def test_export_has_the_context_and_only_what_was_asked_for(rated):
+    server, people, _ = rated
+    judged = {"judge": "j", "scores": [dict.fromkeys(CRITERIA, 7.0), None, None, None]}
+    server.training.ok("POST", "/api/groups/g0/judge", judged)
+    for name in ("s0", "s1"):
+        server.training.ok("POST", "/api/groups", group(name, run=f"run-{name[1]}"))
+        taken = people[0].next(prefer=name)
+        people[0].ok("POST", people[0].lease("skip", taken), {"reason": "not_my_field", "note": "=1+1 \u00fc"})
+
+    def export_of(query):
+        return read("jsonl", people[0].http.get(f"/api/export?{query}").content)
+
+    whole = export_of("")
+    assert {json.loads(row["role"])["title"] for row in whole} == {"Backend Engineer"}
+    (scored,) = [row for row in whole if row["judges"]]
+    assert (scored["group_id"], scored["question_indices"]) == ("g0", [0])
+    assert json.loads(scored["judges"]) == {"j": dict.fromkeys(CRITERIA, 7.0)}
+    assert {row["run"] for row in export_of("run=run-1")} == {"run-1"}
+    assert {row["rater"] for row in export_of("rater=rater-2")} == {"rater-2"}
+    assert export_of("from=2999-01-01") == []
+    assert 0 < len(export_of("run=run-1&rater=rater-2")) < len(export_of("run=run-1")) < len(whole)
+    assert people[0].refused("GET", "/api/export?runs=run-1") == (422, "invalid")
+    skipped = export_of("what=skips&run=run-1")
+    assert [(row["group_id"], row["reason"], row["note"]) for row in skipped] == [("s1", "not_my_field", "=1+1 \u00fc")]
+    for form in ("json", "csv", "parquet"):
+        assert len(read(form, people[0].http.get(f"/api/export?what=skips&format={form}").content)) == 2
+
+
+def test_spreadsheets_compute_nothing_that_people_wrote(server):
+    texts = ["=1+1", "+1", "-1", "@SUM(A1)", "plain = text"]
+    server.training.ok("POST", "/api/groups", group("g", *texts))
+    rater = server.rater()
+    rater.rate(rater.next(), 3)
+    cells = {row["question"] for row in read("csv", rater.http.get("/api/export?format=csv").content)}
+    assert cells == {"'=1+1", "'+1", "'-1", "'@SUM(A1)", "plain = text"}
+    assert {row["question"] for row in read("jsonl", rater.http.get("/api/export").content)} == set(texts)
+
+
+def test_raters_do_not_see_the_scores_of_a_group_that_they_may_still_get(server):
+    server.training.ok("POST", "/api/groups", group("g", overlap=2))
+    owner = server.rater()
+    owner.rate(owner.next(), 5)
+    token = owner.ok("POST", "/api/owner/raters", {"name": "Ada"})["path"].partition("#")[2]
+    ada = server.person(FAR, "x")
+    ada.headers["X-CSRF-Token"] = ada.ok("POST", "/api/session", {"token": token})["csrf_token"]
+    assert owner.ok("GET", "/api/ratings")["total"] == 1
+    assert ada.ok("GET", "/api/ratings")["total"] == 0
+    ada.rate(ada.next(), 1)
+    assert ada.ok("GET", "/api/ratings")["total"] == 2
 
 
 def test_empty_exports_are_valid(server: Any) -> None:

@@ -16,6 +16,12 @@ class RaterIn(Body):
     role: Literal["rater", "owner"] = "rater"
 
 
+class EraseIn(Body):
+    """What becomes of a person's ratings when the person is forgotten: kept under a pseudonym, or deleted."""
+
+    ratings: Literal["keep", "delete"]
+
+
 class RaterView(BaseModel):
     """A rater, for the owner's eyes. `pseudonym` is what exports and statistics say."""
 

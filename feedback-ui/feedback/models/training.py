@@ -19,6 +19,7 @@ from feedback.models.common import (
     RequestId,
     RubricHash,
     Step,
+    is_visible,
 )
 from recruiter.roles import Role
 
@@ -42,6 +43,14 @@ class GroupIn(Body):
         if any("\0" in text for text in (role.title, role.focus, role.description, *role.stack, *role.key_skills)):
             raise ValueError("a text of the role holds the character 0")
         return role
+
+    @field_validator("questions")
+    @classmethod
+    def something_to_rate(cls, questions: list[str]) -> list[str]:
+        """A model may write nothing now and then, but a group of nothing is a mistake."""
+        if not any(map(is_visible, questions)):
+            raise ValueError("none of the questions has anything to see")
+        return questions
 
 
 class QuestionResult(BaseModel):
@@ -189,6 +198,14 @@ class QueueIn(BaseModel):
     question: Annotated[str, StringConstraints(min_length=1, max_length=8000, pattern=CLEAN)]
     role_id: Name | None = None
     role_context: Annotated[str, StringConstraints(max_length=8000, pattern=CLEAN)] | RoleContext | None = None
+
+    @field_validator("question")
+    @classmethod
+    def something_to_rate(cls, question: str) -> str:
+        """A question that shows nothing is a mistake."""
+        if not is_visible(question):
+            raise ValueError("it has nothing to see")
+        return question
 
 
 class QueueResult(BaseModel):

@@ -13,9 +13,10 @@ from feedback import accounts, groups
 from feedback.access import Owner, Shared
 from feedback.errors import errors, not_found
 from feedback.models.common import Identifier
-from feedback.models.owner import NewLink, Ok, RaterIn, RaterList, RaterView
+from feedback.models.owner import EraseIn, NewLink, Ok, RaterIn, RaterList, RaterView
 
 router = APIRouter(prefix="/api/owner", tags=["owner"], responses=errors(401, 403))
+RaterId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 @router.get("/raters")
@@ -34,11 +35,20 @@ def create_rater(body: RaterIn, _: Owner, context: Shared) -> NewLink:
 
 
 @router.delete("/raters/{rater}", responses=errors(404))
-def revoke_rater(rater: Annotated[int, Path(ge=1, le=2**31 - 1)], _: Owner, context: Shared) -> Ok:
+def revoke_rater(rater: RaterId, _: Owner, context: Shared) -> Ok:
     """Revoke a person's link and sign them out. What they rated stays."""
     with context.database.write() as c:
         if not accounts.revoke(c, rater, time.time()):
             raise not_found(f"link of rater {rater}")
+    return Ok()
+
+
+@router.post("/raters/{rater}/erase", responses=errors(404))
+def erase_rater(rater: RaterId, body: EraseIn, _: Owner, context: Shared) -> Ok:
+    """Forget a person: name, link, sessions and notes; the ratings as well, or not."""
+    with context.database.write() as c:
+        if not accounts.erase(c, rater, body.ratings == "delete", time.time()):
+            raise not_found(f"rater {rater}")
     return Ok()
 
 

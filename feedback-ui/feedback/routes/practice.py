@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path
 
 from feedback import practice
 from feedback.access import Rating, Shared, SignedIn
+from feedback.accounts import Rater
 from feedback.errors import Refusal, errors, not_found
 from feedback.models.practice import Job, JobView, ModelView, PracticeIn
 from generator import QuestionGenerator
@@ -20,7 +21,7 @@ router = APIRouter(prefix="/api", tags=["practice"], responses=errors(401, 403))
 
 
 @router.post("/practice", status_code=202, responses=errors(409, 503))
-def start(body: PracticeIn, _: Rating, context: Shared) -> Job:
+def start(body: PracticeIn, rater: Rating, context: Shared) -> Job:
     """Have questions written for a role that is typed, pasted or drawn from the held-out ones."""
     if sum((body.role is not None, body.text is not None, body.random)) != 1:
         raise Refusal(422, "invalid", "Give one of role, text and random.")
@@ -28,7 +29,7 @@ def start(body: PracticeIn, _: Rating, context: Shared) -> Job:
         role = practice.typed_role(body.role).role
     else:
         role = practice.pasted_role(body.text).role if body.text is not None else practice.random_role()
-    return take_on(context.generator, partial(_work, context.database, role, body.count))
+    return take_on(context.generator, partial(_work, context.database, role, body.count), rater)
 
 
 @router.get("/practice/{job_id}", responses=errors(404))
@@ -53,17 +54,19 @@ def sample_role(_: SignedIn) -> Role:
     return practice.random_role()
 
 
-def take_on(generator: QuestionGenerator, work: Any) -> Job:
+def take_on(generator: QuestionGenerator, work: Any, rater: Rater) -> Job:
     """Leave a job with the generator.
 
     Raises:
-        Refusal: 409, there is no model; 503, too many jobs wait.
+        Refusal: 409, there is no model, or two of the rater's jobs are under way; 503, too many jobs wait.
     """
     state = generator.state()
     if state["state"] in ("none", "failed"):
         raise Refusal(409, "no_model", state["message"])
     try:
-        return Job(job_id=generator.submit(work))
+        return Job(job_id=generator.submit(work, rater.id))
+    except PermissionError:
+        raise Refusal(409, "busy", "Two of your requests are being written; wait for one of them.") from None
     except queue.Full:
         raise Refusal(503, "busy", "Many questions are being written; try again in a minute.") from None
 

@@ -6,7 +6,7 @@ import time
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
 from feedback import export, recent, stats
@@ -53,21 +53,30 @@ def statistics(choice: Chosen, _: SignedIn, context: Shared) -> Statistics:
 @router.get("/ratings")
 def list_ratings(
     choice: Chosen,
-    _: SignedIn,
+    rater: SignedIn,
     context: Shared,
     query: Annotated[str, Query(max_length=200, pattern=CLEAN)] = "",
     page: Annotated[int, Query(ge=1, le=10_000_000)] = 1,
     size: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> RecentRatings:
-    """Ratings, newest first."""
+    """Ratings, newest first; without those of groups that I may still rate, unless I am an owner."""
+    whose = None if rater.is_owner else rater.id
     with context.database.read() as c:
-        return RecentRatings(**recent.recent(c, choice, query.strip(), page, size))
+        return RecentRatings(**recent.recent(c, choice, query.strip(), page, size, whose))
 
 
 @router.get("/export", response_class=StreamingResponse, responses={200: {"content": {"*/*": {}}}, **errors(403)})
-def export_all(_: Owner, context: Shared, format: export.Format = "jsonl") -> StreamingResponse:  # noqa: A002
-    """Everything rated, with revisions, streamed as json, jsonl, csv or parquet."""
-    disposition = {"Content-Disposition": f'attachment; filename="ratings.{format}"'}
-    return StreamingResponse(
-        export.export(context.database, context.rubric, format), media_type=export.MEDIA[format], headers=disposition
-    )
+def export_all(
+    request: Request,
+    _: Owner,
+    choice: Chosen,
+    context: Shared,
+    format: export.Format = "jsonl",  # noqa: A002
+    what: export.What = "ratings",
+) -> StreamingResponse:
+    """Ratings with all revisions, or skips, of a choice; streamed as json, jsonl, csv or parquet."""
+    if unknown := sorted(set(request.query_params) - {"format", "what", "from", "to", "run", "rater"}):
+        raise Refusal(422, "invalid", f"There is no filter {unknown[0][:40]!r}: take from, to, run and rater.")
+    pieces = export.export(context.database, context.rubric, format, what, choice)
+    disposition = {"Content-Disposition": f'attachment; filename="{what}.{format}"'}
+    return StreamingResponse(pieces, media_type=export.MEDIA[format], headers=disposition)

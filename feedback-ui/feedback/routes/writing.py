@@ -24,11 +24,11 @@ JobId = Annotated[str, Path(max_length=64)]
 
 
 @router.post("/write", status_code=202, responses=errors(409, 503))
-def start(body: WriteIn, _: Rating, context: Shared) -> Job:
+def start(body: WriteIn, rater: Rating, context: Shared) -> Job:
     """Have questions written for a role, judged, and the best kept."""
     draft = practice.typed_role(body.role)
     work = Writing(draft, body.count, body.best_of, context.settings.judge, context.settings.rubric)
-    return take_on(context.generator, work)
+    return take_on(context.generator, work, rater)
 
 
 @router.get("/write/{job_id}", responses=errors(404))

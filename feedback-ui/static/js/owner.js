@@ -8,16 +8,29 @@ async function showRaters() {
   const found = await attempt(() => persistently(() => get("/api/owner/raters")));
   if (!found) return;
   const { raters } = found;
-  const rows = raters.map((rater) => [rater.name, rater.role, rater.groups_rated, when(rater.created_at), rater.last_seen_at ? when(rater.last_seen_at) : "never", action(rater)]);
+  const rows = raters.map((rater) => [rater.name, rater.role, rater.groups_rated, when(rater.created_at), rater.last_seen_at ? when(rater.last_seen_at) : "never", actions(rater)]);
   byId("raters").replaceChildren(
-    rows.length ? table("Who may rate", ["Name", "Role", "Groups rated", "Since", "Last seen", "Link"], rows, { caption: "visually-hidden" }) : el("p", { class: "muted", text: "No links yet." }),
+    rows.length ? table("Who may rate", ["Name", "Role", "Groups rated", "Since", "Last seen", "Access"], rows, { caption: "visually-hidden" }) : el("p", { class: "muted", text: "No links yet." }),
   );
 }
 
-function action(rater) {
-  if (rater.revoked_at) return el("span", { class: "muted", text: `revoked ${when(rater.revoked_at)}` });
-  if (!rater.has_link) return el("span", { class: "muted", text: "this computer" });
-  return el("button", { type: "button", class: "danger", text: "Revoke", "aria-label": `Revoke the link of ${rater.name}`, onclick: () => revoke(rater) });
+function actions(rater) {
+  if (rater.name === "erased" && rater.revoked_at) return el("span", { class: "muted" }, "forgotten");
+  const state = rater.revoked_at ? `revoked ${when(rater.revoked_at)}` : "this computer";
+  const canRevoke = rater.has_link && !rater.revoked_at;
+  return el("div", { class: "row" },
+    canRevoke
+      ? el("button", { type: "button", class: "danger", "aria-label": `Revoke the link of ${rater.name}`, onclick: () => revoke(rater) }, "Revoke")
+      : el("span", { class: "muted" }, state),
+    el("button", { type: "button", class: "danger", "aria-label": `Erase ${rater.name}, ${rater.pseudonym}`, onclick: () => erase(rater) }, "Erase …"),
+  );
+}
+
+async function erase(rater) {
+  setText("erase-title", `Erase ${rater.name}?`);
+  const ratings = await ask(byId("erase-dialog"));
+  if (ratings) await attempt(() => post(`/api/owner/raters/${rater.id}/erase`, { ratings }), "Erased.");
+  showRaters();
 }
 
 async function revoke(rater) {

@@ -31,7 +31,7 @@ export class RatingForm {
       card.querySelector(".candidate-name").textContent = name;
       card.querySelector(".candidate-name").id = `name-${index}`;
       card.setAttribute("aria-labelledby", `name-${index}`);
-      card.querySelector(".candidate-text").textContent = text;
+      card.querySelector(".candidate-text").textContent = text.trim() ? text : "(nothing was written)";
       this.#cards.set(candidate_id, card);
     });
     this.root.replaceChildren(...this.#cards.values());
