@@ -93,7 +93,7 @@ def test_the_owner_makes_and_revokes_links_exports_and_deletes(visit: Visit, ser
     expect(rater.get_by_role("link", name="Owner")).to_be_visible()  # on this machine, by a choice of their own
 
     with page.expect_download() as download:
-        page.get_by_role("link", name="CSV").click()
+        page.get_by_role("link", name="Ratings as CSV").click()
     rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
     assert group in {row["group_id"] for row in rows}
     page.get_by_role("textbox", name="Group").fill(group)
@@ -101,6 +101,18 @@ def test_the_owner_makes_and_revokes_links_exports_and_deletes(visit: Visit, ser
     page.locator("#sure-yes").click()
     expect(page.get_by_role("textbox", name="Group")).to_have_value("")
     assert server.client.get(f"/api/groups/{group}").status_code == 404
+
+
+def test_the_owner_erases_a_person(visit: Visit, server: Server) -> None:
+    page = visit("/owner")
+    page.get_by_label("Name").fill("Edsger")
+    page.get_by_role("button", name="Create a link").click()
+    row = page.locator("#raters tr").filter(has_text="Edsger")
+    row.get_by_role("button", name="Erase").click()
+    expect(page.locator("#erase-title")).to_have_text("Erase Edsger?")
+    page.get_by_role("button", name="Erase, keep the ratings").click()
+    expect(row).to_have_count(0)
+    expect(page.locator("#raters tr").filter(has_text="forgotten").last).to_be_visible()
 
 
 def test_from_elsewhere_a_link_is_needed_and_enough(visit: Visit, server: Server) -> None:
