@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -15,13 +16,13 @@ from .load import Caller, Notes, ServerProcess, rate_until_empty
 from .test_load import hand_in
 
 
-def counted(path):
+def counted(path: Path) -> int:
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         return connection.execute("SELECT count(*) FROM ratings").fetchone()[0]
 
 
-def test_backup_of_a_busy_server_loses_nothing_and_comes_back(tmp_path):
+def test_backup_of_a_busy_server_loses_nothing_and_comes_back(tmp_path: Path) -> None:
     url, target = f"sqlite:///{tmp_path / 'feedback.db'}", tmp_path / "saved.db"
     with (tmp_path / "server.log").open("wb") as log:
         server = ServerProcess(url, log)
@@ -46,7 +47,7 @@ def test_backup_of_a_busy_server_loses_nothing_and_comes_back(tmp_path):
         server.stop()
 
 
-def test_what_cannot_be_saved_or_restored_is_said(tmp_path, sqlite_file):
+def test_what_cannot_be_saved_or_restored_is_said(tmp_path: Path, sqlite_file: Path) -> None:
     url = f"sqlite:///{shutil.copy(sqlite_file, tmp_path / 'feedback.db')}"
     (tmp_path / "there.db").touch()
     with pytest.raises(DataError, match="name another file"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
@@ -11,7 +13,7 @@ from feedback import accounts
 from .conftest import FAR, KEY, group
 
 
-def invited(server, owner, name="Ada"):
+def invited(server: Any, owner: Any, name: str = "Ada") -> tuple[Any, int]:
     made = owner.ok("POST", "/api/owner/raters", {"name": name})
     person = server.person(FAR, "ratings.example")
     session = person.ok("POST", "/api/session", {"token": made["path"].partition("#")[2]})
@@ -20,7 +22,7 @@ def invited(server, owner, name="Ada"):
 
 
 @pytest.fixture
-def team(server):
+def team(server: Any) -> Any:
     """Ada has rated `alone`, `used` (which training took) and `shared` (with the owner), skipped one and holds one."""
     for name, overlap in (("alone", 1), ("used", 1), ("shared", 2), ("skipped", 1), ("held", 1)):
         server.training.ok("POST", "/api/groups", group(name, overlap=overlap))
@@ -35,7 +37,7 @@ def team(server):
     return server, owner, ada, number
 
 
-def everything_answers(server, owner):
+def everything_answers(server: Any, owner: Any) -> dict[str, Any]:
     names = ["alone", "used", "shared", "skipped", "held"]
     views = {name: server.training.ok("GET", f"/api/groups/{name}") for name in names}
     server.training.ok("POST", "/api/groups/wait", {"ids": names, "timeout": 0})
@@ -47,13 +49,13 @@ def everything_answers(server, owner):
     return views
 
 
-def holds(server, word):
+def holds(server: Any, word: str) -> bool:
     """Whether a word stands anywhere in the database."""
     with server.context.database.read() as c:
         return any(word in str(row) for table in db.metadata.sorted_tables for row in c.execute(sa.select(table)))
 
 
-def test_person_is_forgotten_and_the_ratings_stay(team):
+def test_person_is_forgotten_and_the_ratings_stay(team: Any) -> None:
     server, owner, ada, number = team
     owner.ok("POST", f"/api/owner/raters/{number}/erase", {"ratings": "keep"})
     assert not holds(server, "Ada")
@@ -66,7 +68,7 @@ def test_person_is_forgotten_and_the_ratings_stay(team):
     assert f"rater-{number}" in owner.http.get("/api/export").text
 
 
-def test_person_is_forgotten_with_the_ratings(team):
+def test_person_is_forgotten_with_the_ratings(team: Any) -> None:
     server, owner, ada, number = team
     used = server.training.ok("GET", "/api/groups/used")["results"]
     owner.ok("POST", f"/api/owner/raters/{number}/erase", {"ratings": "delete"})
@@ -82,7 +84,7 @@ def test_person_is_forgotten_with_the_ratings(team):
     assert owner.refused("POST", f"/api/owner/raters/{number}/erase", {"ratings": "keep"}) == (404, "not_found")
 
 
-def test_row_that_somebody_removed_by_sql_breaks_nothing(team):
+def test_row_that_somebody_removed_by_sql_breaks_nothing(team: Any) -> None:
     server, owner, _, number = team
     with server.context.database.write() as c:
         c.execute(sa.delete(db.raters).where(db.raters.c.id == number))
@@ -91,12 +93,14 @@ def test_row_that_somebody_removed_by_sql_breaks_nothing(team):
     assert {result["status"] for result in views["alone"]["results"]} == {"expired"}
 
 
-def test_only_an_owner_erases(team):
+def test_only_an_owner_erases(team: Any) -> None:
     _, _, ada, number = team
     assert ada.refused("POST", f"/api/owner/raters/{number}/erase", {"ratings": "keep"}) == (403, "owner_only")
 
 
-def test_people_are_erased_by_command(team, monkeypatch, capsys):
+def test_people_are_erased_by_command(
+    team: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     server, _, _, number = team
     monkeypatch.setenv("DATABASE_URL", server.settings.database_url)
     monkeypatch.setenv("FEEDBACK_API_KEY", KEY)

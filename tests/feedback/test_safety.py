@@ -6,10 +6,10 @@ import asyncio
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import ip_network
@@ -307,7 +307,7 @@ def test_large_bodies_are_refused_before_they_are_read(server: Any) -> None:
     assert server.training.http.post("/api/groups", content=b"{}", headers={"Content-Length": "x"}).status_code >= 400
 
 
-def test_long_body_gets_an_answer_from_a_real_server(tmp_path):
+def test_long_body_gets_an_answer_from_a_real_server(tmp_path: Path) -> None:
     """A connection that is closed while somebody still sends is a reset for them, and no answer."""
     with (tmp_path / "server.log").open("wb") as log:
         process = ServerProcess(f"sqlite:///{tmp_path / 'feedback.db'}", log)
@@ -326,11 +326,11 @@ def test_long_body_gets_an_answer_from_a_real_server(tmp_path):
             process.stop()
 
 
-def test_body_that_does_not_come_is_not_waited_for(monkeypatch, tmp_path):
+def test_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("feedback.safety.PIECE_SECONDS", 0.2)
 
-    async def half_open():
-        async def never():
+    async def half_open() -> None:
+        async def never() -> None:
             await asyncio.sleep(60)
 
         await limited_body(Headers({"content-length": "100"}), never)
@@ -343,19 +343,19 @@ def test_body_that_does_not_come_is_not_waited_for(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\n\t", "\u200b", "\u2060\ufeff", "\u3164", "\u2800 \u00ad"])
-def test_question_that_shows_nothing_is_refused(server, blank):
+def test_question_that_shows_nothing_is_refused(server: Any, blank: str) -> None:
     assert server.training.refused("POST", "/api/queue/submit", {"request_id": "q", "question": blank})[0] == 422
     assert server.training.refused("POST", "/api/groups", group("g", blank, blank))[0] == 422
     server.training.ok("POST", "/api/groups", group("h", blank, "Why?"))  # a model wrote nothing once
 
 
 @pytest.mark.parametrize("name", ["Ada\x07", "A\nB", "A\u202eB", "\x9f", "A\u2028B"])
-def test_names_hold_no_control_characters(server, name):
+def test_names_hold_no_control_characters(server: Any, name: str) -> None:
     assert server.rater().refused("POST", "/api/owner/raters", {"name": name}) == (422, "invalid")
     server.rater().ok("POST", "/api/owner/raters", {"name": "Åsa O'Neil-Łuk, 山田"})
 
 
-def test_database_file_is_not_for_everybody(tmp_path):
+def test_database_file_is_not_for_everybody(tmp_path: Path) -> None:
     path = tmp_path / "feedback.db"
     for mode, expected in ((None, 0o600), (0o666, 0o660)):
         if mode is not None:

@@ -264,7 +264,7 @@ def test_every_format_holds_the_same(rated: tuple[Any, ...], monkeypatch: pytest
     assert people[0].refused("GET", "/api/export?format=xml")[0] == 422
 
 
-def test_export_has_the_context_and_only_what_was_asked_for(rated):
+def test_export_has_the_context_and_only_what_was_asked_for(rated: Any) -> None:
     server, people, _ = rated
     judged = {"judge": "j", "scores": [dict.fromkeys(CRITERIA, 7.0), None, None, None]}
     server.training.ok("POST", "/api/groups/g0/judge", judged)
@@ -273,7 +273,7 @@ def test_export_has_the_context_and_only_what_was_asked_for(rated):
         taken = people[0].next(prefer=name)
         people[0].ok("POST", people[0].lease("skip", taken), {"reason": "not_my_field", "note": "=1+1 \u00fc"})
 
-    def export_of(query):
+    def export_of(query: str) -> Any:
         return read("jsonl", people[0].http.get(f"/api/export?{query}").content)
 
     whole = export_of("")
@@ -292,7 +292,7 @@ def test_export_has_the_context_and_only_what_was_asked_for(rated):
         assert len(read(form, people[0].http.get(f"/api/export?what=skips&format={form}").content)) == 2
 
 
-def test_spreadsheets_compute_nothing_that_people_wrote(server):
+def test_spreadsheets_compute_nothing_that_people_wrote(server: Any) -> None:
     texts = ["=1+1", "+1", "-1", "@SUM(A1)", "plain = text"]
     server.training.ok("POST", "/api/groups", group("g", *texts))
     rater = server.rater()
@@ -302,7 +302,7 @@ def test_spreadsheets_compute_nothing_that_people_wrote(server):
     assert {row["question"] for row in read("jsonl", rater.http.get("/api/export").content)} == set(texts)
 
 
-def test_raters_do_not_see_the_scores_of_a_group_that_they_may_still_get(server):
+def test_raters_do_not_see_the_scores_of_a_group_that_they_may_still_get(server: Any) -> None:
     server.training.ok("POST", "/api/groups", group("g", overlap=2))
     owner = server.rater()
     owner.rate(owner.next(), 5)
