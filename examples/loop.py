@@ -26,7 +26,7 @@ from recruiter.engines import ADAPTER, Policy, TrainGroup
 from recruiter.engines.local import LocalPolicy
 from recruiter.files import short_path
 from recruiter.judges import Judge
-from recruiter.judges.making import make_judge
+from recruiter.judges.making import training_judge
 from recruiter.objective import group_advantages
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
@@ -40,6 +40,7 @@ from recruiter.train.rollout import Rollout
 def train(config: Config, policy: Policy, judge: Judge, roles: Sequence[Role]) -> None:
     """Train the policy in place, one optimizer update a step."""
     algorithm, generator = config.trainer.algorithm, config.generator
+    judge.attach(policy)  # a judge may compute with the model that is trained
     window = OverlapWindow(config.reward.overlap_window)  # the latest questions: a template for all roles earns less
     for step in range(1, total_steps(config, len(roles)) + 1):
         # Sample a group of G questions for each role.
@@ -50,12 +51,12 @@ def train(config: Config, policy: Policy, judge: Judge, roles: Sequence[Role]) -
         rollouts = [Rollout(*group) for group in zip(batch, prompts, sampled, strict=True)]
 
         # Judge them: each question gets scores, or a reason why it has none.
-        asyncio.run(judge_all(judge, rollouts))
+        asyncio.run(judge_all(judge.in_step(step), rollouts))
 
         groups: list[TrainGroup] = []
         for rollout in rollouts:
             # Reward: the composite score, less what the question shares with earlier questions for other roles.
-            rollout.shape_rewards(config.reward, window)
+            rollout.shape_rewards(config.reward, window, config.judges)
             rewards_G = [reward.value for reward in rollout.rewards]
 
             # Advantage: how far each reward is from the group's mean. Without a score there is none.
@@ -78,8 +79,10 @@ def train(config: Config, policy: Policy, judge: Judge, roles: Sequence[Role]) -
 
 async def judge_all(judge: Judge, rollouts: Sequence[Rollout]) -> None:
     """Have all groups judged at the same time."""
-    judged = [judge.score(rollout.role, [sample.text for sample in rollout.samples]) for rollout in rollouts]
-    for rollout, judgements in zip(rollouts, await asyncio.gather(*judged), strict=True):
+    groups = [(rollout.role, [sample.text for sample in rollout.samples]) for rollout in rollouts]
+    judged = asyncio.gather(*(judge.score(*group) for group in groups))
+    judge.read(groups)
+    for rollout, judgements in zip(rollouts, await judged, strict=True):
         rollout.judgements = judgements
     await judge.close()
 
@@ -108,7 +111,7 @@ def main() -> None:
     format_prompts(raw, processed)
     roles, _ = validation_slice(load_split(processed, "train"), config.data.val_size, config.trainer.seed)
     policy = LocalPolicy(config)
-    train(config, policy, make_judge(config.judge), roles)
+    train(config, policy, training_judge(config), roles)
     folder = WORKSPACE / "checkpoints/loop"
     policy.snapshot()(folder)
     print(f"Try it: python scripts/generate.py --model {short_path(folder / ADAPTER)}")

@@ -24,7 +24,6 @@ from recruiter.errors import ConfigError
 from recruiter.files import short_path
 from recruiter.roles.dataset import format_prompts, load_split
 from recruiter.roles.schedule import total_steps, validation_slice
-from recruiter.rubric import load_rubric
 from recruiter.train.asked_groups import AskedGroups
 from recruiter.train.checkpoints import check_free_space
 from recruiter.train.find_checkpoint import find_checkpoint
@@ -53,9 +52,9 @@ def run(config: Config) -> None:
     """Train as configured, from the start or from where an earlier run of the same folder stopped."""
     require_model(config.trainer.policy.model.path)
     from recruiter.judges.llm.estimate import ask_for_probe, probe_and_estimate
-    from recruiter.judges.making import make_judge
+    from recruiter.judges.making import training_judge
 
-    judge = make_judge(config.judge, config.human_feedback, load_rubric(config.rubric))
+    judge = training_judge(config)
     if config.judge.asks_people:
         ask_for_probe(judge)  # costs nothing, so it comes before anything is made
     if config.engine == "skyrl":
@@ -157,7 +156,7 @@ def _start_from(config: Config, run: RunFolder) -> Checkpoint | None:
 
 
 def _next_command(config: Config, folder: Path) -> str:
-    offline = " --judge rubric" if config.judge.provider == "rubric" else ""
+    offline = " --judge rubric" if {judge.provider for judge in config.all_judges} <= {"rubric", "local"} else ""
     rubric = f" --rubric {config.rubric}" if config.rubric else ""
     return f"Next: {command_line('eval')} --model starter rl --checkpoint {short_path(folder)}{offline}{rubric}"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,13 +26,13 @@ RATING_WORDS = {1: "useless", 3: "usable after rewriting", 5: "could not be bett
 # Names that stand beside those of the criteria in metrics, tables and CSV files, and so cannot be criteria.
 RESERVED = frozenset(
     "composite reasoning unscored_reason role_id id title level focus stack description key_skills question tokens "
-    "cost_usd step reward reward_mean reward_std overlap penalty samples unscored unscored_reasons groups stale_groups "
-    "groups_without_spread length_mean length_max cut_off trained_tokens loss kl entropy clipped rollout_ratio_mean "
-    "rollout_ratio_max updates grad_norm learning_rate group_id run policy_step role_title group_status late "
-    "question_indices rating_id rater revision counts unused all_equal note position lease_id leased_at rated_at "
-    "revised_at consumed_step consumed_at".split()
+    "cost_usd step reward reward_mean reward_std overlap penalty samples unscored unscored_reasons groups "
+    "stale_groups groups_without_spread length_mean length_max cut_off trained_tokens loss kl entropy clipped "
+    "rollout_ratio_mean rollout_ratio_max updates grad_norm learning_rate group_id run policy_step role_title "
+    "group_status late question_indices reward_level kept sense alarm rating_id rater revision counts unused "
+    "all_equal note position lease_id leased_at rated_at revised_at consumed_step consumed_at".split()
 )
-RESERVED_BEGINNINGS = ("judge_", "validation_", "seconds")
+RESERVED_BEGINNINGS = ("judge_", "validation_", "watch_", "seconds")
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Words = Annotated[str, AfterValidator(lambda text: " ".join(text.split())), StringConstraints(pattern=r"\S")]
@@ -224,11 +224,18 @@ class Scores:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a judge or rater said of one question: scored, or unscored with a reason. Never a made-up number."""
+    """What a judge or rater said of one question: scored, or unscored with a reason. Never a made-up number.
+
+    Attributes:
+        kept: share of the reward that the defects leave which the judge can name, in [0, 1].
+        parts: what each of several judges said, by name.
+    """
 
     scores: Scores | None
     reasoning: str = ""
     unscored_reason: str | None = None
+    kept: float = 1.0
+    parts: Mapping[str, Judgement] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.scores is None) == (self.unscored_reason is None):

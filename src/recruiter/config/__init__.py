@@ -6,10 +6,12 @@ The documentation is made from here: `python -m recruiter.config.documentation`.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, NotRequired
+from typing import Annotated, Any, ClassVar, Literal, NotRequired, Self
 
 from omegaconf import MISSING
 from pydantic import Field, with_config
@@ -84,6 +86,7 @@ class ApiConfig(Section):
         instead="USD per million tokens as {input: 0.2, output: 0.5}, with cached_input where it is cheaper",
         may_change=True)
 
+    place = ""  # the section that holds it, if a configuration does
     KEYLESS: ClassVar[str] = "models on this machine, such as starter, need none"
     OPTIONS: ClassVar[Mapping[str, str]] = {
         "provider": "--model {}",
@@ -99,7 +102,7 @@ class ApiConfig(Section):
         Args:
             value: of `prices` the model; `budget_usd` is spelled without one.
         """
-        return self.OPTIONS[name].format(value, provider=self.provider)
+        return self.OPTIONS[name].format(value, provider=self.provider, place=self.place)
 
 
 @dataclass
@@ -112,17 +115,42 @@ class JudgeConfig(ApiConfig):
     cache_path: str = setting("data/judge_cache.sqlite", "where judgements are kept, so that none is paid for twice",
         may_change=True)
 
+    place, does = "judge", "reward"  # what differs for one of several judges
     KEYLESS: ClassVar[str] = "the judge rubric needs none"
     OPTIONS: ClassVar[Mapping[str, str]] = {
-        **{name: f"judge.{name}={{}}" for name in ("provider", "model", "base_url")},
-        "budget_usd": "judge.budget_usd",
-        "prices": "'judge.prices={{{}: {{input: <USD per million tokens>, output: <USD>}}}}'",
+        **{name: f"{{place}}.{name}={{}}" for name in ("provider", "model", "base_url")},
+        "budget_usd": "{place}.budget_usd",
+        "prices": "'{place}.prices={{{}: {{input: <USD per million tokens>, output: <USD>}}}}'",
     }
 
     @property
     def asks_people(self) -> bool:
         """Whether people score: groups are waited for as a whole, and there is no validation."""
         return self.provider == "human"
+
+
+@dataclass
+class ListedJudgeConfig(JudgeConfig):
+    """One of several judges: the settings of `judge`, and these."""
+
+    name: str | None = setting(None, "what metrics and logs call it; null: its provider", pattern=r"^[a-z][a-z0-9_]{0,39}$",
+        instead="small letters, digits and underscores, such as grok")
+    does: Literal["reward", "gate", "watch"] = setting("reward",
+        "`reward`: its scores are the reward; `gate`: it may only lower it, for a defect; `watch`: it sees and never rewards")
+    weight: float = setting(1.0, "of a rewarding judge, relative to the others", gt=0)
+    share: float = setting(0.25, "share of a step's questions that a watching judge sees; of a validation it sees all",
+        gt=0, le=1)
+
+    @property
+    def title(self) -> str:
+        """Its name, given or not."""
+        return self.name or self.provider
+
+    def at(self, index: int) -> Self:
+        """The same settings, which know their place in the list."""
+        placed = copy.copy(self)
+        placed.place = f"judges.{index}"
+        return placed
 
 
 class NamedJudgeConfig(JudgeConfig):
@@ -328,11 +356,19 @@ class Config(Section):
         may_change=("trainer.placement.", "trainer.logger", "trainer.policy.fsdp_config.", "generator.inference_engine."))
     data: DataConfig = field(default_factory=DataConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    judges: list[ListedJudgeConfig] = setting([],
+        "several judges instead of one, each with the settings of `judge` and a job: [judges.md](judges.md)",
+        instead="a list such as [{provider: xai}, {provider: rubric, does: gate}]")
     human_feedback: HumanFeedbackConfig = field(default_factory=HumanFeedbackConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
+
+    @property
+    def all_judges(self) -> list[JudgeConfig]:
+        """The judges in use: `judges`, or `judge` alone."""
+        return [entry.at(index) for index, entry in enumerate(self.judges)] or [self.judge]
 
 
 # fmt: on
@@ -340,7 +376,8 @@ SETTINGS = settings(Config)
 
 
 def may_change(key: str) -> bool:
-    """Whether a run may be continued with another value of a key, which may lead into a mapping."""
+    """Whether a run may be continued with another value of a key, which may lead into a mapping or a list."""
+    key = re.sub(r"^judges\.\d+\.", "judge.", key)
     above = [key.rsplit(".", depth)[0] for depth in range(key.count(".") + 1)]
     allowed = next((SETTINGS[name].may_change for name in (key, *above) if name in SETTINGS), False)
     return allowed if isinstance(allowed, bool) else key.split(".", 1)[-1].startswith(allowed)

@@ -9,6 +9,7 @@ from recruiter.config import Config, JudgeConfig, TrainerConfig, to_dict
 from recruiter.config.setting import validate
 from recruiter.errors import ConfigError
 
+BOTH = "judge and judges are both given; name one judge by judge.provider=…, or several by judges=[…], and leave the other out."
 MAX_QUESTIONS_A_PAGE, MAX_GROUPS_A_CALL = 64, 256  # what the feedback server takes
 
 
@@ -37,7 +38,7 @@ def checked(values: Mapping[str, Any]) -> Config:
             f"trainer.eval_interval and data.val_size to 1 or more."
         )
     _check_batches(trainer, samples, config.engine)
-    _check_judge(config.judge)
+    _check_judges(config)
     if config.endpoint.instance_type not in config.endpoint.instances:
         raise ConfigError(
             f"endpoint.instance_type={config.endpoint.instance_type} cannot work; write one of "
@@ -79,12 +80,24 @@ def _check_people(groups: int, samples: int) -> None:
         )
 
 
-def _check_judge(judge: JudgeConfig) -> None:
-    if judge.attempt_timeout > judge.total_timeout:
-        raise ConfigError(
-            f"judge.attempt_timeout={judge.attempt_timeout:g} is longer than judge.total_timeout="
-            f"{judge.total_timeout:g} for all attempts; write {judge.total_timeout:g} or less."
-        )
+def _check_judges(config: Config) -> None:
+    for judge in config.all_judges:
+        if judge.attempt_timeout > judge.total_timeout:
+            raise ConfigError(
+                f"{judge.place}.attempt_timeout={judge.attempt_timeout:g} is longer than {judge.place}.total_timeout="
+                f"{judge.total_timeout:g} for all attempts; write {judge.total_timeout:g} or less."
+            )
+    if not config.judges:
+        return
+    if config.judge != JudgeConfig():
+        raise ConfigError(BOTH)
+    titles = [entry.title for entry in config.judges]
+    if twice := next((title for title in titles if titles.count(title) > 1), None):
+        raise ConfigError(f"Two of judges are called {twice}; give each a name of its own, such as name: {twice}_2.")
+    if "human" in {entry.provider for entry in config.judges}:
+        raise ConfigError("People judge alone; write judge.provider=human instead of naming them in judges.")
+    if not any(entry.does == "reward" for entry in config.judges):
+        raise ConfigError(f"None of judges rewards ({', '.join(titles)}); write does: reward at one of them at least.")
 
 
 def _check_batches(trainer: TrainerConfig, samples: int, engine: str) -> None:

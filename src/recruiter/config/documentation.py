@@ -10,7 +10,7 @@ from omegaconf import MISSING
 
 from recruiter.config import SETTINGS, Config
 from recruiter.config.paths import WORKSPACE
-from recruiter.config.setting import Setting, sections, shown
+from recruiter.config.setting import Setting, listed, sections, settings, shown
 
 PAGE = WORKSPACE / "docs/configuration.md"
 _GENERATED = re.compile(r"(?<=<!-- made by recruiter.config.documentation -->\n).*(?=<!-- end -->)", re.DOTALL)
@@ -31,6 +31,12 @@ def _tables() -> Iterator[str]:
             text = inspect.cleandoc(section.__doc__ or "")
             about = "" if text.startswith(f"{section.__name__}(") else f"{text}\n\n"  # what `dataclass` writes
             yield f"## {name}\n\n{about}{_HEAD}" + "\n".join(map(_row, entries))
+    for name, kind in listed(Config).items():
+        (base,) = kind.__bases__
+        own = [
+            entry for key, entry in settings(kind, f"{name}.0.").items() if key.rpartition(".")[2] not in settings(base)
+        ]
+        yield f"## {name}\n\n{inspect.cleandoc(kind.__doc__ or '')}\n\n{_HEAD}" + "\n".join(map(_row, own))
 
 
 def _row(entry: Setting) -> str:

@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from recruiter.config import SETTINGS, Config, to_dict
-from recruiter.config.checks import checked
+from recruiter.config import SETTINGS, Config, ListedJudgeConfig, to_dict
+from recruiter.config.checks import BOTH, checked
 from recruiter.config.paths import CONFIGS, WORKSPACE
-from recruiter.config.setting import find, sections, shown
+from recruiter.config.setting import find, listed, sections, settings, shown
 from recruiter.errors import ConfigError
 
+_IN_LIST = re.compile(r"judges\.\d+\.\w")  # a setting of one of several judges
 _SHARED = ("trainer", "generator")  # sections in which SkyRL has keys too
 
 
@@ -45,17 +47,20 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path | None = 
     added = next((item for item in overrides if item.startswith(("+", "~"))), None)
     if added is not None:
         raise ConfigError(f"{added} cannot work: every setting exists already; write {added.lstrip('+~')}.")
+    in_list = [item for item in overrides if _IN_LIST.match(item)]
     try:
         with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
-            composed = _compose(name, overrides)
+            composed = _compose(name, whole := [item for item in overrides if item not in in_list])
             in_file = find(OmegaConf.to_container(composed), "trainer.policy.model.lora")
             if in_file and isinstance(in_file, dict):
                 spelled_as_skyrl = [f"trainer.policy.lora.{key}={shown(value)}" for key, value in in_file.items()]
-                composed = _compose(name, [*spelled_as_skyrl, *overrides])
+                composed = _compose(name, [*spelled_as_skyrl, *whole])
         missing = sorted(OmegaConf.missing_keys(composed))
         if missing:
             raise ConfigError(f"{missing[0]} is not set; write {missing[0]}=<value>.")
         values = cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
+        for item in in_list:
+            _set_in_list(values, item)
     except MissingConfigException:
         names = sorted(path.stem for path in folder.glob("*.yaml") if "\ndefaults:" in f"\n{path.read_text()}")
         raise ConfigError(
@@ -70,7 +75,39 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path | None = 
     refused = {**unknown, **passed_on} if values["engine"] != "skyrl" else unknown.keys() - passed_on.keys()
     if refused:
         raise ConfigError(_unknown_setting(min(refused)))
+    _choose_judges(values, {item.partition("=")[0] for item in overrides})
     return checked(values)
+
+
+def _set_in_list(values: dict[str, Any], override: str) -> None:
+    """Set one setting of one judge of a list, the next one included: Hydra changes lists only as a whole."""
+    parsed = OverridesParser.create().parse_override(override)
+    place, index, *path = parsed.key_or_group.split(".")
+    entries, number = values[place], int(index)
+    if not isinstance(entries, list) or number > len(entries):
+        raise ConfigError(f"{override} cannot work: there is no {place}.{max(0, number - 1)} before it.")
+    added: Any = parsed.value()
+    for name in reversed(path):
+        added = {name: added}
+    entry = OmegaConf.merge(*entries[number : number + 1], added)
+    values[place] = [*entries[:number], OmegaConf.to_container(entry, resolve=True), *entries[number + 1 :]]
+
+
+def _choose_judges(values: dict[str, Any], overridden: Set[str]) -> None:
+    """Let those whom the command line names judge instead of those whom the files name: one, or several.
+
+    Raises:
+        ConfigError: the command line names one and several.
+    """
+    sections_set = {key.partition(".")[0] for key in overridden}
+    if not values["judges"]:
+        return
+    if {"judge", "judges"} <= sections_set:
+        raise ConfigError(BOTH)
+    if "judges" in sections_set:
+        values["judge"] = to_dict(Config())["judge"]
+    elif "judge.provider" in overridden:
+        values["judges"] = []
 
 
 def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
@@ -83,13 +120,18 @@ def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
 
 def _take_unknown(values: dict[str, Any]) -> dict[str, Any]:
     """Remove what the schema lacks from `values`; return its leaves under their dotted names."""
-    known_sections, found = sections(Config), {}
+    known_sections, lists, found = sections(Config), listed(Config), {}
 
     def take(node: dict[str, Any], prefix: str) -> None:
         for name in list(node):
             key = f"{prefix}{name}"
             if key in known_sections and isinstance(node[name], dict):
                 take(node[name], f"{key}.")
+            elif key in lists and isinstance(node[name], list):
+                known = settings(lists[key])
+                for index, entry in enumerate(node[name]):
+                    for part in [part for part in entry if part not in known] if isinstance(entry, dict) else ():
+                        found.update(leaves(entry.pop(part), f"{key}.{index}.{part}"))
             elif key not in known_sections and key not in SETTINGS:
                 found.update(leaves(node.pop(name), key))
 
@@ -121,6 +163,12 @@ def _explain(error: Exception, overrides: Sequence[str], name: str) -> str:
 
 def _unknown_setting(key: str) -> str:
     """The sentence about a key that does not exist, with the one that was likely meant."""
+    if _IN_LIST.match(key):
+        known, _, last = key.rpartition(".")
+        close = difflib.get_close_matches(last, settings(ListedJudgeConfig), n=1, cutoff=0.6)
+        return f"There is no setting '{key}'; " + (
+            f"did you mean {known}.{close[0]}?" if close else "see docs/judges.md for the settings of a judge."
+        )
     by_ending = {item.rsplit(".", 1)[-1]: item for item in SETTINGS}
     close = difflib.get_close_matches(key, SETTINGS, n=1, cutoff=0.75) or [
         by_ending[match] for match in difflib.get_close_matches(key.rsplit(".", 1)[-1], by_ending, n=1, cutoff=0.7)

@@ -125,6 +125,16 @@ def settings(schema: type, prefix: str = "") -> dict[str, Setting]:
     return found
 
 
+def listed(schema: type, prefix: str = "") -> dict[str, type]:
+    """The settings that are lists of sections, by dotted key: the type of an entry."""
+    return {key: kind for key, entry in settings(schema, prefix).items() if (kind := _entry_kind(entry.kind))}
+
+
+def _entry_kind(kind: Any) -> type | None:
+    (inner, *_) = typing.get_args(kind) or (None,)
+    return inner if typing.get_origin(kind) is list and dataclasses.is_dataclass(inner) else None  # type: ignore[return-value]
+
+
 def sections(schema: type, prefix: str = "") -> dict[str, type]:
     """Every section of a schema by its dotted key."""
     kinds, found = typing.get_type_hints(schema), {}
@@ -146,6 +156,10 @@ def validate(schema: type[S], values: Mapping[str, Any], spelled: Spelling | Non
         ConfigError: a value has the wrong type or is out of its range.
     """
     known = settings(schema)
+    for key, kind in listed(schema).items():
+        entries = find(values, key)
+        for index in range(len(entries) if isinstance(entries, list) else 0):
+            known |= settings(kind, f"{key}.{index}.")
     for key, entry in known.items():
         value = find(values, key)
         if isinstance(value, bool) and {int, float} & set(entry.kinds):  # to Python, true is 1
@@ -164,9 +178,12 @@ def validate(schema: type[S], values: Mapping[str, Any], spelled: Spelling | Non
 
 
 def find(values: Any, key: str) -> Any:
-    """The value of a dotted key in nested mappings or sections; None if there is none."""
+    """The value of a dotted key in nested mappings, sections and lists; None if there is none."""
     for name in key.split("."):
-        values = values.get(name) if isinstance(values, Mapping) else getattr(values, name, None)
+        if isinstance(values, list):
+            values = values[int(name)] if name.isdecimal() and int(name) < len(values) else None
+        else:
+            values = values.get(name) if isinstance(values, Mapping) else getattr(values, name, None)
     return values
 
 

@@ -172,7 +172,7 @@ def judge_flags(judge: Judge, contestants: Sequence[Contestant]) -> list[str]:
     flags = [
         f"it also judged the training of {contestant.name}: a different judge is stronger evidence"
         for contestant in contestants
-        if contestant.training and contestant.training["judge"] == judge.name
+        if contestant.training and judge.name in contestant.training["judge"].split(" + ")
     ]
     flags += [
         f"it is the contestant {contestant.name}, and may favour its own questions"

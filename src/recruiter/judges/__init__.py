@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -12,6 +12,7 @@ from recruiter.roles import Role
 from recruiter.rubric import Judgement, Rubric
 
 if TYPE_CHECKING:
+    from recruiter.engines import Policy
     from recruiter.judges.comparing import Preference
     from recruiter.llm.reply import Tokens
 
@@ -34,12 +35,19 @@ class Judge(ABC):
         version: changes whenever it could score differently.
         rubric: what it scores by.
         usage: what its calls have taken; `NO_USAGE` for a judge that calls nobody.
+        names_defects: whether it fills `Judgement.kept` with what the defects leave that it has found.
     """
 
     name: str
     version: str
     rubric: Rubric
     usage: Usage = NO_USAGE
+    names_defects = False
+
+    @property
+    def members(self) -> Mapping[str, Judge]:
+        """The single judges that this one is made of, by name."""
+        return {self.name: self}
 
     @abstractmethod
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
@@ -66,6 +74,20 @@ class Judge(ABC):
             ApiError: it cannot be had.
         """
         return None
+
+    def attach(self, policy: Policy) -> None:  # noqa: B027
+        """Training tells here which policy it trains, once it is loaded, before anything is judged."""
+
+    def read(self, groups: Sequence[tuple[Role, Sequence[str]]]) -> None:  # noqa: B027
+        """Training hands in all groups of a step or a validation here, once all are sampled, in its own thread.
+
+        A judge that computes with the policy's model does it now, when no update runs. `score` for these groups waits for
+        what is computed here; it may start before this call, or after it.
+        """
+
+    def in_step(self, step: int) -> Judge:  # noqa: ARG002
+        """The same judge for the questions that a training step samples; other questions need no such word."""
+        return self
 
     def without_memory(self) -> Self:
         """The same judge for a second opinion: it asks anew about what it has judged, where it would remember that."""

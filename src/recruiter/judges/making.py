@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from recruiter.config import HumanFeedbackConfig, JudgeConfig, NamedJudgeConfig
+from recruiter.config import Config, HumanFeedbackConfig, JudgeConfig, NamedJudgeConfig
 from recruiter.judges import Judge
-from recruiter.rubric import Rubric
+from recruiter.rubric import Rubric, load_rubric
 
 
 def make_judge(
@@ -34,6 +34,22 @@ def make_judge(
     from recruiter.judges.llm import LLMJudge
 
     return LLMJudge(settings, rubric)
+
+
+def training_judge(config: Config) -> Judge:
+    """Whoever judges a run: the judge of the configuration, or a panel of several.
+
+    Raises:
+        ConfigError: there is no such provider or rubric, or something that it needs is missing.
+        ApiError: a cache cannot be used.
+    """
+    rubric = load_rubric(config.rubric)
+    made = [make_judge(settings, config.human_feedback, rubric) for settings in config.all_judges]
+    if len(made) == 1:
+        return made[0]
+    from recruiter.judges.panel import Panel
+
+    return Panel(config.judges, made, config.trainer.seed)
 
 
 def named_judge(name: str, base_url: str | None = None, kind: type[JudgeConfig] = NamedJudgeConfig) -> JudgeConfig:

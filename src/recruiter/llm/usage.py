@@ -124,24 +124,20 @@ class Usage:
             for tally in (self.step, self.total):
                 tally.errors[kind] = tally.errors.get(kind, 0) + 1
 
-    def take_step(self) -> dict[str, Any]:
-        """The metrics since the last time this was asked."""
+    @property
+    def cost_usd(self) -> float | None:
+        """What all calls have cost; None if the price is not known."""
+        return self.total.cost_usd if self.price else None
+
+    def take_tally(self) -> Tally:
+        """The sums since the last time this was asked."""
         with self._lock:
             step, self.step = self.step, Tally()
-            total = self.total.cost_usd
-        return {
-            "hit_rate": step.hit_rate,
-            "calls": step.calls,
-            "input_tokens": step.input_tokens,
-            "cached_tokens": step.cached_tokens,
-            "output_tokens": step.output_tokens,
-            "latency_p50": step.percentile(0.5),
-            "latency_p95": step.percentile(0.95),
-            "errors": step.errors,
-            "flagged": step.flagged,
-            "cost_usd": step.cost_usd if self.price else None,
-            "cost_usd_total": total if self.price else None,
-        }
+        return step
+
+    def take_step(self) -> dict[str, Any]:
+        """The metrics since the last time this was asked."""
+        return step_figures(self.take_tally(), self.cost_usd)
 
     def summary(self) -> str:
         """One line on everything so far."""
@@ -172,10 +168,30 @@ class Usage:
             self.total.add(Tally(**state["total"]))
 
 
+def step_figures(step: Tally, total_usd: float | None) -> dict[str, Any]:
+    """The metrics of one step, given what all steps have cost (None: unknown)."""
+    return {
+        "hit_rate": step.hit_rate,
+        "calls": step.calls,
+        "input_tokens": step.input_tokens,
+        "cached_tokens": step.cached_tokens,
+        "output_tokens": step.output_tokens,
+        "latency_p50": step.percentile(0.5),
+        "latency_p95": step.percentile(0.95),
+        "errors": step.errors,
+        "flagged": step.flagged,
+        "cost_usd": step.cost_usd if total_usd is not None else None,
+        "cost_usd_total": total_usd,
+    }
+
+
 class NoUsage(Usage):
     """The usage of what calls nobody: counts nothing and has nothing to say."""
 
-    parts = ()
+    @property
+    def parts(self) -> tuple[Usage, ...]:
+        """None."""
+        return ()
 
     def __init__(self) -> None:
         super().__init__("", None)

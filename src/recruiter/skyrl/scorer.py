@@ -21,9 +21,9 @@ from recruiter.env import GroupKey
 from recruiter.errors import ApiError, JudgeError, RecruiterError, UnscoredError
 from recruiter.human_feedback import HumanJudge, QuestionGroup
 from recruiter.judges import Judge
-from recruiter.judges.making import make_judge
+from recruiter.judges.making import training_judge
 from recruiter.roles import Role
-from recruiter.rubric import Judgement, load_rubric
+from recruiter.rubric import Judgement
 
 AT_A_TIME = 100_000  # questions that may wait in the actor; the judge has a limit of its own
 
@@ -53,7 +53,7 @@ class JudgeService:
             ConfigError: the judge cannot be made.
         """
         os.environ.update(environment)
-        self.judge, self.run = make_judge(settings.judge, settings.human_feedback, load_rubric(settings.rubric)), run
+        self.judge, self.run = training_judge(settings), run
         if settings.judge.asks_people:
             self.people = cast(HumanJudge, self.judge)
         if usage is not None:
@@ -62,7 +62,8 @@ class JudgeService:
     async def score(self, role: Role, question: str, group: GroupKey) -> Judgement:
         """The judgement of one question. People get the group on one page, so theirs waits until it is whole."""
         if self.people is None:
-            return (await self.judge.score(role, [question]))[0]
+            judge = self.judge.in_step(group.step) if group.step else self.judge
+            return (await judge.score(role, [question]))[0]
         answer: asyncio.Future[Judgement] = asyncio.get_running_loop().create_future()
         asked = self._asked.setdefault(group.name, [])
         asked.append((question, answer))

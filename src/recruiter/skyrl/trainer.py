@@ -146,7 +146,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         """
         algorithm = self.config.trainer.algorithm
         for rollout in self.rollouts:
-            rollout.shape_rewards(self.config.reward, self.state.window)
+            rollout.shape_rewards(self.config.reward, self.state.window, self.config.judges)
         self._check_unscored()
         advantages: list[float | None] = []
         for rollout in self.rollouts:
@@ -228,7 +228,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         sampling = get_sampling_params_for_backend(generator.inference_engine.backend, generator.eval_sampling_params)
         batch, _uids = prepare_generator_input(groups, 1, sampling, "", "eval", self.global_step)
         rollouts = collect_rollouts(batch, await self.generator.generate(batch, disable_tqdm=True), 1)
-        found = self.state.validated([rollout.judgements[0].reward for rollout in rollouts])
+        found = self.state.judged([rollout.judgements[0] for rollout in rollouts])
         self.log.say(found.sentence)
         if found.reward is not None and found.is_best and self.global_step:
             self.log.run.mark_best(self.global_step, found.reward)

@@ -24,9 +24,20 @@ class BackgroundJudge:
         self.judge, self.name, self.rubric = judge, judge.name, judge.rubric
         self._thread = LoopThread("judge")
 
-    def submit(self, role: Role, questions: Sequence[str]) -> Future[list[Judgement]]:
-        """Start judging one role's questions; the future holds one judgement each, in order."""
-        return self.start(self.judge.score(role, list(questions)))
+    def submit(self, role: Role, questions: Sequence[str], step: int = 0) -> Future[list[Judgement]]:
+        """Start judging one role's questions; the future holds one judgement each, in order.
+
+        Args:
+            step: the training step that sampled them; 0: a validation.
+        """
+        return self.start(self._judge(step).score(role, list(questions)))
+
+    def read(self, groups: Sequence[tuple[Role, Sequence[str]]], step: int = 0) -> None:
+        """All questions of a step or a validation are submitted: compute here what a judge computes with the policy."""
+        self._judge(step).read(groups)
+
+    def _judge(self, step: int) -> Judge:
+        return self.judge.in_step(step) if step else self.judge
 
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine where the judge runs."""

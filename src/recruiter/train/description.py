@@ -64,6 +64,8 @@ def _check_same_run(run: RunFolder, before: RunDescription, description: RunDesc
 def _flatten(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in node.items():
+        if isinstance(value, list) and all(isinstance(part, dict) for part in value):
+            value = {str(index): part for index, part in enumerate(value)}
         flat.update(_flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
     return flat
 

@@ -59,18 +59,22 @@ class GroupSource(Protocol):
 
 
 class JudgedGroups:
-    """Groups of a judge that answers by itself: a group is at the judge from the moment it is sampled."""
+    """Groups of a judge that answers by itself: a group is at the judge from the moment it is sampled.
+
+    What a judge computes with the policy's own model, it computes when all groups are sampled.
+    """
 
     def __init__(self, judge: Judge) -> None:
         self.judge = BackgroundJudge(judge)
         self._judging: dict[Rollout, Future[list[Judgement]]] = {}
 
-    def groups(self, step: int, sampled: Iterator[tuple[Role, list[Sample]]]) -> list[Rollout]:  # noqa: ARG002
+    def groups(self, step: int, sampled: Iterator[tuple[Role, list[Sample]]]) -> list[Rollout]:
         """See `GroupSource`."""
         self._judging = {
-            Rollout(role, generator_messages(role), samples): self.judge.submit(role, [s.text for s in samples])
+            Rollout(role, generator_messages(role), samples): self.judge.submit(role, [s.text for s in samples], step)
             for role, samples in sampled
         }
+        self.judge.read([(rollout.role, [s.text for s in rollout.samples]) for rollout in self._judging], step)
         return list(self._judging)
 
     def judging(self, rollout: Rollout) -> Future[list[Judgement]]:

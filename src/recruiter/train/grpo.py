@@ -50,6 +50,7 @@ class Trainer:
         self.roles, self.validation_roles = roles, validation_roles
         self.stop_requested = stop_requested
         self.state, self.saver = RunState(config), BackgroundSaver()
+        source.judge.judge.attach(policy)
         self._is_updating = False  # in the middle of the updates of the step after the last finished one
 
     def train(self) -> None:
@@ -97,7 +98,7 @@ class Trainer:
         update, sums = TokenSums(), TokenSums()
         for index, rollout in enumerate(rollouts):
             rollout.judgements = self._judgements(rollouts, index, passes)
-            rollout.shape_rewards(self.config.reward, self.state.window)
+            rollout.shape_rewards(self.config.reward, self.state.window, self.config.judges)
             self.state.limit.check(step, rollouts)
             rewards_G = [reward.value for reward in rollout.rewards]
             advantages_G = group_advantages(rewards_G, algorithm.grpo_norm_by_std)
@@ -185,12 +186,14 @@ class Trainer:
         prompts = [generator_messages(role) for role in self.validation_roles]
         seed = sampling_seed(self.config.trainer.seed, 0)
         groups = self.policy.sample(prompts, 1, self.config.generator.sampling_params, seed)
-        judging = []
+        judging, asked = [], []
         for role, samples in zip(self.validation_roles, groups, strict=True):
             self.log.status("validating")
             self._stop_if_asked()
-            judging.append(self.source.judge.submit(role, [samples[0].text]))
-        found = self.state.validated([wait_for(work, self.stop_requested)[0].reward for work in judging])
+            asked.append((role, [samples[0].text]))
+            judging.append(self.source.judge.submit(*asked[-1]))
+        self.source.judge.read(asked)
+        found = self.state.judged([wait_for(work, self.stop_requested)[0] for work in judging])
         self.log.say(found.sentence)
         return found.reward, found.is_best
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
-from recruiter.config import RewardConfig
+from recruiter.config import ListedJudgeConfig, RewardConfig
 from recruiter.engines import Sample, TokenSums, TrainGroup, UpdateResult
 from recruiter.prompts import Message
 from recruiter.reward import Reward, shape
@@ -47,10 +47,12 @@ class Rollout:
         """Shaped rewards of the scored samples."""
         return [reward.value for reward in self.rewards if reward.value is not None]
 
-    def shape_rewards(self, settings: RewardConfig, window: OverlapWindow) -> None:
-        """Turn the judgements into rewards."""
-        judged = zip(self.samples, self.judgements, strict=True)
-        self.rewards = [shape(settings, window, self.role, sample.text, judgement) for sample, judgement in judged]
+    def shape_rewards(
+        self, settings: RewardConfig, window: OverlapWindow, judges: Sequence[ListedJudgeConfig] = ()
+    ) -> None:
+        """Turn the judgements into rewards; `judges` are several and their jobs."""
+        texts = [sample.text for sample in self.samples]
+        self.rewards = shape(settings, window, self.role, texts, self.judgements, judges)
 
     @property
     def has_spread(self) -> bool:
@@ -86,7 +88,7 @@ def step_metrics(
     scored = [reward for reward in rewards if reward.value is not None]
     scores = [reward.judgement.scores for reward in scored if reward.judgement.scores is not None]
     spreads = [statistics.stdev(values) for rollout in rollouts if len(values := rollout.values) >= 2]
-    reasons = Counter(r.judgement.unscored_reason for r in rewards if r.value is None)
+    reasons = Counter(reward.missing for reward in rewards if reward.missing)
     figures = {
         "step": step,
         "reward_mean": _mean([reward.value for reward in scored]),
@@ -133,7 +135,7 @@ def rollout_rows(step: int, rollouts: Sequence[Rollout]) -> list[RolloutRow]:
                 finished=sample.finished,
                 scores=dict(judgement.scores.values) if judgement.scores else None,
                 reasoning=judgement.reasoning,
-                unscored_reason=judgement.unscored_reason,
+                unscored_reason=reward.missing,
                 overlap=round(reward.overlap, 4),
                 reward=reward.value,
             )

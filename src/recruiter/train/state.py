@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from recruiter.config import Config
 from recruiter.files import write_json
+from recruiter.reward import level
+from recruiter.rubric import Judgement
 from recruiter.train.layout import Checkpoint
 from recruiter.train.overlap import OverlapWindow
 from recruiter.train.rollout import Rollout
@@ -47,7 +49,8 @@ class RunState:
         self.best: float | None = None
         self.since_best = 0
         self.window = OverlapWindow(config.reward.overlap_window)
-        self.limit = UnscoredLimit(config.judge)
+        self.limit = UnscoredLimit(config)
+        self._judges = config.judges
         self._patience = config.trainer.early_stop_patience
 
     def trained(self, step: int, rollouts: Sequence[Rollout], metrics: MetricsRow) -> None:
@@ -56,6 +59,10 @@ class RunState:
             self.window.remember(rollout.role, [sample.text for sample in rollout.samples])
         self.limit.finished(metrics["unscored"], metrics["samples"])
         self.step, self.unlogged = step, metrics
+
+    def judged(self, judgements: Sequence[Judgement]) -> Validation:
+        """Note what was said of the validation slice, one question a role."""
+        return self.validated([level(judgement, self._judges) for judgement in judgements])
 
     def validated(self, rewards: Sequence[float | None]) -> Validation:
         """Note the judge's rewards on the validation slice, one a role, None where there is no score."""

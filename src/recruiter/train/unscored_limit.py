@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from recruiter.config import JudgeConfig
+from recruiter.config import Config
 from recruiter.errors import UnscoredError
 from recruiter.train.rollout import Rollout
 
@@ -13,12 +13,16 @@ from recruiter.train.rollout import Rollout
 class UnscoredLimit:
     """The share of a step's samples that may have no score, `judge.max_unscored`. People may skip what they cannot judge.
 
+    Of several judges the strictest share of those counts whose word the reward needs.
+
     Attributes:
         strained: finished steps in a row, up to the last one, with more than half of that share unscored.
     """
 
-    def __init__(self, judge: JudgeConfig) -> None:
-        self.share, self.strained = judge.max_unscored, 0
+    def __init__(self, config: Config) -> None:
+        needed = [judge for judge in config.all_judges if judge.does != "watch"]
+        judge = min(needed, key=lambda judge: judge.max_unscored)
+        self.share, self.strained, self._setting = judge.max_unscored, 0, f"{judge.place}.max_unscored"
         self._is_off = judge.asks_people
 
     def check(self, step: int, rollouts: Sequence[Rollout]) -> None:
@@ -31,12 +35,12 @@ class UnscoredLimit:
         """
         samples = sum(len(rollout.samples) for rollout in rollouts)
         rewards = [reward for rollout in rollouts for reward in rollout.rewards]
-        reasons = Counter(r.judgement.unscored_reason for r in rewards if r.value is None)
+        reasons = Counter(r.judgement.unscored_reason for r in rewards if r.judgement.scores is None)
         failed, part = reasons.total(), 0.5 if self.strained >= 2 else 1.0
         if failed > part * self.share * samples and not self._is_off:
-            allowed = f"judge.max_unscored={self.share:g} allows"
+            allowed = f"{self._setting}={self.share:g} allows"
             if part < 1.0:
-                allowed = f"half of judge.max_unscored={self.share:g}, as in the two steps before"
+                allowed = f"half of {self._setting}={self.share:g}, as in the two steps before"
             raise UnscoredError(
                 f"{failed} of {samples} samples of step {step} have no score, more than {allowed}; most often: "
                 f"{reasons.most_common(1)[0][0]}. Everything up to step {step - 1} is saved: mend the cause and run "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from recruiter.config import Config
+from recruiter.config import Config, JudgeConfig, ListedJudgeConfig
 from recruiter.judges import Judge, Probe
 from recruiter.judges.llm import PROBE_QUESTION
 from recruiter.llm.reply import Tokens
@@ -15,14 +15,21 @@ from recruiter.roles.schedule import step_roles, total_steps
 
 
 def probe_and_estimate(config: Config, judge: Judge, roles: Sequence[Role], validation: int, done: int) -> str | None:
-    """See that the judge answers, and say what the rest of the run will take of it; None if it costs nothing.
+    """See that every judge answers, and say what the rest of the run will take of those that cost something.
+
+    Returns:
+        One line a judge; None if none costs anything.
 
     Raises:
-        ApiError: it does not answer.
+        ApiError: one does not answer.
     """
-
-    probe = ask_for_probe(judge)
-    return estimate(config, judge, probe, roles, validation, done) if probe else None
+    each = zip(config.all_judges, judge.members.values(), strict=True)
+    lines = [
+        estimate(config, settings, member, probe, roles, validation, done)
+        for settings, member in each
+        if (probe := ask_for_probe(member))
+    ]
+    return "\n".join(lines) or None
 
 
 def ask_for_probe(judge: Judge) -> Probe | None:
@@ -37,15 +44,26 @@ def ask_for_probe(judge: Judge) -> Probe | None:
     return asyncio.run(ask())
 
 
-def estimate(config: Config, judge: Judge, probe: Probe, roles: Sequence[Role], validation: int, done: int) -> str:
+def estimate(
+    config: Config,
+    settings: JudgeConfig,
+    judge: Judge,
+    probe: Probe,
+    roles: Sequence[Role],
+    validation: int,
+    done: int,
+) -> str:
     """One line: what the steps after `done` will take at most, if every question is a new one.
 
     Args:
+        settings: of this judge; one that watches sees a share of the questions, on average.
         probe: the call that the estimate is scaled by.
         validation: roles that every validation judges.
     """
     trainer, steps = config.trainer, range(done + 1, total_steps(config, len(roles)) + 1)
     calls = sum(len(step_roles(config, roles, step)) for step in steps) * config.generator.n_samples_per_prompt
+    if isinstance(settings, ListedJudgeConfig) and settings.does == "watch":
+        calls = round(calls * settings.share)
     if trainer.eval_interval:
         validations = sum(step % trainer.eval_interval == 0 for step in steps) + (
             not done and trainer.eval_before_train
@@ -57,11 +75,13 @@ def estimate(config: Config, judge: Judge, probe: Probe, roles: Sequence[Role], 
     total_in, total_out = calls * tokens.input, calls * tokens.output
     price = judge.usage.price
     cost = (
-        f"about ${calls * price.cost(tokens):.2f}" if price else "cost unknown: judge.prices has no price of this model"
+        f"about ${calls * price.cost(tokens):.2f}"
+        if price
+        else f"cost unknown: {settings.place}.prices has no price of this model"
     )
-    minutes = calls * probe.seconds / config.judge.concurrency / 60
+    minutes = calls * probe.seconds / settings.concurrency / 60
     return (
         f"{judge.name} will be asked at most {calls:,} times ({total_in / 1e6:.1f} M tokens in, {total_out / 1e6:.1f} M "
-        f"out), {cost}; at {probe.seconds:.1f} s a call and {config.judge.concurrency} at a time that is "
+        f"out), {cost}; at {probe.seconds:.1f} s a call and {settings.concurrency} at a time that is "
         f"{minutes:.0f} minutes of judging, most of it while the model samples and trains."
     )

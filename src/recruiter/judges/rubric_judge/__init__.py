@@ -52,6 +52,7 @@ class RubricJudge(Judge):
     """Scores questions by the built-in criteria and their red flags. Offline, deterministic, thread-safe."""
 
     name = "rubric"
+    names_defects = True
 
     def __init__(self, rubric: Rubric | None = None) -> None:
         """Score by a rubric with the built-in criteria and red flags; penalties and weights may be others.
@@ -77,7 +78,7 @@ class RubricJudge(Judge):
         """Score one question from 0 to 10 on each criterion; the reasoning names every red flag that was found."""
         if len(question) > LONGEST_QUESTION:
             lowest = self.rubric.scores(dict.fromkeys(self.rubric.names, 0.0))
-            return Judgement(lowest, f"Red flag: too broad ({len(question)} letters are no question).")
+            return Judgement(lowest, f"Red flag: too broad ({len(question)} letters are no question).", kept=0.0)
         text, profile = Text(question), _profile(role)
         found = profile.ground(text.words)
         grounding = ramp(found.weight, 0.3, 3.6)
@@ -92,16 +93,16 @@ class RubricJudge(Judge):
             "clarity": _clarity(text),
             "discriminative": 0.3 + 0.7 * concreteness * (0.3 + 0.7 * grounding),
         }
-        return Judgement(self._score(points, defects), self._reasoning(defects, kinds, grounding))
-
-    def _score(self, points: dict[str, float], defects: list[Defect]) -> Scores:
-        """Points from 0 to 1 per criterion, less the penalties of its red flags, times what all red flags leave."""
         worst: dict[str, float] = {}
         for defect in defects:
             worst[defect.flag] = max(worst.get(defect.flag, 0.0), defect.severity)
         left = 1.0
         for flag, severity in worst.items():
             left *= 1.0 - severity * (1.0 - KEEPS[flag])
+        return Judgement(self._score(points, worst, left), self._reasoning(defects, kinds, grounding), kept=left)
+
+    def _score(self, points: dict[str, float], worst: dict[str, float], left: float) -> Scores:
+        """Points from 0 to 1 per criterion, less the penalties of its red flags, times what all red flags leave."""
         scores = {}
         for name in self.rubric.names:
             penalty = sum(
