@@ -123,3 +123,26 @@ def test_roles_of_a_step_depend_on_seed_and_step_only(config: Config, role: Make
 def test_no_two_steps_share_a_sampling_seed() -> None:
     seeds = [sampling_seed(seed, step) for seed in (1, 2, 42) for step in range(500)]
     assert len(set(seeds)) == len(seeds)
+
+
+@pytest.mark.parametrize("difference", [89.0, 1e4])
+@pytest.mark.parametrize("advantage", [1.0, -1.0])
+def test_exponents_that_overflow_leave_loss_and_gradient_numbers(difference: float, advantage: float) -> None:
+    for old, reference in ((-difference, -difference), (difference, difference), (-difference, difference)):
+        logprobs_T = torch.zeros(1, requires_grad=True)
+        advantages_T = torch.tensor([advantage])
+        losses = token_losses(
+            logprobs_T, torch.tensor([old]), advantages_T, 0.2, 0.2, torch.tensor([reference]), kl_coef=0.05
+        )
+        losses.loss_T.sum().backward()
+        assert losses.loss_T.isfinite().all()
+        assert losses.kl_T.isfinite().all()
+        assert logprobs_T.grad is not None
+        assert logprobs_T.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("difference", [-100.0, -1.0, 0.0, 1.0, 20.0, 88.7])
+def test_bounding_the_exponent_changes_no_finite_result(difference: float) -> None:
+    reference_T = torch.tensor([difference])
+    losses = token_losses(torch.zeros(1), torch.zeros(1), torch.ones(1), 0.2, 0.2, reference_T, kl_coef=1.0)
+    assert torch.equal(losses.kl_T, reference_T.exp() - reference_T - 1)

@@ -50,5 +50,9 @@ class UnscoredError(RecruiterError):
     """Too many samples came back unscored for training to go on."""
 
 
+class DivergedError(RecruiterError):
+    """Gradients are no numbers any more: nothing is learned."""
+
+
 class EngineError(RecruiterError):
     """A process that samples or trains has ended or cannot start."""

@@ -129,6 +129,8 @@ def _step_line(metrics: MetricsRow) -> str:
     )
     if metrics["unscored"]:
         parts.append(f"unscored {metrics['unscored']}/{metrics['samples']}")
+    if skipped := metrics.get("updates_skipped"):
+        parts.append(f"updates skipped for gradients that are not finite: {skipped}")
     if metrics["kl"] is not None:
         parts.append(f"KL {metrics['kl']:.4f}")
     parts += _judge_parts(metrics)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 STD_EPSILON = 1e-4
+MAX_EXPONENT = 88.72  # the exponential of more is infinite in float32, and its gradient times 0 no number
 
 
 def group_advantages(rewards_G: Sequence[float | None], norm_by_std: bool = True) -> list[float | None]:
@@ -54,13 +55,17 @@ def token_losses(
         advantages_T: the advantage of each token's sample.
         reference_logprobs_T: under the reference policy; None switches the KL term off.
     """
-    ratio_T = (logprobs_T - old_logprobs_T).exp()
+    ratio_T = _exp(logprobs_T - old_logprobs_T)
     clipped_ratio_T = ratio_T.clamp(1 - eps_low, 1 + eps_high)
     loss_T = -(ratio_T * advantages_T).minimum(clipped_ratio_T * advantages_T)
     kl_T = logprobs_T.new_zeros(logprobs_T.shape)
     if reference_logprobs_T is not None:
         difference_T = reference_logprobs_T - logprobs_T
-        kl_T = difference_T.exp() - difference_T - 1
+        kl_T = _exp(difference_T) - difference_T - 1
         loss_T = loss_T + kl_coef * kl_T
     low, high = (ratio_T < 1 - eps_low) & (advantages_T < 0), (ratio_T > 1 + eps_high) & (advantages_T > 0)
     return TokenLosses(loss_T, kl_T.detach(), (low | high).float())
+
+
+def _exp(exponents_T: Tensor) -> Tensor:
+    return exponents_T.clamp(max=MAX_EXPONENT).exp()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,14 @@ from recruiter.config import (
     SamplingParams,
     TrainerConfig,
 )
-from recruiter.engines import Sample, TrainGroup
+from recruiter.engines import Sample, TrainGroup, torch_seed
 from recruiter.engines.local import LocalPolicy
 from recruiter.engines.lora import refresh_adapters
+from recruiter.engines.plain import generate_plain
 from recruiter.errors import ModelError
 from recruiter.objective import token_losses
 from recruiter.prompts import Message
+from recruiter.roles.schedule import sampling_seed
 from tests.engines.conftest import Dtype
 from tests.engines.test_model import sequence_logprobs
 
@@ -253,3 +256,49 @@ def test_longer_prompts_make_passes_of_fewer_groups(tiny_folder: Path) -> None:
     short, long = (policy.groups_per_pass(part, 3) for part in (prompts[:4], prompts[4:]))
     assert 1 <= long < short
     assert short * (3 * 12 + 100) <= room
+
+
+def adapter_of(policy: LocalPolicy) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in policy.model.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_gradient_that_is_not_finite_changes_nothing_and_is_cleared(tiny_folder: Path, value: float) -> None:
+    policy, undisturbed = policy_for(tiny_folder), policy_for(tiny_folder)
+    for each in (policy, undisturbed):
+        random_adapter(each)
+    group = sampled_group(policy)
+    before = adapter_of(policy)
+    policy.forward_backward([group])
+    grad = policy.parameters[0].grad
+    assert grad is not None
+    grad[0, 0] = value
+    assert not policy.optim_step(group.tokens).was_applied
+    assert all(torch.equal(tensor, before[name]) for name, tensor in adapter_of(policy).items())
+    assert policy.updates == 0
+    for each in (policy, undisturbed):
+        each.forward_backward([group])
+        assert each.optim_step(group.tokens).was_applied
+    expected = adapter_of(undisturbed)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in adapter_of(policy).items())
+
+
+@pytest.mark.parametrize("seed", [20261130141500, 2**63, -(2**63), 10**30, -(10**30)])
+def test_any_integer_is_a_seed(tiny_folder: Path, seed: int) -> None:
+    policy = policy_for(tiny_folder)
+    config = policy.config
+    config.trainer.seed = seed
+    again = LocalPolicy(config)
+    drawn = sampling_seed(seed, 1)
+    assert sampled_group(policy, drawn).samples == sampled_group(again, drawn).samples
+    prompt = policy.local.encode(MESSAGES)
+    plain = [
+        generate_plain(policy.local.causal_lm, [prompt], 2, SamplingParams(4, temperature=1.0), [2], drawn)
+        for _ in range(2)
+    ]
+    assert plain[0] == plain[1]
+
+
+@pytest.mark.parametrize("seed", [0, 42, 2**64 - 1, -1, -(2**63)])
+def test_seeds_that_torch_takes_stay_as_they_are(seed: int) -> None:
+    assert torch_seed(seed) == seed

@@ -7,6 +7,7 @@ trained one by one and the loss is still a mean over the whole batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ADAPTER, WEIGHTS, OPTIMIZER = "lora_adapter", "adapter_model.safetensors", "optimizer.pt"  # names in a policy's folder
+
+
+def torch_seed(seed: int) -> int:
+    """Any integer as a seed that torch takes; those it takes stay as they are."""
+    return seed if -(2**63) <= seed < 2**64 else seed % 2**64
 
 
 @dataclass(frozen=True)
@@ -88,10 +94,15 @@ class TokenSums:
 
 @dataclass(frozen=True)
 class UpdateResult:
-    """What one optimizer update did."""
+    """What one optimizer update did. One whose gradient's norm is not finite changes nothing."""
 
     grad_norm: float
     learning_rate: float
+
+    @property
+    def was_applied(self) -> bool:
+        """Whether the policy has changed."""
+        return math.isfinite(self.grad_norm)
 
 
 class Reader(Protocol):
@@ -151,7 +162,10 @@ class Policy(Protocol):
         ...
 
     def optim_step(self, tokens: int) -> UpdateResult:
-        """Divide the accumulated gradient by `tokens`, clip it, update the adapter, and clear the gradient."""
+        """Divide the accumulated gradient by `tokens`, clip it, update the adapter, and clear the gradient.
+
+        A gradient that is not finite is only cleared.
+        """
         ...
 
     def snapshot(self) -> Callable[[Path], None]:

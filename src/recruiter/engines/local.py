@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from recruiter.config import Config, SamplingParams
-from recruiter.engines import ADAPTER, OPTIMIZER, WEIGHTS, Sample, TokenSums, TrainGroup, UpdateResult
+from recruiter.engines import ADAPTER, OPTIMIZER, WEIGHTS, Sample, TokenSums, TrainGroup, UpdateResult, torch_seed
 from recruiter.engines.attention import upload
 from recruiter.engines.compiling import compile_layers
 from recruiter.engines.lora import join_adapters, refresh_adapters
@@ -45,7 +45,7 @@ class LocalPolicy:
         self.config = config
         self.local = LocalModel(trainer.policy.model.path, trainer.device, trainer.policy.model.dtype)
         self.device = self.local.device
-        torch.manual_seed(trainer.seed)
+        torch.manual_seed(torch_seed(trainer.seed))
         lora = trainer.policy.lora
         settings = PeftLoraConfig(
             r=lora.rank,
@@ -165,21 +165,27 @@ class LocalPolicy:
         )
 
     def optim_step(self, tokens: int) -> UpdateResult:
-        """Divide the accumulated gradient by `tokens`, clip it, update the adapter, and clear the gradient."""
+        """Divide the accumulated gradient by `tokens`, clip it, update the adapter, and clear the gradient.
+
+        A gradient that is not finite is only cleared.
+        """
         settings = self.config.trainer.policy.optimizer_config
         self._ahead.clear()
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         if gradients:
             torch._foreach_div_(gradients, max(tokens, 1))
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, settings.max_grad_norm).item()
-        self.updates += 1
-        warmup = min(1.0, self.updates / settings.num_warmup_steps) if settings.num_warmup_steps else 1.0
-        for parameters in self.optimizer.param_groups:
-            parameters["lr"] = settings.lr * warmup
-        self.optimizer.step()
+        count = self.updates + 1
+        warmup = min(1.0, count / settings.num_warmup_steps) if settings.num_warmup_steps else 1.0
+        result = UpdateResult(grad_norm=norm, learning_rate=settings.lr * warmup)
+        if result.was_applied:
+            self.updates = count
+            for parameters in self.optimizer.param_groups:
+                parameters["lr"] = result.learning_rate
+            self.optimizer.step()
+            refresh_adapters(self.local.causal_lm)
         self.optimizer.zero_grad(set_to_none=True)
-        refresh_adapters(self.local.causal_lm)
-        return UpdateResult(grad_norm=norm, learning_rate=settings.lr * warmup)
+        return result
 
     def _token_logprobs(self, groups: Sequence[TrainGroup]) -> tuple[Tensor, Tensor]:
         """Log-probabilities and entropies (T,) of all answer tokens, group after group, answer after answer."""

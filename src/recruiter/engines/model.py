@@ -18,7 +18,7 @@ from torch.nn.functional import embedding
 from transformers import PreTrainedModel
 
 from recruiter.config import SamplingParams
-from recruiter.engines import Sample
+from recruiter.engines import Sample, torch_seed
 from recruiter.engines.attention import upload, use_group_attention
 from recruiter.engines.compiling import compile_layers, has_compiler
 from recruiter.engines.head import token_logprobs
@@ -133,7 +133,7 @@ class LocalModel:
             done: indices of prompts; portions that hold nothing else are left out, the others are as ever.
             progress: is told the share of all tokens that may have been decoded; what it raises ends the decoding.
         """
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(torch_seed(seed))
         uniforms = torch.rand(len(prompts), group_size, sampling.max_generate_length, generator=generator)
         set_mode(self.rollout_model, training=False)
         refresh_rollout_layers(self.rollout_model)

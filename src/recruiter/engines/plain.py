@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from recruiter.config import SamplingParams
+from recruiter.engines import torch_seed
 from recruiter.engines.rollouts import Completion
 
 
@@ -35,7 +36,7 @@ def generate_plain(
         drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": top_k}
     groups = []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+        torch.manual_seed(torch_seed(seed))
         for prompt in prompts:
             ids = torch.tensor([prompt] * group_size, device=device)
             output: Any = model.generate(  # type: ignore[operator]

@@ -98,7 +98,7 @@ def skyrl_config(config: Config, hardware: Hardware, longest_prompt: int, folder
             warnings.filterwarnings("ignore", message="LoRA is enabled but")  # says what is undone below
             made = build_nested_dataclass(SkyRLTrainConfig, _nested(settings))
         made.generator.eval_sampling_params = dataclasses.replace(
-            made.generator.sampling_params, additional_kwargs={"seed": config.trainer.seed}
+            made.generator.sampling_params, additional_kwargs={"seed": _seed(config)}
         )  # the same draws in every validation
         # SkyRL switches this off with LoRA; whoever asks for it has a reason.
         made.generator.inference_engine.enforce_eager = bool(asked.get(_EAGER, False))
@@ -158,7 +158,13 @@ def _check_key(key: str) -> None:
 def _mapped(config: Config) -> dict[str, Any]:
     settings = {theirs: find(config, key) for key, theirs in TAKEN.items()}
     settings["trainer.gradient_checkpointing"] = bool(config.trainer.gradient_checkpointing)  # null: see docs/skyrl.md
+    settings["trainer.seed"] = _seed(config)
     return settings
+
+
+def _seed(config: Config) -> int:
+    """The seed as numpy takes it, with room for the ranks that are added to it."""
+    return config.trainer.seed % 2**31
 
 
 def _placement(asked: Mapping[str, Any], hardware: Hardware) -> dict[str, Any]:

@@ -110,6 +110,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         Raises:
             Interrupted: asked to stop; everything up to the last finished step is stored.
             UnscoredError: too many samples came back unscored; likewise.
+            DivergedError: nothing is learned any more; likewise.
         """
         training = asyncio.ensure_future(super().train())
         while not (await asyncio.wait([training], timeout=PROGRESS_SECONDS))[0]:
@@ -278,6 +279,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         if self.state.should_stop:
             self.log.say(self.state.stop_reason)
             self.cfg.trainer.max_training_steps = step
+        self.state.check_finite()
 
     def _seconds(self) -> dict[str, float]:
         """Where the time of the step went."""

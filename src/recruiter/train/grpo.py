@@ -59,6 +59,7 @@ class Trainer:
         Raises:
             Interrupted: asked to stop; a checkpoint of the last finished step was written.
             UnscoredError: too many samples came back unscored; likewise checkpointed.
+            DivergedError: nothing is learned any more; likewise.
         """
         with self.source:
             try:
@@ -71,6 +72,7 @@ class Trainer:
                         self.log.say(self.state.stop_reason)
                         break
                     self._finish_step(self.step(step))
+                    self.state.check_finite()
             finally:
                 try:
                     self.save()

@@ -16,7 +16,7 @@ from recruiter.reward import Reward, shape
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
 from recruiter.train.overlap import OverlapWindow
-from recruiter.train.rows import MetricsRow, RolloutRow
+from recruiter.train.rows import MetricsRow, RolloutRow, finite
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,7 +77,7 @@ def step_metrics(
     criteria: Sequence[str],
     others: Mapping[str, float] = MappingProxyType({}),
 ) -> MetricsRow:
-    """The figures of one step. Means over nothing are None, never 0.
+    """The figures of one step. Means over nothing are None, never 0; likewise what is not finite.
 
     Args:
         criteria: names of the rubric's criteria, whose mean scores are among them.
@@ -89,6 +89,7 @@ def step_metrics(
     scores = [reward.judgement.scores for reward in scored if reward.judgement.scores is not None]
     spreads = [statistics.stdev(values) for rollout in rollouts if len(values := rollout.values) >= 2]
     reasons = Counter(reward.missing for reward in rewards if reward.missing)
+    applied = [update for update in updates if update.was_applied]
     figures = {
         "step": step,
         "reward_mean": _mean([reward.value for reward in scored]),
@@ -112,12 +113,14 @@ def step_metrics(
         "clipped": _per_token(sums.clipped, sums),
         "rollout_ratio_mean": _per_token(sums.ratio, sums),
         "rollout_ratio_max": max(map(float, sums.max_ratios), default=None),
-        "updates": len(updates),
-        "grad_norm": _mean([update.grad_norm for update in updates]),
-        "learning_rate": updates[-1].learning_rate if updates else None,
+        "updates": len(applied),
+        "grad_norm": _mean([update.grad_norm for update in applied]),
+        "learning_rate": applied[-1].learning_rate if applied else None,
         **others,
     }
-    return cast(MetricsRow, figures)  # the criteria's names are data
+    if len(applied) < len(updates):
+        figures["updates_skipped"] = len(updates) - len(applied)
+    return finite(cast(MetricsRow, figures))  # the criteria's names are data
 
 
 def rollout_rows(step: int, rollouts: Sequence[Rollout]) -> list[RolloutRow]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict
+import math
+from typing import Any, NotRequired, TypedDict, cast
 
 
 class MetricsRow(TypedDict):
@@ -15,6 +16,7 @@ class MetricsRow(TypedDict):
         length_mean, length_max: answer tokens.
         cut_off: samples that did not end by themselves.
         loss, kl, entropy, clipped, rollout_ratio_mean: means over the tokens that were trained on.
+        updates: of the policy; `updates_skipped` had a gradient that is not finite, and changed nothing.
         seconds_waiting: for people. All times are in seconds.
         judge_calls: and the other `judge_…` figures: what a judge that calls a model took since the step before.
     """
@@ -41,6 +43,7 @@ class MetricsRow(TypedDict):
     rollout_ratio_mean: float | None
     rollout_ratio_max: float | None
     updates: int
+    updates_skipped: NotRequired[int]
     grad_norm: float | None
     learning_rate: float | None
     seconds: NotRequired[float]
@@ -57,6 +60,12 @@ class MetricsRow(TypedDict):
     judge_latency_p95: NotRequired[float | None]
     judge_errors: NotRequired[dict[str, int]]
     judge_cost_usd_total: NotRequired[float | None]
+
+
+def finite(metrics: MetricsRow) -> MetricsRow:
+    """The same figures, None in place of those that JSON has no number for."""
+    figures = metrics.items()
+    return cast(MetricsRow, {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in figures})
 
 
 class RolloutRow(TypedDict):

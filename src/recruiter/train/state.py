@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from recruiter.config import Config
+from recruiter.errors import DivergedError
 from recruiter.files import write_json
 from recruiter.reward import level
 from recruiter.rubric import Judgement
 from recruiter.train.layout import Checkpoint
 from recruiter.train.overlap import OverlapWindow
 from recruiter.train.rollout import Rollout
-from recruiter.train.rows import MetricsRow, StoredState
+from recruiter.train.rows import MetricsRow, StoredState, finite
 from recruiter.train.unscored_limit import UnscoredLimit
+
+DIVERGED_STEPS = 3  # steps without a finite gradient that end a run
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class RunState:
         since_best: validations since then.
         window: the latest questions, for the overlap with other roles' questions.
         limit: how many samples may have no score.
+        diverged: steps in a row, up to the last one, whose updates all had a gradient that is not finite.
     """
 
     def __init__(self, config: Config) -> None:
@@ -51,6 +55,7 @@ class RunState:
         self.window = OverlapWindow(config.reward.overlap_window)
         self.limit = UnscoredLimit(config)
         self._judges = config.judges
+        self.diverged = 0
         self._patience = config.trainer.early_stop_patience
 
     def trained(self, step: int, rollouts: Sequence[Rollout], metrics: MetricsRow) -> None:
@@ -58,11 +63,25 @@ class RunState:
         for rollout in rollouts:
             self.window.remember(rollout.role, [sample.text for sample in rollout.samples])
         self.limit.finished(metrics["unscored"], metrics["samples"])
+        self.diverged = self.diverged + 1 if "updates_skipped" in metrics and not metrics["updates"] else 0
         self.step, self.unlogged = step, metrics
 
     def judged(self, judgements: Sequence[Judgement]) -> Validation:
         """Note what was said of the validation slice, one question a role."""
         return self.validated([level(judgement, self._judges) for judgement in judgements])
+
+    def check_finite(self) -> None:
+        """End the run where nothing is learned any more.
+
+        Raises:
+            DivergedError: no update of the latest steps was finite.
+        """
+        if self.diverged >= DIVERGED_STEPS:
+            raise DivergedError(
+                f"Training has diverged: no gradient of the last {self.diverged} steps was finite, so nothing was "
+                f"learned after step {self.step - self.diverged}. Choose a smaller "
+                f"trainer.policy.optimizer_config.lr, and another trainer.ckpt_path to start from the beginning."
+            )
 
     def validated(self, rewards: Sequence[float | None]) -> Validation:
         """Note the judge's rewards on the validation slice, one a role, None where there is no score."""
@@ -103,7 +122,7 @@ class RunState:
             ModelError: the folder is no whole checkpoint.
         """
         stored = checkpoint.read_state()
-        self.step, self.unlogged = stored["step"], stored["unlogged"]
+        self.step, self.unlogged = stored["step"], stored["unlogged"] and finite(stored["unlogged"])
         self.best, self.since_best = stored["best"], stored["since_best"]
         self.limit.strained = stored.get("strained", 0)
         self.window.load_state(stored["window"])
