@@ -128,7 +128,7 @@ def test_no_two_steps_share_a_sampling_seed() -> None:
 @pytest.mark.parametrize("difference", [89.0, 1e4])
 @pytest.mark.parametrize("advantage", [1.0, -1.0])
 def test_exponents_that_overflow_leave_loss_and_gradient_numbers(difference: float, advantage: float) -> None:
-    for old, reference in ((-difference, -difference), (difference, difference), (-difference, difference)):
+    for old, reference in ((-difference, 0.0), (0.0, difference)):
         logprobs_T = torch.zeros(1, requires_grad=True)
         advantages_T = torch.tensor([advantage])
         losses = token_losses(
