@@ -23,7 +23,7 @@ from recruiter.errors import ModelError
 from recruiter.objective import token_losses
 from recruiter.prompts import Message
 from recruiter.roles.schedule import sampling_seed
-from tests.engines.conftest import Dtype
+from tests.engines.conftest import Dtype, tiny_model
 from tests.engines.test_model import sequence_logprobs
 
 MESSAGES = [Message(role="user", content="Which index?")]
@@ -291,11 +291,8 @@ def test_any_integer_is_a_seed(tiny_folder: Path, seed: int) -> None:
     again = LocalPolicy(config)
     drawn = sampling_seed(seed, 1)
     assert sampled_group(policy, drawn).samples == sampled_group(again, drawn).samples
-    prompt = policy.local.encode(MESSAGES)
-    plain = [
-        generate_plain(policy.local.causal_lm, [prompt], 2, SamplingParams(4, temperature=1.0), [2], drawn)
-        for _ in range(2)
-    ]
+    model = tiny_model("llama")
+    plain = [generate_plain(model, [[5, 6, 7]], 2, SamplingParams(4, temperature=1.0), [2], drawn) for _ in range(2)]
     assert plain[0] == plain[1]
 
 
