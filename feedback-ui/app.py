@@ -28,7 +28,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from database import Database
-from feedback import pages
+from feedback import half_open, pages
 from feedback.access import Changes, Context, Shared
 from feedback.accounts import load_keys
 from feedback.errors import Refusal
@@ -84,6 +84,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _explain)
     app.add_exception_handler(sa.exc.OperationalError, _explain)
     app.add_middleware(Guard)
+    half_open.install()
     app.add_middleware(StartInOneSentence)
     return app
 

@@ -47,19 +47,14 @@ def composites(rubric: Rubric, choice: Choice, shared: bool = False) -> sa.Subqu
 
     `value` is the weighted mean of its criteria, 1 to 5.
     """
-    weight = weights(rubric)
+    by_name = {criterion.name: float(criterion.weight) for criterion in rubric.criteria}
+    weight = sa.cast(sa.case(by_name, value=db.scores.c.criterion), sa.Float)
     keys = (
         db.ratings.c.id.label("rating_id"), db.ratings.c.group_id, db.ratings.c.rater_id, db.scores.c.candidate,
         db.scores.c.position,
     )  # fmt: skip
     mean = sa.func.sum(db.scores.c.value * weight) / sa.func.sum(weight)
     return chosen_scores(rubric, choice, *keys, mean.label("value"), shared=shared).group_by(*keys).subquery()
-
-
-def weights(rubric: Rubric) -> sa.ColumnElement[float]:
-    """The weight of a score's criterion."""
-    weight = {criterion.name: float(criterion.weight) for criterion in rubric.criteria}
-    return sa.cast(sa.case(weight, value=db.scores.c.criterion), sa.Float)
 
 
 def chosen_scores(rubric: Rubric, choice: Choice, *columns: Any, shared: bool = False) -> sa.Select[Any]:

@@ -54,7 +54,7 @@ def grant(
     c: sa.Connection, group: int, rater: int, now: float, lease_seconds: float, rating: int | None = None
 ) -> sa.RowMapping:
     """Make a lease; the caller holds the group's lock."""
-    lease_id = secrets.token_urlsafe(12)
+    lease_id = secrets.token_hex(10)
     c.execute(
         sa.insert(db.leases).values(
             id=lease_id, group_id=group, rater_id=rater, rating_id=rating, active=True,

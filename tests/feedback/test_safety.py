@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import shutil
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -26,6 +27,7 @@ import database as db
 from app import create_app
 from feedback import accounts
 from feedback.errors import Refusal
+from feedback.half_open import HEAD_SECONDS
 from feedback.safety import MAX_BODY, RateLimit, client_address, is_local, limited_body
 from feedback.settings import Settings
 
@@ -322,6 +324,35 @@ def test_long_body_gets_an_answer_from_a_real_server(tmp_path: Path) -> None:
                         urllib.request.urlopen(call, timeout=20)
                     assert caught.value.code == 413
                     assert json.load(caught.value)["error"]["code"] == "too_large"
+        finally:
+            process.stop()
+
+
+def test_half_open_requests_do_not_stay(tmp_path: Path) -> None:
+    """Heads and bodies that never end; and one who asks slowly but in time, and again on the same connection."""
+    with (tmp_path / "server.log").open("wb") as log:
+        process = ServerProcess(f"sqlite:///{tmp_path / 'feedback.db'}", log)
+        process.start()
+        try:
+            silent, slow = [], socket.create_connection(("127.0.0.1", process.port))
+            for part in (b"", b"GET / HT", b"GET /api/health HTTP/1.1\r\nHost: x\r\n"):
+                for _ in range(20):
+                    silent.append(socket.create_connection(("127.0.0.1", process.port)))
+                    silent[-1].sendall(part)
+            for _ in range(2):
+                slow.sendall(b"GET /api/health HTTP/1.1\r\n")
+                time.sleep(1)
+                slow.sendall(b"Host: localhost\r\n\r\n")
+                assert slow.recv(100).startswith(b"HTTP/1.1 200")
+                while slow.recv(10_000)[-1:] != b"}":
+                    pass
+            slow.sendall(b"GET /api/hea")  # the head of a third request, which never ends
+            start = time.monotonic()
+            for each in (*silent, slow):
+                each.settimeout(2.5 * HEAD_SECONDS)
+                assert each.recv(10) == b""
+            assert time.monotonic() - start < 2.5 * HEAD_SECONDS
+            assert b"Traceback" not in (tmp_path / "server.log").read_bytes()
         finally:
             process.stop()
 
