@@ -58,7 +58,7 @@ def make_results(
             baseline=names[0], roles_from="test", samples=1, seed=0, sampling=sampling, trim=0.1, twice=2, pairwise=True,
             budget_usd=None, prompt_hash="p", rubric_hash="r",
         ),
-        flags=[f"{judges[0]} judged the training too."],
+        flags=[f"{judge} judged the training too." for judge in judges[:1]],
         left_out={"absent": "it has no key"},
         roles=list(roles),
         prompts={role.id: cast(Any, generator_messages(role)) for role in roles},
@@ -77,7 +77,7 @@ def make_results(
         texts={name: text_figures([s for s in samples if s.model == name], by_id) for name in names},
         consistency={judge: consistency([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]) for judge in judges},
         agreement=agreements(judges, samples),
-        pairwise={judges[0]: pairwise_figures(names, comparisons)} if len(names) > 1 else {},
+        pairwise={judge: pairwise_figures(names, comparisons) for judge in judges[:1]} if len(names) > 1 else {},
     )  # fmt: skip
 
 

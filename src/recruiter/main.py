@@ -87,8 +87,9 @@ def run(config: Config) -> None:
             f"GRPO on {config.trainer.policy.model.path}: {steps} steps of {config.trainer.train_batch_size} roles × "
             f"{config.generator.n_samples_per_prompt} questions, judge {judge.name}"
         )
-        for note in judge.usage.notes:
-            log.say(f"judge {judge.name}: {note}")
+        for part in judge.usage.parts:
+            for note in part.notes:
+                log.say(f"judge {part.name}: {note}")
         log.status("loading the model")
         trainer = _make_trainer(config, judge, roles, held_back, log, stop_requested)
         if start is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,12 +12,15 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from recruiter.evaluation.blind import make_sheet, with_sheet
+from recruiter.evaluation.records import Mark, Reading
 from recruiter.evaluation.results import Results
 from recruiter.report import write_report
 from recruiter.roles import LEVELS, Role
 from recruiter.rubric import load_rubric
 from tests import REPOSITORY
 from tests.browser.conftest import DESKTOP, PHONE
+from tests.conftest import MakeRole
 from tests.report_data import make_results
 
 ROLES = 100
@@ -107,6 +111,69 @@ def test_a_rubric_of_ones_own_gives_the_columns_the_cards_and_the_explanation(
     expect(page.locator("#method")).to_contain_text("depth, tone, brevity, fairness; hash")
     expect(page.locator("body")).not_to_contain_text("relevance")
     page.close()
+
+
+@pytest.fixture
+def draw(browser: Browser, tmp_path: Path) -> Iterator[Callable[[Results], Page]]:
+    """The report of results, on a page whose errors fail the test."""
+    pages, errors = [], []
+
+    def opened(results: Results) -> Page:
+        results.save(tmp_path / "r.json")
+        write_report(tmp_path / "r.json", tmp_path / "r.html")
+        page = browser.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto((tmp_path / "r.html").as_uri())
+        pages.append(page)
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert not errors
+
+
+RUN: dict[str, object] = {"run": "checkpoints/x", "step": 3, "judge": "rubric", "config": None}
+
+
+def test_the_word_of_the_training_judge_is_said_to_be_no_evidence(draw: Callable[..., Page], role: MakeRole) -> None:
+    models = {"before": lambda judge, n: 4.0, "after": lambda judge, n: 9.0}
+    page = draw(make_results([role(n) for n in range(6)], models, training={"after": RUN}))
+    expect(page.locator("#top > h1 + p")).to_have_text(
+        re.compile("^Only rubric has judged after, and also rewarded its training")
+    )
+    for section in ("scores", "differences", "groups", "pairwise"):
+        expect(page.locator(f"#{section}")).to_contain_text("trained by this judge")
+    expect(page.locator("#differences tbody")).to_contain_text("it trained it: no test")
+    expect(page.locator("#groups td.gain")).to_have_count(0)
+    expect(page.locator("#questions .up")).to_have_count(0)
+    expect(page.locator("#reads")).to_have_count(0)
+
+
+@pytest.mark.parametrize("judges", [("rubric",), ()])
+def test_blind_reads_come_first_with_or_without_a_judge(
+    draw: Callable[..., Page], role: MakeRole, judges: tuple[str, ...]
+) -> None:
+    models = {"before": lambda judge, n: 4.0, "after": lambda judge, n: 9.0}
+    results = make_results([role(n) for n in range(6)], models, judges, training={"after": RUN})
+    sheet = make_sheet(results, 0)
+    for name in ("anna", "some/model"):
+        marks = {item.id: Mark(score=6 if item.samples[0][0] == "after" else 5) for item in sheet.items}
+        sheet.readings[name] = Reading(kind="person" if name == "anna" else "language model", marks=marks)
+    page = draw(with_sheet(results, sheet))
+    first = page.locator("#top > h1 + p")
+    expect(first).to_contain_text(
+        "Read blind by 1 person and 1 language model: after is preferred to before in 12 of 12"
+    )
+    expect(page.locator("main > section").first).to_have_attribute("id", "reads")
+    expect(page.locator("#reads")).to_contain_text("anna (person), some/model (language model)")
+    told = page.get_by_role("table", name="Blind reads").get_by_role("row").nth(2)
+    expect(told).to_contain_text("100%61% to 100%")
+    expect(told).to_contain_text("12 / 0 / 0")
+    expect(cards(page)).to_have_count(6)
+    expect(page.locator("#scores")).to_have_count(len(judges))
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
 
 
 def cards(page: Page) -> Locator:

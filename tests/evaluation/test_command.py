@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,8 +39,8 @@ def run(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., 
     def start(*arguments: Any, output: str = "results/eval_results.json", wait: bool = True) -> Any:
         command = [
             sys.executable, str(REPOSITORY / "scripts/eval.py"), "--roles", str(folder / "roles.json"),
-            "--base-url", server.openai_url, "--output", str(folder / output),
-            "--cache", str(folder / "cache.sqlite"), *arguments,
+            *(["--base-url", server.openai_url] if any("openai_compatible" in each for each in arguments) else []),
+            "--output", str(folder / output), "--cache", str(folder / "cache.sqlite"), *arguments,
         ]  # fmt: skip
         environment = {**os.environ, "COLUMNS": "80", "XAI_API_KEY": "", "OPENAI_COMPATIBLE_API_KEY": ""}
         if not wait:
@@ -139,6 +140,71 @@ def test_ctrl_c_ends_it_without_a_stack_trace_and_it_goes_on_afterwards(
     )
 
 
+def test_a_sheet_is_read_by_a_model_and_people_without_any_judge(
+    run: Callable[..., Any], server: Any, tmp_path: Path
+) -> None:
+    models = ["--model", MODEL, "openai_compatible/other", "--judge", "none", "--samples", "1"]
+    done, folder = run(*models, "--blind-sheet", str(tmp_path / "sheet"), output="blind/eval.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "not for them" in done.stdout
+    assert done.stdout.rstrip().splitlines()[-1].startswith("Next: have the sheet read, then ")
+    stored = folder / "blind/eval.json"
+    sheet = load_results(stored).sheet
+    assert sheet is not None
+
+    price = ["--price", "reader", "1", "2", "--budget-usd", "5"]
+    done, _ = run("--reader", "openai_compatible/reader", *price, output="blind/eval.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    results = load_results(stored)
+    assert results.reads is not None
+    assert results.reads.readers == {"openai_compatible/reader": "language model"}
+    assert "Read blind by 1 language model, against writer" in done.stdout
+    assert results.spent["openai_compatible/reader as a reader"].calls == len(sheet.items)
+    told = [request for request in server.requests if request.body["model"] == "reader"]
+    assert len(told) == len(sheet.items)
+    assert all("writer" not in json.dumps(request.body) for request in told)
+
+    (tmp_path / "anna.csv").write_text("".join(f"{item.id},{n % 9}\n" for n, item in enumerate(sheet.items)))
+    done, _ = run(
+        "--readings", str(tmp_path / "anna.csv"), "--readings-kind", "person", "--reader", "openai_compatible/reader",
+        output="blind/eval.json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len([r for r in server.requests if r.body["model"] == "reader"]) == len(told)  # nothing is asked twice
+    assert max(map(len, [line for line in done.stdout.splitlines() if line.startswith(" ")])) <= 80
+    results = load_results(stored)
+    assert list(results.reads.readers.items()) == [("openai_compatible/reader", "language model"), ("anna", "person")]
+    assert results.reads.alpha is not None
+    assert (folder / "blind/eval.md").read_text().split("\n")[2].startswith("**Read blind by 1 ")
+
+    done, _ = run(*models, output="blind/eval.json")  # the same questions: what was read is kept
+    assert load_results(stored).reads == results.reads
+    done, _ = run(*models, "--seed", "3", output="blind/eval.json")  # other ones: it stays beside
+    assert "so the readings of the earlier ones stay with these, in " in done.stdout.replace("\n", " ")
+    (kept,) = (folder / "blind").glob("eval-2*.json")
+    assert load_results(kept).reads == results.reads
+    assert load_results(stored).reads is None
+
+
+def test_what_a_reader_cannot_read_is_said_and_asked_for_again(
+    run: Callable[..., Any], server: Any, tmp_path: Path
+) -> None:
+    run("--model", MODEL, "--judge", "rubric", "--samples", "1", "--twice", "0", output="unread/eval.json")
+    server.faults = Faults(("missing_score",), share=0.5, times=None, seed=1)
+    done, folder = run("--reader", "openai_compatible/shaky", output="unread/eval.json")
+    server.faults = Faults()
+    assert done.returncode == 2
+    assert "openai_compatible/shaky did not read " in done.stderr
+    assert "malformed: the reply holds no score" in done.stderr
+    first = load_results(folder / "unread/eval.json").sheet.readings["openai_compatible/shaky"].marks
+    done, _ = run("--reader", "openai_compatible/shaky", output="unread/eval.json")
+    assert done.returncode == 0, done.stderr
+    second = load_results(folder / "unread/eval.json").sheet.readings["openai_compatible/shaky"].marks
+    assert len(first) < len(second) == 5
+    done, _ = run("--blind-sheet", str(tmp_path / "other"), "--seed", "9", output="unread/eval.json")
+    assert "holds readings of another sheet (seed 0)" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -146,6 +212,7 @@ def test_ctrl_c_ends_it_without_a_stack_trace_and_it_goes_on_afterwards(
         (["--trim", "0.5"], "--trim 0.5 cannot work; write a number between 0 and 0.5"),
         (["--budget-usd", "-1"], "--budget-usd -1.0 cannot work; write a number above 0"),
         (["--price", "writer", "one", "2"], "--price takes a model and two numbers"),
+        (["--sheet-roles", "0"], "--sheet-roles 0 cannot work; write a number 1 or more"),
         (["--output", "results.html"], "--output results.html cannot work; name a .json file"),
     ],
 )
@@ -160,3 +227,13 @@ def test_options_that_cannot_work_are_refused(
         script.main()
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_without_a_model_there_must_be_something_to_do_and_results(run: Callable[..., Any], tmp_path: Path) -> None:
+    done, _ = run(output="nothing/eval.json")
+    assert "give --model, or --blind-sheet, --readings or --reader" in done.stderr
+    for option, value in (("--blind-sheet", tmp_path / "s"), ("--readings", tmp_path / "a.csv")):
+        done, _ = run(option, str(value), output="nothing/eval.json")
+        assert "There are no results at" in done.stderr
+    done, _ = run("--model", MODEL, "--judge", "rubric", "--twice", "0", "--readings", "a.csv", output="no/eval.json")
+    assert "no/eval.json has no sheet that could have been read: write one with --blind-sheet FOLDER." in done.stderr

@@ -94,7 +94,7 @@ def test_a_checkpoint_and_its_export_know_their_training(trained: Path, which: s
     record = contestant.record(SamplingParams())
     assert (record.kind, record.training.step, record.training.judge) == ("local", 3, "rubric")
     assert judge_flags(RubricJudge(), [contestant]) == [
-        "it also judged the training of rl: a different judge is stronger evidence"
+        "it also judged the training of rl, so its word is no evidence that rl got better"
     ]
     flags = contestant_flags(
         [contestant], [role(i) for i in range(4)], SamplingParams(), load_rubric("tests/own_rubric.yaml")

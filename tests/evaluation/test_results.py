@@ -27,5 +27,5 @@ def test_a_missing_file_and_one_of_another_version_are_refused(tmp_path: Path, e
     results, _ = evaluate([ListWriter("a", ["x"])])
     path = tmp_path / "old.json"
     path.write_text(json.dumps({**results.model_dump(mode="json"), "schema_version": 1}))
-    with pytest.raises(DataError, match=r"schema version 1, this code reads 2 and 3: make it again"):
+    with pytest.raises(DataError, match=r"schema version 1, this code reads 2 to 4: make it again"):
         load_results(path)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from recruiter import export as module
 from recruiter.errors import ExportError, HubError
-from recruiter.evaluation.results import Estimate
+from recruiter.evaluation.estimates import Estimate
 from recruiter.export import describe, plan_export
 from recruiter.export.manifest import Manifest
 from recruiter.export.verify import verify

@@ -153,13 +153,18 @@ class FakeJudge:
         judgement = self._judge.judge(role, question)
         assert judgement.scores is not None
         rubric = cycle(judgement.scores.values.values())
-        scores = dict(zip(CRITERION.findall(told), rubric, strict=False))
+        scores: dict[str, float | bool] = {
+            "score": judgement.scores.composite,
+            "makes_sense": "nonsense" not in question,
+        }
+        if '"makes_sense"' not in told:  # else it was asked to read blind
+            scores = dict(zip(CRITERION.findall(told), rubric, strict=False))
         if self.gullible and GULLED.search(question):
             scores = dict.fromkeys(scores, 10.0)
         if fault == "out_of_range":
-            scores["clarity"] = 11
+            scores["score" if "score" in scores else "clarity"] = 11
         if fault == "missing_score":
-            del scores["discriminative"]
+            del scores[list(scores)[-1]]
         text = json.dumps({"reasoning": judgement.reasoning, **scores})
         if fault == "truncated":
             return text[: len(text) // 2]

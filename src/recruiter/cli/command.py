@@ -7,9 +7,12 @@ import errno
 import functools
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from dotenv import load_dotenv
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from recruiter.config.paths import WORKSPACE, command_line
 from recruiter.errors import RecruiterError
@@ -77,3 +80,23 @@ def read_prices(parser: argparse.ArgumentParser, given: list[list[str]]) -> dict
         return {model: (float(dollars), float(more)) for model, dollars, more in given}
     except ValueError:
         parser.error("--price takes a model and two numbers, USD per million tokens in and out")
+
+
+@contextmanager
+def shown_progress(console: Console) -> Iterator[Callable[[str, str, float], None]]:
+    """A bar for everything that somebody is at work on; where there is no terminal, a line when it is done."""
+    columns = TextColumn("{task.description}"), BarColumn(bar_width=24), TaskProgressColumn(), TimeElapsedColumn()
+    bars = Progress(*columns, console=console, disable=not console.is_terminal)
+    tasks: dict[str, TaskID] = {}
+
+    def progress(who: str, what: str, share: float) -> None:
+        name = f"{who}: {what}"
+        if name not in tasks:
+            tasks[name] = bars.add_task(name, total=1.0)
+        was_done = bars.tasks[tasks[name]].finished
+        bars.update(tasks[name], completed=share)
+        if bars.disable and share >= 1.0 and not was_done:
+            console.print(f"{name}: done", highlight=False)
+
+    with bars:
+        yield progress

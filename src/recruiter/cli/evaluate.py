@@ -2,6 +2,8 @@
 
   recruiter eval --model starter rl --checkpoint checkpoints/quickstart --judge rubric
   recruiter eval --model baseline rl grok-4-1 --judge xai anthropic --pairwise --budget-usd 5
+  recruiter eval --blind-sheet sheets/first --sheet-roles 40
+  recruiter eval --readings anna.csv ben.csv --reader anthropic
 
 Models: baseline, rl, starter, grok-4-1, claude-4-5-haiku, gpt-5-mini, a folder, a checkpoint, a Hub id, or
 provider/model. Differences are to `baseline` if it takes part, else to the first one. An evaluation that was stopped goes
@@ -13,23 +15,24 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import get_args
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from recruiter.cli.command import add_price, argument_parser, check_numbers, command, read_prices
+from recruiter.cli.blind import STORE, read_blind, with_earlier_reads
+from recruiter.cli.command import add_price, argument_parser, check_numbers, command, read_prices, shown_progress
 from recruiter.config.paths import WORKSPACE, command_line
 from recruiter.errors import ConfigError
 from recruiter.evaluation.contestants import OWN_SERVER, Setup, common_sampling, find_contestants
 from recruiter.evaluation.inspect_log import require_inspect, write_inspect_logs
-from recruiter.evaluation.records import Plan
-from recruiter.evaluation.results import Results
+from recruiter.evaluation.model_reader import ModelReader
+from recruiter.evaluation.records import Plan, ReaderKind
+from recruiter.evaluation.results import Results, load_results
 from recruiter.evaluation.runner import Evaluation
 from recruiter.evaluation.spending import limit_spending, usages
 from recruiter.evaluation.store import RecordStore
@@ -37,6 +40,7 @@ from recruiter.evaluation.tables import markdown, tables, warnings
 from recruiter.files import short_path
 from recruiter.judges import Judge
 from recruiter.judges.making import make_judge, named_judge
+from recruiter.llm.usage import Usage
 from recruiter.prompts import PROMPT_HASH
 from recruiter.report import write_report
 from recruiter.roles import load_roles
@@ -52,13 +56,64 @@ def main() -> None:
     options = parse_options()
     if options.inspect_log:
         require_inspect()
+    console = Console()
+    readers = [ModelReader(name, own_address(name, options.base_url)) for name in options.reader]
+    if options.model:
+        results, called, problems = evaluate(options, readers, console)
+        results.save(options.output)
+    else:
+        results, called, problems = load_results(options.output), [reader.usage for reader in readers], []
+        limit_spending([], [], options.budget_usd, options.price, called)
+    results, unread = read_blind(results, options, readers, console)
+    results.save(options.output)
+    tables_file, report = options.output.with_suffix(".md"), options.output.with_suffix(".html")
+    tables_file.write_text(markdown(results), encoding="utf-8")
+    write_report(options.output, report)
+    if options.inspect_log:
+        write_inspect_logs(results, options.inspect_log)
+    print_results(console, results, options.show)
+    for usage in called:
+        console.print(f"{usage.name}: {usage.summary()}", highlight=False, soft_wrap=True)
+    console.print(
+        f"\nWrote {short_path(report)} (to read and filter), {short_path(tables_file)} (tables), "
+        f"{short_path(options.output)} (everything)",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if options.inspect_log:
+        console.print(
+            f"Inspect logs: inspect view --log-dir {short_path(options.inspect_log)}", highlight=False, soft_wrap=True
+        )
+    console.print(f"Next: {_next(options, results)}", highlight=False, soft_wrap=True)
+    for problem in [*problems, *unread]:
+        print(problem, file=sys.stderr)
+    has_gaps = any(sample.question is None for sample in results.samples) or any(
+        figures.unscored for each in results.figures.values() for figures in each.values()
+    )
+    if unread or (options.model and has_gaps):
+        print(
+            "Some questions, scores or readings are missing; run the same command again to ask for them.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+
+
+def evaluate(
+    options: argparse.Namespace, readers: Sequence[ModelReader], console: Console
+) -> tuple[Results, list[Usage], list[str]]:
+    """Have the models write and the judges judge.
+
+    Returns:
+        The results, the usage of all that is called, and what went wrong.
+    """
     roles = load_roles(options.roles) if options.roles else read_raw(HELD_OUT)
     contestants, left_out = find_contestants(
         options.model, options.checkpoint, options.base_url, options.skip_missing_keys
     )
     rubric = load_rubric(options.rubric)
     judges = find_judges(options.judge, rubric, options.base_url, options.cache)
-    limit_spending(contestants, judges, options.budget_usd, options.price)
+    reading = [reader.usage for reader in readers]
+    limit_spending(contestants, judges, options.budget_usd, options.price, reading)
     plan = Plan(
         baseline=contestants[0].name,
         roles_from=short_path(options.roles or HELD_OUT),
@@ -72,53 +127,47 @@ def main() -> None:
         prompt_hash=PROMPT_HASH,
         rubric_hash=rubric.hash,
     )
-    console = Console()
-    store = RecordStore(options.output.parent / "eval_store.sqlite")
+    store = RecordStore(options.output.parent / STORE)
+    setup = Setup(plan, roles, contestants, judges, rubric, left_out)
     with shown_progress(console) as progress:
-        evaluation = Evaluation(Setup(plan, roles, contestants, judges, left_out), store, progress)
+        evaluation = Evaluation(setup, store, progress)
         for line in evaluation.probe_judges():
             console.print(line, highlight=False, soft_wrap=True)
         results = evaluation.run()
-    results.save(options.output)
-    tables_file, report = options.output.with_suffix(".md"), options.output.with_suffix(".html")
-    tables_file.write_text(markdown(results), encoding="utf-8")
-    write_report(options.output, report)
-    if options.inspect_log:
-        write_inspect_logs(results, options.inspect_log)
-    print_results(console, results, options.show)
-    for usage in usages(contestants, judges):
-        console.print(f"{usage.name}: {usage.summary()}", highlight=False, soft_wrap=True)
-    console.print(
-        f"\nWrote {short_path(report)} (to read and filter), {short_path(tables_file)} (tables), "
-        f"{short_path(options.output)} (everything)",
-        highlight=False,
-        soft_wrap=True,
+    return (
+        with_earlier_reads(results, options.output, console),
+        [*usages(contestants, judges), *reading],
+        evaluation.problems,
     )
-    if options.inspect_log:
-        console.print(
-            f"Inspect logs: inspect view --log-dir {short_path(options.inspect_log)}", highlight=False, soft_wrap=True
-        )
-    console.print(
-        f"Next: {command_line('analyze')} --results {short_path(options.output)}", highlight=False, soft_wrap=True
+
+
+def _next(options: argparse.Namespace, results: Results) -> str:
+    if results.sheet is None or results.sheet.readings:
+        return f"{command_line('analyze')} --results {short_path(options.output)}"
+    return (
+        f"have the sheet read, then {command_line('eval')} --output {short_path(options.output)} --readings FILE …, the CSV of "
+        f"each reader"
     )
-    for problem in evaluation.problems:
-        print(problem, file=sys.stderr)
-    if any(figures.unwritten or figures.unscored for each in results.figures.values() for figures in each.values()):
-        print("Some questions or scores are missing; run the same command again to ask for them.", file=sys.stderr)
-        sys.exit(2)
+
+
+def own_address(name: str, base_url: str | None) -> str | None:
+    """`--base-url` for a model that is named as a server of one's own."""
+    return base_url if name.partition("/")[0] == OWN_SERVER else None
 
 
 def parse_options() -> argparse.Namespace:
     """The command line."""
     parser = argument_parser(__doc__)
     add = parser.add_argument
-    add("--model", nargs="+", required=True, metavar="NAME")
+    add("--model", nargs="+", metavar="NAME", help="without it the results in --output are taken as they are, to make a "
+        "sheet of them or to take readings in")  # fmt: skip
     add("--checkpoint", metavar="FOLDER", help="of `rl`: a checkpoint, a run, `latest` or `best`, or a merged model")
     add(
         "--judge",
         nargs="+",
         metavar="NAME",
-        help="rubric, a provider, or provider/model; several to compare them (default xai, as in training)",
+        help="rubric, a provider, or provider/model; several to compare them; none for blind reads alone (default xai, as in "
+        "training)",
     )
     add("--rubric", metavar="FILE", help="what judges score by, in the form of configs/rubric.yaml (default: that one)")
     add("--base-url", metavar="URL", help="address of the models and judges named openai_compatible/…")
@@ -139,6 +188,17 @@ def parse_options() -> argparse.Namespace:
     add("--budget-usd", type=float, metavar="USD", help="stop calling models and judges before it costs more")
     add_price(parser)
     add("--skip-missing-keys", action="store_true", help="leave out models whose key is missing")
+    add("--blind-sheet", type=Path, metavar="FOLDER", help="write the questions without names, for people to read; the key "
+        "stays beside the folder")  # fmt: skip
+    add("--sheet-roles", type=int, metavar="N", help="roles on the sheet, chosen by --seed (default all)")
+    add("--readings", type=Path, nargs="+", default=[], metavar="FILE", help="CSV of readers: ID,score or ID,score,X")
+    add(
+        "--readings-kind",
+        choices=get_args(ReaderKind),
+        default="not stated",
+        help="what readers are whose file does not say",
+    )
+    add("--reader", nargs="+", default=[], metavar="NAME", help="provider or provider/model that reads the sheet blind")
     add("--inspect-log", type=Path, metavar="FOLDER", help="also write logs for the viewer of Inspect AI, one a model")
     add("--show", type=int, default=0, metavar="N", help="print the questions for N roles side by side")
     add("--output", type=Path, default=WORKSPACE / "results/eval_results.json", metavar="FILE")
@@ -147,29 +207,34 @@ def parse_options() -> argparse.Namespace:
         "--samples": (lambda number: number >= 1, "1 or more"),
         "--twice": (lambda number: number >= 0, "0 or more"),
         "--trim": (lambda number: 0 < number < 0.5, "between 0 and 0.5"),
+        "--sheet-roles": (lambda number: number >= 1, "1 or more"),
         "--budget-usd": (lambda number: number > 0, "above 0"),
     })  # fmt: skip
     if options.output.suffix != ".json":
         parser.error(f"--output {options.output} cannot work; name a .json file, the others get its name")
-    if options.base_url and not any(name.startswith(OWN_SERVER) for name in [*options.model, *(options.judge or [])]):
-        parser.error(f"--base-url is for models and judges named {OWN_SERVER}/…, and none is")
+    if not (options.model or options.blind_sheet or options.readings or options.reader):
+        parser.error("give --model, or --blind-sheet, --readings or --reader for results that are there")
+    named = [*(options.model or []), *(options.judge or []), *options.reader]
+    if options.base_url and not any(name.startswith(OWN_SERVER) for name in named):
+        parser.error(f"--base-url is for models, judges and readers named {OWN_SERVER}/…, and none is")
     options.price = read_prices(parser, options.price)
     return options
 
 
 def find_judges(names: list[str] | None, rubric: Rubric, base_url: str | None, cache: str | None) -> list[Judge]:
-    """The judges that are named; Grok if none is.
+    """The judges that are named; Grok if none is, nobody if `none` is.
 
     Raises:
         ConfigError: there is no such judge, its key is missing, or it stands there twice.
     """
+    if names == ["none"]:
+        return []
     if not names and not os.environ.get("XAI_API_KEY"):
         raise ConfigError(
             "The default judge is Grok, and XAI_API_KEY is not set: set it in the environment or in .env, or name a judge, "
-            "for example --judge rubric (offline) or --judge anthropic."
+            "for example --judge rubric (offline) or --judge anthropic, or --judge none."
         )
-    named = [(name, base_url if name.partition("/")[0] == OWN_SERVER else None) for name in names or ["xai"]]
-    settings = [named_judge(*each) for each in named]
+    settings = [named_judge(name, own_address(name, base_url)) for name in names or ["xai"]]
     judges = [make_judge(replace(each, cache_path=cache) if cache else each, rubric=rubric) for each in settings]
     found = [judge.name for judge in judges]
     if twice := next((name for name in found if found.count(name) > 1), None):
@@ -177,28 +242,10 @@ def find_judges(names: list[str] | None, rubric: Rubric, base_url: str | None, c
     return judges
 
 
-@contextmanager
-def shown_progress(console: Console) -> Iterator[Callable[[str, str, float], None]]:
-    """A bar for everything that somebody is at work on; where there is no terminal, a line when it is done."""
-    columns = TextColumn("{task.description}"), BarColumn(bar_width=24), TaskProgressColumn(), TimeElapsedColumn()
-    bars = Progress(*columns, console=console, disable=not console.is_terminal)
-    tasks: dict[str, TaskID] = {}
-
-    def progress(who: str, what: str, share: float) -> None:
-        name = f"{who}: {what}"
-        if name not in tasks:
-            tasks[name] = bars.add_task(name, total=1.0)
-        was_done = bars.tasks[tasks[name]].finished
-        bars.update(tasks[name], completed=share)
-        if bars.disable and share >= 1.0 and not was_done:
-            console.print(f"{name}: done", highlight=False)
-
-    with bars:
-        yield progress
-
-
 def print_results(console: Console, results: Results, show: int) -> None:
-    """All tables but the long ones, what to know before believing them, and some questions."""
+    """What is known, all tables but the long ones, what to know before believing them, and some questions."""
+    for line in results.evidence:
+        console.print(f"\n{line}", style="bold", highlight=False, markup=False, soft_wrap=True)
     console.print(f"\n{len(results.roles)} roles from {results.plan.roles_from}; scores 0–10, 95% intervals over roles")
     for each in tables(results):
         if each.is_long:
@@ -219,12 +266,12 @@ def print_results(console: Console, results: Results, show: int) -> None:
 
 def print_questions(console: Console, results: Results, count: int) -> None:
     """What each model asked for some roles."""
-    judge = next(iter(results.judges))
+    judge = next(iter(results.judges), "")
     for role in results.roles[:: max(1, len(results.roles) // count)][:count]:
         console.print(f"\n[bold]{role.title}[/bold] ({role.level}; {', '.join(role.stack)})")
         for sample in results.samples:
             if sample.role_id == role.id and sample.sample == 0:
                 scores = sample.judgements[judge].scores if judge in sample.judgements else None
-                score = f"{scores['composite']:.1f}" if scores else "unscored"
+                score = f" ({scores['composite']:.1f})" if scores else " (unscored)" if judge else ""
                 text = f"(nothing: {sample.failure})" if sample.question is None else sample.question
-                console.print(f"  {sample.model} ({score}): {text}", highlight=False, markup=False)
+                console.print(f"  {sample.model}{score}: {text}", highlight=False, markup=False)

@@ -163,6 +163,16 @@ class NamedJudgeConfig(JudgeConfig):
     }
 
 
+class NamedReaderConfig(JudgeConfig):
+    """A language model that reads blind, named as `--reader`."""
+
+    OPTIONS: ClassVar[Mapping[str, str]] = {
+        **ApiConfig.OPTIONS,
+        "provider": "--reader {}",
+        "model": "--reader {provider}/{}",
+    }
+
+
 @dataclass
 class HumanFeedbackConfig(Section):
     """With `judge.provider=human`."""

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
 
+from recruiter.evaluation.estimates import Agreement, Consistency
 from recruiter.evaluation.records import SampleRecord
-from recruiter.evaluation.results import Agreement, Consistency
 from recruiter.evaluation.statistics import TIE, spearman
 
 CLOSE = 0.5  # points of the composite that judging twice may differ by without anybody minding

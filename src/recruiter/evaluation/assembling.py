@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 from recruiter.evaluation.agreement import agreements
 from recruiter.evaluation.contestants import Setup, contestant_flags, judge_flags, training_rollouts
+from recruiter.evaluation.estimates import Consistency, TextFigures
 from recruiter.evaluation.figures import judge_figures
 from recruiter.evaluation.records import ComparisonRecord, JudgeRecord, SampleRecord
-from recruiter.evaluation.results import Consistency, Results, TextFigures, metrics
+from recruiter.evaluation.results import Results, metrics
 from recruiter.evaluation.spending import spending
 from recruiter.evaluation.strengths import pairwise_figures
 from recruiter.evaluation.texts import text_figures

@@ -19,9 +19,9 @@ from recruiter.judges import Judge
 from recruiter.llm.api_model import ApiModel
 from recruiter.roles import Role
 from recruiter.roles.dataset import read_raw
-from recruiter.rubric import Rubric, stored_rubric
+from recruiter.rubric import Rubric, load_rubric, stored_rubric
 from recruiter.train.layout import Checkpoint, RunFolder
-from recruiter.train.rows import RunDescription
+from recruiter.train.rows import RunDescription, deciding_judges
 from recruiter.writers import Writer
 from recruiter.writers.api import ApiWriter
 from recruiter.writers.finding import find_writer
@@ -102,6 +102,7 @@ class Setup:
     """What takes part in an evaluation; the first contestant is the baseline.
 
     Attributes:
+        rubric: what all judges score by.
         left_out: models that cannot take part, with the reason.
     """
 
@@ -109,17 +110,13 @@ class Setup:
     roles: Sequence[Role]
     contestants: Sequence[Contestant]
     judges: Sequence[Judge]
+    rubric: Rubric = field(default_factory=load_rubric)
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sampling(self) -> SamplingParams:
         """The settings of every model."""
         return SamplingParams(**self.plan.sampling)  # type: ignore[arg-type]
-
-    @property
-    def rubric(self) -> Rubric:
-        """What all judges score by."""
-        return self.judges[0].rubric
 
 
 def find_contestants(
@@ -170,9 +167,9 @@ def training_rollouts(contestant: Contestant) -> Questions | None:
 def judge_flags(judge: Judge, contestants: Sequence[Contestant]) -> list[str]:
     """Why a judge's word counts for less here."""
     flags = [
-        f"it also judged the training of {contestant.name}: a different judge is stronger evidence"
+        f"it also judged the training of {contestant.name}, so its word is no evidence that {contestant.name} got better"
         for contestant in contestants
-        if contestant.training and judge.name in contestant.training["judge"].split(" + ")
+        if contestant.training and judge.name in deciding_judges(contestant.training["judge"])
     ]
     flags += [
         f"it is the contestant {contestant.name}, and may favour its own questions"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from recruiter.evaluation.estimates import TAIL, Difference, Estimate, ModelFigures, Trimmed
 from recruiter.evaluation.records import JudgementRecord, SampleRecord
-from recruiter.evaluation.results import TAIL, Difference, Estimate, ModelFigures, Trimmed
 from recruiter.evaluation.statistics import TIE, estimate, holm, sign_flip_p_value
 from recruiter.roles import LEVELS, Role
 
@@ -38,12 +38,16 @@ def judge_figures(
         model: _model_figures(judge, metrics, rows, None if model == models[0] else baseline, models[0], roles, trim)
         for model, rows in by_model.items()
     }
-    found = {model: each.difference.p_value for model, each in figures.items() if each.difference}
-    for model, corrected in holm(found).items():
-        difference = figures[model].difference
-        if difference is not None:
-            difference.p_corrected = corrected
+    correct_p_values(figures)
     return figures
+
+
+def correct_p_values(figures: Mapping[str, ModelFigures]) -> None:
+    """Correct one judge's p-values for their number; models without one are no tests and do not count."""
+    tests = {model: each.difference for model, each in figures.items() if each.difference}
+    p_values = {model: test.p_value for model, test in tests.items() if test.p_value is not None}
+    for model, corrected in holm(p_values).items():
+        tests[model].p_corrected = corrected
 
 
 def role_means(

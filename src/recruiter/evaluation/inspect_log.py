@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from recruiter.errors import ConfigError
+from recruiter.evaluation.estimates import ModelFigures
 from recruiter.evaluation.records import SampleRecord
-from recruiter.evaluation.results import ModelFigures, Results
+from recruiter.evaluation.results import Results
 
 TASK = "screening_question"
 
@@ -64,7 +65,12 @@ def _log(results: Results, model: str) -> Any:
             ),
             config=EvalConfig(epochs=plan.samples),
             packages={name: version for name, version in results.versions.items() if version},
-            metadata={"name": model, "plan": plan.model_dump(mode="json"), "flags": results.flags},
+            metadata={
+                "name": model,
+                "plan": plan.model_dump(mode="json"),
+                "evidence": results.evidence,
+                "flags": results.flags,
+            },
         ),
         results=EvalResults(
             total_samples=len(rows),

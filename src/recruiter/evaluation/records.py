@@ -9,6 +9,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from recruiter.rubric import MAX_SCORE
+
+ReaderKind = Literal["person", "language model", "not stated"]
+
 
 class Record(BaseModel):
     """Base of all parts: unknown fields and NaN are refused."""
@@ -56,6 +60,7 @@ class Training(Record):
     Attributes:
         run: its folder.
         step: None for the best one, whose step its folder doesn't say.
+        judge: whoever rewarded its questions.
     """
 
     run: str
@@ -116,6 +121,50 @@ class JudgeRecord(Record):
 
     version: str
     flags: list[str]
+
+
+class SheetItem(Record):
+    """A question on a sheet, and who wrote it.
+
+    Attributes:
+        id: the number of its role on the sheet, and its letter: 12B.
+        samples: model and number of the sample; several where they say the same.
+    """
+
+    id: str
+    role_id: str
+    samples: list[tuple[str, int]]
+
+
+class Mark(Record):
+    """What a reader says of a question: a score from 0 to 10, and whether it makes no sense."""
+
+    score: float = Field(ge=0, le=MAX_SCORE)
+    no_sense: bool = False
+
+
+class Reading(Record):
+    """What one reader says of a sheet: marks by id, perhaps not of all."""
+
+    kind: ReaderKind
+    marks: dict[str, Mark]
+
+
+class Sheet(Record):
+    """A sheet of questions without names, who wrote them, and what readers said.
+
+    Attributes:
+        seed: of the order of roles and letters, and of the choice of roles where there are not all.
+        salt: random, so that nobody finds out from `hash` who wrote what.
+        hash: SHA-256 of the key's file; it stands on the sheet.
+        readings: by reader.
+    """
+
+    seed: int
+    salt: str
+    hash: str
+    items: list[SheetItem]
+    readings: dict[str, Reading] = Field(default_factory=dict)
 
 
 class Plan(Record):

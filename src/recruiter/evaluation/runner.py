@@ -18,8 +18,9 @@ from recruiter.errors import RecruiterError
 from recruiter.evaluation.agreement import composite, consistency
 from recruiter.evaluation.assembling import assemble
 from recruiter.evaluation.contestants import Contestant, Setup
+from recruiter.evaluation.estimates import Consistency
 from recruiter.evaluation.records import ComparisonRecord, JudgementRecord, SampleRecord
-from recruiter.evaluation.results import Consistency, Results
+from recruiter.evaluation.results import Results
 from recruiter.evaluation.spending import probe
 from recruiter.evaluation.store import RecordStore
 from recruiter.judges import Judge

@@ -17,8 +17,9 @@ def limit_spending(
     judges: Sequence[Judge],
     budget_usd: float | None,
     prices: Mapping[str, tuple[float, float]],
+    others: Sequence[Usage] = (),
 ) -> None:
-    """Give all models and judges that are called one budget.
+    """Give all models and judges that are called, and `others`, one budget.
 
     Args:
         prices: USD per million tokens in and out, by model, beside those that are known.
@@ -26,10 +27,10 @@ def limit_spending(
     Raises:
         ConfigError: a price is given for a model that takes no part, or one is missing that the budget needs.
     """
-    called = usages(contestants, judges)
+    called = [*usages(contestants, judges), *others]
     unknown = prices.keys() - {usage.model for usage in called}
     if unknown:
-        raise ConfigError(f"--price names {min(unknown)}, which is no model or judge that is called here.")
+        raise ConfigError(f"--price names {min(unknown)}, which is no model, judge or reader that is called here.")
     budget = Budget(budget_usd, "--budget-usd")
     for usage in called:
         if usage.model in prices:
@@ -66,14 +67,15 @@ def probe(judge: Judge, plan: Plan, roles: int, models: int) -> str | None:
 
 def spending(contestants: Sequence[Contestant], judges: Sequence[Judge]) -> dict[str, Spent]:
     """What calls took in this run, by the names of models and judges; a judge that is also a model has its own entry."""
-    spent = {each.name: _took(each.writer.usage) for each in contestants if each.writer.usage.parts}
+    spent = {each.name: took(each.writer.usage) for each in contestants if each.writer.usage.parts}
     for judge in judges:
         if judge.usage.parts:
-            spent[f"{judge.name} as a judge" if judge.name in spent else judge.name] = _took(judge.usage)
+            spent[f"{judge.name} as a judge" if judge.name in spent else judge.name] = took(judge.usage)
     return spent
 
 
-def _took(usage: Usage) -> Spent:
+def took(usage: Usage) -> Spent:
+    """What calls of one model took so far."""
     total = usage.total
     return Spent(
         wanted=total.wanted,

@@ -1,4 +1,4 @@
-"""Statistics over roles, in numpy: bootstrap intervals, a sign-flip test, Holm's correction, rank correlation.
+"""Statistics over roles, in numpy: intervals of means and of shares, a sign-flip test, Holm's correction, agreement.
 
 All resampling is seeded, so the same values give the same figures. Differences are tested by flipping the signs of paired
 differences: under the hypothesis that two models are equal, each role's difference could as well have had the other
@@ -8,17 +8,18 @@ sign. That test needs no assumption on the distribution, and keeps its level at 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recruiter.evaluation.results import Estimate
+from recruiter.evaluation.estimates import Estimate
 
 Values = NDArray[np.float64]
 RESAMPLES = 10_000
 FEWEST = 5  # values below which an interval would pretend to know something
 TIE = 1e-9  # scores closer than that are equal
+Z = 1.959963984540054  # of a 95% interval
 
 
 def estimate(values: Values, trim: float = 0.0) -> Estimate | None:
@@ -45,6 +46,33 @@ def trimmed_means(rows: Values, trim: float) -> Values:
     kept = np.sort(rows, axis=1)[:, cut : rows.shape[1] - cut] if cut else rows
     means: Values = kept.mean(axis=1)
     return means
+
+
+def clustered_share(won: Values, lost: Values) -> Estimate | None:
+    """Share of the decided that were won, with a 95% interval for decisions that come in clusters; None if there are none.
+
+    Wilson's interval (1927) at the effective number of decisions: as many independent ones as have the variance of the
+    share over clusters, by linearising the ratio (Korn and Graubard 1998). If all went one way the clusters show no
+    variance; then each counts as one decision.
+
+    Args:
+        won, lost: decisions in each cluster (n,), here a role with its readers and questions.
+    """
+    decided = won + lost
+    won, decided = won[decided > 0], decided[decided > 0]
+    clusters, total = len(decided), float(decided.sum())
+    if not clusters:
+        return None
+    share = float(won.sum()) / total
+    if clusters < FEWEST:
+        return Estimate(mean=share, low=None, high=None, roles=clusters)
+    variance = clusters / (clusters - 1) * float(((won - share * decided) ** 2).sum()) / total**2
+    effective = float(clusters) if share in (0.0, 1.0) else total
+    if variance > TIE**2:
+        effective = min(total, share * (1 - share) / variance)
+    centre = (share + Z**2 / (2 * effective)) / (1 + Z**2 / effective)
+    half = Z / (1 + Z**2 / effective) * (share * (1 - share) / effective + Z**2 / (4 * effective**2)) ** 0.5
+    return Estimate(mean=share, low=max(0.0, centre - half), high=min(1.0, centre + half), roles=clusters)
 
 
 def sign_flip_p_value(differences: Values) -> float:
@@ -74,6 +102,25 @@ def spearman(left: Sequence[float], right: Sequence[float]) -> float | None:
     if any(np.ptp(side) == 0 for side in ranks):
         return None
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def krippendorff_alpha(units: Iterable[Sequence[float]]) -> float | None:
+    """Krippendorff's alpha for interval data: 1 is perfect agreement, 0 chance (Krippendorff 2011).
+
+    Args:
+        units: for each unit the values that its raters gave; those with fewer than two are left out.
+
+    Returns:
+        None if nothing is left or nothing varies.
+    """
+    kept = [np.asarray(unit, dtype=float) for unit in units if len(unit) > 1]
+    everything = np.concatenate(kept) if kept else np.zeros(0)
+    count = len(everything)
+    spread = float(((everything - everything.mean()) ** 2).sum()) if count else 0.0
+    if spread <= TIE:
+        return None
+    within = sum(len(unit) / (len(unit) - 1) * float(((unit - unit.mean()) ** 2).sum()) for unit in kept)
+    return 1.0 - (count - 1) / count * within / spread
 
 
 def _ranks(values: Values) -> Values:

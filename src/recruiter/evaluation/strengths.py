@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from recruiter.evaluation.estimates import Estimate, Pairwise, Strength
 from recruiter.evaluation.records import ComparisonRecord
-from recruiter.evaluation.results import Estimate, Pairwise, Strength
 from recruiter.evaluation.statistics import FEWEST
 
 Matrix = NDArray[np.float64]

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
-from recruiter.evaluation.results import Difference, Estimate, Results
+from recruiter.evaluation import cells
+from recruiter.evaluation.cells import Table
+from recruiter.evaluation.estimates import Difference
+from recruiter.evaluation.read_tables import read_tables
+from recruiter.evaluation.results import Results
 from recruiter.roles import LEVELS
-
-NOTHING = "–"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A title, column names, and rows of cells. `is_long` ones are folded away in Markdown and left out on a terminal."""
-
-    title: str
-    columns: list[str]
-    rows: list[list[str]]
-    is_long: bool = False
 
 
 def tables(results: Results) -> Iterator[Table]:
-    """Everything that is worth a table, the most important first."""
+    """Everything that is worth a table, the most important first: blind reads."""
+    if results.reads:
+        yield from read_tables(results.reads, results.metrics, short_names(results))
     for judge in results.judges:
         yield _scores(results, judge)
         if len(results.models) > 1:
@@ -54,18 +47,14 @@ def markdown(results: Results) -> str:
     sampling = ", ".join(f"{name} {value}" for name, value in plan.sampling.items())
     parts = [
         "# Evaluation",
-        f"{_count(len(results.roles), 'role')} from {plan.roles_from}, {_count(plan.samples, 'question')} a role, seed "
-        f"{plan.seed}; {sampling}. Scores are 0–10. Intervals are 95%, by bootstrap over roles. Made {results.made_at}.",
+        *(f"**{line}**" for line in results.evidence),
+        f"{cells.count(len(results.roles), 'role')} from {plan.roles_from}, {cells.count(plan.samples, 'question')} a role, "
+        f"seed {plan.seed}; {sampling}. Scores are 0–10. Intervals are 95%, over roles. Made {results.made_at}.",
     ]
     if known := warnings(results):
         parts.append("Before you believe a figure:\n\n" + "\n".join(f"- {warning}" for warning in known))
     for table in tables(results):
-        lines = [
-            f"| {' | '.join(table.columns)} |",
-            "| --- |" + " ---: |" * (len(table.columns) - 1),
-            *(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in table.rows),
-        ]
-        body = "\n".join(lines)
+        body = table.markdown()
         if table.is_long:
             parts.append(f"<details><summary>{table.title}</summary>\n\n{body}\n\n</details>")
         else:
@@ -78,42 +67,57 @@ def markdown(results: Results) -> str:
 
 
 def short_names(results: Results) -> dict[str, str]:
-    """Names of models and judges for narrow columns: what stands after the last slash, where that is no other's name."""
-    names = [*results.models, *results.judges]
+    """Names of models, judges and readers for narrow columns: what follows the last slash, where that is no other's name."""
+    readers = results.reads.readers if results.reads else {}
+    names = list(dict.fromkeys([*results.models, *results.judges, *readers]))
     ends = [name.rstrip("/").rsplit("/", 1)[-1] for name in names]
     return {name: end if ends.count(end) == 1 else name for name, end in zip(names, ends, strict=True)}
 
 
-def _scores(results: Results, judge: str) -> Table:
+def _marked(results: Results, judge: str) -> dict[str, str]:
+    """Short names, with a mark at the models that this judge trained."""
     short = short_names(results)
+    trained = {model: short[model] + "*" for model, each in results.figures[judge].items() if each.judge_trained_it}
+    return {**short, **trained}
+
+
+def _title(results: Results, judge: str, title: str) -> str:
+    """A title that says what the mark means, where it stands."""
+    trained = any(figures.judge_trained_it for figures in results.figures[judge].values())
+    return title + (f" (*: {judge} trained it, so its word is no evidence)" if trained else "")
+
+
+def _scores(results: Results, judge: str) -> Table:
+    short = _marked(results, judge)
     rows = [
         [
             short[model],
-            *(_mean(figures.scores[name]) for name in results.rubric.names),
-            _interval(figures.scores["composite"]),
-            _share(figures.below_5),
+            *(cells.mean(figures.scores[name]) for name in results.rubric.names),
+            cells.interval(figures.scores["composite"]),
+            cells.share(figures.below_5),
             f"{figures.questions - figures.unwritten - figures.unscored}/{figures.questions}",
         ]
         for model, figures in results.figures[judge].items()
     ]
     columns = ["model", *results.rubric.names, "composite (95%)", "below 5", "scored"]
-    return Table(f"Scores by {judge}", columns, rows)
+    return Table(_title(results, judge, f"Scores by {judge}"), columns, rows)
 
 
 def _differences(results: Results, judge: str) -> Table:
-    rows, short = [], short_names(results)
+    rows, short = [], _marked(results, judge)
     for model, difference in _each_difference(results, judge):
         if difference is None:
-            rows.append([short[model], NOTHING, NOTHING, NOTHING, "0"])
+            rows.append([short[model], cells.NOTHING, cells.NOTHING, cells.NOTHING, "0"])
             continue
         record = f"{difference.wins}/{difference.ties}/{difference.losses}"
-        p_value = _p_value(difference.p_corrected)
+        p_value = cells.p_value(difference.p_corrected)
         rows.append(
-            [short[model], _interval(difference.scores["composite"], "+"), p_value, record, str(difference.roles)]
+            [short[model], cells.interval(difference.scores["composite"], "+"), p_value, record, str(difference.roles)]
         )
     several = len(results.models) > 2
     columns = ["model", "composite (95%)", "p, Holm" if several else "p", "win/tie/loss", "roles"]
-    return Table(f"Difference to {results.plan.baseline} by {judge}", columns, rows)
+    title = f"Difference to {results.plan.baseline} by {judge}"
+    return Table(_title(results, judge, title), columns, rows)
 
 
 def _by_group(results: Results, judge: str, noun: Literal["level", "focus"]) -> Table:
@@ -123,40 +127,40 @@ def _by_group(results: Results, judge: str, noun: Literal["level", "focus"]) -> 
     }
     order: Sequence[str] = LEVELS if noun == "level" else sorted({role.focus for role in results.roles})
     groups = [group for group in order if any(getattr(role, noun) == group for role in results.roles)]
-    rows = [[group, *(_interval(estimates.get(group), "+") for estimates in found.values())] for group in groups]
-    title = f"Difference to {results.plan.baseline} by {judge} and {noun}"
-    short = short_names(results)
+    rows = [[group, *(cells.interval(estimates.get(group), "+") for estimates in found.values())] for group in groups]
+    title = _title(results, judge, f"Difference to {results.plan.baseline} by {judge} and {noun}")
+    short = _marked(results, judge)
     return Table(title, [noun, *(short[model] for model in found)], rows, is_long=noun == "focus")
 
 
 def _trimmed(results: Results, judge: str) -> Table:
-    short = short_names(results)
+    short = _marked(results, judge)
     rows = [
-        [short[model], _interval(trimmed.scores["composite"]), _interval(trimmed.difference, "+")]
+        [short[model], cells.interval(trimmed.scores["composite"]), cells.interval(trimmed.difference, "+")]
         for model, figures in results.figures[judge].items()
         if (trimmed := figures.trimmed)
     ]
     title = f"Without the {results.plan.trim:.0%} lowest and the {results.plan.trim:.0%} highest roles, by {judge}"
-    return Table(title, ["model", "composite (95%)", "difference"], rows)
+    return Table(_title(results, judge, title), ["model", "composite (95%)", "difference"], rows)
 
 
 def _strengths(results: Results, judge: str) -> Table:
-    found, short = results.pairwise[judge], short_names(results)
+    found, short = results.pairwise[judge], _marked(results, judge)
     rows = [
         [
             short[model],
-            _interval(strength.log_strength, "+") if model != results.plan.baseline else "0",
-            _share(strength.beats_baseline, with_interval=True),
+            cells.interval(strength.log_strength, "+") if model != results.plan.baseline else "0",
+            cells.share(strength.beats_baseline, with_interval=True),
             f"{strength.wins}/{strength.ties}/{strength.losses}",
         ]
         for model, strength in found.strengths.items()
     ]
     title = (
-        f"Compared by {judge}: both orders agree in {_percent(found.orders_agree)} of the pairs, the first one wins "
-        f"{_percent(found.first_preferred)}, {found.unanswered} of {len(found.comparisons)} unanswered"
+        f"Compared by {judge}: both orders agree in {cells.percent(found.orders_agree)} of the pairs, the first one wins "
+        f"{cells.percent(found.first_preferred)}, {found.unanswered} of {len(found.comparisons)} unanswered"
     )
     columns = ["model", "log strength (95%)", "preferred to baseline", "win/tie/loss"]
-    return Table(title, columns, rows)
+    return Table(_title(results, judge, title), columns, rows)
 
 
 def _texts(results: Results) -> Table:
@@ -164,12 +168,12 @@ def _texts(results: Results) -> Table:
     rows = [
         [
             short[model],
-            _mean(texts.tokens, 0),
-            _mean(texts.words, 0),
+            cells.mean(texts.tokens, 0),
+            cells.mean(texts.words, 0),
             str(texts.cut_off),
-            _number(texts.seconds_median, 2),
-            _number(texts.seconds_p95, 2),
-            NOTHING if texts.cost_usd is None else f"${texts.cost_usd:.4f}" if texts.cost_usd else "0",
+            cells.number(texts.seconds_median, 2),
+            cells.number(texts.seconds_p95, 2),
+            cells.NOTHING if texts.cost_usd is None else f"${texts.cost_usd:.4f}" if texts.cost_usd else "0",
         ]
         for model, texts in results.texts.items()
     ]
@@ -182,11 +186,11 @@ def _texts_against_others(results: Results) -> Table:
     rows = [
         [
             short[model],
-            *(_number(value, 2) for value in texts.distinct.values()),
-            _mean(texts.overlap),
+            *(cells.number(value, 2) for value in texts.distinct.values()),
+            cells.mean(texts.overlap),
             str(texts.identical),
-            _mean(texts.novelty),
-            NOTHING if texts.copies is None else str(texts.copies),
+            cells.mean(texts.novelty),
+            cells.NOTHING if texts.copies is None else str(texts.copies),
         ]
         for model, texts in results.texts.items()
     ]
@@ -199,8 +203,8 @@ def _consistency(results: Results) -> Table:
     short = short_names(results)
     rows = [
         [
-            short[judge], str(found.questions), _percent(found.within_half), _number(found.mean_absolute_difference, 2),
-            _number(found.spearman, 2),
+            short[judge], str(found.questions), cells.percent(found.within_half),
+            cells.number(found.mean_absolute_difference, 2), cells.number(found.spearman, 2),
         ]
         for judge, found in results.consistency.items()
     ]  # fmt: skip
@@ -212,8 +216,8 @@ def _agreement(results: Results) -> Table:
     short = short_names(results)
     rows = [
         [
-            " – ".join(short[judge] for judge in found.judges), str(found.questions), _number(found.spearman, 2),
-            _number(found.mean_difference, 2, "+"), f"{_percent(found.same_preference)} of {found.preferences}",
+            " – ".join(short[judge] for judge in found.judges), str(found.questions), cells.number(found.spearman, 2),
+            cells.number(found.mean_difference, 2, "+"), f"{cells.percent(found.same_preference)} of {found.preferences}",
         ]
         for found in results.agreement
     ]  # fmt: skip
@@ -225,40 +229,3 @@ def _each_difference(results: Results, judge: str) -> Iterator[tuple[str, Differ
     for model, figures in results.figures[judge].items():
         if model != results.plan.baseline:
             yield model, figures.difference
-
-
-def _interval(estimate: Estimate | None, sign: str = "") -> str:
-    if estimate is None:
-        return NOTHING
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.mean:{sign}.1f}, {_count(estimate.roles, 'role')}"
-    until = " to " if sign else "–"
-    return f"{estimate.mean:{sign}.2f} ({estimate.low:{sign}.1f}{until}{estimate.high:{sign}.1f})"
-
-
-def _mean(estimate: Estimate | None, digits: int = 2) -> str:
-    return _number(estimate.mean if estimate else None, digits)
-
-
-def _share(estimate: Estimate | None, with_interval: bool = False) -> str:
-    if estimate is None:
-        return NOTHING
-    if not with_interval or estimate.low is None or estimate.high is None:
-        return f"{estimate.mean:.0%}"
-    return f"{estimate.mean:.0%} ({estimate.low:.0%} to {estimate.high:.0%})"
-
-
-def _number(value: float | None, digits: int, sign: str = "") -> str:
-    return NOTHING if value is None else f"{value:{sign}.{digits}f}"
-
-
-def _percent(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.0%}"
-
-
-def _p_value(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

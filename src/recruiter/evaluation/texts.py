@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recruiter.evaluation.estimates import Estimate, TextFigures
 from recruiter.evaluation.records import SampleRecord
-from recruiter.evaluation.results import Estimate, TextFigures
 from recruiter.evaluation.statistics import estimate
 from recruiter.roles import Role
 from recruiter.train.layout import RunFolder

@@ -145,7 +145,7 @@ def describe(folder: Path, hub_repo: str | None = None) -> Manifest:
         if current.sha256 == manifest.adapter_sha256:
             run = find_run(current)
             written = (adapter / "adapter_model.safetensors").stat().st_mtime
-            evaluations = find_evaluations(WORKSPACE / "results", adapter, written, folder)
+            evaluations = find_evaluations(WORKSPACE / "results", adapter, written, folder, run)
     except ExportError:
         if (folder / "README.md").is_file():
             return manifest  # the checkpoint is gone; the card of that time stands

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,11 @@ from huggingface_hub import ModelCardData, metadata_load
 from yaml import YAMLError
 
 from recruiter.errors import DataError
-from recruiter.evaluation.results import Estimate
+from recruiter.evaluation.estimates import Estimate
+from recruiter.evaluation.read_tables import read_tables
+from recruiter.evaluation.tables import short_names
 from recruiter.export.config_files import PROBE
-from recruiter.export.evidence import EvaluationTable, TrainingRun
+from recruiter.export.evidence import KnownResults, TrainingRun
 from recruiter.export.manifest import Manifest
 from recruiter.prompts import generator_messages
 from recruiter.report.plots import plot_training, read_runs
@@ -36,18 +38,19 @@ def find_licence(base: Path) -> str | None:
 
 
 def write_card(
-    folder: Path, manifest: Manifest, run: TrainingRun | None, evaluations: list[EvaluationTable], hub_repo: str | None
+    folder: Path, manifest: Manifest, run: TrainingRun | None, evaluations: list[KnownResults], hub_repo: str | None
 ) -> None:
     """Write `README.md`, and the curve of the run as a picture beside it."""
     has_plot = _draw(run, folder)
     name = hub_repo.partition("/")[2] if hub_repo else folder.name
     parts = [
         f"---\n{_metadata(manifest)}\n---\n\n# {name}",
+        *(f"**{line}**" for line in _evidence(evaluations)),
         "Writes technical screening questions: a role description goes in, one question comes out that a candidate can "
         "answer in two to five minutes. A person should read a question before a candidate does.",
         _origin(manifest, run),
         _training(run, has_plot),
-        *map(_evaluation, evaluations),
+        *(part for known in evaluations for part in _evaluation(known)),
         _limits(manifest, run, evaluations),
         _usage(hub_repo or str(folder.name), manifest),
         _licence(manifest),
@@ -117,26 +120,41 @@ def _training(run: TrainingRun | None, has_plot: bool) -> str:
     picture = f"![Reward over the steps of training]({PLOT})\n\n" if has_plot else ""
     return (
         f"## Training\n\n{picture}Mean over the samples of a step; criteria from 0 to 10. The picture shows the whole run, "
-        f"this model is its step {run.step}.\n\n" + "\n".join(table)
+        f"this model is its step {run.step}. The judge here is the one that rewarded it: the curve shows that training "
+        f"worked, not that the questions are good.\n\n" + "\n".join(table)
     )
 
 
-def _evaluation(table: EvaluationTable) -> str:
-    names = table.metrics
-    lines = [
-        f"## Evaluation, judge {table.judge}",
-        f"{table.roles} roles, scores from 0 to 10 with 95% intervals over roles. This model is *{table.mine}*.",
-        "\n".join(
-            ["| model | " + " | ".join(names) + " | unscored |", "| --- " * (len(names) + 2) + "|"]
-            + [
-                f"| {name} | "
-                + " | ".join(_estimate(figures.scores.get(metric)) for metric in names)
-                + f" | {figures.unscored} of {figures.questions} |"
-                for name, figures in table.models.items()
+def _evidence(evaluations: list[KnownResults]) -> list[str]:
+    """What the results say of whether it is better, each sentence once, with this model's name in them."""
+    lines = [(known.mine, line) for known in evaluations for line in known.results.evidence]
+    return list(dict.fromkeys(f"This model is {mine}. {line}" for mine, line in lines))
+
+
+def _evaluation(known: KnownResults) -> Iterator[str]:
+    """Blind reads first, then each judge; a mark stands where a judge trained the model."""
+    results = known.results
+    names, about = results.metrics, f"{len(results.roles)} roles, scores from 0 to 10 with 95% intervals over roles."
+    if results.reads:
+        for table in read_tables(results.reads, names, short_names(results)):
+            yield f"## {table.title}\n\nThis model is *{known.mine}*.\n\n{table.markdown()}"
+    for judge, models in results.figures.items():
+        marked = " (*: this judge trained it: no evidence)" if any(m.judge_trained_it for m in models.values()) else ""
+        yield "\n\n".join(
+            [
+                f"## Evaluation, judge {judge}{marked}",
+                f"{about} This model is *{known.mine}*.",
+                "\n".join(
+                    ["| model | " + " | ".join(names) + " | unscored |", "| --- " * (len(names) + 2) + "|"]
+                    + [
+                        f"| {name}{'*' * figures.judge_trained_it} | "
+                        + " | ".join(_estimate(figures.scores.get(metric)) for metric in names)
+                        + f" | {figures.unscored} of {figures.questions} |"
+                        for name, figures in models.items()
+                    ]
+                ),
             ]
-        ),
-    ]
-    return "\n\n".join(lines)
+        )
 
 
 def _estimate(estimate: Estimate | None) -> str:
@@ -146,7 +164,7 @@ def _estimate(estimate: Estimate | None) -> str:
     return f"{estimate.mean:.2f}{interval}"
 
 
-def _limits(manifest: Manifest, run: TrainingRun | None, evaluations: list[EvaluationTable]) -> str:
+def _limits(manifest: Manifest, run: TrainingRun | None, evaluations: list[KnownResults]) -> str:
     rubric = run.rubric if run else load_rubric()
     points = [
         "Scores are a judge's opinion by a rubric ("

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from recruiter.errors import DataError
-from recruiter.evaluation.results import ModelFigures, load_results
+from recruiter.evaluation.records import Training
+from recruiter.evaluation.results import Results, load_results
 from recruiter.export.adapter import Adapter
 from recruiter.files import short_path
 from recruiter.rubric import Rubric, stored_rubric
@@ -46,18 +47,11 @@ class TrainingRun:
 
 
 @dataclass(frozen=True)
-class EvaluationTable:
-    """One judge's figures for this model and the others of the same evaluation; `mine` is its name there.
+class KnownResults:
+    """The results of an evaluation that this model took part in, under the name `mine`."""
 
-    Attributes:
-        metrics: keys of the scores.
-    """
-
-    judge: str
     mine: str
-    roles: int
-    metrics: tuple[str, ...]
-    models: dict[str, ModelFigures]
+    results: Results
 
 
 def find_run(adapter: Adapter) -> TrainingRun | None:
@@ -70,9 +64,11 @@ def find_run(adapter: Adapter) -> TrainingRun | None:
     return TrainingRun(checkpoint.run.path, step, description, metrics)
 
 
-def find_evaluations(results: Path, adapter: Path, weights_time: float, export: Path) -> list[EvaluationTable]:
-    """Tables of the result files in a folder in which this model took part, the newest file's first."""
-    tables = []
+def find_evaluations(
+    results: Path, adapter: Path, weights_time: float, export: Path, run: TrainingRun | None
+) -> list[KnownResults]:
+    """The results in a folder in which this model took part, the newest file first; what trained it is known from `run`."""
+    found = []
     for path in sorted(results.glob("*.json"), key=lambda path: -path.stat().st_mtime):
         if path.stat().st_mtime < weights_time:
             continue
@@ -82,6 +78,9 @@ def find_evaluations(results: Path, adapter: Path, weights_time: float, export: 
             continue
         for name, model in stored.models.items():
             if short_path(adapter) == model.adapter or short_path(export) == model.source:
-                about = (name, len(stored.roles), stored.metrics)
-                tables += [EvaluationTable(judge, *about, models) for judge, models in stored.figures.items()]
-    return tables
+                if run and model.training is None:
+                    model.training = Training(
+                        run=short_path(run.folder), step=run.step, judge=run.description.get("judge")
+                    )
+                found.append(KnownResults(name, Results.model_validate(dict(stored))))
+    return found

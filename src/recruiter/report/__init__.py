@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page to read, filter and compare.
+"""An evaluation as one HTML page to read, filter and compare; a sheet for blind reads is another (`sheet.py`).
 
 The page is a single file: results, styles and scripts are written into it. It opens from disk and asks nobody for
 anything; its content security policy forbids it to. What models and judges wrote is shown as text, never as markup.
@@ -12,8 +12,10 @@ import html
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from recruiter.evaluation.results import Results, load_results
 from recruiter.roles import LEVELS
@@ -24,6 +26,7 @@ SCRIPTS = (
     "kit/dom.js",
     "kit/charts.js",
     "results.js",
+    "reads.js",
     "figures.js",
     "background.js",
     "filters.js",
@@ -49,22 +52,25 @@ def write_report(results: Path, target: Path) -> None:
 
 def render(results: Results) -> str:
     """The page as a string."""
-    style = _part("page.css")
-    script = "\n".join(IMPORT.sub("", _part(name)) for name in SCRIPTS)
-    return Template(_part("page.html")).substitute(
-        title=html.escape(f"Evaluation of {', '.join(results.models)}"),
+    levels: tuple[str, ...] = tuple(LEVELS)
+    data = {**results.model_dump(mode="json"), "levels": levels}
+    return page("page.html", f"Evaluation of {', '.join(results.models)}", data, SCRIPTS)
+
+
+def page(
+    template: str, title: str, data: dict[str, Any], scripts: Sequence[str], styles: Sequence[str] = ("page.css",)
+) -> str:
+    """A page in one string: its data, styles and scripts, files of this folder, are written into it."""
+    style = "\n".join(map(_part, styles))
+    script = "\n".join(IMPORT.sub("", _part(name)) for name in scripts)
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return Template(_part(template)).substitute(
+        title=html.escape(title),
         policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'",
         style=style,
         script=script,
-        data=_data(results),
+        data=text.replace("<", "\\u003c"),  # it cannot end the element it stands in
     )
-
-
-def _data(results: Results) -> str:
-    """Results and levels as JSON that cannot end the element it stands in."""
-    levels: tuple[str, ...] = tuple(LEVELS)
-    text = json.dumps({**results.model_dump(mode="json"), "levels": levels}, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")
 
 
 def _digest(text: str) -> str:

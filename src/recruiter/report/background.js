@@ -1,6 +1,7 @@
 // What stands behind the figures: the judges, how far they can be believed, and how everything was made.
 
 function judgesSection() {
+  if (!judges.length) return null;
   const rows = judges.map((judge) => {
     const twice = data.consistency[judge];
     return [
@@ -68,7 +69,7 @@ function methodSection() {
     first && details(`What every model was sent, for example for ${first.title}`, (data.prompts[first.id] ?? []).map((message) => [el("h4", {}, message.role), el("pre", { tabindex: "0" }, message.content)])),
     details("What a judge that is a language model is told", el("pre", { tabindex: "0" }, data.judge_system)),
     el("h3", {}, "Statistics"),
-    el("p", {}, "Several questions for a role count as their mean, so that a role is one observation. Intervals are 95% percentile bootstrap over roles; p-values come from flipping the signs of paired differences. Unscored questions are counted and left out of means; nothing else is dropped."),
+    el("p", {}, "Several questions for a role count as their mean, so that a role is one observation. Intervals of means are 95% percentile bootstrap over roles, those of blind readers' preferences Wilson's with roles as clusters; p-values come from flipping the signs of paired differences. Unscored questions are counted and left out of means; nothing else is dropped."),
   );
 }
 

@@ -5,7 +5,7 @@ function scoresSection(judge) {
   const rows = models.map((model) => {
     const found = figures[model];
     return [
-      modelName(model),
+      modelName(model, judge),
       estimate(found.scores.composite),
       ...data.rubric.criteria.map(({ name }) => estimate(found.scores[name])),
       estimate(found.below_5, percent),
@@ -52,7 +52,7 @@ function trimmedTable(judge) {
   if (share === undefined) return null;
   const rows = models.map((model) => {
     const { scores, trimmed, difference } = figures[model];
-    return [modelName(model), estimate(scores.composite), estimate(trimmed?.scores.composite), estimate(difference?.scores.composite, signed), estimate(trimmed?.difference, signed)];
+    return [modelName(model, judge), estimate(scores.composite), estimate(trimmed?.scores.composite), estimate(difference?.scores.composite, signed), estimate(trimmed?.difference, signed)];
   });
   const caption = `Composite of all roles, and without the ${percent(share)} highest and the ${percent(share)} lowest`;
   return details(caption, table(caption, ["model", "all roles", "trimmed", "difference, all", "difference, trimmed"], rows));
@@ -64,18 +64,19 @@ function differencesSection(judge) {
   const rows = others.map((model) => {
     const found = data.figures[judge][model].difference;
     return [
-      modelName(model),
+      modelName(model, judge),
       estimate(found.scores.composite, signed),
       ...data.rubric.criteria.map(({ name }) => estimate(found.scores[name], signed)),
-      [pValue(found.p_corrected), others.length > 1 && el("small", {}, `uncorrected ${pValue(found.p_value)}`)],
+      hasTrained(judge, model) ? [NONE, el("small", {}, "it trained it: no test")] : [pValue(found.p_corrected), others.length > 1 && el("small", {}, `uncorrected ${pValue(found.p_value)}`)],
       [`${found.wins} / ${found.ties} / ${found.losses}`, el("small", {}, `of ${plural(found.roles, "role")}`)],
     ];
   });
-  const corrected = others.length > 1 ? `The p-values are corrected for ${others.length} comparisons (Holm). ` : "";
+  const tests = others.filter((model) => !hasTrained(judge, model)).length;
+  const corrected = tests > 1 ? `The p-values are corrected for ${tests} comparisons (Holm). ` : "";
   return section("differences", `Difference to ${baseline}`,
     el("p", { class: "lead" }, `Paired by role, on the roles that both models have a score for. ${corrected}Win, tie, loss: roles with a higher, equal and lower composite.`),
     table(`Difference to ${baseline} by ${judge}`, ["model", "composite", ...data.rubric.criteria.map((c) => c.name), "p-value", "win / tie / loss"], rows),
-    el("div", { class: "charts" }, others.map((model) => figure([modelName(model), ` less ${baseline}, one bar a role`], differences(model, judge)))),
+    el("div", { class: "charts" }, others.map((model) => figure([modelName(model, judge), ` less ${baseline}, one bar a role`], differences(model, judge)))),
   );
 }
 
@@ -102,9 +103,9 @@ function groupTable(noun, key, judge) {
     group,
     String(data.roles.filter((role) => role[noun] === group).length),
     ...models.map((model) => heatCell(figures[model][key][group], number, (value) => ["score", value / 10])),
-    ...others.map((model) => heatCell(figures[model].difference[key][group], signed, (value) => [value < 0 ? "loss" : "gain", Math.abs(value) / 10])),
+    ...others.map((model) => heatCell(figures[model].difference[key][group], signed, (value) => [hasTrained(judge, model) ? "score" : value < 0 ? "loss" : "gain", hasTrained(judge, model) ? 0 : Math.abs(value) / 10])),
   ]);
-  const head = [noun, "roles", ...models.map(modelName), ...others.map((model) => `${model} less ${baseline}`)];
+  const head = [noun, "roles", ...models.map((model) => modelName(model, judge)), ...others.map((model) => `${model} less ${baseline}`)];
   return table(`Composite by ${noun}, judge ${judge}`, head, rows, { class: "heat" });
 }
 
@@ -134,7 +135,7 @@ function textsSection() {
   const runs = [...new Set(models.map((model) => texts[model].rollouts_of).filter(Boolean))];
   return section("texts", "The texts",
     el("p", { class: "lead" }, "What can be counted without a judge. Shared wording is the share of a question's word triples, the words of its own role masked, that stand in the most similar question of another role."),
-    table("Length, time, cost and diversity", ["figure", ...models.map(modelName)], rows),
+    table("Length, time, cost and diversity", ["figure", ...models.map((model) => modelName(model))], rows),
     runs.length > 0 && el("p", { class: "note" }, `Training rollouts: ${runs.join(", ")}.`),
   );
 }
@@ -145,7 +146,7 @@ function pairwiseSection(judge) {
   const rows = models.filter((model) => found.strengths[model]).map((model) => {
     const strength = found.strengths[model];
     return [
-      modelName(model),
+      modelName(model, judge),
       estimate(strength.log_strength, (value) => signed(value, 2)),
       model === baseline ? "baseline" : estimate(strength.beats_baseline, percent),
       `${strength.wins} / ${strength.ties} / ${strength.losses}`,

@@ -4,8 +4,8 @@ const STATES = [
   ["all", "all questions"],
   ["missing", "unscored or not written"],
   ["cut", "cut off at the length limit"],
-  ["gain", "better than the baseline"],
-  ["loss", "worse than the baseline"],
+  ["gain", "higher than the baseline"],
+  ["loss", "lower than the baseline"],
   ["disagree", "judges two points or more apart"],
 ];
 const ORDERS = [

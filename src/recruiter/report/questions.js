@@ -62,8 +62,8 @@ function modelColumn(role, model, filter, judge) {
   const several = samples.length > 1;
   return el("article", { class: "answer" },
     el("h4", {}, modelName(model),
-      several && el("span", { class: "badge" }, number(roleScore(role.id, model, judge))),
-      difference !== null && el("span", { class: difference < 0 ? "down" : "up", title: `less ${baseline}` }, signed(difference)),
+      several && judge && el("span", { class: "badge" }, number(roleScore(role.id, model, judge))),
+      difference !== null && el("span", { class: hasTrained(judge, model) ? null : difference < 0 ? "down" : "up", title: `less ${baseline}` }, signed(difference)),
     ),
     samples.length ? samples.map((sample) => sampleBlock(sample, filter, judge)) : el("p", { class: "missing" }, "No question was asked for."),
   );
@@ -71,13 +71,13 @@ function modelColumn(role, model, filter, judge) {
 
 function sampleBlock(sample, filter, judge) {
   const scores = scoresOf(sample, judge);
-  const ordered = [judge, ...judges.filter((other) => other !== judge)];
+  const ordered = [judge, ...judges.filter((other) => other !== judge)].filter(Boolean);
   return el("div", { class: "sample" },
     sample.question === null
       ? el("p", { class: "missing" }, `Not written: ${sample.failure ?? "no reason was stored"}`)
       : el("blockquote", {}, sample.question.trim() ? marked(sample.question, filter.words) : el("em", {}, "(empty)")),
     el("p", { class: "scores" },
-      el("span", { class: "badge" }, scores ? number(scores.composite) : "unscored"),
+      judge && el("span", { class: "badge" }, scores ? number(scores.composite) : "unscored"),
       scores && data.rubric.criteria.map(({ name }) => el("span", {}, `${name} `, el("b", {}, number(scores[name])))),
       sample.finished === false && el("span", { class: "mark" }, "cut off"),
     ),

@@ -20,8 +20,12 @@ function estimate(figure, format = number) {
 
 const modelClass = (model) => `m${models.indexOf(model) % 6}`;
 
-function modelName(model) {
-  return el("span", { class: `model ${modelClass(model)}` }, el("i", { "aria-hidden": "true" }), model);
+// Whether a judge also trained a model: then its word is no evidence that the model is better.
+const hasTrained = (judge, model) => Boolean(data.figures[judge]?.[model].judge_trained_it);
+
+// A model, and where it stands for a judge's figures whether that judge trained it.
+function modelName(model, judge = null) {
+  return el("span", { class: `model ${modelClass(model)}` }, el("i", { "aria-hidden": "true" }), model, hasTrained(judge, model) && el("small", {}, "trained by this judge"));
 }
 
 function details(summary, ...content) {

@@ -11,6 +11,7 @@ import io
 import json
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,12 @@ _KNOWN = {name for names in FIELD_NAMES.values() for name in names} | {"question
 _MISSING = ("", "nan", "null", "none")  # in a cell
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path, columns: Sequence[str] = ()) -> list[Row]:
     """The rows of a file: of a `.json` file, its object or list of objects; of a `.jsonl` file, an object a line; of a
     `.parquet` file, its rows; of any other, CSV with commas, semicolons, tabs or bars.
+
+    Args:
+        columns: of a CSV file that may lack the line with their names, and may begin with comments (#).
 
     Raises:
         DataError: naming the file, the line and what is wrong there.
@@ -44,7 +48,10 @@ def read_rows(path: Path) -> list[Row]:
             rows = _parquet_rows(path)
         else:
             text = _decoded(path.read_bytes(), suffix not in (".json", ".jsonl"))
-            rows = {".json": _json_rows, ".jsonl": _json_lines}.get(suffix, _csv_rows)(text, path)
+            if suffix in (".json", ".jsonl"):
+                rows = (_json_rows if suffix == ".json" else _json_lines)(text, path)
+            else:
+                rows = _csv_rows(text, path, columns)
     except FileNotFoundError:
         raise DataError(f"There is no file {path}.") from None
     except UnicodeDecodeError as error:
@@ -93,11 +100,17 @@ def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _csv_rows(text: str, path: Path) -> list[Row]:
-    first, _, rest = text.partition("\n")
+def _csv_rows(text: str, path: Path, columns: Sequence[str]) -> list[Row]:
     skipped = 0
+    while columns and re.match(r'\s*("?#.*)?\n', text):
+        text, skipped = text.partition("\n")[2], skipped + 1
+    first, _, rest = text.partition("\n")
+    is_headless = bool(columns) and not re.match(rf"\W*{re.escape(columns[0])}\b", first, re.IGNORECASE)
     if found := re.fullmatch(r"sep=(.)\s*", first):  # how Excel is told the delimiter
-        delimiter, text, skipped = found.group(1), rest, 1
+        delimiter, text, skipped = found.group(1), rest, skipped + 1
+    elif is_headless:
+        delimiter = next((mark for mark in first if mark in ",;\t|"), ",")
+        text, skipped = f"{delimiter.join(columns)}\n{text}", skipped - 1
     else:
         delimiter = max(",;\t|", key=lambda mark: _known_columns(text, mark))
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)

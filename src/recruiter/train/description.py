@@ -33,7 +33,7 @@ def describe_run(run: RunFolder, config: Config, judge: Judge, is_continued: boo
         config=to_dict(config),
         judge=judge.name,
         judge_version=judge.version,
-        judge_notes=list(judge.usage.notes),
+        judge_notes=[f"{part.name}: {note}" for part in judge.usage.parts for note in part.notes],
         prompt_hash=PROMPT_HASH,
         rubric_hash=judge.rubric.hash,
         rubric=judge.rubric.model_dump(mode="json"),

@@ -6,6 +6,11 @@ import math
 from typing import Any, NotRequired, TypedDict, cast
 
 
+def deciding_judges(judge: str | None) -> list[str]:
+    """The names of the judges that had a say in a run's reward, from the one that `run.json` keeps."""
+    return judge.split(" + ") if judge else []
+
+
 class MetricsRow(TypedDict):
     """The figures of one step; means over nothing are None, never 0. Criteria stand beside them under their own names.
 

@@ -17,7 +17,7 @@ class ReplyError(ValueError):
     """A reply that holds no judgement. The message says why, for the judge to mend it."""
 
 
-def _number(value: object) -> object:
+def read_number(value: object) -> object:
     """A number that a model wrote as text: 8, or 8/10."""
     written = _WRITTEN.fullmatch(value) if isinstance(value, str) else None
     return float(written[1]) if written else value
@@ -37,7 +37,7 @@ class ReplyFormat:
             "Reply",
             __config__=ConfigDict(strict=True),
             reasoning=str,
-            **dict.fromkeys(scores, Annotated[float, BeforeValidator(_number), Field(ge=0, le=MAX_SCORE)]),
+            **dict.fromkeys(scores, Annotated[float, BeforeValidator(read_number), Field(ge=0, le=MAX_SCORE)]),
         )  # type: ignore[call-overload]
         # Reasoning comes first: scores that follow reasons are better founded.
         reasoning = {"type": "string", "description": "two or three sentences that name each red flag"}

@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 
 from recruiter.config.paths import command_line
 from recruiter.errors import DataError
+from recruiter.evaluation.estimates import TAIL, Estimate, ModelFigures
 from recruiter.evaluation.figures import role_means
-from recruiter.evaluation.results import TAIL, Estimate, ModelFigures, Results
+from recruiter.evaluation.results import Results
 from recruiter.report.plots.style import STYLE, colour, grid_of, save
 from recruiter.roles import LEVELS
 from recruiter.rubric import MAX_SCORE
@@ -33,7 +34,7 @@ class Entry:
 class Contest:
     """The models of one or several results files, by judge.
 
-    With several files a model's label names its file too.
+    With several files a model's label names its file too; a star says that the judge trained the model.
 
     Attributes:
         metrics: keys of all scores.
@@ -55,7 +56,7 @@ class Contest:
                 for model, figures in models.items():
                     mine = [sample for sample in each.samples if sample.model == model]
                     composites = role_means(judge, mine, lambda scores: scores["composite"])
-                    label = f"{name}: {model}" if len(results) > 1 else model
+                    label = (f"{name}: {model}" if len(results) > 1 else model) + "*" * figures.judge_trained_it
                     self.judges.setdefault(judge, []).append(Entry(label, figures, list(composites.values())))
         if not any(entry.composites for entries in self.judges.values() for entry in entries):
             raise DataError(f"These results hold no scored question; judge them with `{command_line('eval')}` first.")
@@ -87,7 +88,9 @@ def plot_distributions(contest: Contest, target: Path) -> list[Path]:
             highest = max(highest, float(np.max(counts)))
             below = entry.figures.below_5
             told = "nothing scored" if below is None else f"{below.mean:.0%} below {TAIL:g}"
-            place.set_title(f"{entry.label}, judge {judge}\n{len(entry.composites)} roles, {told}", fontsize=10)
+            place.set_title(
+                f"{_title(entry.label, judge, [entry])}\n{len(entry.composites)} roles, {told}", fontsize=10
+            )
             place.axvline(TAIL, color="black", linewidth=0.8, linestyle=":")
             place.set(xlabel="composite", xlim=(0, MAX_SCORE))
         for place in axes:
@@ -100,11 +103,13 @@ def plot_levels(contest: Contest, target: Path) -> list[Path]:
     """Heat maps of the composite by level, and of its difference to the baseline, with the number of roles in each."""
     panels: list[tuple[str, list[str], list[dict[str, Estimate]], bool]] = []
     for judge, entries in contest.judges.items():
-        panels.append((f"Composite, judge {judge}", _labels(entries), [e.figures.by_level for e in entries], False))
+        panels.append(
+            (_title("Composite", judge, entries), _labels(entries), [e.figures.by_level for e in entries], False)
+        )
         compared = [entry for entry in entries if entry.figures.difference]
         levels = [entry.figures.difference.by_level for entry in compared if entry.figures.difference]
         if compared:
-            panels.append((f"Difference to the baseline, judge {judge}", _labels(compared), levels, True))
+            panels.append((_title("Difference to the baseline", judge, compared), _labels(compared), levels, True))
     most = max(len(labels) for _, labels, _, _ in panels)
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axes = grid_of(len(panels), columns=2, width=6, height=1.6 + 0.55 * most)
@@ -123,7 +128,7 @@ def _means(axes: Axes, judge: str, entries: Sequence[Entry], metrics: Sequence[s
             _point(axes, entry.figures.scores.get(metric), row + offset, index, label)
     axes.set_yticks(range(len(metrics)), metrics)
     axes.set(xlim=(0, MAX_SCORE), ylim=(len(metrics) - 0.5, -0.5), xlabel="score, mean with 95% interval")
-    axes.set_title(f"Held-out roles, judge {judge}", fontsize=10)
+    axes.set_title(_title("Held-out roles", judge, entries), fontsize=10)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, fontsize=9)
 
 
@@ -136,7 +141,7 @@ def _differences(axes: Axes, judge: str, entries: Sequence[Entry], metrics: Sequ
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(metrics)), metrics)
     axes.set(ylim=(len(metrics) - 0.5, -0.5), xlabel="difference to the baseline, paired, 95% interval")
-    axes.set_title(f"Differences, judge {judge}", fontsize=10)
+    axes.set_title(_title("Differences", judge, entries), fontsize=10)
     axes.margins(x=0.15)
 
 
@@ -173,6 +178,12 @@ def _heat_map(axes: Axes, labels: Sequence[str], rows: Sequence[dict[str, Estima
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     axes.set_xlabel("level (roles)")
+
+
+def _title(what: str, judge: str, entries: Sequence[Entry]) -> str:
+    """What is drawn by which judge; where it trained one of the models, that its word is no evidence there."""
+    trained = any(entry.figures.judge_trained_it for entry in entries)
+    return f"{what}, judge {judge}" + ("\n(* trained by this judge: no evidence)" if trained else "")
 
 
 def _labels(entries: Sequence[Entry]) -> list[str]:

@@ -19,7 +19,7 @@ from recruiter.files import short_path
 from recruiter.report.plots.style import LINES, STYLE, colour, grid_of, save
 from recruiter.rubric import MAX_SCORE, stored_rubric
 from recruiter.train.layout import RunFolder
-from recruiter.train.rows import MetricsRow
+from recruiter.train.rows import MetricsRow, deciding_judges
 
 MOST_REASONS = 5
 
@@ -168,10 +168,15 @@ def _held_out(axes: Axes, runs: Sequence[Run], results: Sequence[Results]) -> No
                 fmt="os^v"[number % 4] + "-",
                 capsize=3,
                 color=colour(index + len(runs)),
-                label=f"evaluation by {judge}{suffix}",
+                label=f"evaluation by {judge}{suffix}{_caveat(run, judge)}",
             )
     axes.set(title="Held-out roles, composite", ylim=(0, MAX_SCORE))
     axes.legend(loc="upper left")
+
+
+def _caveat(run: Run, judge: str) -> str:
+    description = RunFolder(run.folder).read_description()
+    return " (trained it: no evidence)" if description and judge in deciding_judges(description.get("judge")) else ""
 
 
 def _criteria(axes: Axes, runs: Sequence[Run]) -> None:

@@ -1,0 +1,100 @@
+"""Blind reads as part of `recruiter eval`: the sheet that is written, the readings that are taken in."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from recruiter.cli.command import shown_progress
+from recruiter.errors import ConfigError, DataError, RecruiterError
+from recruiter.evaluation.blind import is_of, make_sheet, sheet_roles, with_sheet
+from recruiter.evaluation.model_reader import ModelReader
+from recruiter.evaluation.readings import read_readings
+from recruiter.evaluation.results import Results, load_results
+from recruiter.evaluation.spending import took
+from recruiter.evaluation.store import RecordStore
+from recruiter.files import short_path
+from recruiter.report.sheet import write_sheet
+
+STORE = "eval_store.sqlite"  # beside the results
+
+
+def with_earlier_reads(results: Results, output: Path, console: Console) -> Results:
+    """The results with the sheet and the readings of the file that they replace; it is kept if its questions were others."""
+    try:
+        earlier = load_results(output)
+    except DataError:
+        return results
+    if earlier.sheet is None:
+        return results
+    if is_of(earlier.sheet, results, earlier):
+        return with_sheet(results, earlier.sheet)
+    if earlier.sheet.readings:
+        kept = output.with_name(f"{output.stem}-{re.sub(r'[^0-9]', '', earlier.made_at)[:14]}.json")
+        output.replace(kept)
+        console.print(
+            f"The questions changed, so the readings of the earlier ones stay with these, in {short_path(kept)}.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return results
+
+
+def read_blind(
+    results: Results, options: argparse.Namespace, readers: Sequence[ModelReader], console: Console
+) -> tuple[Results, list[str]]:
+    """Write the sheet, take readings in, have language models read it.
+
+    Returns:
+        The results with what was read, and what went wrong.
+
+    Raises:
+        ConfigError: there are readings of another sheet already.
+        DataError: a file of readings is wrong.
+    """
+    sheet, problems = results.sheet, list[str]()
+    if options.blind_sheet or (readers and sheet is None):
+        fresh = make_sheet(results, options.seed, options.sheet_roles)
+        if sheet is None or sheet.items != fresh.items:
+            if sheet and sheet.readings:
+                raise ConfigError(
+                    f"{short_path(options.output)} holds readings of another sheet (seed {sheet.seed}): give that --seed and "
+                    f"--sheet-roles, or make the new sheet from a copy of the file."
+                )
+            sheet = fresh
+    if options.blind_sheet and sheet:
+        key = write_sheet(results, sheet, options.blind_sheet)
+        console.print(
+            f"Wrote {short_path(options.blind_sheet)}, the sheet of {len(sheet.items)} questions, for readers, and the key "
+            f"{short_path(key)}, not for them.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if sheet is None:
+        if options.readings:
+            raise ConfigError(
+                f"{short_path(options.output)} has no sheet that could have been read: write one with --blind-sheet FOLDER."
+            )
+        return results, []
+    readings = dict(sheet.readings)
+    for path in options.readings:
+        for name, reading in read_readings(path, sheet, options.readings_kind).items():
+            readings[name] = reading
+            line = f"{name} ({reading.kind}) read {len(reading.marks)} of {len(sheet.items)} questions."
+            console.print(line, highlight=False, soft_wrap=True)
+    with shown_progress(console) as progress:
+        for reader in readers:
+            said = functools.partial(progress, reader.name, "reading")
+            try:
+                store = RecordStore(options.output.parent / STORE)
+                readings[reader.name], unread = reader.read(sheet_roles(results, sheet), store, said)
+                problems += unread
+            except RecruiterError as error:
+                problems.append(f"{reader.name}: {error}")
+            results.spent[f"{reader.name} as a reader"] = took(reader.usage)
+    return with_sheet(results, sheet.model_copy(update={"readings": readings})), problems
