@@ -228,6 +228,15 @@ def test_the_same_text_is_a_tie_and_half_a_reading_counts_where_it_is(role: Make
     assert found.models["rl"].tied == 9 - decided
 
 
+def test_a_reader_that_takes_part_is_flagged_once(role: MakeRole) -> None:
+    results = results_of(role)
+    sheet = make_sheet(results, 0)
+    mine = {"exports/rl": reading(results, sheet, {"base": [5] * 6, "rl": [9] * 6}, "language model")}
+    flag = "Reader exports/rl: it is the contestant rl, and may favour its own questions."
+    once = read(results, mine, sheet)
+    assert read(once, mine, sheet).flags == [*results.flags, flag]
+
+
 def test_readings_are_stored_and_lead_the_pages(role: MakeRole, tmp_path: Path) -> None:
     results = results_of(role, training={"rl": RUBRIC_RUN})
     sheet = make_sheet(results, 0)

@@ -164,6 +164,12 @@ def test_a_sheet_is_read_by_a_model_and_people_without_any_judge(
     assert len(told) == len(sheet.items)
     assert all("writer" not in json.dumps(request.body) for request in told)
 
+    (tmp_path / "again").mkdir()
+    for path in (tmp_path / "anna.csv", tmp_path / "again/anna.csv"):
+        path.write_text("1A,5\n")
+    done, _ = run("--readings", str(tmp_path / "anna.csv"), str(path), output="blind/eval.json")
+    assert done.stderr == f"{path}: another file is by anna too; give one of the files another name.\n"
+
     (tmp_path / "anna.csv").write_text("".join(f"{item.id},{n % 9}\n" for n, item in enumerate(sheet.items)))
     done, _ = run(
         "--readings", str(tmp_path / "anna.csv"), "--readings-kind", "person", "--reader", "openai_compatible/reader",
@@ -180,7 +186,7 @@ def test_a_sheet_is_read_by_a_model_and_people_without_any_judge(
     done, _ = run(*models, output="blind/eval.json")  # the same questions: what was read is kept
     assert load_results(stored).reads == results.reads
     done, _ = run(*models, "--seed", "3", output="blind/eval.json")  # other ones: it stays beside
-    assert "so the readings of the earlier ones stay with these, in " in done.stdout.replace("\n", " ")
+    assert "so the sheet and the readings of the earlier ones stay with these, in " in done.stdout.replace("\n", " ")
     (kept,) = (folder / "blind").glob("eval-2*.json")
     assert load_results(kept).reads == results.reads
     assert load_results(stored).reads is None
@@ -202,7 +208,7 @@ def test_what_a_reader_cannot_read_is_said_and_asked_for_again(
     second = load_results(folder / "unread/eval.json").sheet.readings["openai_compatible/shaky"].marks
     assert len(first) < len(second) == 5
     done, _ = run("--blind-sheet", str(tmp_path / "other"), "--seed", "9", output="unread/eval.json")
-    assert "holds readings of another sheet (seed 0)" in done.stderr
+    assert "holds another sheet, which somebody may be reading (seed 0)" in done.stderr
 
 
 @pytest.mark.parametrize(

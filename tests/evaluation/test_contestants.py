@@ -105,6 +105,15 @@ def test_a_checkpoint_and_its_export_know_their_training(trained: Path, which: s
     assert training_rollouts(contestant) is None  # its roles are not there
 
 
+def test_an_adapter_whose_run_is_gone_says_that_its_judge_is_not_known(trained: Path, role: MakeRole) -> None:
+    (trained / "checkpoints/mine/run.json").unlink()
+    adapter = trained / "checkpoints/mine/global_step_3/policy/lora_adapter"
+    (contestant,), _ = find_contestants(["rl"], str(adapter))
+    assert contestant_flags([contestant], [role(0)], SamplingParams(), RUBRIC) == [
+        "rl was trained in a run that is not here, so it is not known which judge rewarded it."
+    ]
+
+
 def test_an_untrained_model_raises_no_flags(role: MakeRole) -> None:
     contestant = Contestant("mine", LocalWriter("exports/starter"))
     assert contestant.record(SamplingParams()).training is None

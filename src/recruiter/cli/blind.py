@@ -15,6 +15,7 @@ from recruiter.errors import ConfigError, DataError, RecruiterError
 from recruiter.evaluation.blind import is_of, make_sheet, sheet_roles, with_sheet
 from recruiter.evaluation.model_reader import ModelReader
 from recruiter.evaluation.readings import read_readings
+from recruiter.evaluation.records import Reading
 from recruiter.evaluation.results import Results, load_results
 from recruiter.evaluation.spending import took
 from recruiter.evaluation.store import RecordStore
@@ -34,15 +35,29 @@ def with_earlier_reads(results: Results, output: Path, console: Console) -> Resu
         return results
     if is_of(earlier.sheet, results, earlier):
         return with_sheet(results, earlier.sheet)
-    if earlier.sheet.readings:
-        kept = output.with_name(f"{output.stem}-{re.sub(r'[^0-9]', '', earlier.made_at)[:14]}.json")
-        output.replace(kept)
-        console.print(
-            f"The questions changed, so the readings of the earlier ones stay with these, in {short_path(kept)}.",
-            highlight=False,
-            soft_wrap=True,
-        )
+    kept = output.with_name(f"{output.stem}-{re.sub(r'[^0-9]', '', earlier.made_at)[:14]}.json")
+    output.replace(kept)
+    console.print(
+        f"The questions changed, so the sheet and the readings of the earlier ones stay with these, in {short_path(kept)}.",
+        highlight=False,
+        soft_wrap=True,
+    )
     return results
+
+
+def _given(results: Results, options: argparse.Namespace) -> dict[str, Reading]:
+    """The readings in the files of `--readings`, by reader."""
+    given: dict[str, Reading] = {}
+    for path in options.readings:
+        if results.sheet is None:
+            raise ConfigError(
+                f"{short_path(options.output)} has no sheet that could have been read: write one with --blind-sheet FOLDER."
+            )
+        found = read_readings(path, results.sheet, options.readings_kind)
+        if twice := found.keys() & given.keys():
+            raise DataError(f"{path}: another file is by {min(twice)} too; give one of the files another name.")
+        given |= found
+    return given
 
 
 def read_blind(
@@ -54,20 +69,23 @@ def read_blind(
         The results with what was read, and what went wrong.
 
     Raises:
-        ConfigError: there are readings of another sheet already.
+        ConfigError: there is another sheet already, or none that could have been read.
         DataError: a file of readings is wrong.
     """
+    given = _given(results, options)
     sheet, problems = results.sheet, list[str]()
     if options.blind_sheet or (readers and sheet is None):
         fresh = make_sheet(results, options.seed, options.sheet_roles)
-        if sheet is None or sheet.items != fresh.items:
-            if sheet and sheet.readings:
-                raise ConfigError(
-                    f"{short_path(options.output)} holds readings of another sheet (seed {sheet.seed}): give that --seed and "
-                    f"--sheet-roles, or make the new sheet from a copy of the file."
-                )
-            sheet = fresh
-    if options.blind_sheet and sheet:
+        if sheet and sheet.items != fresh.items:
+            raise ConfigError(
+                f"{short_path(options.output)} holds another sheet, which somebody may be reading (seed {sheet.seed}): give "
+                f"its --seed and --sheet-roles, or make the new sheet from a copy of the file."
+            )
+        sheet = sheet or fresh
+    if sheet is None:
+        return results, []
+    if options.blind_sheet:
+        with_sheet(results, sheet).save(options.output)  # before anybody can have the sheet
         key = write_sheet(results, sheet, options.blind_sheet)
         console.print(
             f"Wrote {short_path(options.blind_sheet)}, the sheet of {len(sheet.items)} questions, for readers, and the key "
@@ -75,18 +93,11 @@ def read_blind(
             highlight=False,
             soft_wrap=True,
         )
-    if sheet is None:
-        if options.readings:
-            raise ConfigError(
-                f"{short_path(options.output)} has no sheet that could have been read: write one with --blind-sheet FOLDER."
-            )
-        return results, []
-    readings = dict(sheet.readings)
-    for path in options.readings:
-        for name, reading in read_readings(path, sheet, options.readings_kind).items():
-            readings[name] = reading
-            line = f"{name} ({reading.kind}) read {len(reading.marks)} of {len(sheet.items)} questions."
-            console.print(line, highlight=False, soft_wrap=True)
+    for name, reading in given.items():
+        before = f", {len(sheet.readings[name].marks)} of them earlier" if name in sheet.readings else ""
+        line = f"{name} ({reading.kind}) read {len(reading.marks)} of {len(sheet.items)} questions{before}."
+        console.print(line, highlight=False, soft_wrap=True)
+    readings = {**sheet.readings, **given}
     with shown_progress(console) as progress:
         for reader in readers:
             said = functools.partial(progress, reader.name, "reading")

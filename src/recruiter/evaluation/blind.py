@@ -76,7 +76,13 @@ def sheet_roles(results: Results, sheet: Sheet) -> Iterator[SheetRole]:
 def with_sheet(results: Results, sheet: Sheet) -> Results:
     """The results with a sheet, and the figures of its readings if there are any."""
     reads = read_figures(results, sheet) if sheet.readings else None
-    return Results.model_validate({**dict(results), "sheet": sheet, "reads": reads})
+    flags = [flag for flag in results.flags if not flag.startswith("Reader ")] + [
+        f"Reader {reader}: it is the contestant {name}, and may favour its own questions."
+        for reader in sheet.readings
+        for name, model in results.models.items()
+        if reader in (name, model.source)
+    ]
+    return Results.model_validate({**dict(results), "sheet": sheet, "reads": reads, "flags": flags})
 
 
 def is_of(sheet: Sheet, results: Results, earlier: Results) -> bool:

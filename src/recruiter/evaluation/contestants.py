@@ -192,6 +192,10 @@ def contestant_flags(
             flags.append(f"{contestant.name} was trained with other sampling settings ({_spelled(own)}).")
         if contestant.training and (names := stored_rubric(contestant.training.get("rubric")).names) != rubric.names:
             flags.append(f"{contestant.name} was trained by other criteria ({', '.join(names)}).")
+        if contestant.adapter and not contestant.training:
+            flags.append(
+                f"{contestant.name} was trained in a run that is not here, so it is not known which judge rewarded it."
+            )
     return flags
 
 
