@@ -19,7 +19,7 @@ from recruiter.errors import ConfigError
 from recruiter.judges import Judge
 from recruiter.judges.rubric_judge import wording
 from recruiter.judges.rubric_judge.knowledge import Grounding, RoleProfile, knowledge
-from recruiter.judges.rubric_judge.prose import CHECKS, Defect, Text, check_copied, ramp, runs
+from recruiter.judges.rubric_judge.prose import CHECKS, Defect, Text, check_bundled, check_copied, ramp, runs
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.rubric import MAX_SCORE, Judgement, Rubric, Scores, load_rubric
@@ -31,6 +31,7 @@ KEEPS = {
     "minor_technology": 0.8,
     "unlisted_technology": 0.4,
     "copied": 0.4,
+    "third_person": 0.85,
     "bundled": 0.45,
     "too_broad": 0.45,
     "broken": 0.25,
@@ -41,8 +42,10 @@ KEEPS = {
     "one_word": 0.42,
     "manipulation": 0.1,
 }
-# Letters; three times what a good question takes. Longer texts are not worth the time of taking them apart.
-LONGEST_QUESTION = 1200
+# Up to here a score says what is wrong. Beyond it a question is sound, and how good it is is counted by half.
+SURE = 7.0
+# Letters. The longest questions with their context, lists and code are half as long; more is not taken apart.
+LONGEST_QUESTION = 2500
 _CODE = b"".join(
     path.read_bytes() for path in sorted(Path(__file__).parent.iterdir()) if path.suffix in (".py", ".json")
 )
@@ -81,23 +84,30 @@ class RubricJudge(Judge):
             return Judgement(lowest, f"Red flag: too broad ({len(question)} letters are no question).", kept=0.0)
         text, profile = Text(question), _profile(role)
         found = profile.ground(text.words)
-        grounding = ramp(found.weight, 0.3, 3.6)
-        defects = _relevance_defects(found)
+        density = found.terms / max(1, len(text.content))
+        grounding = ramp(found.weight, 0.3, 4.0) * (0.55 + 0.45 * ramp(density, 0.03, 0.18 + 0.12 * text.brevity))
+        defects = _relevance_defects(found, text)
         defects += [d for check in CHECKS for d in check(text)]
+        defects += check_bundled(text, profile.names_a_subject)
         defects += check_copied(text, profile.shown_runs)
         concreteness, kinds = _concreteness(text)
-        defects += _ask_defects(text, concreteness)
+        defects += _ask_defects(text, concreteness, found)
         defects = [d for d in defects if d.severity > 0]
+        # The more a text demands of the result and the less it turns to the candidate, the more it is a ticket to be done.
+        turned_to = ramp(len(wording.ASKS_FOR_A_WAY.findall(text.raw)), 0, 2)
+        ticket = ramp(len(wording.DEMAND.findall(text.raw)), 1, 5)
         points = {
             "relevance": grounding,
             "clarity": _clarity(text),
-            "discriminative": 0.3 + 0.7 * concreteness * (0.3 + 0.7 * grounding),
+            "discriminative": 0.25 + 0.15 * turned_to + 0.3 * concreteness + 0.3 * grounding - 0.3 * ticket,
         }
         worst: dict[str, float] = {}
+        spoilt: dict[str, float] = {}
         for defect in defects:
             worst[defect.flag] = max(worst.get(defect.flag, 0.0), defect.severity)
+            spoilt[defect.flag] = max(spoilt.get(defect.flag, 0.0), defect.severity * defect.spoils)
         left = 1.0
-        for flag, severity in worst.items():
+        for flag, severity in spoilt.items():
             left *= 1.0 - severity * (1.0 - KEEPS[flag])
         return Judgement(self._score(points, worst, left), self._reasoning(defects, kinds, grounding), kept=left)
 
@@ -108,7 +118,8 @@ class RubricJudge(Judge):
             penalty = sum(
                 self._flags[f][0].penalty * severity for f, severity in worst.items() if self._flags[f][1] == name
             )
-            scores[name] = round(min(MAX_SCORE, max(0.0, points[name] * MAX_SCORE - penalty)) * left, 2)
+            score = min(MAX_SCORE, max(0.0, points[name] * MAX_SCORE - penalty)) * left
+            scores[name] = round(min(score, SURE + (score - SURE) / 2), 2)
         return self.rubric.scores(scores)
 
     def _reasoning(self, defects: list[Defect], kinds: list[str], grounding: float) -> str:
@@ -136,7 +147,7 @@ def _profile(role: Role) -> _Profile:
     return _Profile(role)
 
 
-def _relevance_defects(found: Grounding) -> list[Defect]:
+def _relevance_defects(found: Grounding, text: Text) -> list[Defect]:
     """What speaks against the question being about this role's own problem."""
     defects = [
         Defect("generic", 1.0 - ramp(found.weight, 0.5, 2.2), "little in it belongs to this role"),
@@ -148,25 +159,28 @@ def _relevance_defects(found: Grounding) -> list[Defect]:
     ]
     if found.unlisted:
         beside_own = len(found.unlisted) == 1 and found.core
-        defects.append(Defect("unlisted_technology", 0.35 if beside_own else 1.0, ", ".join(sorted(found.unlisted))))
-    count = len(found.core | found.minor | found.unlisted)
-    defects.append(Defect("unnatural", ramp(count, 3, 5), f"it names {count} technologies"))
+        spoils = text.brevity if found.core else 1.0
+        severity = 0.35 if beside_own else 1.0
+        defects.append(Defect("unlisted_technology", severity, ", ".join(sorted(found.unlisted)), spoils))
+    stretches = [knowledge().named(s) for s in text.stretches(text.layout.blocks, 25) or [text.raw]]
+    count, few = max(map(len, stretches), default=0), 3 + 2 * (len(stretches) > 1)
+    defects.append(Defect("unnatural", ramp(count, few, few + 2), f"it names {count} technologies in one breath"))
     # Honest questions use up to ten terms of their role; whoever searches for reward uses twenty.
-    defects.append(
-        Defect("unnatural", ramp(found.terms, 10, 16), f"it is stuffed with {found.terms} terms of the role")
-    )
+    usual = 10 * max(1.0, len(text.words) / 65)
+    severity = ramp(found.terms, usual, 1.6 * usual)
+    defects.append(Defect("unnatural", severity, f"it is stuffed with {found.terms} terms of the role"))
     if found.minor and not found.core and found.weight < 2.0:
         defects.append(Defect("minor_technology", 1.0, ", ".join(sorted(found.minor))))
     return defects
 
 
 def _clarity(text: Text) -> float:
-    """Form alone, from 0 to 1: long enough to set up a problem, short enough to take in, not chatty."""
-    count = len(text.words)
-    value = 0.35 + 0.65 * ramp(count, 3, 14)
-    value -= 0.25 * ramp(count, 50, 85)
+    """Form alone, from 0 to 1: long enough to set up a problem, not chatty, and it shows how far to go."""
+    value = 0.35 + 0.65 * ramp(len(text.words), 3, 14)
     if wording.CHATTY.search(text.raw):
         value -= 0.2
+    if not wording.SCOPE.search(text.raw):
+        value -= 0.15 * (1.0 - text.brevity)
     return value
 
 
@@ -177,18 +191,27 @@ def _concreteness(text: Text) -> tuple[float, list[str]]:
     return ramp(total, 0.0, 6.0), kinds
 
 
-def _ask_defects(text: Text, concreteness: float) -> list[Defect]:
+def _ask_defects(text: Text, concreteness: float, found: Grounding) -> list[Defect]:
     """Recall, yes/no and self-report questions: they ask what a weak candidate can say as well."""
     defects: list[Defect] = []
     last = text.sentences[-1] if text.sentences else ""
-    if found := wording.RECALL.search(last) or wording.RECALL.search(text.raw):
-        defects.append(Defect("recall", 1.0 - 0.3 * ramp(concreteness, 0.7, 1.0), f"'{found.group().strip(' .,:')}'"))
+    if seen := wording.RECALL.search(last) or wording.RECALL.search(text.raw):
+        # Beside a way to be laid out, a fact is a part of the answer.
+        severity = (1.0 - 0.3 * ramp(concreteness, 0.7, 1.0)) * (
+            0.5 if wording.ASKS_FOR_A_WAY.search(text.raw) else 1.0
+        )
+        spoils = max(text.brevity, 0.5)
+        defects.append(Defect("recall", severity, f"'{seen.group().strip(' .,:')}'", spoils))
     asks_openly = text.asks > 0
     if wording.YES_NO_PHRASE.search(text.raw) or (wording.YES_NO.search(last) and not asks_openly):
         defects.append(Defect("one_word", 1.0, "it can be answered with yes or no"))
-    if found := wording.SELF_REPORT.search(text.raw):
+    if seen := wording.SELF_REPORT.search(text.raw):
         severity = 0.8 * (1.0 - ramp(concreteness, 0.3, 0.6))
-        defects.append(Defect("generic", severity, f"'{found.group().strip()}' asks for a story, not for a solution"))
-    if found := wording.BUZZ.search(text.raw):
-        defects.append(Defect("generic", 0.5, f"'{found.group()}' fits anywhere"))
+        spoils = 1.0 - ramp(found.weight_without_names, 2.0, 4.0)
+        detail = f"'{seen.group().strip()}' asks for a story, not for a solution"
+        defects.append(Defect("generic", severity, detail, spoils))
+    if seen := wording.PRAISE.search(text.raw):
+        defects.append(Defect("generic", 0.4, f"'{seen.group()}' praises where a figure would say what is wanted", 0.0))
+    if seen := wording.BUZZ.search(text.raw):
+        defects.append(Defect("generic", 0.5, f"'{seen.group()}' fits anywhere", spoils=text.brevity))
     return defects

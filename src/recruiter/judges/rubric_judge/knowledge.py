@@ -175,6 +175,13 @@ class RoleProfile:
         terms = sum(e.weight >= WEIGHTS["associated"] for e in found.values())
         return Grounding(weight, bare, terms, core, minor, named - self.allowed)
 
+    def names_a_subject(self, text: str) -> bool:
+        """True if `text` names a technology or a term that ties it to the role."""
+        words = tokens(text)
+        if self._known.find_technologies(words):
+            return True
+        return any(e.weight >= WEIGHTS["associated"] for e in self._find(stem_phrase(text)).values())
+
     def _find(self, stems: Phrase) -> dict[Phrase, Evidence]:
         """The evidence in an unbroken run of words, the longest phrase at each place."""
         found: dict[Phrase, Evidence] = {}

@@ -38,6 +38,10 @@ FUNCTION_WORDS = ARTICLES | word_set(
 )
 
 _AUXILIARIES = word_set("would should could can do did will might must")
+_CONTRACTIONS = {"d": "would", "ll": "will", "ve": "have", "re": "are"}
+_CONTRACTED = re.compile(r"(?<=[A-Za-z])'(d|ll|ve|re)\b", re.IGNORECASE)
+# Examples in brackets stand outside the sentence, and these abbreviations do not end one.
+_EXAMPLES = re.compile(r"\s*\((?:e\.g\.|i\.e\.)[^()]{0,90}\)|\b(?:e\.g\.|i\.e\.|etc\.|vs\.),?")
 _SUBJECTS = word_set("you we they")
 _ADVERBS = word_set(
     "not also then even still rather first actually now ever never always only just instead both all either then"
@@ -117,7 +121,7 @@ class Language:
         """Each step from one word to the next: how usual it is (log2, chance is 0, from -9 to 5), and the two words."""
         steps: list[tuple[float, str]] = []
         before, before_word = "<s>", ""
-        for word in _WORD_OR_MARK.findall(text):
+        for word in _WORD_OR_MARK.findall(_CONTRACTED.sub(_whole_words, _EXAMPLES.sub("", text))):
             here = self._symbol(word, before)
             follows = self._follows.get(before, {"*": -2.0})
             steps.append((follows.get(here, follows["*"]), f"{before_word} {word}".strip()))
@@ -205,6 +209,10 @@ class Language:
             return 0
         head, end = _head(lower, i + 2)
         return end if head in self._properties or head in self._events else 0
+
+
+def _whole_words(contracted: re.Match[str]) -> str:
+    return " " + _CONTRACTIONS[contracted.group(1).lower()]
 
 
 @lru_cache(maxsize=1)

@@ -23,7 +23,7 @@ AUXILIARY = r"(?:would|do|does|did|should|can|could|will|might|must|is|are|was|w
 CLAUSE_START = r"(?:^|[,;:.(]\s+|\b(?:and|or|but|so|then|yet|in|for|at|by|from|to|on|under|of|ms|s)\s+)[\"']?"
 ASKING_VERB = rf"(?:{AUXILIARY}|takes?|go(?:es)?|happens?|fails?|breaks?|keeps?|makes?|wins?|stops?|decides?)"
 INVERSION = any_of(
-    rf"{CLAUSE_START}(?:how|what|why)(?:\s+(?!you\b|we\b|the\b)[\w'/-]+){{0,4}}?\s+{ASKING_VERB}\b",
+    rf"{CLAUSE_START}(?:how|what|why)(?:\s+(?!you\b|we\b|the\b)[\w'/()-]+){{0,4}}?\s+{ASKING_VERB}\b",
     rf"{CLAUSE_START}which(?:\s+(?!{AUXILIARY}\b)[\w'/-]+){{1,5}}?\s+{ASKING_VERB}\b",
     rf"\b(?:how|what|which|why|where|when|who|whose)(?:'d|\s+{AUXILIARY})\s+"
     r"(?:you|we|the|a|an|your|our|it|they|this|that|each|one)\b",
@@ -31,17 +31,24 @@ INVERSION = any_of(
 )
 
 _ORDER = (
-    r"(?:explain|describe|outline|compare|design|propose|sketch|estimate|decide|list|show|walk (?:me|us) through|"
-    r"tell (?:me|us)|name|define|justify|argue|suggest|discuss|diagnose|write|identify|choose|pick|plan|give|state)\b"
+    r"(?:(?:briefly |concisely )?(?:explain|describe|outline|implement|build|create|optimi[sz]e|refactor|compare|design|"
+    r"propose|sketch|estimate|decide|list|show|walk (?:me|us) through|tell (?:me|us)|name(?!,)|define|justify|argue|"
+    r"suggest|discuss|diagnose|write|identify|choose|pick|plan|give|state)"
+    r"(?: and (?:implement|build|create|develop|deploy|analy[sz]e|explain|describe))?)\b"
 )
 _POLITE = r"^(?:can|could|would|will) you (?:please )?"
 ORDER = any_of(
     rf"{_POLITE}(?:{_ORDER}|elaborate|share|provide)",
-    rf"(?:^|[,;:]\s+(?:and |then |also |or )*|\b(?:and|then) (?:also )?|\bplease ){_ORDER}",
+    rf"(?:^[\"'(]?|[,;:]\s+(?:and |then |also |or )*|\b(?:and|then) (?:also )?|\bplease ){_ORDER}",
 )
 ADDED_ASK = any_of(
     r"\b(?:also|finally|additionally|furthermore|moreover|lastly|secondly|in addition)\b",
     r"\band (?:also )?how (?:you|to)\b",
+)
+# Where the next ask of a sentence starts.
+NEXT_ASK = re.compile(
+    rf"[,;:.?]\s+(?:\([a-h1-9]\)\s+)?(?:and |then |also |or )*(?=(?:how|what|which|why|where|when|{_ORDER})\b)",
+    re.IGNORECASE,
 )
 NUMBERED = any_of(r"(?:^|[\s(])(?:[a-e]|[1-9])[.)]\s")
 TRAILING_ORDER = any_of(
@@ -58,6 +65,19 @@ YES_NO_PHRASE = any_of(
 )
 
 # Text around the question.
+LABEL = any_of(
+    r"\A(?:(?:technical |screening |interview |scenario(?:[- ]based)? |coding |design )*question|q)\s*\d*\s*(?:[:.)]\s*|\Z)",
+    r"\A(?:scenario|context|setup|background|task|requirements|prompt|problem)\s*(?::\s*|\Z)",
+)
+NOTES_HEADING = any_of(
+    r"\A\W*why (?:this|it|the)\b|\A\W*(?:what )?this (?:question )?tests\b",
+    r"\A\W*what (?:you|i|we|to)\b.{0,6}\b(?:look|listen|expect|assess)\w*",
+    r"\A\W*(?:(?:possible|natural|optional|suggested) )?follow-?ups?\b",
+    r"\A\W*(?:strong|good|great|weak|sample|ideal|model|expected|better) "
+    r"(?:answers?|responses?|signals?|candidates?|time|length)\b",
+    r"\A\W*(?:answer|solution|rationale|explanation|evaluation|scoring|rubric|hints?|notes?|red flags?|green flags?)\b",
+    r"\A\W*(?:difficulty|key points|skills|expect(?:ed)?|look(?:ing)? for|listen(?:ing)? for|time)\b",
+)
 CHAT = any_of(
     r"\A\W*(?:sure|certainly|of course|absolutely|okay|ok|great|thank you|thanks|hello|hi|dear|as an ai|i hope)\b",
     r"\A\W*(?:here (?:is|are)|here's|below (?:is|are)|the following|good (?:morning|afternoon))\b",
@@ -78,7 +98,6 @@ NOTES = any_of(
     r"\b(?:skills tested|let me know|hope this helps|feel free|for this role|screening questions?)\b",
 )
 MARKUP = any_of(
-    r"\n(?=.*\S)",
     r"\b(?:A|B|Q|Title|Description|Level|Stack|Focus|Skills):",
     r"\*\*|```|###|^#+\s|<\|?/?\w+\|?>|\\n",
 )
@@ -105,7 +124,13 @@ _MANIPULATION = (
 @cache
 def manipulation(criteria: tuple[str, ...]) -> re.Pattern[str]:
     """Text that speaks to a judge who scores by these criteria."""
-    return any_of(*_MANIPULATION, rf"\b(?:{'|'.join(criteria)})\b\W{{0,3}}(?:score|10|ten|:|=)")
+    return any_of(*_MANIPULATION, rf"\b(?:{'|'.join(criteria)})\b\W{{0,3}}(?:score|\d|ten|=)")
+
+
+@cache
+def labelled(criteria: tuple[str, ...]) -> re.Pattern[str]:
+    """A criterion as a label ("Relevance: ..."), which only notes may have."""
+    return any_of(rf"\b(?:{'|'.join(criteria)})\b\W{{0,3}}:")
 
 
 # What the question is about: too much of it, a fact, the candidate's own story.
@@ -118,6 +143,12 @@ BROAD_DESIGN = any_of(
     r"\b(?:design|build|creat|implement|architect|develop)(?:e|ing)?\s+(?:(?:a|an|the|our|your|out)\s+)?(?:[\w-]+\s+){0,5}?"
     r"(?:system|platform|site|exchange|marketplace|application|app|backend|architecture|product|infrastructure|"
     r"services?|solution|cluster|stack)\b",
+)
+# A specification to be built, as in a ticket, instead of something to be answered in minutes.
+DEMAND = any_word("should", "must", "needs? to", "ha(?:s|ve) to")
+BUILD_ORDER = any_of(r"\A[\"']?(?:design|write|implement|create|build|develop|draft)\b")
+ASKS_TO_EXPLAIN = any_of(
+    r"\byou\b|\byou'd\b|\b(?:explain|describe|discuss|outline|justify|walk (?:me|us)|compare|why|trade-?offs?)\b"
 )
 LISTED_THINGS = any_of(r"(?:[\w'./+#-]+(?: [\w'./+#-]+){0,3}, ){2,}(?:and |or )?[\w'-]+")
 RECALL = any_of(
@@ -134,6 +165,10 @@ RECALL = any_of(
     r"\b(?:provide|give|share|list|show)\b.{0,25}"
     r"\b(?:list|overview|summary|examples?|insights?) (?:of|on|for|into|how)\b",
     r"\b(?:purpose|role) of\b|\bexplain what (?:\w+ ){1,4}(?:is|are|means)\b",
+)
+ASKS_FOR_A_WAY = any_of(
+    r"\b(?:would|will|might|do|could) you\b|\byou(?:'d|'ll| would| will| might)\b|\bhow (?:you|to)\b|\bwalk (?:me|us)\b",
+    r"^(?:briefly |concisely )?(?:describe|outline|explain|compare)\b",
 )
 _VIRTUE = r"(?:scalab|reliab|robust|efficien|maintainab|availab|secur)\w+"
 SELF_REPORT = any_of(
@@ -153,12 +188,32 @@ BUZZ = any_of(
     r"\b(?:seamless(?:ly)?|cutting[- ]edge|state[- ]of[- ]the[- ]art|holistic\w*|synerg\w+|leverag(?:e[sd]?|ing))\b",
     r"\b(?:do|does|did|has|is|can|could) your (?:company|organi[sz]ation|firm|business|employer)\b",
 )
+# Praise where a figure or a symptom would say what is wanted.
+PRAISE = any_word(
+    "scalable", "robust", "fault-tolerant", "high-performance", "highly available", "performant", "state-of-the-art"
+)
 # A question is put to the candidate: the one who asks does not ask what to do themselves.
 ASKS_FOR_ITSELF = any_of(
     r"\b(?:how|what|which|where|when|why) (?:can|could|should|would|do|did|might|must|am|will) i\b"
 )
+# The candidate is "you": whoever asks how the engineer does it asks the interviewer.
+THIRD_PERSON = any_of(
+    r"\b(?:how|what|which|why|where|when)(?: [\w-]+){0,3} (?:does|do|can|could|would|should|will|did|is|are) "
+    r"(?:the|an?|your|our|this) (?:[\w-]+ ){0,6}"
+    r"(?:engineers?|developers?|architects?|candidates?|teams?|experience|lead|person|company)\b",
+    r"\bthe candidates?\b(?!'s? (?:key|row|keys|set|list|pair|record))",
+)
 # Clauses that can be chained without end ("while ensuring ..., while maintaining ...").
 CHAINED = any_word("while", "without", "whilst", "whereas", "as well as", "ensuring", "maintaining", "considering")
+NESTED = any_of(r"\bof (?:the|a|an|its) (?:[\w-]+ ){1,4}of (?:the|a|an|its)\b")
+# How far the answer should go: a length, or a number of things to name.
+SCOPE = any_of(
+    r"\b\d+(?:\s*[-–]\s*\d+)?\+?[ -](?:[\w-]+ ){0,2}(?:sentences?|bullets?|points?|minutes?|min|lines?|words?|steps?)\b",
+    r"\b(?:briefly|brief|concise(?:ly)?|short|high[- ]level|minimal|outline|sketch|pseudocode|specifically|which)\b",
+    r"\b(?:one|two|three|four|a single|the first|\d(?:\s*[-–]\s*\d)?) (?:[\w-]+ ){0,2}(?:key|main|concrete|specific|practical|"
+    r"metrics?|trade-?offs?|reasons?|examples?|cases?|steps?|ways?|things?|changes?|causes?|optimi[sz]ations?|strateg\w+)\b",
+    r"\btrade-?offs?\b|\bfirst\b",
+)
 CHATTY = any_of(
     rf"{_POLITE}{_ORDER}",
     r"^(?:please|as an? |in your (?:opinion|experience|own words)|in this role|given your)\b",
@@ -203,6 +258,7 @@ SITUATION: dict[str, tuple[float, re.Pattern[str]]] = {
         r"make sure|ensure\w*|fix\w*",
         r"rewrite|change|evolve|roll(?:ing)? (?:out|back)|back out|migrat\w+|happens?|estimate",
     )),
+    "an example": (0.8, any_of(r"\be\.g\.|\bfor (?:example|instance)\b|\bsuch as\b|\bincluding\b|\bspecifically\b")),
     "circumstances": (1.2, any_word(
         r"when|after|during|as soon as|suddenly|under load|at peak|peaks?|since|each time|every time|whenever",
         r"at the same (?:time|moment)|within the same|concurrently|simultaneous\w*|ago|today|now|later|last|between",
