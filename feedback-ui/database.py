@@ -171,6 +171,16 @@ scores = sa.Table(
     sqlite_with_rowid=False,
 )  # fmt: skip
 
+remarks = sa.Table(
+    "remarks",
+    metadata,
+    sa.Column("rating_id", sa.Integer, _to("ratings.id"), primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True),
+    sa.Column("candidate", sa.Integer, primary_key=True),
+    sa.Column("comment", sa.Text, nullable=False),
+    sa.Column("improved", sa.Text, nullable=False),  # the question as the rater would put it; empty: nothing better
+)
+
 judge_scores = sa.Table(
     "judge_scores",
     metadata,

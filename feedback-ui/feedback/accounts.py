@@ -190,6 +190,7 @@ def erase(c: sa.Connection, rater: int, delete_ratings: bool, now: float) -> boo
     else:
         own = sa.select(db.ratings.c.id).where(db.ratings.c.rater_id == rater)
         c.execute(sa.update(db.revisions).where(db.revisions.c.rating_id.in_(own)).values(note=""))
+        c.execute(sa.delete(db.remarks).where(db.remarks.c.rating_id.in_(own)))
         c.execute(sa.update(db.skips).where(db.skips.c.rater_id == rater).values(note=""))
         open_ones = sa.update(db.leases).where(db.leases.c.rater_id == rater, db.leases.c.active)
         c.execute(open_ones.values(active=False, outcome="released", ended_at=now))

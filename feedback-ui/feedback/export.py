@@ -26,7 +26,7 @@ from feedback.views import reward_of
 from recruiter.rubric import Rubric
 
 Format = Literal["json", "parquet", "csv", "jsonl"]
-What = Literal["ratings", "skips"]
+What = Literal["ratings", "skips", "pairs"]
 MEDIA = {
     "json": "application/json", "jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
@@ -39,6 +39,9 @@ GROUP = [
     *((name, pa.string()) for name in ("role_id", "role_title", "role", "group_status")), ("late", pa.bool_()),
 ]  # fmt: skip
 SKIPS = pa.schema([*GROUP, *((name, pa.string()) for name in ("rater", "reason", "note")), ("skipped_at", TIME)])
+PAIRS = pa.schema(
+    [*GROUP, *((name, pa.string()) for name in ("rater", "chosen", "rejected", "comment")), ("rated_at", TIME)]
+)
 Row = dict[str, Any]
 
 
@@ -47,6 +50,8 @@ def export(database: db.Database, rubric: Rubric, form: Format, what: What, choi
     names = criteria(database, rubric)
     if what == "skips":
         found, columns = skips(database, choice), SKIPS
+    elif what == "pairs":
+        found, columns = pairs(rows(database, rubric, names, choice)), PAIRS
     else:
         found, columns = rows(database, rubric, names, choice), schema(names)
     if form == "parquet":
@@ -61,7 +66,8 @@ def schema(criteria: tuple[str, ...]) -> pa.Schema:
         [
             *GROUP, ("question_indices", pa.list_(pa.int64())), ("question", pa.string()), ("rating_id", pa.int64()),
             ("rater", pa.string()), ("revision", pa.int64()), ("counts", pa.bool_()), ("unused", pa.bool_()),
-            ("all_equal", pa.bool_()), ("note", pa.string()), ("position", pa.int64()),
+            ("all_equal", pa.bool_()), ("note", pa.string()), ("comment", pa.string()), ("improved", pa.string()),
+            ("position", pa.int64()),
             *((name, pa.int64()) for name in criteria), ("reward", pa.float64()), ("judges", pa.string()),
             ("lease_id", pa.string()), *((name, TIME) for name in ("leased_at", "rated_at", "revised_at")),
             ("consumed_step", pa.int64()), ("consumed_at", TIME),
@@ -83,12 +89,14 @@ def rows(database: db.Database, rubric: Rubric, names: tuple[str, ...], choice: 
     `judges` (scores by judge and criterion) are JSON.
     """
     columns = schema(names).names
-    r, v, s, g, lease = db.ratings, db.revisions, db.scores, db.groups, db.leases
+    r, v, s, g, lease, m = db.ratings, db.revisions, db.scores, db.groups, db.leases, db.remarks
+    here = (m.c.rating_id == s.c.rating_id) & (m.c.revision == s.c.revision) & (m.c.candidate == s.c.candidate)
     query = (
         sa.select(
             *_group_columns(), s.c.candidate, r.c.id.label("rating_id"),
             r.c.rater_id, v.c.revision, (v.c.revision == r.c.revision).label("counts"), v.c.unused, v.c.all_equal,
-            v.c.note, s.c.position, s.c.criterion, s.c.value, r.c.lease_id, lease.c.created_at.label("leased_at"),
+            v.c.note, m.c.comment, m.c.improved,
+            s.c.position, s.c.criterion, s.c.value, r.c.lease_id, lease.c.created_at.label("leased_at"),
             r.c.created_at.label("rated_at"), v.c.created_at.label("revised_at"), g.c.consumed_step, g.c.consumed_at,
         )
         .select_from(r)
@@ -96,6 +104,7 @@ def rows(database: db.Database, rubric: Rubric, names: tuple[str, ...], choice: 
         .join(v, v.c.rating_id == r.c.id)
         .join(s, (s.c.rating_id == v.c.rating_id) & (s.c.revision == v.c.revision))
         .join(lease, lease.c.id == r.c.lease_id)
+        .outerjoin(m, here)
         .where(*choice.conditions())
         .order_by(r.c.id, v.c.revision, s.c.position)
     )  # fmt: skip
@@ -119,6 +128,17 @@ def skips(database: db.Database, choice: Choice = EVERYTHING) -> Iterator[Row]:
         for row in c.execution_options(yield_per=ROWS_AT_ONCE).execute(query).mappings():
             values = _typed(dict(row))
             yield {name: values[name] for name in SKIPS.names}
+
+
+def pairs(found: Iterable[Row]) -> Iterator[Row]:
+    """For preference training: how a rater put a question (`chosen`) and how it was (`rejected`)."""
+    for row in found:
+        if row["counts"] and row["improved"] and row["improved"] != row["question"]:
+            yield {
+                **{name: row.get(name) for name in PAIRS.names},
+                "chosen": row["improved"],
+                "rejected": row["question"],
+            }
 
 
 def _group_columns() -> tuple[sa.ColumnElement[Any], ...]:

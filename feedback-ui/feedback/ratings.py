@@ -6,7 +6,7 @@ kept, marked unused.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,11 +22,16 @@ CandidateScores = dict[str, int]  # criterion -> 1 to 5
 
 @dataclass(frozen=True)
 class Answer:
-    """What a rater says of a group: scores by candidate id, or one set for all if they are all equal."""
+    """What a rater says of a group: scores by candidate id, or one set for all if they are all equal.
+
+    Attributes:
+        remarks: comment and better wording by candidate id, where there is either.
+    """
 
     scores: dict[str, CandidateScores]
     all_equal: bool = False
     note: str = ""
+    remarks: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def by_candidate(self, rubric: Rubric, shown: list[int]) -> dict[int, tuple[int, CandidateScores]]:
         """Position and scores of each candidate.
@@ -35,6 +40,8 @@ class Answer:
             Refusal: 422, a candidate or a criterion is missing or unknown.
         """
         ids = [str(position) for position in range(1, len(shown) + 1)]
+        if unknown := [candidate_id for candidate_id in self.remarks if candidate_id not in ids]:
+            raise Refusal(422, "invalid", f"There is no candidate {unknown[0][:40]!r} in this group to remark on.")
         for candidate_id, scores in self.scores.items():
             check_criteria(rubric, scores, f"Candidate {candidate_id[:40]}")
         if self.all_equal:
@@ -51,7 +58,8 @@ class Answer:
     def said(self, cells: dict[int, tuple[int, CandidateScores]]) -> dict[str, Any]:
         """The answer in the form of `answer_of`."""
         ratings = {str(position): scores for position, scores in cells.values()}
-        return {"ratings": ratings, "all_equal": self.all_equal, "note": self.note}
+        remarks = {name: {"comment": one, "improved": other} for name, (one, other) in self.remarks.items()}
+        return {"ratings": ratings, "all_equal": self.all_equal, "note": self.note, "remarks": remarks}
 
 
 def submit(c: sa.Connection, rubric: Rubric, lease_id: str, rater: int, answer: Answer, now: float) -> tuple[int, bool]:
@@ -171,13 +179,19 @@ def answer_of(c: sa.Connection, rating_id: int, number: int | None = None) -> di
     """An answer of a rating, by candidate id: that of a revision, or the latest."""
     number = number or latest_revision(c, rating_id)
     here = (db.scores.c.rating_id == rating_id) & (db.scores.c.revision == number)
-    rows = c.execute(sa.select(db.scores).where(here).order_by(db.scores.c.position)).mappings()
+    rows = c.execute(sa.select(db.scores).where(here).order_by(db.scores.c.position)).mappings().all()
     ratings: dict[str, CandidateScores] = {}
     for row in rows:
         ratings.setdefault(str(row["position"]), {})[row["criterion"]] = row["value"]
     revision = sa.select(db.revisions).where(db.revisions.c.rating_id == rating_id, db.revisions.c.revision == number)
     head = c.execute(revision).mappings().one()
-    return {"ratings": ratings, "all_equal": head["all_equal"], "note": head["note"]}
+    where = {row["candidate"]: str(row["position"]) for row in rows}
+    said = sa.select(db.remarks).where(db.remarks.c.rating_id == rating_id, db.remarks.c.revision == number)
+    remarks = {
+        where[row["candidate"]]: {"comment": row["comment"], "improved": row["improved"]}
+        for row in c.execute(said).mappings()
+    }
+    return {"ratings": ratings, "all_equal": head["all_equal"], "note": head["note"], "remarks": remarks}
 
 
 def latest_revision(c: sa.Connection, rating_id: int) -> int:
@@ -274,3 +288,11 @@ def _store(
         for name, value in scores.items()
     ]  # fmt: skip
     c.execute(sa.insert(db.scores), rows)
+    remarks = [
+        {"rating_id": rating_id, "revision": number, "candidate": candidate, "comment": comment, "improved": improved}
+        for candidate, (position, _) in cells.items()
+        for comment, improved in [answer.remarks.get(str(position), ("", ""))]
+        if comment or improved
+    ]
+    if remarks:
+        c.execute(sa.insert(db.remarks), remarks)

@@ -30,7 +30,8 @@ RESERVED = frozenset(
     "stale_groups groups_without_spread length_mean length_max cut_off trained_tokens loss kl entropy clipped "
     "rollout_ratio_mean rollout_ratio_max updates grad_norm learning_rate group_id run policy_step role_title "
     "group_status late question_indices reward_level kept sense alarm rating_id rater revision counts unused "
-    "all_equal note position lease_id leased_at rated_at revised_at consumed_step consumed_at".split()
+    "all_equal note comment improved role judges position lease_id leased_at rated_at revised_at consumed_step "
+    "consumed_at".split()
 )
 RESERVED_BEGINNINGS = ("judge_", "validation_", "watch_", "seconds")
 

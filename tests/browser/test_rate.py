@@ -140,6 +140,29 @@ def test_undo_and_change_until_training_has_used_it(visit: Visit, server: Server
     assert sorted(values[0] for values in rated(server, group).values()) == [2, 4, 4]
 
 
+def test_a_comment_and_a_better_wording_are_entered_kept_and_submitted(visit: Visit, server: Server) -> None:
+    server.add(run="remarks")
+    page = visit()
+    ready(page)
+    press(page, "1 2 3 4 5 1 2 3 4")
+    mine = card(page, "What is Python?")
+    mine.get_by_text("Comment, or a better wording").click()
+    expect(mine.get_by_label("How I would ask it")).to_have_value("What is Python?")
+    mine.get_by_label("Comment").fill("recall")
+    mine.get_by_label("How I would ask it").fill("When would you not take Python?")
+    other = card(page, "index on (a, b)")
+    other.get_by_text("Comment, or a better wording").click()  # looked at, and left as it is
+    page.reload()
+    ready(page)
+    expect(mine.get_by_label("How I would ask it")).to_have_value("When would you not take Python?")
+    page.get_by_role("button", name="Submit").click()
+    is_empty(page)
+    pairs = page.evaluate("fetch('/api/export?what=pairs&run=remarks&format=json').then((r) => r.json())")
+    assert [(one["rejected"], one["chosen"], one["comment"]) for one in pairs] == [
+        ("What is Python?", "When would you not take Python?", "recall")
+    ]
+
+
 def test_all_equal_is_an_answer_of_its_own(visit: Visit, server: Server) -> None:
     groups = [server.add(), server.add()]
     page = visit()

@@ -29,7 +29,7 @@ def team(server: Any) -> Any:
     owner = server.rater()
     ada, number = invited(server, owner)
     for name in ("alone", "used", "shared"):
-        ada.rate(ada.next(prefer=name), 4, note="Ada was here")
+        ada.rate(ada.next(prefer=name), 4, note="Ada was here", remarks={"1": {"comment": "says Ada"}})
     owner.rate(owner.next(prefer="shared"), 2)
     ada.ok("POST", ada.lease("skip", ada.next(prefer="skipped")), {"reason": "other", "note": "Ada again"})
     ada.next(prefer="held")

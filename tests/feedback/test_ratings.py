@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -237,6 +238,29 @@ def test_undo_opens_the_latest_rating_and_the_old_one_stands_meanwhile(server: A
 
 def test_undo_of_nothing_says_so(server: Any, rater: Any) -> None:
     assert rater.refused("POST", "/api/rate/undo") == (404, "not_found")
+
+
+def test_comments_and_better_wordings_are_kept_with_their_revision(server: Any, rater: Any) -> None:
+    hand_in(server, "g")
+    taken = rater.next()
+    texts = {c["candidate_id"]: c["text"] for c in taken["group"]["candidates"]}
+    remarks = {"1": {"comment": " too short ", "improved": ""}, "3": {"comment": "", "improved": "How, and why?"}}
+    stored_ = {"1": {"comment": "too short", "improved": ""}, "3": remarks["3"]}
+    rating = rater.rate(taken, 3, remarks={**remarks, "2": {"comment": " ", "improved": ""}})["rating_id"]
+    assert rater.rate(taken, 3, remarks=remarks)["rating_id"] == rating
+    assert rater.refused("POST", rater.lease("submit", taken), answer(taken, 3)) == (409, "already_submitted")
+    (mine,) = rater.ok("GET", "/api/rate/mine")["ratings"]
+    assert mine["answer"]["remarks"] == stored_
+    assert rater.refused("PUT", f"/api/ratings/{rating}", answer(taken, 3, remarks={"9": remarks["1"]}))[0] == 422
+    again = {"3": {"comment": "", "improved": "Why, and how?"}}
+    assert rater.ok("PUT", f"/api/ratings/{rating}", answer(taken, 3, remarks=again))["revision"] == 2
+    rows = [json.loads(line) for line in rater.http.get("/api/export").text.splitlines()]
+    found = {(row["revision"], row["question"]): (row["comment"], row["improved"]) for row in rows}
+    assert found[1, texts["1"]] == ("too short", "")
+    assert found[2, texts["1"]] == (None, None)
+    assert found[2, texts["3"]] == ("", "Why, and how?")
+    (pair,) = [json.loads(line) for line in rater.http.get("/api/export?what=pairs").text.splitlines()]
+    assert (pair["chosen"], pair["rejected"], pair["role_id"]) == ("Why, and how?", texts["3"], "r1")
 
 
 # ---- skips -----------------------------------------------------------------------------------------------------------

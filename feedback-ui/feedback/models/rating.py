@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from feedback.models.common import CLEAN, MAX_QUESTIONS, Body, Note, SkipReason, Stars
+from feedback.models.common import CLEAN, MAX_QUESTIONS, Body, Note, Question, SkipReason, Stars
 
 
 class Session(BaseModel):
@@ -48,12 +48,20 @@ class RubricView(BaseModel):
     criteria: list[CriterionView]
 
 
+class Remark(Body):
+    """What a rater says of one question: a comment, and how they would put it, if that is better."""
+
+    comment: Note = ""
+    improved: Question = ""
+
+
 class AnswerIn(Body):
     """Scores by candidate id and criterion (`GET /api/rubric` has them); with `all_equal`, one set that counts for all."""
 
     ratings: dict[str, dict[str, Stars]] = Field(min_length=1, max_length=MAX_QUESTIONS)
     all_equal: bool = False
     note: Note = ""
+    remarks: dict[str, Remark] = Field(default_factory=dict, max_length=MAX_QUESTIONS)
 
 
 class SkipIn(Body):
@@ -95,6 +103,7 @@ class Draft(BaseModel):
     ratings: dict[str, dict[str, Stars]]
     all_equal: bool
     note: str
+    remarks: dict[str, Remark]
 
 
 class NextView(BaseModel):

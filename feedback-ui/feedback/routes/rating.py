@@ -247,7 +247,8 @@ def _group(c: sa.Connection, key: int, shown: list[int]) -> RatedGroup:
 
 
 def _answer(body: AnswerIn) -> ratings.Answer:
-    return ratings.Answer(body.ratings, body.all_equal, body.note)
+    remarks = {name: (one.comment.strip(), one.improved.strip()) for name, one in body.remarks.items()}
+    return ratings.Answer(body.ratings, body.all_equal, body.note, {k: v for k, v in remarks.items() if any(v)})
 
 
 def _progress(context: Context, rater: Rater) -> Progress:

@@ -12,17 +12,23 @@ const textOf = (group) => new Map(group.candidates.map((one) => [one.candidate_i
 export function load(group) {
   const kept = read(prefix() + group.group_id);
   if (!kept?.answer) return null;
-  const { texts, all, all_equal } = kept.answer;
-  if (all_equal) return { ratings: { all }, all_equal };
-  const ratings = {};
-  for (const [id, text] of textOf(group)) if (texts[text]) ratings[id] = texts[text];
-  return Object.keys(ratings).length ? { ratings, all_equal } : null;
+  const { texts, said, all, all_equal } = kept.answer;
+  const [ratings, remarks] = [{}, {}];
+  for (const [id, text] of textOf(group)) {
+    if (texts[text]) ratings[id] = texts[text];
+    if (said?.[text]) remarks[id] = said[text];
+  }
+  if (all_equal) return { ratings: { all }, all_equal, remarks };
+  return Object.keys({ ...ratings, ...remarks }).length ? { ratings, all_equal, remarks } : null;
 }
 
-export function save(group, { ratings, all_equal }) {
-  const texts = {};
-  if (!all_equal) for (const [id, text] of textOf(group)) texts[text] = ratings[id];
-  const answer = { texts, all: all_equal ? Object.values(ratings)[0] : null, all_equal };
+export function save(group, { ratings, all_equal, remarks }) {
+  const [texts, said] = [{}, {}];
+  for (const [id, text] of textOf(group)) {
+    if (!all_equal) texts[text] = ratings[id];
+    if (remarks[id]) said[text] = remarks[id];
+  }
+  const answer = { texts, said, all: all_equal ? Object.values(ratings)[0] : null, all_equal };
   try {
     localStorage.setItem(prefix() + group.group_id, JSON.stringify({ answer, saved: Date.now() }));
     for (const old of groups().slice(KEPT)) drop(old);

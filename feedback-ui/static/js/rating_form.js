@@ -17,7 +17,7 @@ export class RatingForm {
   constructor(root, onChange) {
     this.root = root;
     this.onChange = onChange;
-    root.addEventListener("change", () => this.#changed());
+    root.addEventListener("input", () => this.#changed());
     root.addEventListener("submit", (event) => event.preventDefault());
   }
 
@@ -32,6 +32,11 @@ export class RatingForm {
       card.querySelector(".candidate-name").id = `name-${index}`;
       card.setAttribute("aria-labelledby", `name-${index}`);
       card.querySelector(".candidate-text").textContent = text.trim() ? text : "(nothing was written)";
+      card.querySelector(".remark-of").textContent = ` for ${name}`;
+      const improved = card.querySelector(".remark-improved");
+      card.querySelector(".remark").addEventListener("toggle", (event) => {
+        if (event.target.open && !improved.value) improved.value = text; // to be changed; as it is it says nothing
+      });
       this.#cards.set(candidate_id, card);
     });
     this.root.replaceChildren(...this.#cards.values());
@@ -45,7 +50,18 @@ export class RatingForm {
     const ratings = {};
     const ids = this.allEqual ? [EQUAL] : this.#candidates.map((candidate) => candidate.candidate_id);
     for (const id of ids) ratings[id] = this.#values(id);
-    return { ratings, all_equal: this.allEqual };
+    return { ratings, all_equal: this.allEqual, remarks: this.#remarks };
+  }
+
+  /** Comments and better wordings, where there are any. */
+  get #remarks() {
+    const found = {};
+    for (const { candidate_id, text } of this.#candidates) {
+      const [comment, improved] = [".remark-comment", ".remark-improved"].map((name) => this.#cards.get(candidate_id).querySelector(name).value.trim());
+      const better = improved === text.trim() ? "" : improved;
+      if (comment || better) found[candidate_id] = { comment, improved: better };
+    }
+    return found;
   }
 
   /** Groups with one question have nothing to be equal to. */
@@ -158,6 +174,13 @@ export class RatingForm {
 
   #fill(draft) {
     for (const [id, values] of Object.entries(draft?.ratings ?? {})) this.#set(draft.all_equal ? EQUAL : id, values);
+    for (const [id, { comment, improved }] of Object.entries(draft?.remarks ?? {})) {
+      const card = this.#cards.get(id);
+      if (!card) continue;
+      card.querySelector(".remark-comment").value = comment;
+      card.querySelector(".remark-improved").value = improved;
+      card.querySelector(".remark").open = true;
+    }
   }
 
   #set(id, values) {
