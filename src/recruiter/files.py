@@ -14,6 +14,9 @@ from typing import Any
 
 from recruiter.config.paths import WORKSPACE
 
+_UMASK = os.umask(0o077)  # can only be read by setting it
+os.umask(_UMASK)
+
 
 def write_json(path: Path, data: Any) -> None:
     """Write a JSON file beside its place and rename it."""
@@ -28,7 +31,7 @@ def write_json(path: Path, data: Any) -> None:
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """All whole lines of a JSON-lines file; a torn last line is left out."""
     rows = []
-    for line in filter(None, path.read_text(encoding="utf-8").split("\n")):
+    for line in filter(None, path.read_text(encoding="utf-8", errors="replace").split("\n")):
         try:
             rows.append(json.loads(line))
         except json.JSONDecodeError:
@@ -54,6 +57,11 @@ class JsonLines:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def share(path: Path) -> None:
+    """Let others read a file as if `open` had made it: safetensors makes files for their owner alone."""
+    path.chmod(0o666 & ~_UMASK)
 
 
 def sha256_of(path: Path) -> str:

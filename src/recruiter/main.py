@@ -7,6 +7,7 @@ classes; everything it uses is imported as `recruiter…`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 import threading
@@ -22,12 +23,13 @@ from recruiter.config.loading import load_config
 from recruiter.config.paths import WORKSPACE, command_line
 from recruiter.errors import ConfigError
 from recruiter.files import short_path
-from recruiter.roles.dataset import format_prompts, load_split
+from recruiter.roles.dataset import format_prompts, load_split, roles_hash
 from recruiter.roles.schedule import total_steps, validation_slice
 from recruiter.train.asked_groups import AskedGroups
 from recruiter.train.checkpoints import check_free_space
 from recruiter.train.find_checkpoint import find_checkpoint
 from recruiter.train.layout import Checkpoint, RunFolder
+from recruiter.train.lock import sole_owner
 
 if TYPE_CHECKING:
     from recruiter.judges import Judge
@@ -51,7 +53,7 @@ def main() -> None:
 def run(config: Config) -> None:
     """Train as configured, from the start or from where an earlier run of the same folder stopped."""
     require_model(config.trainer.policy.model.path)
-    from recruiter.judges.llm.estimate import ask_for_probe, probe_and_estimate
+    from recruiter.judges.llm.estimate import ask_for_probe
     from recruiter.judges.making import training_judge
 
     judge = training_judge(config)
@@ -62,15 +64,23 @@ def run(config: Config) -> None:
 
         prepare_imports()
     from recruiter.engines.loading import check_model
-    from recruiter.metrics_logger import RunLog
-    from recruiter.train.interruption import Interrupted
 
     folder = WORKSPACE / config.trainer.ckpt_path
     check_model(config.trainer.policy.model.path, config.trainer.device)
     check_free_space(folder)
+    with sole_owner(RunFolder(folder)):
+        _train(config, judge, folder)
+
+
+def _train(config: Config, judge: Judge, folder: Path) -> None:
+    from recruiter.judges.llm.estimate import probe_and_estimate
+    from recruiter.metrics_logger import RunLog
+    from recruiter.train.interruption import Interrupted
+
     raw, processed = WORKSPACE / config.data.raw_dir, WORKSPACE / config.data.processed_dir
     format_prompts(raw, processed)
-    roles, held_back = validation_slice(load_split(processed, "train"), config.data.val_size, config.trainer.seed)
+    split = load_split(processed, "train")
+    roles, held_back = validation_slice(split, config.data.val_size, config.trainer.seed)
     start = _start_from(config, RunFolder(folder))
     steps = total_steps(config, len(roles))
     resumed_step = start.logged_step() if start else 0
@@ -82,16 +92,22 @@ def run(config: Config) -> None:
         print(estimate)
     stop_requested = _stop_on_interrupt()
     is_continued = start is not None or bool(AskedGroups(RunFolder(folder)).steps)
-    with RunLog(folder, config, judge, steps, resumed_step, is_continued) as log:
+    run_before = (start.run if start else RunFolder(folder)).read_description() if is_continued else None
+    dtype = (run_before or {}).get("dtype") or _dtype(config)
+    with RunLog(folder, config, judge, steps, resumed_step, is_continued, roles_hash(split), dtype) as log:
         log.say(
             f"GRPO on {config.trainer.policy.model.path}: {steps} steps of {config.trainer.train_batch_size} roles × "
             f"{config.generator.n_samples_per_prompt} questions, judge {judge.name}"
         )
+        if dtype and config.trainer.policy.model.dtype == "auto":
+            log.say(
+                f"dtype=auto: {dtype}, " + ("as the run began" if run_before else "which this machine is fast with")
+            )
         for part in judge.usage.parts:
             for note in part.notes:
                 log.say(f"judge {part.name}: {note}")
         log.status("loading the model")
-        trainer = _make_trainer(config, judge, roles, held_back, log, stop_requested)
+        trainer = _make_trainer(config, judge, roles, held_back, log, stop_requested, dtype)
         if start is not None:
             trainer.resume(start)
             log.say(f"continuing after step {trainer.state.step}")
@@ -116,6 +132,7 @@ def _make_trainer(
     held_back: Sequence[Role],
     log: RunLog,
     stop_requested: Callable[[], bool],
+    dtype: str | None,
 ) -> Trainer | ClusterTrainer:
     """The training loop of the configured engine."""
     if config.engine == "skyrl":
@@ -135,7 +152,17 @@ def _make_trainer(
         source = RatedGroups(config, people, log, total_steps(config, len(roles)), stop_requested)
     else:
         source = JudgedGroups(judge)
-    return Trainer(config, LocalPolicy(config), source, roles, held_back, log, stop_requested)
+    return Trainer(config, LocalPolicy(config, dtype), source, roles, held_back, log, stop_requested)
+
+
+def _dtype(config: Config) -> str | None:
+    """What the local engine computes in; None where SkyRL decides."""
+    from recruiter.engines.loading import pick_device, pick_dtype
+
+    if config.engine == "skyrl":
+        return None
+    device = pick_device(config.trainer.device)
+    return str(pick_dtype(config.trainer.policy.model.dtype, device)).removeprefix("torch.")
 
 
 def _start_from(config: Config, run: RunFolder) -> Checkpoint | None:
@@ -143,16 +170,24 @@ def _start_from(config: Config, run: RunFolder) -> Checkpoint | None:
 
     Raises:
         ConfigError: the folder holds a run and the configuration says not to continue it.
+        ModelError: files are damaged.
     """
+    from recruiter.train.damage import check_whole
+
     trainer = config.trainer
+    run.best_step  # noqa: B018 (damage shows before anything is spent)
     if trainer.resume_mode == "from_path":
-        return find_checkpoint(str(WORKSPACE / str(trainer.resume_path)), WORKSPACE / "checkpoints")
+        named = find_checkpoint(str(WORKSPACE / str(trainer.resume_path)), WORKSPACE / "checkpoints")
+        check_whole(named, is_named=True)
+        return named
     steps = run.steps
     if trainer.resume_mode == "none" and (steps or AskedGroups(run).steps):
         raise ConfigError(
             f"trainer.ckpt_path={trainer.ckpt_path} already holds a run up to step {steps[-1] if steps else 0}: continue "
             f"it with trainer.resume_mode=latest, or name another folder."
         )
+    if run.latest is not None:
+        check_whole(run.latest, is_named=False)
     return run.latest
 
 
@@ -163,17 +198,22 @@ def _next_command(config: Config, folder: Path) -> str:
 
 
 def _stop_on_interrupt() -> Callable[[], bool]:
-    """Make the first Ctrl-C (or SIGTERM) a request to stop after what is under way; the second one is immediate."""
-    requested = threading.Event()
+    """Make the first Ctrl-C (or SIGTERM) a request to stop after what is under way; the second one is immediate.
 
-    def handle(_signal: int, _frame: FrameType | None) -> None:
-        if requested.is_set():
+    A terminal that hangs up asks for the same, perhaps more than once, and is not there to print to. `nohup` goes on.
+    """
+    requested, hang_up = threading.Event(), getattr(signal, "SIGHUP", None)
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if requested.is_set() and number != hang_up:
             raise KeyboardInterrupt
         requested.set()
-        print("\nStopping and saving; press Ctrl-C again to stop at once.", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print("\nStopping and saving; press Ctrl-C again to stop at once.", file=sys.stderr)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
+    for asks in (signal.SIGINT, signal.SIGTERM, hang_up):
+        if asks is not None and not (asks == hang_up and signal.getsignal(asks) == signal.SIG_IGN):
+            signal.signal(asks, handle)
     return requested.is_set
 
 

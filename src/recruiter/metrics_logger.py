@@ -41,18 +41,24 @@ class RunLog:
         total_steps: int,
         resumed_from: int = 0,
         is_continued: bool = False,
+        data_hash: str | None = None,
+        dtype: str | None = None,
     ) -> None:
         """Open the run's files; lines of steps after `resumed_from` are dropped, for those steps run again.
 
         Args:
             is_continued: whether the folder's run goes on although no step of it is done yet.
+            data_hash: of the training split.
+            dtype: what the model computes in.
 
         Raises:
-            ConfigError: the folder holds a run with other settings.
+            ConfigError: the folder holds a run with other settings, data, prompt or rubric.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.run = RunFolder(folder)
-        self.run_id = describe_run(self.run, config, judge, bool(resumed_from) or is_continued)["id"]
+        goes_on = bool(resumed_from) or is_continued
+        description, changes = describe_run(self.run, config, judge, goes_on, data_hash, dtype)
+        self.run_id = description["id"]
         before = (self.run.read_metrics(), self.run.read_rollouts()) if resumed_from else ([], [])
         self._metrics = JsonLines(self.run.metrics, _until(resumed_from, before[0]))
         self._rollouts = JsonLines(self.run.rollouts, _until(resumed_from, before[1]))
@@ -71,6 +77,8 @@ class RunLog:
             disable=not self._console.is_terminal,
         )
         self._task = self._progress.add_task("training", total=total_steps, completed=resumed_from, now="")
+        for change in changes:
+            self.say(change)
 
     def __enter__(self) -> Self:
         self._progress.start()

@@ -28,6 +28,7 @@ from recruiter.engines.packing import common_prefix
 from recruiter.engines.plain import plain_logprobs
 from recruiter.engines.reading import ModelReader
 from recruiter.errors import ModelError
+from recruiter.files import share
 from recruiter.objective import token_losses
 from recruiter.prompts import Message
 
@@ -35,15 +36,18 @@ from recruiter.prompts import Message
 class LocalPolicy:
     """A causal language model with a LoRA adapter that can be sampled and trained. See `recruiter.engines.Policy`."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, dtype: str | None = None) -> None:
         """Load the model named in `config` with a fresh adapter.
+
+        Args:
+            dtype: what it computes in, where that was decided before.
 
         Raises:
             ModelError: there is no such model, it is no causal LM, or it is too large for this machine.
         """
         trainer = config.trainer
         self.config = config
-        self.local = LocalModel(trainer.policy.model.path, trainer.device, trainer.policy.model.dtype)
+        self.local = LocalModel(trainer.policy.model.path, trainer.device, dtype or trainer.policy.model.dtype)
         self.device = self.local.device
         torch.manual_seed(torch_seed(trainer.seed))
         lora = trainer.policy.lora
@@ -211,6 +215,7 @@ class LocalPolicy:
             target = folder / ADAPTER
             target.mkdir(parents=True, exist_ok=True)
             save_file(adapter, str(target / WEIGHTS), metadata={"format": "pt"})
+            share(target / WEIGHTS)
             settings.save_pretrained(str(target))
             tokenizer.save_pretrained(str(target))
             torch.save(optimizer, folder / OPTIMIZER)

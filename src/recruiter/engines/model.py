@@ -58,7 +58,7 @@ class LocalModel:
         """
         check_model(path, device, spelled="{}")
         self.device = torch.device(pick_device(device))
-        self.dtype = pick_dtype(dtype, self.device)
+        self.dtype = pick_dtype(dtype, self.device.type)
         self.tokenizer, self.causal_lm = load_model(path, self.dtype, self.device)
         self.stop_ids = stop_token_ids(self.causal_lm, self.tokenizer)
         self._encoded: dict[tuple[tuple[str, str], ...], list[int]] = {}

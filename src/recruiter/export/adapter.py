@@ -91,8 +91,13 @@ def read_adapter(folder: Path) -> Adapter:
     try:
         config = json.loads(settings.read_text(encoding="utf-8"))
         base = config["base_model_name_or_path"]
-        tensors = load_file(str(weights))
         sha256 = sha256_of(weights)
+        tensors = load_file(str(weights))
+    except PermissionError as error:
+        raise ExportError(
+            f"The adapter at {folder} cannot be read by this user: {Path(error.filename or weights).name} belongs to "
+            f"another; have its owner run chmod -R a+rX on the folder."
+        ) from None
     except FileNotFoundError as error:
         raise ExportError(
             f"There is no adapter at {folder}: {Path(error.filename or weights).name} is missing."

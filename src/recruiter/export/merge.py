@@ -24,7 +24,7 @@ from torch import Tensor
 from recruiter.errors import ExportError
 from recruiter.export.adapter import Adapter, LoraDelta
 from recruiter.export.base import BaseModel, TensorInfo, damaged_file
-from recruiter.files import write_json
+from recruiter.files import share, write_json
 
 SHARD_BYTES = 2_000_000_000
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
@@ -150,7 +150,7 @@ def write_weights(plan: MergePlan, folder: Path, progress: Callable[[int], None]
             merged.bytes += tensor.nbytes
             progress(merged.bytes)
         save_file(tensors, str(folder / name), metadata={"format": "pt"})
-        (folder / name).chmod(0o644)  # safetensors makes files that only their owner reads; servers are other users
+        share(folder / name)
         _flush(folder / name)
     if len(shards) > 1:
         metadata = {"total_size": merged.bytes, "total_parameters": merged.parameters}

@@ -55,6 +55,12 @@ def split_roles(roles: Sequence[Role], test_size: int = TEST_SIZE, seed: int = S
     return [role for role in roles if role.id not in test_ids], [role for role in roles if role.id in test_ids]
 
 
+def roles_hash(roles: Sequence[Role]) -> str:
+    """Hash of what roles say and of their order."""
+    records = json.dumps([role.model_dump(mode="json") for role in roles])
+    return hashlib.sha256(records.encode()).hexdigest()[:16]
+
+
 def write_raw(train: Sequence[Role], test: Sequence[Role], folder: Path) -> list[Path]:
     """Write `train.parquet` and `test.parquet`, one row a role."""
     paths = []

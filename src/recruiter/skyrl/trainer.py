@@ -8,7 +8,6 @@ with one update a step, the pass that computes the old log-probabilities is left
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -37,7 +36,7 @@ from recruiter.rubric import load_rubric
 from recruiter.skyrl.data import StepLoader, prompt
 from recruiter.skyrl.outputs import collect_rollouts, token_sums
 from recruiter.skyrl.scorer import ClusterScorer
-from recruiter.train.checkpoints import CheckpointWriter, prune
+from recruiter.train.checkpoints import CheckpointWriter, delete, prune
 from recruiter.train.interruption import Interrupted
 from recruiter.train.layout import Checkpoint
 from recruiter.train.rollout import Rollout, rollout_rows, step_metrics
@@ -296,8 +295,5 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
     def _thin_out(self) -> None:
         """Keep the newest checkpoint, the best one, and of those at `ckpt_interval` as many as configured."""
         run, trainer = self.log.run, self.config.trainer
-        best = run.best_step
-        for step in run.steps[:-1]:
-            if step % trainer.ckpt_interval and step != best:
-                shutil.rmtree(run.checkpoint(step).path)
+        delete(run, [step for step in run.steps[:-1] if step % trainer.ckpt_interval])
         prune(run, trainer.max_ckpts_to_keep)

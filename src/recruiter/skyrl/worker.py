@@ -29,6 +29,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from recruiter.engines import ADAPTER, OPTIMIZER, WEIGHTS
 from recruiter.errors import ModelError
+from recruiter.files import share
 
 
 def save_policy(model: PeftModel, optimizer: Optimizer, scheduler: LRScheduler, folder: Path, tokenizer: Any) -> None:
@@ -41,6 +42,7 @@ def save_policy(model: PeftModel, optimizer: Optimizer, scheduler: LRScheduler, 
         target.mkdir(parents=True, exist_ok=True)
         adapter = get_peft_model_state_dict(model, state_dict=weights)
         save_file({name: tensor.contiguous() for name, tensor in adapter.items()}, str(target / WEIGHTS))
+        share(target / WEIGHTS)
         settings = copy.copy(model.peft_config["default"])
         settings.inference_mode = True
         settings.save_pretrained(str(target))

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from recruiter.errors import ConfigError
+from recruiter.errors import ConfigError, ModelError
 from recruiter.train.layout import Checkpoint, RunFolder
 
 MIN_FREE_BYTES = 500 * 1024**2
@@ -55,9 +57,21 @@ class CheckpointWriter:
 
 def prune(run: RunFolder, keep: int) -> None:
     """Delete the oldest checkpoints beyond `keep` (-1: none); the best one stays."""
-    if keep < 0:
-        return
-    best = run.best_step
-    for step in run.steps[: -keep or None]:
+    if keep >= 0:
+        delete(run, run.steps[: -keep or None])
+
+
+def delete(run: RunFolder, steps: Iterable[int]) -> None:
+    """Delete checkpoints, but for the best one. What cannot be deleted stays, whole: that ends no run."""
+    try:
+        best = run.best_step
+    except ModelError:
+        return  # any of them may be the best
+    for step in steps:
+        target = run.checkpoint(step).path
+        beside = target.with_name(f".{target.name}.old")
         if step != best:
-            shutil.rmtree(run.checkpoint(step).path)
+            shutil.rmtree(beside, ignore_errors=True)
+            with suppress(OSError):
+                os.replace(target, beside)  # a crash in the middle leaves nothing that looks whole
+            shutil.rmtree(beside, ignore_errors=True)

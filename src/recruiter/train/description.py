@@ -18,14 +18,23 @@ from recruiter.train.layout import RunFolder
 from recruiter.train.rows import RunDescription
 
 
-def describe_run(run: RunFolder, config: Config, judge: Judge, is_continued: bool) -> RunDescription:
-    """Write `run.json`.
+def describe_run(
+    run: RunFolder,
+    config: Config,
+    judge: Judge,
+    is_continued: bool,
+    data_hash: str | None = None,
+    dtype: str | None = None,
+) -> tuple[RunDescription, list[str]]:
+    """Write `run.json`; return what it says, and what has changed that a run may go on with, in words.
 
     Args:
         is_continued: whether the run that is in the folder goes on; it keeps its id.
+        data_hash: of the training split.
+        dtype: what the model computes in.
 
     Raises:
-        ConfigError: the folder holds a run with other settings.
+        ConfigError: the folder holds a run with other settings, data, prompt or rubric.
     """
     before = run.read_description() if is_continued else None
     description = RunDescription(
@@ -37,13 +46,21 @@ def describe_run(run: RunFolder, config: Config, judge: Judge, is_continued: boo
         prompt_hash=PROMPT_HASH,
         rubric_hash=judge.rubric.hash,
         rubric=judge.rubric.model_dump(mode="json"),
+        data_hash=data_hash,
+        dtype=dtype,
         version=__version__,
         revision=git_revision(),
     )
+    changes = []
     if before:
         _check_same_run(run, before, description)
+        if before["judge_version"] != judge.version:
+            changes.append(
+                f"The judge has changed since the run began (version {before['judge_version']}, now {judge.version}): "
+                f"rewards of earlier steps are not quite comparable with those from here on."
+            )
     write_json(run.description, description)
-    return description
+    return description, changes
 
 
 def _check_same_run(run: RunFolder, before: RunDescription, description: RunDescription) -> None:
@@ -58,6 +75,17 @@ def _check_same_run(run: RunFolder, before: RunDescription, description: RunDesc
         raise ConfigError(
             f"{run.path} holds a run by another rubric ({', '.join(stored_rubric(before['rubric']).names)}): give that rubric "
             f"back with rubric=<file> to continue it, or choose another trainer.ckpt_path to start a new one."
+        )
+    was, now = before.get("data_hash"), description.get("data_hash")
+    if was and now and was != now:
+        raise ConfigError(
+            f"{run.path} holds a run on other training data: roles that were held out may be among these. Prepare the "
+            f"data again as they were when it began, or choose another trainer.ckpt_path to start a new one."
+        )
+    if before["prompt_hash"] != description["prompt_hash"]:
+        raise ConfigError(
+            f"{run.path} holds a run with another prompt (version {before['version']}, revision {before['revision']}): "
+            f"continue it with that version of the code, or choose another trainer.ckpt_path to start a new one."
         )
 
 

@@ -68,7 +68,7 @@ class Checkpoint:
         """
         try:
             return cast(StoredState, json.loads(self.trainer_state.read_text(encoding="utf-8")))
-        except (OSError, json.JSONDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise ModelError(f"{self.path} is no whole checkpoint: {error}.") from None
 
     def logged_step(self) -> int:
@@ -91,6 +91,11 @@ class RunFolder:
     def description(self) -> Path:
         """What made the run: configuration, revision, judge."""
         return self.path / "run.json"
+
+    @property
+    def lock(self) -> Path:
+        """Which process has the folder."""
+        return self.path / ".lock"
 
     @property
     def metrics(self) -> Path:
@@ -140,18 +145,40 @@ class RunFolder:
 
     @property
     def best_step(self) -> int | None:
-        """Step of the best checkpoint by the validation slice, if one was marked."""
-        return int(json.loads(self.best.read_text())["global_step"]) if self.best.is_file() else None
+        """Step of the best checkpoint by the validation slice, if one was marked.
+
+        Raises:
+            ModelError: the mark is damaged.
+        """
+        try:
+            return int(json.loads(self.best.read_text(encoding="utf-8"))["global_step"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ModelError(
+                f"{self.best}, which says which checkpoint is the best, cannot be read: delete it; the next validation "
+                f"that is the best so far writes it again."
+            ) from None
 
     def mark_best(self, step: int, reward: float) -> None:
         """Note that the checkpoint of a step has the best validation reward."""
         write_json(self.best, {"global_step": step, "validation_reward": reward})
 
     def read_description(self) -> RunDescription | None:
-        """What `run.json` says; None where no run left one."""
-        if not self.description.is_file():
+        """What `run.json` says; None where no run left one.
+
+        Raises:
+            ModelError: it is damaged.
+        """
+        try:
+            return cast(RunDescription, json.loads(self.description.read_text(encoding="utf-8")))
+        except FileNotFoundError:
             return None
-        return cast(RunDescription, json.loads(self.description.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"{self.description} cannot be read ({error}): put a copy of it back, or delete it; the run then goes on "
+                f"without being compared with how it began."
+            ) from None
 
     def read_metrics(self) -> list[MetricsRow]:
         """The lines of `metrics.jsonl`, if there are any."""

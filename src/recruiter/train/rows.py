@@ -107,6 +107,8 @@ class RunDescription(TypedDict):
         config: every setting, resolved.
         judge_notes: in which way the judge's calls differ from what was asked for, such as a retired model's successor.
         rubric: what the judge scores by, as `rubric.Rubric`; runs of earlier versions lack it.
+        data_hash: of the training split, as `roles.dataset.roles_hash`; earlier versions do not say it.
+        dtype: what the model computes in, decided at the start; None where the engine decides.
         revision: of the code, from git; None outside a clone.
     """
 
@@ -118,6 +120,8 @@ class RunDescription(TypedDict):
     prompt_hash: str
     rubric_hash: str
     rubric: NotRequired[dict[str, Any]]
+    data_hash: NotRequired[str | None]
+    dtype: NotRequired[str | None]
     version: str
     revision: str | None
 

