@@ -93,7 +93,7 @@ def _train(config: Config, judge: Judge, folder: Path) -> None:
     stop_requested = _stop_on_interrupt()
     is_continued = start is not None or bool(AskedGroups(RunFolder(folder)).steps)
     run_before = (start.run if start else RunFolder(folder)).read_description() if is_continued else None
-    dtype = (run_before or {}).get("dtype") or _dtype(config)
+    dtype = (run_before.get("dtype") if run_before else None) or _dtype(config)
     with RunLog(folder, config, judge, steps, resumed_step, is_continued, roles_hash(split), dtype) as log:
         log.say(
             f"GRPO on {config.trainer.policy.model.path}: {steps} steps of {config.trainer.train_batch_size} roles × "

@@ -15,7 +15,7 @@ from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from torch.nn.functional import embedding
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
 from recruiter.config import SamplingParams
 from recruiter.engines import Sample, torch_seed
@@ -61,6 +61,9 @@ class LocalModel:
         self.dtype = pick_dtype(dtype, self.device.type)
         self.tokenizer, self.causal_lm = load_model(path, self.dtype, self.device)
         self.stop_ids = stop_token_ids(self.causal_lm, self.tokenizer)
+        self.causal_lm.generation_config = (
+            GenerationConfig()
+        )  # what stands beside the model must not change what is drawn
         self._encoded: dict[tuple[tuple[str, str], ...], list[int]] = {}
         self.shares_prompts = enable_group_attention(self.causal_lm)
         self._shared = self._share_weights()

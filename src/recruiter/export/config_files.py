@@ -168,6 +168,9 @@ def _generation_config(base: BaseModel, eos: int | None, sampling: dict[str, Any
     ):
         config.pop(key, None)
     if sampling:
+        config = {
+            key: value for key, value in config.items() if key.endswith("token_id")
+        }  # no penalty, no other filter
         draws = {"do_sample": True, "temperature": sampling["temperature"], "top_p": sampling["top_p"]}
         every = text.get(
             "vocab_size"
