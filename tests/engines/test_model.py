@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,8 @@ from recruiter.engines.packing import common_prefix
 from recruiter.engines.plain import generate_plain, plain_logprobs
 from recruiter.engines.rollouts import generate_groups
 from recruiter.errors import ModelError
-from tests.engines.conftest import tiny_model
+from recruiter.prompts import Message
+from tests.engines.conftest import tiny_model, tiny_tokenizer
 
 PROMPT = [5, 9, 17, 33, 65, 129]
 ANSWERS = [[7, 8, 2], [11, 12, 13, 14, 15], [19]]
@@ -188,3 +190,23 @@ def test_a_large_model_without_a_gpu_is_refused_unless_insisted(
     with pytest.raises(ModelError, match=r"no GPU; name a smaller model, or train with trainer\.device=cpu"):
         check_model(str(tiny_folder), "auto")
     check_model(str(tiny_folder), "cpu")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"repetition_penalty": 1.5}, {"no_repeat_ngram_size": 1}, {"suppress_tokens": [5, 6, 7]}, {"num_beams": 2},
+     {"min_p": 0.5}, {"min_new_tokens": 11}, {"typical_p": 0.2}],
+)  # fmt: skip
+def test_settings_beside_a_model_change_nothing_that_is_drawn(tmp_path: Path, changes: dict[str, Any]) -> None:
+    folder = tmp_path / "gemma"
+    tiny_model("gemma2", attn_logit_softcapping=50.0, query_pre_attn_scalar=8).save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    drawn = []
+    for settings in ({}, changes):
+        path = folder / "generation_config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **settings}))
+        model = LocalModel(str(folder), "cpu", "float32")
+        assert not model.shares_prompts
+        message = Message(role="user", content="Which index?")
+        drawn.append(list(model.sample([[message]], 4, SamplingParams(12, temperature=1.0), 1)))
+    assert drawn[0] == drawn[1]

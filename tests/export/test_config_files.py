@@ -129,8 +129,16 @@ def test_base_without_a_chat_template_is_refused(train: Train) -> None:
     assert not (trained.base.parent / "out").exists()
 
 
-def test_questions_are_drawn_as_in_training(train: Train) -> None:
+def test_questions_are_drawn_as_in_training(train: Train, edit_json: Callable[..., None]) -> None:
     trained = train()
+    others = {
+        "repetition_penalty": 1.1,
+        "min_p": 0.05,
+        "suppress_tokens": [9],
+        "num_beams": 2,
+        "no_repeat_ngram_size": 3,
+    }
+    edit_json(trained.base / "generation_config.json", **others)
     sampling = {"max_generate_length": 64, "temperature": 0.7, "top_p": 0.9, "top_k": -1}
     run = {"config": {"generator": {"sampling_params": sampling}}, "judge": "rubric", "version": "0.1.0"}
     (trained.run / "run.json").write_text(json.dumps(run))
@@ -139,6 +147,7 @@ def test_questions_are_drawn_as_in_training(train: Train) -> None:
     assert (config.do_sample, config.temperature, config.top_p) == (True, 0.7, 0.9)
     assert config.top_k == 300
     assert config.eos_token_id == [2]
+    assert not set(others) & set(read(folder, "generation_config.json"))
 
 
 def test_stop_tokens_of_base_and_tokenizer_are_joined(train: Train, edit_json: Callable[..., None]) -> None:
