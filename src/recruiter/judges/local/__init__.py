@@ -78,7 +78,9 @@ class LocalJudge(Judge):
         if not self._in_trainer:
             return
         for (role, questions), judgements in zip(groups, self.judge(groups), strict=True):
-            self._result(role, questions).set_result(judgements)
+            result = self._result(role, questions)
+            if not result.done():  # the same questions again, before anybody asked for the first ones
+                result.set_result(judgements)
 
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
         """See `Judge`. While a policy is trained, waits for `read`."""
