@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from recruiter.engines import Policy, Reader
 
 CALIBRATIONS = "data/local_judge"
-_SHOWN = {"fluency": "fluent", "specificity": "specific to the role"}
+FEW_ANCHORS = 12  # roles, six questions each: enough for the four signals of a small model, which mostly runs on a CPU
 
 
 class LocalJudge(Judge):
@@ -139,7 +139,8 @@ class LocalJudge(Judge):
         try:
             self._calibration = Calibration.from_json(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, LookupError, TypeError):
-            signals = read_signals(reader, self.rubric, anchors()[0], self._is_large)
+            groups = anchors()[0][: None if self._is_large else FEW_ANCHORS]
+            signals = read_signals(reader, self.rubric, groups, self._is_large)
             self._calibration = Calibration.fit(self.rubric, signals)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, self._calibration.to_json())

@@ -72,9 +72,9 @@ class Calibration:
 
     @classmethod
     def fit(cls, rubric: Rubric, signals: Sequence[Sequence[Signals]]) -> Calibration:
-        """Fit to the signals of all anchors, in the order of `anchors`."""
+        """Fit to the signals of the anchors, or of their first roles, in the order of `anchors`."""
         rows = [row for group in signals for row in group]
-        scores = [score for group in anchors()[1] for score in group]
+        scores = [score for group in anchors()[1][: len(signals)] for score in group]
         names = check_names(rubric)
         common = list(COMMON)
         has_checks = any(name not in COMMON for name in rows[0])
