@@ -33,7 +33,7 @@ def test_a_list_names_several_judges_and_takes_the_place_of_the_one_in_the_files
 
 
 def test_one_judge_is_written_as_ever() -> None:
-    config = load_config("quickstart_config")
+    config = load_config("quickstart_config", ["judge.provider=rubric"])
     assert (config.judges, [(judge.provider, judge.place) for judge in config.all_judges]) == (
         [],
         [("rubric", "judge")],
@@ -84,7 +84,7 @@ def test_the_command_line_names_other_judges_than_the_file(tmp_path: Path) -> No
         (["judges=[{zzz: 1}]"], "There is no setting 'judges.0.zzz'; see docs/judges.md"),
         (["judges=[rubric]"], "judges=[rubric] cannot work; write a list such as [{provider: xai}"),
         (["judges=3"], "judges=3 cannot work; write a list"),
-        (["judges.1.provider=rubric"], "judges.1.provider=rubric cannot work: there is no judges.0 before it."),
+        (["judges.3.provider=rubric"], "judges.3.provider=rubric cannot work: there is no judges.2 before it."),
         (["judges.0.attempt_timeout=300"], "judges.0.attempt_timeout=300 is longer than judges.0.total_timeout=100"),
     ],
 )

@@ -53,9 +53,11 @@ def test_train_config_has_the_values_that_the_user_named() -> None:
     assert config.generator.sampling_params.max_generate_length == 256
 
 
-def test_base_mode_uses_an_llm_judge_and_only_the_quickstart_the_rubric() -> None:
+def test_base_mode_uses_an_llm_judge_and_quickstart_two_that_cost_nothing() -> None:
     assert load_config("train_config").judge.provider == "xai"
-    assert load_config("quickstart_config").judge.provider == "rubric"
+    quickstart = load_config("quickstart_config")
+    assert [judge.provider for judge in quickstart.all_judges] == ["rubric", "local"]
+    assert quickstart.trainer.algorithm.use_kl_loss
     assert load_config("quickstart_config").trainer.policy.model.path == "exports/starter"
 
 
@@ -98,8 +100,8 @@ def test_price_of_another_model_is_added_to_the_table() -> None:
 
 
 def test_overrides_on_the_command_line_win() -> None:
-    config = load_config("quickstart_config", ["trainer.epochs=2", "judge.max_unscored=0.5", "data.val_size=0"])
-    assert (config.trainer.epochs, config.judge.max_unscored, config.data.val_size) == (2, 0.5, 0)
+    config = load_config("quickstart_config", ["trainer.epochs=2", "judges.1.max_unscored=0.5", "data.val_size=0"])
+    assert (config.trainer.epochs, config.judges[1].max_unscored, config.data.val_size) == (2, 0.5, 0)
 
 
 def test_resolved_configuration_is_plain_data(config: Config) -> None:
@@ -218,7 +220,7 @@ def test_unknown_configuration_lists_those_that_exist() -> None:
 def test_a_file_elsewhere_may_build_on_those_that_come_with_the_package(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("defaults: [quickstart_config, _self_]\ntrainer: {epochs: 2}\n")
     config = load_config("mine", folder=tmp_path)
-    assert (config.judge.provider, config.trainer.epochs) == ("rubric", 2)
+    assert ([judge.provider for judge in config.all_judges], config.trainer.epochs) == (["rubric", "local"], 2)
 
 
 def test_unknown_key_in_a_file_is_named(own_configs: Callable[..., Any]) -> None:

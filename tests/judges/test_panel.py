@@ -203,7 +203,7 @@ def test_every_judge_that_costs_something_is_probed_and_estimated_at_its_share(
 
 
 def test_the_configuration_makes_one_judge_or_several(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(training_judge(load_config("quickstart_config")), RubricJudge)
+    assert isinstance(training_judge(load_config("quickstart_config", ["judge.provider=rubric"])), RubricJudge)
     assert isinstance(training_judge(load_config("quickstart_config", ["judges=[{provider: rubric}]"])), RubricJudge)
     both = training_judge(
         load_config("quickstart_config", ["judges=[{provider: xai}, {provider: rubric, does: gate}]"])
