@@ -11,7 +11,9 @@ from safetensors.torch import load_file, save_file
 
 from recruiter import export as module
 from recruiter.errors import ExportError, HubError
+from recruiter.evaluation.blind import make_sheet, with_sheet
 from recruiter.evaluation.estimates import Estimate
+from recruiter.evaluation.records import Mark, Reading
 from recruiter.export import describe, plan_export
 from recruiter.export.manifest import Manifest
 from recruiter.export.verify import verify
@@ -259,6 +261,40 @@ def test_card_shows_evaluations_of_this_very_adapter(
     assert "| rl | 6.25 (5.50 to 7.00) |" in card
     assert "| 1 of 2 |" in card
     assert card.count("## Evaluation") == 1
+
+
+def test_card_begins_with_blind_reads_and_takes_no_word_of_the_judge_that_trained_it(
+    train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, role: MakeRole
+) -> None:
+    trained = train()
+    run_of(trained)
+    folder = write(trained).folder
+    monkeypatch.setattr(module, "WORKSPACE", tmp_path)
+    models = {"base": lambda judge, n: 2.0, "rl": lambda judge, n: 9.0}
+    results = make_results([role(i) for i in range(6)], models, ["xai/grok"])  # it doesn't know the run; the card does
+    results.models["rl"].adapter = str(trained.adapter)
+    (tmp_path / "results").mkdir()
+    results.save(tmp_path / "results/eval.json")
+    describe(folder)
+    card = (folder / "README.md").read_text()
+    first = card.split("---\n", 2)[2].strip().split("\n\n")[1]
+    assert first.startswith(
+        "**This model is rl. Only xai/grok has judged rl, and also rewarded its training: that is no"
+    )
+    assert "## Evaluation, judge xai/grok (*: this judge trained it: no evidence)" in card
+    assert "| rl* | 9.00" in card
+
+    sheet = make_sheet(results, 0)
+    marks = {item.id: Mark(score=3 if item.samples[0][0] == "rl" else 5) for item in sheet.items}
+    sheet.readings["anna"] = Reading(kind="person", marks=marks)
+    with_sheet(results, sheet).save(tmp_path / "results/eval.json")
+    describe(folder)
+    card = (folder / "README.md").read_text()
+    first = card.split("---\n", 2)[2].strip().split("\n\n")[1]
+    assert first.startswith(
+        "**This model is rl. Read blind by 1 person: rl is preferred to base in 0 of 6 decided pairs (0%"
+    )
+    assert card.index("## Read blind by 1 person, against base") < card.index("## Evaluation, judge xai/grok")
 
 
 def test_card_outlives_its_checkpoint(train: Train) -> None:
