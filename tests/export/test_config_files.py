@@ -12,6 +12,7 @@ from recruiter.errors import ExportError
 from recruiter.export import plan_export
 from recruiter.prompts import generator_messages
 from tests.conftest import MakeRole
+from tests.engines.test_chat import HYBRID, REFUSES
 from tests.export.conftest import Train
 
 LLAMA3 = {
@@ -119,6 +120,17 @@ def test_tokenizer_reads_the_prompt_as_the_base_s_does(train: Train, role: MakeR
         for folder in (trained.base, export(trained))
     ]
     assert prompts[0] == prompts[1]
+
+
+def test_servers_of_an_export_get_a_template_that_takes_the_system_text_and_does_not_think(train: Train) -> None:
+    trained = train()
+    (trained.base / "chat_template.jinja").write_text(REFUSES + HYBRID)
+    folder = export(trained)
+    chat: Any = [{"role": "system", "content": "Rules."}, {"role": "user", "content": "Which index?"}]
+    shown = AutoTokenizer.from_pretrained(folder).apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    assert "Rules.\n\nWhich index?" in shown
+    assert shown.rstrip().endswith("</think>")
+    assert read(folder, "tokenizer_config.json")["chat_template"] == (folder / "chat_template.jinja").read_text()
 
 
 def test_base_without_a_chat_template_is_refused(train: Train) -> None:

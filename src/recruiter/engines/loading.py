@@ -12,6 +12,7 @@ from transformers.utils import logging as transformers_logging
 
 from recruiter.config import QUICKSTART_OFFER, require_model
 from recruiter.config.paths import model_folder, model_source
+from recruiter.engines.chat import prepare_template
 from recruiter.errors import ConfigError, ModelError
 
 LARGE_MODEL_BYTES = 3e9  # weights on disk above which a machine without a GPU is refused unless asked for
@@ -65,8 +66,7 @@ def load_model(path: str, dtype: torch.dtype, device: torch.device) -> tuple[Pre
     source = model_source(path)
     transformers_logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(source)
-    if not tokenizer.chat_template:
-        raise ModelError(f"{path} has no chat template; use an instruct model.")
+    prepare_template(tokenizer, path)
     model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, device_map=None)
     model = model.eval().to(device)
     for parameter in model.parameters():

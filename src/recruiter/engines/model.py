@@ -28,6 +28,7 @@ from recruiter.engines.lora import JoinedLora, join_adapters
 from recruiter.engines.packing import PackedGroups, common_prefix
 from recruiter.engines.plain import generate_plain, plain_logprobs
 from recruiter.engines.rollouts import Completion, generate_groups
+from recruiter.errors import ModelError
 from recruiter.prompts import Message
 
 REMEMBERED_PROMPTS = 4096
@@ -61,6 +62,11 @@ class LocalModel:
         self.dtype = pick_dtype(dtype, self.device.type)
         self.tokenizer, self.causal_lm = load_model(path, self.dtype, self.device)
         self.stop_ids = stop_token_ids(self.causal_lm, self.tokenizer)
+        if not self.stop_ids:
+            raise ModelError(
+                f"{path} has no token that ends an answer: name one as eos_token_id in its generation_config.json, or use "
+                f"an instruct model."
+            )
         self.causal_lm.generation_config = (
             GenerationConfig()
         )  # what stands beside the model must not change what is drawn

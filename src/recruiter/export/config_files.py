@@ -20,7 +20,8 @@ from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer
 
-from recruiter.errors import ExportError
+from recruiter.engines.chat import prepare_template
+from recruiter.errors import ExportError, ModelError
 from recruiter.export.base import BaseModel
 from recruiter.export.merge import MergePlan
 from recruiter.files import write_json
@@ -84,8 +85,10 @@ def write_config_files(plan: MergePlan, folder: Path, length: int, sampling: dic
     base = plan.base
     write_json(folder / "config.json", model_config(plan, length))
     tokenizer = AutoTokenizer.from_pretrained(str(base.folder))
-    if not tokenizer.chat_template:
-        raise ExportError(f"{base.name} has no chat template: questions could not be asked for.")
+    try:
+        prepare_template(tokenizer, base.name)
+    except ModelError as error:
+        raise ExportError(str(error)) from None
     write_json(folder / "generation_config.json", _generation_config(base, tokenizer.eos_token_id, sampling))
     for pattern in (*_TOKENIZER_FILES, "LICENSE*", "NOTICE*"):
         for file in base.folder.glob(pattern):

@@ -21,8 +21,9 @@ from transformers import PreTrainedTokenizerBase
 
 from recruiter.config import Config
 from recruiter.config.paths import model_source
+from recruiter.engines.chat import prepare_template
 from recruiter.env import register_environment, special_tokens
-from recruiter.errors import ConfigError, EngineError, RecruiterError
+from recruiter.errors import EngineError, RecruiterError
 from recruiter.files import short_path
 from recruiter.judges import Judge
 from recruiter.metrics_logger import RunLog
@@ -160,6 +161,7 @@ class _Experiment(BasePPOExp):  # type: ignore[misc]
     def __init__(self, settings: SkyRLTrainConfig, make_trainer: Callable[..., QuestionTrainer], logs: Path) -> None:
         self.make_trainer, self.logs = make_trainer, logs
         super().__init__(settings)
+        prepare_template(self.tokenizer, settings.trainer.policy.model.path)
 
     def get_train_dataset(self) -> None:
         """Nothing: the roles come from `StepLoader`."""
@@ -183,11 +185,10 @@ def chat_tokenizer(model: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a model.
 
     Raises:
-        ConfigError: the model has no chat template.
+        ModelError: the model has no chat template that can be used.
     """
     tokenizer: PreTrainedTokenizerBase = get_tokenizer(model)
-    if not tokenizer.chat_template:
-        raise ConfigError(f"trainer.policy.model.path={model} has no chat template; use an instruct model.")
+    prepare_template(tokenizer, f"trainer.policy.model.path={model}")
     return tokenizer
 
 
