@@ -127,7 +127,8 @@ def test_servers_of_an_export_get_a_template_that_takes_the_system_text_and_does
     (trained.base / "chat_template.jinja").write_text(REFUSES + HYBRID)
     folder = export(trained)
     chat: Any = [{"role": "system", "content": "Rules."}, {"role": "user", "content": "Which index?"}]
-    shown = AutoTokenizer.from_pretrained(folder).apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    shown = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
     assert "Rules.\n\nWhich index?" in shown
     assert shown.rstrip().endswith("</think>")
     assert read(folder, "tokenizer_config.json")["chat_template"] == (folder / "chat_template.jinja").read_text()
