@@ -52,6 +52,14 @@ secrets = sa.Table(
     sa.Column("value", sa.String, nullable=False),
 )
 
+texts = sa.Table(
+    "texts",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),  # guidelines
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+)
+
 raters = sa.Table(
     "raters",
     metadata,

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from feedback import practice
+from feedback import guidelines, practice
 from feedback.access import Shared, welcome
 from feedback.accounts import Rater
 from feedback.errors import Refusal
@@ -46,6 +46,14 @@ class Visit:
         self, request: Request, response: Response, rater: Annotated[Rater | None, Depends(welcome)], context: Shared
     ) -> None:
         self.request, self.response, self.rater, self.context = request, response, rater, context
+
+    @property
+    def guidelines(self) -> str:
+        """The team's, for those who may see them."""
+        if self.rater is None:
+            return ""
+        with self.context.database.read() as c:
+            return guidelines.read(c)
 
     def page(self, template: str, *, owners_only: bool = False, **values: object) -> str:
         """The page, or instead of it the one that says what is missing."""
@@ -95,7 +103,7 @@ def error_page(refusal: Refusal) -> HTMLResponse:
 @router.get("/")
 def rate(visit: Visiting) -> str:
     """Rate what is in the queue, or practise."""
-    return visit.page("rate.html", criteria=visit.context.rubric.criteria)
+    return visit.page("rate.html", criteria=visit.context.rubric.criteria, guidelines=visit.guidelines)
 
 
 @router.get("/write")
@@ -126,7 +134,7 @@ def runs(visit: Visiting) -> str:
 @router.get("/owner")
 def owner(visit: Visiting) -> str:
     """Links, export, deletion."""
-    return visit.page("owner.html", owners_only=True)
+    return visit.page("owner.html", owners_only=True, guidelines=visit.guidelines)
 
 
 @router.get("/join")

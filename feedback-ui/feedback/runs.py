@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from statistics import median
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from feedback import groups
 from recruiter.rubric import Rubric
 
 PRACTICE = "practice"  # the run of groups that no training asked for
+LATEST, FEWEST = 50, 5  # ratings whose time is looked at; before so many it says nothing
 SILENT_AFTER = 120.0  # seconds without a report after which nothing is said to wait
 
 
@@ -76,8 +78,17 @@ def counts(c: sa.Connection, rubric: Rubric, now: float) -> dict[str, Any]:
             "pending": max(0, still_open - out), "leased": out, "late": numbers.get(("rated", True), 0),
             "rated": sum(count for (status, _), count in numbers.items() if status == "rated"),
         },
-        "waiting": waiting(c, now),
+        "waiting": waiting(c, now), "minutes_a_group": minutes_a_group(c),
     }  # fmt: skip
+
+
+def minutes_a_group(c: sa.Connection) -> float | None:
+    """The median time from taking a group to submitting it, over the latest ratings; None before the first few."""
+    latest = sa.select(db.ratings.c.lease_id, db.ratings.c.created_at).order_by(db.ratings.c.created_at.desc())
+    timed = latest.limit(LATEST).subquery()
+    query = sa.select(timed.c.created_at - db.leases.c.created_at).join(db.leases, db.leases.c.id == timed.c.lease_id)
+    seconds = c.execute(query).scalars().all()
+    return median(seconds) / 60 if len(seconds) >= FEWEST else None
 
 
 def rated_by(c: sa.Connection, rater: int | None, now: float) -> dict[str, int]:

@@ -115,6 +115,28 @@ def test_the_owner_erases_a_person(visit: Visit, server: Server) -> None:
     expect(page.locator("#raters tr").filter(has_text="forgotten").last).to_be_visible()
 
 
+def test_raters_see_the_teams_guidelines_before_they_start(visit: Visit, server: Server) -> None:
+    owner, rater = visit("/owner"), visit()
+    start = rater.locator("#start")
+    expect(start).to_have_attribute("open", "")
+    expect(start).not_to_contain_text("agreed on")
+    rater.get_by_role("button", name="I have read this").click()
+    rater.reload()
+    expect(start).to_be_visible()
+    expect(start).not_to_have_attribute("open", "")
+    owner.get_by_label("Text").fill("Ask for one thing. <b>Never</b> two.\nExample: …")
+    owner.get_by_role("button", name="Save the guidelines").click()
+    expect(owner.locator("#live")).to_have_text("Saved.")
+    rater.reload()
+    expect(start).to_have_attribute("open", "")
+    expect(rater.locator(".guidelines")).to_contain_text("<b>Never</b> two.")
+    owner.reload()
+    expect(owner.get_by_label("Text")).to_have_value("Ask for one thing. <b>Never</b> two.\nExample: …")
+    owner.get_by_label("Text").fill("")
+    owner.get_by_role("button", name="Save the guidelines").click()
+    expect(owner.locator("#live")).to_have_text("Saved.")
+
+
 def test_from_elsewhere_a_link_is_needed_and_enough(visit: Visit, server: Server) -> None:
     owner = visit("/owner")
     owner.get_by_label("Name").fill("Grace")

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 import database as db
+from feedback import runs
 
 from .conftest import answer, group
 
@@ -261,6 +262,17 @@ def test_comments_and_better_wordings_are_kept_with_their_revision(server: Any, 
     assert found[2, texts["3"]] == ("", "Why, and how?")
     (pair,) = [json.loads(line) for line in rater.http.get("/api/export?what=pairs").text.splitlines()]
     assert (pair["chosen"], pair["rejected"], pair["role_id"]) == ("Why, and how?", texts["3"], "r1")
+
+
+def test_time_a_group_takes_is_the_median_of_the_latest(server: Any, rater: Any, later: Any) -> None:
+    hand_in(server, *(f"g{n}" for n in range(6)))
+    assert rater.ok("GET", "/api/rate/progress")["minutes_a_group"] is None
+    for seconds in (30, 60, 120, 120, 240, 240):
+        taken = rater.next()
+        later(seconds)
+        rater.rate(taken, 3)
+    with server.context.database.read() as c:
+        assert runs.minutes_a_group(c) == pytest.approx(2, abs=0.05)
 
 
 # ---- skips -----------------------------------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, StringConstraints
 
-from feedback.models.common import Body, Name
+from feedback.models.common import CLEAN, Body, Name
 
 
 class RaterIn(Body):
@@ -20,6 +20,12 @@ class EraseIn(Body):
     """What becomes of a person's ratings when the person is forgotten: kept under a pseudonym, or deleted."""
 
     ratings: Literal["keep", "delete"]
+
+
+class Guidelines(Body):
+    """What the team agrees on beside the rubric; empty: nothing."""
+
+    text: Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000, pattern=CLEAN)]
 
 
 class RaterView(BaseModel):

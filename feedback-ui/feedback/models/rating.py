@@ -160,6 +160,7 @@ class Progress(BaseModel):
     team: TeamCount
     queue: QueueCount
     waiting: WaitedFor | None
+    minutes_a_group: float | None  # median of the team's latest ratings
 
 
 class Submitted(BaseModel):

@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Path
 
 import database as db
-from feedback import accounts, groups
+from feedback import accounts, groups, guidelines
 from feedback.access import Owner, Shared
 from feedback.errors import errors, not_found
 from feedback.models.common import Identifier
-from feedback.models.owner import EraseIn, NewLink, Ok, RaterIn, RaterList, RaterView
+from feedback.models.owner import EraseIn, Guidelines, NewLink, Ok, RaterIn, RaterList, RaterView
 
 router = APIRouter(prefix="/api/owner", tags=["owner"], responses=errors(401, 403))
 RaterId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -50,6 +50,14 @@ def erase_rater(rater: RaterId, body: EraseIn, _: Owner, context: Shared) -> Ok:
         if not accounts.erase(c, rater, body.ratings == "delete", time.time()):
             raise not_found(f"rater {rater}")
     return Ok()
+
+
+@router.put("/guidelines")
+def set_guidelines(body: Guidelines, _: Owner, context: Shared) -> Guidelines:
+    """Replace the guidelines that every rater sees before they start."""
+    with context.database.write() as c:
+        guidelines.write(c, body.text, time.time())
+    return body
 
 
 @router.delete("/groups/{group_id}", responses=errors(404))

@@ -12,7 +12,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 import database as db
-from feedback import accounts, leases, ratings, runs, safety
+from feedback import accounts, guidelines, leases, ratings, runs, safety
 from feedback.access import (
     SOMEBODY,
     Context,
@@ -30,7 +30,7 @@ from feedback.access import (
 from feedback.accounts import Rater
 from feedback.errors import Refusal, errors, not_found
 from feedback.models.common import Name
-from feedback.models.owner import Ok
+from feedback.models.owner import Guidelines, Ok
 from feedback.models.rating import (
     AnswerIn,
     Candidate,
@@ -106,6 +106,13 @@ def rubric(_: SignedIn, context: Shared) -> RubricView:
         for one in context.rubric.criteria
     ]  # fmt: skip
     return RubricView(hash=context.rubric.hash, criteria=criteria)
+
+
+@router.get("/guidelines")
+def read_guidelines(_: SignedIn, context: Shared) -> Guidelines:
+    """What the team agrees on beside the rubric."""
+    with context.database.read() as c:
+        return Guidelines(text=guidelines.read(c))
 
 
 @router.post("/rate/next")

@@ -75,6 +75,11 @@ byId("invite").addEventListener("submit", async (event) => {
 
 byId("copy-link").addEventListener("click", () => copy(byId("link").value));
 
+byId("guidelines").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  await attempt(() => call("PUT", "/api/owner/guidelines", { text: new FormData(event.target).get("text") }), "Saved.");
+});
+
 byId("delete").addEventListener("submit", async (event) => {
   event.preventDefault();
   const group = new FormData(event.target).get("group").trim();

@@ -20,13 +20,15 @@ export async function refresh() {
   }
 }
 
-export function draw({ mine, team, queue, waiting }) {
+export function draw({ mine, team, queue, waiting, minutes_a_group: minutes }) {
   setText("mine-today", mine.today);
   setText("mine-total", mine.total);
   setText("team-today", team.today);
   setText("team-total", team.total);
   setText("queue-pending", queue.pending);
-  setText("queue-word", queue.pending === 1 ? "group waits" : "groups wait");
+  const each = minutes === null ? "" : `about ${Math.max(1, Math.round(minutes))} min each`;
+  setText("queue-word", (queue.pending === 1 ? "group waits" : "groups wait") + (queue.pending && each ? `, ${each}` : ""));
+  setText("start-time", each ? `, here ${each}` : "");
   const text = waiting
     ? `Training ${waiting.run}, step ${waiting.step}, has waited ${duration(waiting.since_seconds)} for ` +
       plural(waiting.groups_waited_for, "group")

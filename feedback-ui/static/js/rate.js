@@ -10,6 +10,7 @@ import { Practice } from "./practice.js";
 import * as progress from "./progress.js";
 import { RatingForm, showRole } from "./rating_form.js";
 import { Recent } from "./recent.js";
+import * as start from "./start.js";
 
 let current = null; // {group, lease (a Lease; none while a stored rating is edited), rating (its id while it is edited)}
 let busy = false; // a request is on its way that decides what comes next
@@ -269,6 +270,7 @@ if (matchMedia("(max-width: 56rem)").matches) byId("rubric").open = false;
 addEventListener("scroll", () => current?.lease?.touch(), { passive: true });
 addEventListener("pagehide", () => current?.lease?.release());
 addEventListener("pageshow", (event) => event.persisted && next());
+start.begin();
 progress.follow();
 recent.refresh();
 next();
