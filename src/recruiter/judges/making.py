@@ -8,12 +8,16 @@ from recruiter.rubric import Rubric, load_rubric
 
 
 def make_judge(
-    settings: JudgeConfig, human_feedback: HumanFeedbackConfig | None = None, rubric: Rubric | None = None
+    settings: JudgeConfig,
+    human_feedback: HumanFeedbackConfig | None = None,
+    rubric: Rubric | None = None,
+    base: str | None = None,
 ) -> Judge:
     """The judge that the settings name; `human_feedback` says where people rate, if they are the judge.
 
     Args:
         rubric: what it scores by; None: the built-in one.
+        base: what the policy is trained from, where one is trained.
 
     Raises:
         ConfigError: there is no such provider, or something that it needs is missing.
@@ -30,7 +34,7 @@ def make_judge(
     if settings.provider == "local":
         from recruiter.judges.local import LocalJudge
 
-        return LocalJudge(settings, rubric)
+        return LocalJudge(settings, rubric, base)
     from recruiter.judges.llm import LLMJudge
 
     return LLMJudge(settings, rubric)
@@ -44,7 +48,8 @@ def training_judge(config: Config) -> Judge:
         ApiError: a cache cannot be used.
     """
     rubric = load_rubric(config.rubric)
-    made = [make_judge(settings, config.human_feedback, rubric) for settings in config.all_judges]
+    base = config.trainer.policy.model.path
+    made = [make_judge(settings, config.human_feedback, rubric, base) for settings in config.all_judges]
     if len(made) == 1:
         return made[0]
     from recruiter.judges.panel import Panel

@@ -46,16 +46,19 @@ class LocalJudge(Judge):
         model: folder or Hub id; None: the base of the policy that is trained.
     """
 
-    def __init__(self, settings: JudgeConfig, rubric: Rubric | None = None) -> None:
+    def __init__(self, settings: JudgeConfig, rubric: Rubric | None = None, base: str | None = None) -> None:
         """Nothing is loaded yet.
+
+        Args:
+            base: what the policy is trained from, where one is trained.
 
         Raises:
             ModelError: there is no such model.
         """
         self.rubric = rubric or load_rubric()
         self.model = settings.model
-        self.name = f"local/{self.model}" if self.model else "local"
-        self.version = _hash(Path(__file__).parent.glob("*.*"), self.rubric.hash, self.model)
+        self.name = "/".join(filter(None, ("local", self.model or base)))
+        self.version = _hash(Path(__file__).parent.glob("*.*"), self.rubric.hash, self.name)
         self._open: Callable[[], AbstractContextManager[Reader]] | None = None
         self._calibration: Calibration | None = None
         self._is_large = True
