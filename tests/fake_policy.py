@@ -7,6 +7,7 @@ import json
 import random
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from recruiter.engines import Sample, TokenSums, UpdateResult
@@ -42,6 +43,10 @@ class FakePolicy:
         self.calls.append(("logprobs", self.weight))
         return [[self.weight] * len(sample.token_ids) for sample in group.samples]
 
+    @contextmanager
+    def base(self) -> Iterator[Any]:
+        yield FakeReader()
+
     def look_ahead(self, groups: Any) -> bool:
         return False
 
@@ -72,6 +77,15 @@ class FakePolicy:
 
     def names(self) -> list[str]:
         return [call[0] for call in self.calls]
+
+
+class FakeReader:
+    """Reads texts: every token is less likely than the one before."""
+
+    parameters, fingerprint = 1, "fake"
+
+    def answer_logprobs(self, prompts: Any, answers: Any) -> list[list[list[float]]]:
+        return [[[-float(place) for place, _ in enumerate(text.split())] for text in group] for group in answers]
 
 
 class FakeJudge(Judge):

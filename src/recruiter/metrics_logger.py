@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -18,6 +18,7 @@ from recruiter.config import Config
 from recruiter.errors import ConfigError
 from recruiter.files import JsonLines
 from recruiter.judges import Judge
+from recruiter.train.alarm import alarm
 from recruiter.train.description import describe_run
 from recruiter.train.layout import RunFolder
 from recruiter.train.rows import MetricsRow, RolloutRow
@@ -60,7 +61,8 @@ class RunLog:
         description, changes = describe_run(self.run, config, judge, goes_on, data_hash, dtype)
         self.run_id = description["id"]
         before = (self.run.read_metrics(), self.run.read_rollouts()) if resumed_from else ([], [])
-        self._metrics = JsonLines(self.run.metrics, _until(resumed_from, before[0]))
+        self._rows = list(_until(resumed_from, before[0]))
+        self._metrics = JsonLines(self.run.metrics, self._rows)
         self._rollouts = JsonLines(self.run.rollouts, _until(resumed_from, before[1]))
         self._tensorboard = _tensorboard(folder) if config.trainer.tensorboard else None
         self._console = Console()
@@ -100,7 +102,12 @@ class RunLog:
         self._progress.update(self._task, now=text)
 
     def step(self, metrics: MetricsRow) -> None:
-        """Store one step's metrics and show them."""
+        """Store one step's metrics and show them; if they raise the alarm, say so unless the step before did already."""
+        if found := alarm([*self._rows, metrics]):
+            if not (self._rows and "alarm" in self._rows[-1]):
+                self.say(found)
+            metrics = cast(MetricsRow, {**metrics, "alarm": found})
+        self._rows.append(metrics)
         self._metrics.write(metrics)
         if self._tensorboard is not None:
             for name, value in metrics.items():

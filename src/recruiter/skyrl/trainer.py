@@ -39,7 +39,7 @@ from recruiter.skyrl.scorer import ClusterScorer
 from recruiter.train.checkpoints import CheckpointWriter, delete, prune
 from recruiter.train.interruption import Interrupted
 from recruiter.train.layout import Checkpoint
-from recruiter.train.rollout import Rollout, rollout_rows, step_metrics
+from recruiter.train.rollout import Rollout, judge_figures, rollout_rows, step_metrics
 from recruiter.train.rows import MetricsRow
 from recruiter.train.state import RunState
 
@@ -230,16 +230,17 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         rollouts = collect_rollouts(batch, await self.generator.generate(batch, disable_tqdm=True), 1)
         found = self.state.judged([rollout.judgements[0] for rollout in rollouts])
         self.log.say(found.sentence)
-        if found.reward is not None and found.is_best and self.global_step:
-            self.log.run.mark_best(self.global_step, found.reward)
-        return {"validation_reward": found.reward}
+        if found.is_best and self.global_step:
+            self.log.run.mark_best(self.global_step, self.state.best or 0.0, self.state.best_of)
+        return found.figures
 
     # ---- checkpoints and logs -------------------------------------------------------------------------------------
 
     def save_checkpoints(self) -> str:
         """Store the step that has just been trained, so that a crash loses at most the next one."""
         step = self.global_step
-        metrics = step_metrics(step, self.rollouts, self.token_sums, self.updates, self.rubric.names, self._seconds())
+        others = {**self._seconds(), **judge_figures(self.rollouts, self.config.judges)}
+        metrics = step_metrics(step, self.rollouts, self.token_sums, self.updates, self.rubric.names, others)
         self.log.rollouts(rollout_rows(step, self.rollouts))
         with CheckpointWriter(self.log.run, step) as checkpoint:
             self.dispatch.save_checkpoint("policy", str(checkpoint.policy), self.tokenizer)
@@ -265,7 +266,7 @@ class QuestionTrainer(RayPPOTrainer):  # type: ignore[misc]
         """Log a step whose training and validation are done; `data` is what SkyRL knows of it."""
         if self.state.unlogged is None:
             return  # a validation before the first step
-        validation = {key: data[key] for key in ("validation_reward",) if key in data}
+        validation = {key: value for key, value in data.items() if key.startswith("validation_")}
         seconds = self._seconds() if self._sampled_step == step else {}
         row = {**self.state.unlogged, **seconds, **validation, **self.scorer.take_metrics()}
         self.log.step(cast(MetricsRow, row))

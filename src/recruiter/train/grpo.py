@@ -28,9 +28,11 @@ from recruiter.train.groups import GroupSource
 from recruiter.train.interruption import Interrupted, wait_for
 from recruiter.train.layout import Checkpoint
 from recruiter.train.passes import Passes, batched, divide
-from recruiter.train.rollout import Rollout, rollout_rows, step_metrics
+from recruiter.train.rollout import Rollout, judge_figures, mean, rollout_rows, step_metrics
 from recruiter.train.rows import MetricsRow
-from recruiter.train.state import RunState
+from recruiter.train.state import RunState, Validation
+
+SENSED = 16  # groups of a step whose first question is read under the untrained model
 
 
 class Trainer:
@@ -93,6 +95,7 @@ class Trainer:
         algorithm, start = self.config.trainer.algorithm, time.perf_counter()
         rollouts = self.source.groups(step, self._sample(step))
         seconds_sampling = time.perf_counter() - start - self.source.figures().get("seconds_waiting", 0.0)
+        sense = self._sense(rollouts)
         passes = divide(self.config, self.policy, [rollout.messages for rollout in rollouts])
 
         groups: list[TrainGroup] = []
@@ -123,10 +126,14 @@ class Trainer:
 
         self.log.rollouts(rollout_rows(step, rollouts))
         fresh = [rollout for rollout in rollouts if rollout.sampled_in is None]
-        times = {"seconds_sampling": seconds_sampling, "seconds": time.perf_counter() - start}
-        metrics = step_metrics(
-            step, fresh, sums, updates, self.source.judge.rubric.names, {**times, **self.source.figures()}
-        )
+        others = {
+            "seconds_sampling": seconds_sampling,
+            "seconds": time.perf_counter() - start,
+            "sense": sense,
+            **judge_figures(fresh, self.config.judges),
+            **self.source.figures(),
+        }
+        metrics = step_metrics(step, fresh, sums, updates, self.source.judge.rubric.names, others)
         self.state.trained(step, fresh, metrics)
         self._is_updating = False
         return metrics
@@ -141,6 +148,16 @@ class Trainer:
             self.log.status(f"step {step}: sampling")
             self._stop_if_asked()
             yield role, samples
+
+    def _sense(self, rollouts: Sequence[Rollout]) -> float | None:
+        """Mean log-probability a token of some questions under the untrained model, which falls where they make no sense.
+
+        One question of a group is read, of `SENSED` groups at most.
+        """
+        some = [rollout for rollout in rollouts if rollout.sampled_in is None][:SENSED]
+        with self.policy.base() as reader:
+            read = reader.answer_logprobs([each.messages for each in some], [[each.samples[0].text] for each in some])
+        return mean([mean(tokens) for group in read for tokens in group])
 
     def _judgements(self, rollouts: Sequence[Rollout], index: int, passes: Passes) -> list[Judgement]:
         """Wait for the judgements of group `index`; meanwhile compute the passes that follow if no group drops out."""
@@ -168,7 +185,8 @@ class Trainer:
         """Validate if it is time, log the step, and checkpoint if it is time or the best so far."""
         trainer, step, is_best = self.config.trainer, self.state.step, False
         if self._validates and step % trainer.eval_interval == 0:
-            metrics["validation_reward"], is_best = self._validate()
+            found = self._validate()
+            metrics, is_best = cast(MetricsRow, {**metrics, **found.figures}), found.is_best
         self.log.step(cast(MetricsRow, {**metrics, **self.source.judge.take_metrics()}))
         self.state.unlogged = None
         self.source.judge.store_usage(self.log.run.judge_usage)
@@ -180,11 +198,8 @@ class Trainer:
     def _validates(self) -> bool:
         return self.config.trainer.eval_interval > 0 and len(self.validation_roles) > 0
 
-    def _validate(self) -> tuple[float | None, bool]:
-        """The judge's mean reward on the validation slice, and whether it is the best so far.
-
-        Every validation draws the same random numbers.
-        """
+    def _validate(self) -> Validation:
+        """What the judges say of one question a role of the validation slice, always drawn by the same random numbers."""
         prompts = [generator_messages(role) for role in self.validation_roles]
         seed = sampling_seed(self.config.trainer.seed, 0)
         groups = self.policy.sample(prompts, 1, self.config.generator.sampling_params, seed)
@@ -197,7 +212,7 @@ class Trainer:
         self.source.judge.read(asked)
         found = self.state.judged([wait_for(work, self.stop_requested)[0] for work in judging])
         self.log.say(found.sentence)
-        return found.reward, found.is_best
+        return found
 
     def save(self, is_best: bool = False) -> None:
         """Write a checkpoint of the last finished step, unless it is there already or the policy has moved on.
@@ -216,7 +231,7 @@ class Trainer:
                     write_policy(checkpoint.policy)
                     write_state(checkpoint)
             if is_best and best is not None:
-                run.mark_best(step, best)
+                run.mark_best(step, best, self.state.best_of)
             prune(run, self.config.trainer.max_ckpts_to_keep)
 
         self.saver.submit(write)

@@ -160,9 +160,9 @@ class RunFolder:
                 f"that is the best so far writes it again."
             ) from None
 
-    def mark_best(self, step: int, reward: float) -> None:
-        """Note that the checkpoint of a step has the best validation reward."""
-        write_json(self.best, {"global_step": step, "validation_reward": reward})
+    def mark_best(self, step: int, value: float, of: str = "validation_reward") -> None:
+        """Note that the checkpoint of a step has the best validation, and by what."""
+        write_json(self.best, {"global_step": step, of: value})
 
     def read_description(self) -> RunDescription | None:
         """What `run.json` says; None where no run left one.

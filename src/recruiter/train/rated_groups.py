@@ -167,6 +167,7 @@ class RatedGroups:
 
     def _report(self, state: str, message: str) -> None:
         """Tell the raters' pages how far the run is; nobody waits for that, but the last word gets a moment."""
+        rows = self.log.run.read_metrics()[-SHOWN_STEPS:]
         recent = [
             {
                 "step": row["step"],
@@ -174,7 +175,7 @@ class RatedGroups:
                 "rated": row["samples"] - row["unscored"],
                 "unscored": row["unscored"],
             }
-            for row in self.log.run.read_metrics()[-SHOWN_STEPS:]
+            for row in rows
         ]
         progress = {
             "step": self._total if state == "done" else self._step,
@@ -182,7 +183,7 @@ class RatedGroups:
             "state": state,
             "reward_mean": recent[-1]["reward"] if recent else None,
             "waiting_groups": list(self.people.waiting.ids) if self.people.waiting else [],
-            "message": message,
+            "message": f"{message}. {warning}" if (warning := rows[-1].get("alarm") if rows else None) else message,
             "recent": recent,
         }
         told = self.judge.start(self.people.report(self.log.run_id, progress))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from recruiter.config import ListedJudgeConfig, RewardConfig
 from recruiter.engines import Sample, TokenSums, TrainGroup, UpdateResult
 from recruiter.prompts import Message
-from recruiter.reward import Reward, shape
+from recruiter.reward import Reward, level, shape
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
 from recruiter.train.overlap import OverlapWindow
@@ -75,7 +75,7 @@ def step_metrics(
     sums: TokenSums,
     updates: Sequence[UpdateResult],
     criteria: Sequence[str],
-    others: Mapping[str, float] = MappingProxyType({}),
+    others: Mapping[str, float | None] = MappingProxyType({}),
 ) -> MetricsRow:
     """The figures of one step. Means over nothing are None, never 0; likewise what is not finite.
 
@@ -92,18 +92,18 @@ def step_metrics(
     applied = [update for update in updates if update.was_applied]
     figures = {
         "step": step,
-        "reward_mean": _mean([reward.value for reward in scored]),
-        "reward_std": _mean(spreads),
-        "composite": _mean([score.composite for score in scores]),
-        **{name: _mean([score[name] for score in scores]) for name in criteria},
-        "overlap": _mean([reward.overlap for reward in rewards]),
-        "penalty": _mean([reward.penalty for reward in scored]),
+        "reward_mean": mean([reward.value for reward in scored]),
+        "reward_std": mean(spreads),
+        "composite": mean([score.composite for score in scores]),
+        **{name: mean([score[name] for score in scores]) for name in criteria},
+        "overlap": mean([reward.overlap for reward in rewards]),
+        "penalty": mean([reward.penalty for reward in scored]),
         "samples": len(samples),
         "unscored": len(rewards) - len(scored),
         "unscored_reasons": dict(reasons),
         "groups": len(rollouts),
         "groups_without_spread": sum(not rollout.has_spread for rollout in rollouts),
-        "length_mean": _mean([len(sample.token_ids) for sample in samples]),
+        "length_mean": mean([len(sample.token_ids) for sample in samples]),
         "length_max": max(len(sample.token_ids) for sample in samples),
         "cut_off": sum(not sample.finished for sample in samples),
         "trained_tokens": sums.tokens,
@@ -114,13 +114,35 @@ def step_metrics(
         "rollout_ratio_mean": _per_token(sums.ratio, sums),
         "rollout_ratio_max": max(map(float, sums.max_ratios), default=None),
         "updates": len(applied),
-        "grad_norm": _mean([update.grad_norm for update in applied]),
+        "grad_norm": mean([update.grad_norm for update in applied]),
         "learning_rate": applied[-1].learning_rate if applied else None,
         **others,
     }
     if len(applied) < len(updates):
         figures["updates_skipped"] = len(updates) - len(applied)
     return finite(cast(MetricsRow, figures))  # the criteria's names are data
+
+
+def judge_figures(rollouts: Sequence[Rollout], judges: Sequence[ListedJudgeConfig]) -> dict[str, float | None]:
+    """What several judges say of a step: the level of the reward, what gates keep, and each watching judge's mean."""
+    if not judges:
+        return {}
+    judgements = [judgement for rollout in rollouts for judgement in rollout.judgements]
+    scored = [judgement for judgement in judgements if judgement.scores is not None]
+    figures = {"reward_level": mean([level(judgement, judges) for judgement in scored])}
+    if any(entry.does == "gate" for entry in judges):
+        figures["kept"] = mean([judgement.kept for judgement in scored])
+    for name, given in watched(judgements, judges).items():
+        parts = [judgement.parts[name] for judgement in judgements if name in judgement.parts]
+        figures |= {f"watch_{name}": given, f"watch_{name}_unscored": sum(part.scores is None for part in parts)}
+    return figures
+
+
+def watched(judgements: Sequence[Judgement], judges: Sequence[ListedJudgeConfig]) -> dict[str, float | None]:
+    """The mean composite that each watching judge gives what it saw, by its name."""
+    names = [entry.title for entry in judges if entry.does == "watch"]
+    parts = {name: [part for judgement in judgements if (part := judgement.parts.get(name))] for name in names}
+    return {name: mean([part.scores.composite for part in seen if part.scores]) for name, seen in parts.items()}
 
 
 def rollout_rows(step: int, rollouts: Sequence[Rollout]) -> list[RolloutRow]:
@@ -142,13 +164,21 @@ def rollout_rows(step: int, rollouts: Sequence[Rollout]) -> list[RolloutRow]:
                 overlap=round(reward.overlap, 4),
                 reward=reward.value,
             )
+            if judgement.parts:
+                row["judges"] = {name: _compact(part) for name, part in judgement.parts.items()}
             if rollout.sampled_in is not None:
                 row["sampled_in"] = rollout.sampled_in
             rows.append(row)
     return rows
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def _compact(part: Judgement) -> float | str:
+    """One judge's composite, or why there is none."""
+    return round(part.scores.composite, 2) if part.scores else part.unscored_reason or ""
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """Of the numbers among them; None of none."""
     numbers = [value for value in values if value is not None]
     return sum(numbers) / len(numbers) if numbers else None
 

@@ -23,6 +23,11 @@ class MetricsRow(TypedDict):
         loss, kl, entropy, clipped, rollout_ratio_mean: means over the tokens that were trained on.
         updates: of the policy; `updates_skipped` had a gradient that is not finite, and changed nothing.
         seconds_waiting: for people. All times are in seconds.
+        reward_level: with several judges, the mean composite / 10 times what gates keep, which steps can be compared by.
+        kept: mean share of the reward that gating judges leave. `watch_<name>` stands beside it: a watching judge's mean
+            composite; `watch_<name>_unscored` counts its failures, `validation_watch_<name>` is its mean at validation.
+        sense: mean log-probability a token of some of the step's questions under the untrained model, in nats.
+        alarm: what `recruiter.train.alarm` says, while it says it.
         judge_calls: and the other `judge_…` figures: what a judge that calls a model took since the step before.
     """
 
@@ -60,6 +65,10 @@ class MetricsRow(TypedDict):
     seconds_waiting: NotRequired[float]
     stale_groups: NotRequired[int]
     validation_reward: NotRequired[float | None]
+    reward_level: NotRequired[float | None]
+    kept: NotRequired[float | None]
+    sense: NotRequired[float | None]
+    alarm: NotRequired[str]
     judge_calls: NotRequired[int]
     judge_hit_rate: NotRequired[float | None]
     judge_latency_p95: NotRequired[float | None]
@@ -82,6 +91,7 @@ class RolloutRow(TypedDict):
         scores: by criterion; None if unscored.
         overlap: share of its wording found in an earlier question for another role.
         reward: after shaping; None if unscored.
+        judges: of several judges each one's composite, or why it gave none.
         sampled_in: the earlier step that sampled it, if it is stale.
     """
 
@@ -96,6 +106,7 @@ class RolloutRow(TypedDict):
     unscored_reason: str | None
     overlap: float
     reward: float | None
+    judges: NotRequired[dict[str, float | str]]
     sampled_in: NotRequired[int]
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from recruiter.config import Config
 from recruiter.errors import DivergedError
 from recruiter.files import write_json
 from recruiter.reward import level
-from recruiter.rubric import Judgement
+from recruiter.rubric import MAX_SCORE, Judgement
 from recruiter.train.layout import Checkpoint
 from recruiter.train.overlap import OverlapWindow
-from recruiter.train.rollout import Rollout
+from recruiter.train.rollout import Rollout, mean, watched
 from recruiter.train.rows import MetricsRow, StoredState, finite
 from recruiter.train.unscored_limit import UnscoredLimit
 
@@ -27,11 +28,18 @@ class Validation:
         reward: the judge's mean reward on the roles with a score; None if none has one.
         is_best: whether it is the best of the run so far.
         sentence: for the log.
+        watched: the mean composite of each watching judge, by name.
     """
 
     reward: float | None
     is_best: bool
     sentence: str
+    watched: Mapping[str, float | None]
+
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """For the metrics."""
+        return {"validation_reward": self.reward} | {f"validation_watch_{k}": v for k, v in self.watched.items()}
 
 
 class RunState:
@@ -40,7 +48,7 @@ class RunState:
     Attributes:
         step: the last step that was trained.
         unlogged: its metrics, until it is validated and logged.
-        best: the best validation reward so far.
+        best: the best validation so far: the watching judges' mean composite / 10 if there are any, else the reward.
         since_best: validations since then.
         window: the latest questions, for the overlap with other roles' questions.
         limit: how many samples may have no score.
@@ -68,7 +76,30 @@ class RunState:
 
     def judged(self, judgements: Sequence[Judgement]) -> Validation:
         """Note what was said of the validation slice, one question a role."""
-        return self.validated([level(judgement, self._judges) for judgement in judgements])
+        return self.validated(
+            [level(judgement, self._judges) for judgement in judgements], watched(judgements, self._judges)
+        )
+
+    def validated(
+        self, rewards: Sequence[float | None], watching: Mapping[str, float | None] = MappingProxyType({})
+    ) -> Validation:
+        """Note a validation: the rewards, one a role, None where there is no score, and what watching judges gave on average.
+
+        Watching judges decide which validation is the best, for the others are trained on. One that one of them could not
+        score at all decides nothing.
+        """
+        reward, deciding, fails = mean(rewards), mean(rewards), None in watching.values()
+        if watching:
+            seen = mean(list(watching.values()))
+            deciding = None if fails or seen is None else seen / MAX_SCORE
+        is_best = deciding is not None and (self.best is None or deciding > self.best)
+        self.best, self.since_best = (deciding, 0) if is_best else (self.best, self.since_best + (not fails))
+        scored = sum(reward is not None for reward in rewards)
+        found = "none scored" if reward is None else f"{reward:.3f}"
+        sentence = f"validation after step {self.step}: reward {found} on {scored} of {len(rewards)} roles"
+        for name, value in watching.items():
+            sentence += f"; {name}, watching, gives " + ("no score" if value is None else f"{value:.2f}")
+        return Validation(reward, is_best, sentence, watching)
 
     def check_finite(self) -> None:
         """End the run where nothing is learned any more.
@@ -83,15 +114,11 @@ class RunState:
                 f"trainer.policy.optimizer_config.lr, and another trainer.ckpt_path to start from the beginning."
             )
 
-    def validated(self, rewards: Sequence[float | None]) -> Validation:
-        """Note the judge's rewards on the validation slice, one a role, None where there is no score."""
-        scored = [reward for reward in rewards if reward is not None]
-        mean = sum(scored) / len(scored) if scored else None
-        is_best = mean is not None and (self.best is None or mean > self.best)
-        self.best, self.since_best = (mean, 0) if is_best else (self.best, self.since_best + 1)
-        found = "none scored" if mean is None else f"{mean:.3f}"
-        sentence = f"validation after step {self.step}: reward {found} on {len(scored)} of {len(rewards)} roles"
-        return Validation(mean, is_best, sentence)
+    @property
+    def best_of(self) -> str:
+        """What `best` is the best of, as `best.json` calls it."""
+        is_watched = any(entry.does == "watch" for entry in self._judges)
+        return "validation_watch" if is_watched else "validation_reward"
 
     @property
     def should_stop(self) -> bool:

@@ -18,6 +18,7 @@ from recruiter.evaluation.results import Results
 from recruiter.files import short_path
 from recruiter.report.plots.style import LINES, STYLE, colour, grid_of, save
 from recruiter.rubric import MAX_SCORE, stored_rubric
+from recruiter.train.alarm import UNSCORED, WATCH
 from recruiter.train.layout import RunFolder
 from recruiter.train.rows import MetricsRow, deciding_judges
 
@@ -37,6 +38,18 @@ class Run:
         """Steps at which a metric has a value, and the values."""
         found = [(row["step"], cast(float, row.get(key))) for row in self.rows if row.get(key) is not None]
         return [step for step, _ in found], [value for _, value in found]
+
+    @property
+    def watching(self) -> list[str]:
+        """The watching judges that have a figure in some step."""
+        keys = dict.fromkeys(key for row in self.rows for key in row)
+        return [key.removeprefix(WATCH) for key in keys if key.startswith(WATCH) and not key.endswith(UNSCORED)]
+
+    @property
+    def alarms(self) -> list[int]:
+        """The steps at which an alarm began."""
+        sounding = [False, *("alarm" in row for row in self.rows)]
+        return [row["step"] for before, row in zip(sounding, self.rows, strict=False) if "alarm" in row and not before]
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
@@ -80,6 +93,7 @@ def plot_training(runs: Sequence[Run], target: Path, results: Sequence[Results] 
         ("overlap", "Wording shared with other roles"),
         ("length_mean", "Mean length in tokens"),
         ("entropy", "Entropy in nats a token"),
+        ("sense", "Log-probability a token, untrained"),
     ):
         if any(run.series(key)[0] for run in runs):
             panels.append(lambda axes, key=key, title=title: _lines(axes, runs, key, title))  # type: ignore[misc]
@@ -137,13 +151,25 @@ def _same(one: str, other: str) -> bool:
 
 
 def _reward(axes: Axes, runs: Sequence[Run]) -> None:
+    """The reward and what watching judges say, on one scale; an alarm is a line where it began."""
+    several, watchers = len(runs) > 1, 0
     for index, run in enumerate(runs):
-        steps, means = run.series("reward_mean")
-        spread = dict(zip(*run.series("reward_std"), strict=True))
+        key = "reward_level" if run.series("reward_level")[0] else "reward_mean"
+        steps, means = run.series(key)
+        spread = dict(zip(*run.series("reward_std"), strict=True)) if key == "reward_mean" else {}
         low, high = ([m + sign * spread.get(s, 0.0) for s, m in zip(steps, means, strict=True)] for sign in (-1, 1))
         axes.fill_between(steps, low, high, color=colour(index), alpha=0.12, linewidth=0)
         axes.plot(steps, means, color=colour(index), marker=".", label=run.name)
-    axes.set(title="Reward, with the spread within groups", ylim=(0, 1))
+        for number, name in enumerate(run.watching):
+            steps, values = run.series(WATCH + name)
+            style, ink = LINES[1 + number % (len(LINES) - 1)], colour(index if several else number + 1)
+            label = f"{name}, watching" + (f" {run.name}" if several else "")
+            axes.plot(steps, [value / MAX_SCORE for value in values], color=ink, linestyle=style, label=label)
+            watchers += 1
+        for number, step in enumerate(run.alarms):
+            axes.axvline(step, color=colour(index), linestyle=":", label=None if number else "alarm")
+    title = "Reward, and what watching judges say" if watchers else "Reward, with the spread within groups"
+    axes.set(title=title, ylim=(0, 1))
     axes.legend(loc="upper left")
 
 
@@ -195,7 +221,7 @@ def _criteria(axes: Axes, runs: Sequence[Run]) -> None:
 def _lines(axes: Axes, runs: Sequence[Run], key: str, title: str) -> None:
     for index, run in enumerate(runs):
         axes.plot(*run.series(key), color=colour(index), label=run.name)
-    axes.set(title=title, ylim=(0, None))
+    axes.set(title=title, ylim=(None, 0) if key == "sense" else (0, None))
 
 
 def _outcomes(axes: Axes, run: Run) -> None:
