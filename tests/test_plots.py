@@ -79,6 +79,20 @@ def points(axes: Any) -> dict[str, Any]:
 # ---- training --------------------------------------------------------------------------------------------------------
 
 
+def test_watching_judges_stand_beside_the_reward_and_alarms_are_marked_where_they_began(
+    tmp_path: Path, drawn: Any
+) -> None:
+    rows = [step(n, reward_level=0.1 * n, watch_grok=9.0 - n, watch_grok_unscored=0) for n in range(1, 6)]
+    for row in (rows[1], rows[3], rows[4]):
+        row["alarm"] = "Alarm: …"
+    plot_training(read_runs([write_run(tmp_path / "run", rows)]), tmp_path / "plot")
+    lines = points(drawn["Reward, and what watching judges say"])
+    assert lines["run"] == [(n, pytest.approx(0.1 * n)) for n in range(1, 6)]
+    assert lines["grok, watching"] == [(n, pytest.approx(0.9 - 0.1 * n)) for n in range(1, 6)]
+    marked = [line.get_xdata()[0] for line in drawn["Reward, and what watching judges say"].get_lines()[2:]]
+    assert (marked, "alarm" in lines) == ([2, 4], True)
+
+
 def test_training_shows_the_metrics_of_every_step_and_leaves_out_what_is_missing(tmp_path: Path, drawn: Any) -> None:
     rows = [step(1), step(2, reward_mean=None, reward_std=None, validation_reward=0.3), step(3)]
     written = plot_training(read_runs([write_run(tmp_path / "run", rows)]), tmp_path / "out/training")

@@ -67,11 +67,11 @@ def test_a_figure_that_goes_the_right_way_or_little_is_none(figures: dict[str, A
 
 
 def test_a_figure_that_jumps_about_must_move_further() -> None:
-    jumping = rows(sense=(-1.5, -2.4))
+    jumping = rows(sense=(-1.5, -2.2))
     for index, row in enumerate(jumping):
         row["sense"] += 2.0 if index % 2 else -2.0
     assert alarm(jumping) is None
-    assert alarm(rows(sense=(-1.5, -2.4))) is not None
+    assert alarm(rows(sense=(-1.5, -2.2))) is not None
 
 
 def test_several_judges_are_watched_by_the_level_of_their_reward() -> None:

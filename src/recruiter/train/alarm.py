@@ -53,7 +53,7 @@ def _log_length(row: Row) -> float | None:
 
 
 WATCHED = (
-    Watched("the log-probability of the questions under the untrained model (nats a token)", -0.5, _figure("sense")),
+    Watched("the log-probability of the questions under the untrained model (nats a token)", -0.3, _figure("sense")),
     Watched("the wording shared with other roles", 0.25, _figure("overlap")),
     Watched("the share of questions that are cut off", 0.2, _cut_off),
     Watched("the divergence from the untrained model (KL, nats a token)", 0.5, _figure("kl")),
