@@ -134,7 +134,7 @@ def _until(step: int, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, An
 
 
 def _step_line(metrics: MetricsRow) -> str:
-    reward, spread = metrics["reward_mean"], metrics["reward_std"]
+    reward, spread = metrics.get("reward_level", metrics["reward_mean"]), metrics["reward_std"]
     parts = [
         "reward none" if reward is None else f"reward {reward:.3f}" + ("" if spread is None else f" ±{spread:.2f}")
     ]
