@@ -10,6 +10,7 @@ import yaml
 
 from recruiter.config import Config, to_dict
 from recruiter.config.checks import check_config
+from recruiter.config.loading import load_config
 from recruiter.errors import ConfigError
 
 
@@ -160,3 +161,8 @@ def test_checking_a_sound_configuration_changes_nothing(config: Config) -> None:
     before = to_dict(config)
     check_config(config)
     assert to_dict(config) == before
+
+
+def test_a_local_judge_is_refused_where_the_model_is_in_other_processes() -> None:
+    with pytest.raises(ConfigError, match=r"^judges\.1\.provider=local cannot work with engine=skyrl, .*engine=local\.$"):
+        load_config("quickstart_config", ["engine=skyrl"])
