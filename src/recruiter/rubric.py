@@ -28,7 +28,7 @@ RESERVED = frozenset(
     "composite reasoning unscored_reason role_id id title level focus stack description key_skills question tokens "
     "cost_usd step reward reward_mean reward_std overlap penalty samples unscored unscored_reasons groups "
     "stale_groups groups_without_spread length_mean length_max cut_off trained_tokens loss kl entropy clipped "
-    "rollout_ratio_mean rollout_ratio_max updates grad_norm learning_rate group_id run policy_step role_title "
+    "rollout_ratio_mean rollout_ratio_max updates grad_norm learning_rate updates_skipped group_id run policy_step role_title "
     "group_status late question_indices reward_level kept sense alarm rating_id rater revision counts unused "
     "all_equal note comment improved role judges position lease_id leased_at rated_at revised_at consumed_step "
     "consumed_at".split()

@@ -21,7 +21,7 @@ from tests.conftest import MakeRole
 from tests.evaluation.conftest import sample
 from tests.scoring import METRICS
 
-NOISE = 1.266  # points; standard deviation within a role
+NOISE = 0.975  # points; standard deviation within a role
 SAMPLES = 2  # questions a role, the default of eval.py
 ROLES, SEED, LEVEL = 100, 2026, 0.05
 

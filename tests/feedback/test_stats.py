@@ -337,4 +337,6 @@ def test_hot_queries_use_indexes(server: Any) -> None:
         for statement, parameters in asked:
             plan = c.exec_driver_sql("EXPLAIN QUERY PLAN " + statement, parameters).all()
             steps = [row[-1] for row in plan if row[-1].startswith("SCAN") and "COVERING INDEX" not in row[-1]]
+            if " LIMIT " in statement:  # the latest rows by an index, and what was taken of them
+                steps = [s for s in steps if "USING INDEX" not in s and not s.startswith("SCAN anon_")]
             assert not [s for s in steps if s not in ("SCAN CONSTANT ROW",) and "secrets" not in s], (statement, steps)

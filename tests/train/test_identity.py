@@ -259,6 +259,7 @@ def test_hang_up_saves_as_ctrl_c_does(
         return original(self, step)
 
     monkeypatch.setattr(grpo.Trainer, "step", hang_up)
+    signal.signal(number, signal.SIG_DFL)  # under nohup the tests themselves would have it ignored
     train(settings(3, **{"trainer.ckpt_interval": 9}))
     assert RunFolder(tmp_path / "run").steps == [1]
 
