@@ -209,12 +209,17 @@ class Scores:
     """Scores of one question by the criteria of a rubric, each in [0, 10]; made by `Rubric.scores`.
 
     Attributes:
-        values: by criterion, in the rubric's order.
+        values: by criterion, in the rubric's order; or the one figure that a judge measures instead, under its own name.
         composite: their weighted mean, in [0, 10].
     """
 
     values: Mapping[str, float]
     composite: float
+
+    @classmethod
+    def measured(cls, name: str, value: float) -> Scores:
+        """What a judge measures that gives no scores by criteria, from 0 to 10; recorded as what it is."""
+        return cls({name: value}, value)
 
     def __getitem__(self, name: str) -> float:
         return self.values[name]

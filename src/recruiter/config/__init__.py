@@ -62,10 +62,12 @@ class ApiConfig(Section):
     """A model behind an API, and how it is called. By itself: one that is named as `--model`."""
 
     provider: str = setting("xai",
-        "who scores: `rubric` (offline), `human`, `xai`, `openai`, `anthropic`, `huggingface` or `openai_compatible`")
+        "who scores: `rubric` (offline), `local` (a model here), `simulated` (candidates), `human`, `xai`, `openai`, "
+        "`anthropic`, `huggingface` or `openai_compatible`")
     model: str | None = setting(None,
         "the provider's model; null: its default, of xai `grok-4.3`. A retired one is replaced by its successor, with a "
-        "note")
+        "note. Of `local` and `simulated` a folder or Hub id, null: the model that is trained, untrained; of `simulated` "
+        "also `provider/model`")
     base_url: str | None = setting(None, "address of a server to ask instead of the provider's own", may_change=True)
     temperature: float | None = setting(None, "null: 0 where the provider's models take one (xai, openai_compatible)",
         ge=0, le=2)
@@ -114,6 +116,12 @@ class JudgeConfig(ApiConfig):
         "above half of it", ge=0, le=1, may_change=True)
     cache_path: str = setting("data/judge_cache.sqlite", "where judgements are kept, so that none is paid for twice",
         may_change=True)
+
+    weak: str | None = setting(None,
+        "of `simulated`: the model that plays the weak candidate, a folder, a Hub id or `provider/model`; null: `judge.model`, "
+        "told to be one")
+    strong: str | None = setting(None, "of `simulated`: the same for the strong candidate")
+    answers: int = setting(4, "of `simulated`: answers of each candidate to a question", ge=1, le=32)
 
     place, does = "judge", "reward"  # what differs for one of several judges
     KEYLESS: ClassVar[str] = "the judge rubric needs none"

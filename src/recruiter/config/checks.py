@@ -65,9 +65,9 @@ def _check_skyrl(config: Config) -> None:
             "trainer.policy.model.dtype=float32 cannot work with engine=skyrl, which computes in bfloat16 over float32 "
             "weights; write auto, or engine=local."
         )
-    if own := next((judge for judge in config.all_judges if judge.provider == "local"), None):
+    if own := next((judge for judge in config.all_judges if judge.provider in ("local", "simulated")), None):
         raise ConfigError(
-            f"{own.place}.provider=local cannot work with engine=skyrl, whose model is in other processes; write "
+            f"{own.place}.provider={own.provider} cannot work with engine=skyrl, whose model is in other processes; write "
             f"judge.provider=rubric or another judge, or engine=local."
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from recruiter.config import NamedReaderConfig
-from recruiter.errors import ApiError, ConfigError
+from recruiter.errors import ConfigError
 from recruiter.evaluation.blind import SheetRole
 from recruiter.evaluation.records import Mark, Reading
 from recruiter.evaluation.store import RecordStore
@@ -15,6 +15,7 @@ from recruiter.judges.llm.reply import read_number
 from recruiter.judges.making import named_judge
 from recruiter.llm.api_model import ApiModel
 from recruiter.llm.failure import CallFailed
+from recruiter.llm.gathering import gathered
 from recruiter.llm.providers import PROVIDERS
 from recruiter.llm.reply import json_objects
 from recruiter.prompts import Message, reader_messages
@@ -77,12 +78,8 @@ class ModelReader:
                 progress(done / len(asked))
 
         async def everything() -> list[tuple[str, Mark | None]]:
-            tasks = [asyncio.ensure_future(one(*each)) for each in asked]
             try:
-                return await asyncio.gather(*tasks)
-            except ApiError:
-                await asyncio.gather(*tasks, return_exceptions=True)  # those under way are paid for
-                raise
+                return await gathered([one(*each) for each in asked])
             finally:
                 await self.api.close()
 

@@ -35,6 +35,10 @@ def make_judge(
         from recruiter.judges.local import LocalJudge
 
         return LocalJudge(settings, rubric, base)
+    if settings.provider == "simulated":
+        from recruiter.judges.simulated import SimulatedJudge
+
+        return SimulatedJudge(settings, rubric, base)
     from recruiter.judges.llm import LLMJudge
 
     return LLMJudge(settings, rubric)

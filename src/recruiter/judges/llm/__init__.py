@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from recruiter.config import JudgeConfig
 from recruiter.config.paths import WORKSPACE
-from recruiter.errors import ApiError, JudgeError
+from recruiter.errors import JudgeError
 from recruiter.judges import Judge, Probe
 from recruiter.judges.comparing import SCHEMA, Preference, read_preference
 from recruiter.judges.llm.cache import JudgementCache
@@ -23,6 +23,7 @@ from recruiter.judges.llm.canary import counting_judgement, without_manipulation
 from recruiter.judges.llm.reply import ReplyError, ReplyFormat
 from recruiter.llm.api_model import ApiModel
 from recruiter.llm.failure import CallFailed
+from recruiter.llm.gathering import gathered
 from recruiter.llm.reply import Completion, Tokens
 from recruiter.llm.reply_cache import cache_key
 from recruiter.prompts import Message, comparison_messages, judge_messages
@@ -72,12 +73,7 @@ class LLMJudge(Judge):
         Raises:
             ApiError: the judge cannot be used any more, or its budget is spent; what arrived is in the cache.
         """
-        asked = [asyncio.ensure_future(self._judgement(role, question)) for question in questions]
-        try:
-            return await asyncio.gather(*asked)
-        except ApiError:
-            await asyncio.gather(*asked, return_exceptions=True)  # those under way are paid for
-            raise
+        return await gathered([self._judgement(role, question) for question in questions])
 
     async def probe(self) -> Probe:
         """Ask for one judgement, past the cache, and say what it took.

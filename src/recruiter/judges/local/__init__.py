@@ -14,7 +14,6 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +22,10 @@ from recruiter.config import JudgeConfig
 from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError
 from recruiter.files import write_json
-from recruiter.judges import Judge
+from recruiter.judges.in_trainer import InTrainer
 from recruiter.judges.local.calibration import Calibration, anchors
 from recruiter.judges.local.signals import READS_CHECKS, Group, Signals, read_signals
 from recruiter.judges.rubric_judge.wording import manipulation
-from recruiter.roles import Role
 from recruiter.rubric import Judgement, Rubric, load_rubric
 
 if TYPE_CHECKING:
@@ -39,7 +37,7 @@ CALIBRATIONS = "data/local_judge"
 FEW_ANCHORS = 12  # roles, six questions each: enough for the four signals of a small model, which mostly runs on a CPU
 
 
-class LocalJudge(Judge):
+class LocalJudge(InTrainer):
     """Scores by the probabilities of a causal language model. Deterministic for given groups.
 
     Attributes:
@@ -55,6 +53,7 @@ class LocalJudge(Judge):
         Raises:
             ModelError: there is no such model.
         """
+        super().__init__()
         self.rubric = rubric or load_rubric()
         self.model = settings.model
         self.name = "/".join(filter(None, ("local", self.model or base)))
@@ -62,8 +61,6 @@ class LocalJudge(Judge):
         self._open: Callable[[], AbstractContextManager[Reader]] | None = None
         self._calibration: Calibration | None = None
         self._is_large = True
-        self._in_trainer = False
-        self._judged: dict[tuple[str, tuple[str, ...]], Future[list[Judgement]]] = {}
         self._lock = threading.Lock()
         if self.model:
             from recruiter.engines.loading import check_model
@@ -72,30 +69,15 @@ class LocalJudge(Judge):
 
     def attach(self, policy: Policy) -> None:
         """Judge with the base of the policy, in the trainer's thread, from now on."""
-        self._in_trainer = True
+        super().attach(policy)
         if self.model is None:
             self._open = policy.base
 
-    def read(self, groups: Sequence[Group]) -> None:
-        """Judge the groups here and now: `score` of the same questions returns what is found."""
-        if not self._in_trainer:
-            return
-        for (role, questions), judgements in zip(groups, self.judge(groups), strict=True):
-            result = self._result(role, questions)
-            if not result.done():  # the same questions again, before anybody asked for the first ones
-                result.set_result(judgements)
-
-    async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
-        """See `Judge`. While a policy is trained, waits for `read`."""
-        if not self._in_trainer:
-            return (await asyncio.to_thread(self.judge, [(role, list(questions))]))[0]
-        future = self._result(role, questions)
-        judgements = await asyncio.wrap_future(future)
-        self._judged.pop((role.id, tuple(questions)), None)
-        return judgements
-
-    def judge(self, groups: Sequence[Group]) -> list[list[Judgement]]:
+    async def judge(self, groups: Sequence[Group]) -> list[list[Judgement]]:
         """One judgement for each question of each group."""
+        return self._judge(groups) if self._in_trainer else await asyncio.to_thread(self._judge, groups)
+
+    def _judge(self, groups: Sequence[Group]) -> list[list[Judgement]]:
         with self._lock, self._reader() as reader:
             calibration = self._calibration or self._calibrate(reader)
             signals = read_signals(reader, self.rubric, groups, self._is_large)
@@ -110,9 +92,6 @@ class LocalJudge(Judge):
             return Judgement(self.rubric.scores(zeros), "It addresses the judge instead of the candidate.")
         shown = ", ".join(f"{name} {value:.2f}" for name, value in signals.items())
         return Judgement(self.rubric.scores(calibration.scores(self.rubric, signals)), f"Read: {shown}.")
-
-    def _result(self, role: Role, questions: Sequence[str]) -> Future[list[Judgement]]:
-        return self._judged.setdefault((role.id, tuple(questions)), Future())
 
     def _reader(self) -> AbstractContextManager[Reader]:
         if self._open is None:
