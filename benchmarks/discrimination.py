@@ -85,7 +85,7 @@ def figures_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _estimate(values: Sequence[float]) -> list[float | None] | None:
     found = estimate(np.array(values))
-    return found and [None if v is None else round(v, 3) for v in (found.mean, found.low, found.high)]
+    return [None if v is None else round(v, 3) for v in (found.mean, found.low, found.high)] if found else None
 
 
 def _kinds(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -25,6 +25,7 @@ from tests.conftest import MakeRole
 from tests.engines.conftest import tiny_model, tiny_tokenizer
 from tests.fake_judge import FakeJudge, Faults
 from tests.fake_judge.server import Request
+from tests.fake_policy import FakePolicy
 from tests.judges.conftest import GOOD, KEY, QUESTIONS, score
 
 ANSWER = re.compile(r"<(answer-([A-Z]+)-[0-9a-f]{16})>\n(.*?)\n</\1>", re.DOTALL)
@@ -206,7 +207,7 @@ def test_a_local_model_plays_all_parts_and_repeats_itself(folder: str, role: Mak
 def test_in_training_it_judges_with_the_untrained_model_when_all_is_sampled(folder: str, role: MakeRole) -> None:
     judge = make_judge(JudgeConfig(provider="simulated", answers=1), base=folder)
     groups = [(role(0), [GOOD]), (role(1), [QUESTIONS[0], QUESTIONS[1]])]
-    judge.attach(None)  # type: ignore[arg-type]
+    judge.attach(FakePolicy())
 
     async def run() -> list[Any]:
         waiting = [asyncio.ensure_future(judge.score(*group)) for group in groups]
