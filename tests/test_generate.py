@@ -73,6 +73,11 @@ class Lists:
                 yield Written(role.id, sample, text or "", 5, text != "Cut off", 0.1, error=error)
         progress(1.0)
 
+    def answer(
+        self, prompts: Any, samples: Any, sampling: Any, seed: int = 0, schema: Any = None, progress: Any = None
+    ) -> Iterator[Written]:
+        raise NotImplementedError
+
 
 class LengthJudge(Judge):
     """Longer is better; a text with "unscored" in it has no score."""

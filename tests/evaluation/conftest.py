@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from recruiter.evaluation.store import RecordStore
 from recruiter.judges import Judge
 from recruiter.llm.reply_cache import cache_key
 from recruiter.llm.usage import NO_USAGE, Usage
-from recruiter.prompts import PROMPT_HASH
+from recruiter.prompts import PROMPT_HASH, Message
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
 from recruiter.writers import Written
@@ -85,6 +85,18 @@ class ListWriter:
             error = None if text else "the server was busy"
             yield Written(*slot, text, len(text.split()), True, 0.5, 0.001, error)
             progress((number + 1) / len(slots))
+
+    def answer(
+        self,
+        prompts: Mapping[str, list[Message]],
+        samples: int,
+        sampling: SamplingParams,
+        seed: int = 0,
+        schema: dict[str, Any] | None = None,
+        progress: Callable[[float], None] = lambda share: None,
+    ) -> Iterator[Written]:
+        """Evaluation asks for nothing else."""
+        raise NotImplementedError
 
 
 class WordJudge(Judge):

@@ -29,7 +29,37 @@ COMPARED = re.compile(
 )
 GULLED = re.compile(r"\b(?:give|award|score)\b.{0,40}\b(?:10|ten)\b|\bfull marks\b", re.IGNORECASE)
 CRITERION = re.compile(r'"(\w+)": <0-')
-ASKED = re.compile(r"Title: (?P<title>[^\n]*)\n.*\nWrite one screening question for this role\.\Z", re.DOTALL)
+ASKED = re.compile(
+    r"Title: (?P<title>[^\n]*)\n.*\nWrite one screening question for this role\.(?: It tests (?P<skill>[^\n]*?)\.)?"
+    r"(?: It is .*)?(?: Write it in .*)?\Z",
+    re.DOTALL,
+)
+# What it writes when it is asked for the parts of a kit, by how the order begins.
+GUIDE = {
+    "good": [
+        "Compares the broker's timestamps with the consumer's lag before touching any code.",
+        "Names a bounded retry with exponential backoff and jitter, because synchronised retries overload the database.",
+        "Stores an idempotency key beside the effect in one transaction, so that a repeated delivery changes nothing.",
+    ],
+    "weak": ["Adds more workers without looking at where the time goes."],
+    "probes": ["What would you see if the network between two racks were the culprit?"],
+    "scale": [
+        "Guesses at random causes.",
+        "Names one plausible cause.",
+        "Measures before changing.",
+        "Also prevents it.",
+    ],
+    "minutes": 4,
+}
+PARTS: dict[str, dict[str, Any]] = {
+    "You write guides": GUIDE,
+    "You check guides": {"reason": "Nothing is wrong.", "right": True, "specific": True, "answers": True},
+    "You say how difficult": {"reason": "It takes experience.", "difficulty": "hard"},
+    "You read job advertisements": {
+        "title": "Pflegefachkraft", "level": "", "is_technical": False,
+        "stack": ["Wundversorgung"], "skills": ["Dokumentation"],
+    },
+}  # fmt: skip
 QUESTIONS = (
     "As {title}, you see the oldest unprocessed message age grow to 40 minutes while throughput stays flat: what is wrong?",
     "Two workers of the {title} team picked up one job at once after a failover. How do you make its effect happen once?",
@@ -89,6 +119,7 @@ class FakeJudge:
         thinks: tokens that a reply takes before its text begins; they count towards the limit.
         starting: requests that it answers with 503 before it is there, as an endpoint that scaled to zero.
         models: what it says it has.
+        parts: what it writes when it is asked for the parts of a kit, see `PARTS`.
         instead: gives status and body of an answer to a request; None: the usual answer.
         requests: everything that was asked, in order.
     """
@@ -108,6 +139,7 @@ class FakeJudge:
         self.gullible, self.fenced, self.key, self.model = gullible, fenced, key, model
         self.requests: list[Request] = []
         self.refuses: set[str] = set()
+        self.parts = dict(PARTS)
         self.thinks = self.starting = 0
         self.models = ["fake"]
         self.instead: Callable[[Request], tuple[int, Any] | None] = lambda _: None
@@ -144,6 +176,10 @@ class FakeJudge:
             return ""
         if fault == "malformed":
             return '{"reasoning": "I would say'
+        for beginning, part in self.parts.items():
+            if told.startswith(beginning):
+                text = json.dumps(part, ensure_ascii=False)
+                return text[: len(text) // 2] if fault == "truncated" else text
         if found := COMPARED.fullmatch(message):
             return self.preference(Role(id="judged", **json.loads(found["role"])), found["first"], found["second"])
         try:
@@ -176,7 +212,9 @@ class FakeJudge:
         if not asked:
             return "READY"
         times = sum(request.message == message for request in self.requests)
-        return QUESTIONS[(times - 1) % len(QUESTIONS)].format(title=asked["title"])
+        skills = list(dict.fromkeys(found["skill"] for r in self.requests if (found := ASKED.search(r.message))))
+        number = times - 1 + skills.index(asked["skill"])
+        return QUESTIONS[number % len(QUESTIONS)].format(title=asked["title"])
 
     def wakes(self) -> bool:
         """Whether it is there by now; counts the requests that came too early."""

@@ -15,6 +15,7 @@ COMMANDS = {
     "format-prompts": ("recruiter.cli.format_prompts", "write the prompts that training reads; it does this by itself"),
     "eval": ("recruiter.cli.evaluate", "evaluate models on held-out roles"),
     "generate": ("recruiter.cli.generate", "write screening questions for a role, or for many"),
+    "kit": ("recruiter.cli.generate", "make an interview kit: questions with guides, to print (generate --kit)"),
     "judge": ("recruiter.cli.judge", "judge questions"),
     "export": ("recruiter.cli.export", "make a model folder of a checkpoint, publish it, deploy it"),
     "download": ("recruiter.cli.download", "get a model into exports/"),

@@ -3,6 +3,7 @@
   recruiter generate --model starter --title "Senior Backend Engineer, Payments" --stack "Go, Kafka, PostgreSQL"
   recruiter generate --description - --best_of 8 --judge xai < job_ad.txt
   recruiter generate --roles roles.csv -n 5 --output questions.md
+  recruiter generate --kit --description - -n 5 --difficulty hard --output kit.html < job_ad.txt
 
 What a role lacks is taken from its title and description; what had to be assumed is said. Roles of a file need a title
 and a stack. Without --model the best model on this machine writes: the trained export, the newest run's best checkpoint,
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from recruiter.cli import kit
 from recruiter.cli.command import add_price, argument_parser, check_numbers, command, read_prices
 from recruiter.config import SamplingParams
 from recruiter.config.paths import ROLES
@@ -59,6 +61,9 @@ def main() -> None:
     if options.best_of > 1 and not options.judge:
         messages.print("The judge is rubric, an offline check of form and fit; --judge names another.")
 
+    if options.kit:
+        make_kits(options, completed, writer, judge, messages)
+        return
     sets, stopped = write(writer, completed, options, sampling, judge, messages)
     if stopped and not sets:
         raise stopped
@@ -80,6 +85,28 @@ def main() -> None:
         messages.print(f"These are {len(sets)} of {len(completed)} roles.")
         raise stopped
     finish(sets, options, writer, judge, messages)
+
+
+def make_kits(
+    options: argparse.Namespace,
+    completed: list[CompletedRole],
+    writer: Writer,
+    judge: Judge | None,
+    messages: Console,
+) -> None:
+    """Kits for all roles, instead of bare questions."""
+    with progress_bar(messages) as bar:
+        task = bar.add_task("", total=1.0)
+
+        def report(doing: str, share: float) -> None:
+            bar.update(task, description=doing, completed=share)
+
+        kits, stopped = kit.make_kits(options, [each.role for each in completed], writer, judge, report)
+    if stopped and not kits:
+        raise stopped
+    if stopped:
+        messages.print(f"These are {len(kits)} of {len(completed)} roles: {stopped}", markup=False, soft_wrap=True)
+    kit.show_kits(kits, options, [(writer.name, writer.usage), *([(judge.name, judge.usage)] if judge else [])])
 
 
 def write(
@@ -167,9 +194,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--temperature", type=float, metavar="T", help="higher is more varied (default: as in training)"
     )
-    parser.add_argument("--format", choices=FORMATS, help="default text, or what the name of --output says")
+    kit.add_language(parser)
+    parser.add_argument(
+        "--format",
+        choices=(*FORMATS, "html"),
+        help="default text (a kit: markdown), or what the name of --output says",
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of to the terminal")
+    kit.add_options(parser)
     options = parser.parse_args()
+    kit.check_options(parser, options)
     given = [f"--{name}" for name in (*FIELDS, "role", "roles") if getattr(options, name)]
     if not given:
         parser.error("say for which role: --title and --stack, --description, --role or --roles")

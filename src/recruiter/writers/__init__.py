@@ -6,12 +6,13 @@ take stands in `notes`. A question that could not be written is reported with th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from recruiter.config import SamplingParams
 from recruiter.llm.usage import Usage
+from recruiter.prompts import Message
 from recruiter.roles import Role
 
 Slot = tuple[str, int]  # id of a role, index of the sample
@@ -23,7 +24,7 @@ class Written:
     """One question, or why there is none.
 
     Attributes:
-        role_id, sample: which one of those asked for.
+        role_id, sample: which one of those asked for; `role_id` is the role's, or the name of a chat (`Writer.answer`).
         text: the question as a reader sees it; "" if there is none.
         tokens: of the question, its end token included; what a model thought before it is not counted.
         finished: whether it ended by itself rather than at the length limit.
@@ -93,6 +94,25 @@ class Writer(Protocol):
 
         Args:
             skip: what is there already and not written again.
+
+        Raises:
+            ModelError, ApiError: it cannot write any more.
+        """
+        ...
+
+    def answer(
+        self,
+        prompts: Mapping[str, list[Message]],
+        samples: int,
+        sampling: SamplingParams,
+        seed: int = 0,
+        schema: dict[str, Any] | None = None,
+        progress: Progress = lambda _: None,
+    ) -> Iterator[Written]:
+        """Yield `samples` answers to each of some chats, as they get ready; a chat's name stands as their `role_id`.
+
+        Args:
+            schema: JSON schema that a provider which can do so holds the answers to.
 
         Raises:
             ModelError, ApiError: it cannot write any more.

@@ -11,11 +11,12 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -94,12 +95,40 @@ class ApiWriter:
         Raises:
             ApiError: no call will succeed, the cache cannot be used, or the budget is spent; what arrived is in the cache.
         """
+        prompts = {role.id: generator_messages(role) for role in roles}
+        yield from self._ask_all(prompts, samples, sampling, seed, skip, None, progress)
+
+    def answer(
+        self,
+        prompts: Mapping[str, list[Message]],
+        samples: int,
+        sampling: SamplingParams,
+        seed: int = 0,
+        schema: dict[str, Any] | None = None,
+        progress: Progress = lambda _: None,
+    ) -> Iterator[Written]:
+        """See `Writer`, and `write`."""
+        held_to = schema if self.api.has_schema else None
+        yield from self._ask_all(prompts, samples, sampling, seed, frozenset(), held_to, progress)
+
+    def _ask_all(
+        self,
+        prompts: Mapping[str, list[Message]],
+        samples: int,
+        sampling: SamplingParams,
+        seed: int,
+        skip: Set[Slot],
+        schema: dict[str, Any] | None,
+        progress: Progress,
+    ) -> Iterator[Written]:
         self.prepare()
-        wanted = [(role, s) for role in roles for s in range(samples) if (role.id, s) not in skip]
+        wanted = [(name, s) for name in prompts for s in range(samples) if (name, s) not in skip]
         loop, done = LoopThread("writer"), 0
         try:
             for part in (wanted[:1], wanted[1:]):
-                waiting: set[Future[Written]] = {loop.submit(self._write(*slot, sampling, seed)) for slot in part}
+                waiting: set[Future[Written]] = {
+                    loop.submit(self._write(name, s, prompts[name], sampling, seed, schema)) for name, s in part
+                }
                 while waiting:
                     ready, waiting = wait(waiting, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
                     done += len(ready)
@@ -108,24 +137,31 @@ class ApiWriter:
         finally:
             loop.close(self.api.close)
 
-    async def _write(self, role: Role, sample: int, sampling: SamplingParams, seed: int) -> Written:
-        messages = generator_messages(role)
+    async def _write(
+        self,
+        name: str,
+        sample: int,
+        messages: list[Message],
+        sampling: SamplingParams,
+        seed: int,
+        schema: dict[str, Any] | None,
+    ) -> Written:
         effort = self.api.sampling.reasoning_effort
         key = cache_key(self.api.name, messages, asdict(sampling), seed, sample, *filter(None, [effort]))
         known = self._replies.find(key) if self._replies else None
         self.usage.count(wanted=1, hits=int(known is not None))
         if known is not None:
             self.usage.note(*json.loads(known["notes"]))
-            return Written(role.id, sample, *(known[c] for c in ("text", "tokens", "finished", "seconds", "cost_usd")))
+            return Written(name, sample, *(known[c] for c in ("text", "tokens", "finished", "seconds", "cost_usd")))
         start = time.perf_counter()
-        number = int(cache_key(seed, role.id, sample)[:7], 16)
+        number = int(cache_key(seed, name, sample)[:7], 16)
         try:
-            completion = await self._ask(messages, sampling, number)
+            completion = await self._ask(messages, sampling, number, schema)
         except CallFailed as failure:
-            return Written(role.id, sample, "", 0, False, time.perf_counter() - start, error=str(failure))
+            return Written(name, sample, "", 0, False, time.perf_counter() - start, error=str(failure))
         price, tokens = self.usage.price, completion.tokens
         written = Written(
-            role.id,
+            name,
             sample,
             completion.text.strip(),
             tokens.output - tokens.thinking,
@@ -139,12 +175,14 @@ class ApiWriter:
             return replace(written, error=why)
         if self._replies:
             values = asdict(written)
-            for name in ("role_id", "sample", "error"):
-                del values[name]
+            for column in ("role_id", "sample", "error"):
+                del values[column]
             self._replies.add(key, model=self.api.name, notes=json.dumps(self.notes), **values)
         return written
 
-    async def _ask(self, messages: Sequence[Message], sampling: SamplingParams, number: int) -> Completion:
+    async def _ask(
+        self, messages: Sequence[Message], sampling: SamplingParams, number: int, schema: dict[str, Any] | None
+    ) -> Completion:
         """Call the model, with room for thinking if it thinks. Settings that change nothing in its distribution are not sent.
 
         Raises:
@@ -161,7 +199,7 @@ class ApiWriter:
                 number,
                 self.api.sampling.reasoning_effort,
             )
-            completion = await self.api.complete(messages, wanted)
+            completion = await self.api.complete(messages, wanted, schema)
             thought = completion.tokens.thinking > 0 or not completion.text.strip()
             if completion.ended != "at the limit" or not thought or room:
                 return completion

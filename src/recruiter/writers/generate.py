@@ -97,7 +97,7 @@ def generate(
         for i, group in zip(short, written, strict=True):
             sets[i].drawn += len(group)
             failed[i] += [w.error or "cut off at the length limit" for w in group if w.error or not w.finished]
-        judgements = _judge(judge, [(roles[i], w.text) for i, w in usable], report)
+        judgements = judge_written(judge, [(roles[i], w.text) for i, w in usable], report)
         for (i, w), judgement in zip(usable, judgements, strict=True):
             drawn[i].append(Question(w.text, judgement, w))
         for i in short:
@@ -111,7 +111,7 @@ def generate(
 def choose(role: Role, questions: Sequence[Question], n: int) -> list[Question]:
     """The `n` best questions, none of which says what a better one says. Unscored ones come last."""
     chosen: list[Question] = []
-    for question in sorted(questions, key=_rank):
+    for question in sorted(questions, key=best_first):
         if len(chosen) == n:
             break
         if not any(is_same(role, question.text, other.text) for other in chosen):
@@ -187,7 +187,8 @@ def _shortfall(question_set: QuestionSet, n: int, usable: int, reasons: Sequence
     return f"{len(question_set.questions)} of {n}; of {question_set.drawn} written, {'; '.join(parts)}"
 
 
-def _rank(question: Question) -> float:
+def best_first(question: Question) -> float:
+    """A key that sorts the best first and unscored ones last."""
     scores = question.judgement.scores if question.judgement else None
     return -scores.composite if scores else 0.0
 
@@ -206,7 +207,10 @@ def _write(
     return [[written for written in order if written.role_id == role.id] for role in roles]
 
 
-def _judge(judge: Judge | None, entries: Sequence[tuple[Role, str]], report: Report) -> Sequence[Judgement | None]:
+def judge_written(
+    judge: Judge | None, entries: Sequence[tuple[Role, str]], report: Report
+) -> Sequence[Judgement | None]:
+    """What the judge says of each question; None where nobody is asked."""
     if judge is None or not entries:
         return [None] * len(entries)
     done = 0

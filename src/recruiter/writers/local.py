@@ -7,15 +7,15 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recruiter.config import SamplingParams
 from recruiter.config.paths import WORKSPACE
 from recruiter.llm.usage import NO_USAGE, Usage
-from recruiter.prompts import generator_messages
+from recruiter.prompts import Message, generator_messages
 from recruiter.roles import Role
 from recruiter.train.layout import Checkpoint
 from recruiter.train.rows import RunDescription
@@ -104,10 +104,34 @@ class LocalWriter:
         progress: Progress = lambda _: None,
     ) -> Iterator[Written]:
         """See `Writer`. Roles that are decoded together are ready together. Threads take turns at the model."""
-        done = {index for index, role in enumerate(roles) if all((role.id, s) in skip for s in range(samples))}
-        prompts = [generator_messages(role) for role in roles]
+        prompts = {role.id: generator_messages(role) for role in roles}
+        yield from self._decode(prompts, samples, sampling, seed, skip, progress)
+
+    def answer(
+        self,
+        prompts: Mapping[str, list[Message]],
+        samples: int,
+        sampling: SamplingParams,
+        seed: int = 0,
+        schema: dict[str, Any] | None = None,  # noqa: ARG002
+        progress: Progress = lambda _: None,
+    ) -> Iterator[Written]:
+        """See `Writer`. Nothing holds its answers to a schema."""
+        yield from self._decode(prompts, samples, sampling, seed, frozenset(), progress)
+
+    def _decode(
+        self,
+        prompts: Mapping[str, list[Message]],
+        samples: int,
+        sampling: SamplingParams,
+        seed: int,
+        skip: Set[Slot],
+        progress: Progress,
+    ) -> Iterator[Written]:
+        names = list(prompts)
+        done = {index for index, name in enumerate(names) if all((name, s) in skip for s in range(samples))}
         self.prepare()
-        portions = self.model.portions(prompts, samples, sampling, seed, done, progress)
+        portions = self.model.portions(list(prompts.values()), samples, sampling, seed, done, progress)
         while True:
             with self._lock:
                 start = time.perf_counter()
@@ -115,10 +139,10 @@ class LocalWriter:
             if groups is None:
                 return
             seconds = (time.perf_counter() - start) / (len(groups) * samples)
-            for role, group in zip(roles[part], groups, strict=True):
+            for name, group in zip(names[part], groups, strict=True):
                 for index, sample in enumerate(group):
-                    if (role.id, index) not in skip:
-                        yield Written(role.id, index, sample.text, len(sample.token_ids), sample.finished, seconds)
+                    if (name, index) not in skip:
+                        yield Written(name, index, sample.text, len(sample.token_ids), sample.finished, seconds)
 
 
 def _weights_hash(folder: Path) -> str:

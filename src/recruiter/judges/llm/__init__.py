@@ -26,7 +26,7 @@ from recruiter.llm.failure import CallFailed
 from recruiter.llm.gathering import gathered
 from recruiter.llm.reply import Completion, Tokens
 from recruiter.llm.reply_cache import cache_key
-from recruiter.prompts import Message, comparison_messages, judge_messages
+from recruiter.prompts import Message, comparison_messages, judge_messages, repair_messages
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Rubric, load_rubric
 
@@ -174,14 +174,5 @@ class LLMJudge(Judge):
             except ReplyError as error:
                 problem = str(error)
                 self.usage.failed("malformed")
-                asked = [*messages, *_repair(completion, problem)]
+                asked = [*messages, *repair_messages(completion.text, problem)]
         return Judgement.unscored(f"malformed: {problem}"), tokens
-
-
-def _repair(completion: Completion, problem: str) -> list[Message]:
-    """What is added to the conversation when a reply cannot be read."""
-    wish = f"That reply cannot be used: {problem}. Reply again with the one JSON object that was asked for, complete."
-    return [
-        Message(role="assistant", content=completion.text.strip() or "(nothing)"),
-        Message(role="user", content=wish),
-    ]

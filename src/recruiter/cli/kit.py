@@ -1,0 +1,145 @@
+"""The part of `recruiter generate --kit` that makes kits and writes their sheets."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import get_args
+
+from rich.console import Console
+
+from recruiter.errors import ConfigError, RecruiterError
+from recruiter.files import short_path
+from recruiter.judges import Judge
+from recruiter.llm.usage import Usage
+from recruiter.roles import Role
+from recruiter.roles.languages import LANGUAGES
+from recruiter.roles.rows import split_list
+from recruiter.writers import Writer
+from recruiter.writers.finding import find_writer
+from recruiter.writers.generate import Report
+from recruiter.writers.kit import Difficulty, Kit
+from recruiter.writers.kit.making import MOST_QUESTIONS, make_kit
+from recruiter.writers.kit.sheets import FORMATS, SUFFIXES, render_kits
+
+OPTIONS = ("cover", "difficulty", "guide_model", "candidate")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of a kit. `recruiter kit` is `recruiter generate --kit`."""
+    group = parser.add_argument_group("a kit: questions with guides, as sheets for interviewers")
+    group.add_argument(
+        "--kit",
+        action="store_true",
+        default=parser.prog.endswith(" kit"),
+        help="cover the role's skills without overlap; each question with what a good answer contains and a scale",
+    )
+    group.add_argument("--cover", metavar="SKILLS", help='skills to test first, such as "idempotency, Kafka"')
+    group.add_argument("--difficulty", choices=get_args(Difficulty), help="at the role's level; checked by a model")
+    group.add_argument(
+        "--guide-model",
+        metavar="NAME",
+        help="who writes the guides, as --model takes it (default: whoever writes the questions). A language model named "
+        "as --judge checks guides and difficulty, else the guide's model does",
+    )
+    group.add_argument("--candidate", action="store_true", help="the sheet for the candidate: questions only")
+
+
+def check_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """End with one sentence where options do not go together."""
+    if not options.kit:
+        for name in OPTIONS:
+            if getattr(options, name):
+                parser.error(f"--{name.replace('_', '-')} belongs to --kit")
+        if options.format == "html":
+            parser.error("--format html belongs to --kit")
+    elif options.n > MOST_QUESTIONS:
+        parser.error(f"-n {options.n} cannot work; a kit has at most {MOST_QUESTIONS} questions")
+    elif options.format == "text":
+        parser.error(f"--format text cannot work; a kit is written as {', '.join(FORMATS)}")
+
+
+def make_kits(
+    options: argparse.Namespace, roles: Sequence[Role], writer: Writer, judge: Judge | None, report: Report
+) -> tuple[list[Kit], BaseException | None]:
+    """A kit for each role; and what ended it before the last one, if anything did."""
+    guide_writer = _another(options, options.guide_model) or writer
+    checker = _another(options, _model_of(options.judge)) or guide_writer
+    kits: list[Kit] = []
+    for number, role in enumerate(roles, 1):
+        where = f" (role {number} of {len(roles)})" if len(roles) > 1 else ""
+        try:
+            kit = make_kit(
+                writer,
+                role,
+                options.n,
+                cover=split_list(options.cover) or (),
+                difficulty=options.difficulty,
+                language=options.language,
+                guide_writer=guide_writer,
+                checker=checker,
+                best_of=options.best_of,
+                judge=judge,
+                seed=options.seed,
+                report=lambda doing, share, where=where: report(doing + where, share),
+            )
+        except (KeyboardInterrupt, RecruiterError) as error:
+            return kits, error
+        kits.append(kit)
+    return kits, None
+
+
+def show_kits(kits: Sequence[Kit], options: argparse.Namespace, usages: Sequence[tuple[str, Usage]]) -> None:
+    """Print or write the sheets, and say what they lack."""
+    messages = Console(stderr=True, highlight=False)
+    suffix = options.output.suffix.lower() if options.output else ".md"
+    form = options.format or SUFFIXES.get(suffix)
+    if form is None:
+        raise ConfigError(
+            f"--output {options.output} names no format; end it in {', '.join(SUFFIXES)}, or add --format."
+        )
+    text = render_kits(kits, form, options.candidate)
+    if options.output is None:
+        print(text, end="")
+    else:
+        try:
+            options.output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"--output {options.output} cannot be written: {error.strerror}.") from None
+        messages.print(
+            f"Wrote {len(kits)} kit{'s' * (len(kits) != 1)} to {short_path(options.output)}.", soft_wrap=True
+        )
+    for name, usage in usages:
+        if summary := usage.summary():
+            messages.print(f"{name}: {summary}", soft_wrap=True)
+    questions = [made for kit in kits for made in kit.questions]
+    guides = sum(made.guide is not None for made in questions)
+    messages.print(f"{len(questions)} questions, {guides} with a guide.", soft_wrap=True)
+    for reason in dict.fromkeys(
+        text for kit in kits for text in (*kit.notes, *(m for q in kit.questions for m in q.missing))
+    ):
+        messages.print(f"  {reason}", soft_wrap=True, markup=False)
+    if not all(kit.is_whole for kit in kits):
+        sys.exit(2)
+
+
+def add_language(parser: argparse.ArgumentParser) -> None:
+    """The option --language."""
+    shown = ", ".join(f"{code} ({name})" for code, name in LANGUAGES.items())
+    parser.add_argument(
+        "--language", choices=LANGUAGES, help=f"of what is written: {shown} (default: the description's)"
+    )
+
+
+def _another(options: argparse.Namespace, name: str | None) -> Writer | None:
+    if not name:
+        return None
+    return find_writer(name, budget_usd=options.budget_usd, prices=options.price)
+
+
+def _model_of(judge: str | None) -> str | None:
+    """The language model that a judge's name means; None: it means none."""
+    if judge in (None, "rubric", "human", "local"):
+        return None
+    return judge.removeprefix("local/")

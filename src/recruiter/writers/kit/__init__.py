@@ -1,0 +1,147 @@
+"""Kits: what an interviewer needs beyond the question. `making.py` makes them, `sheets.py` writes them down, `lint.py` looks
+for what should not be asked.
+
+A part that could not be had is left empty, and the reason stands beside it: nothing is invented to fill it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from recruiter.roles import Role
+from recruiter.roles.languages import content_words
+
+Difficulty = Literal["easy", "medium", "hard"]
+
+
+def _sentence(text: str) -> str:
+    """A text that says something.
+
+    Raises:
+        ValueError: it is a placeholder or a word or two.
+    """
+    text = " ".join(text.split())
+    if re.match(r"[<\[].*[>\]]\W*$|\.\.\.|…", text):
+        raise ValueError(f"'{text[:40]}' is a placeholder")
+    if len(text.split()) < 3 and len(re.findall(r"[\u4e00-\u9fff]", text)) < 6:
+        raise ValueError(f"'{text[:40]}' is too short to help an interviewer")
+    return text
+
+
+Sentence = Annotated[str, AfterValidator(_sentence), Field(max_length=800)]
+
+
+class Guide(BaseModel):
+    """What a good answer contains, and how to score what is said.
+
+    Attributes:
+        good: points of a good answer.
+        weak: signs of a weak one.
+        probes: follow-up questions.
+        scale: what an answer worth 1, 2, 3 and 4 says.
+        minutes: that an answer takes.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    good: list[Sentence] = Field(min_length=3, max_length=5)
+    weak: list[Sentence] = Field(min_length=1, max_length=4)
+    probes: list[Sentence] = Field(min_length=1, max_length=2)
+    scale: list[Sentence] = Field(min_length=4, max_length=4)
+    minutes: int = Field(ge=1, le=20)
+
+    @model_validator(mode="after")
+    def _says_each_thing_once(self) -> Guide:
+        for name in ("good", "scale"):
+            texts = [text.lower() for text in getattr(self, name)]
+            if len(set(texts)) < len(texts):
+                raise ValueError(f"{name} says the same thing twice")
+        return self
+
+    def adds_to(self, question: str) -> bool:
+        """Whether a good answer says more than the question: half of its points bring words that the question lacks."""
+        asked = content_words(question)
+        adding = sum(len(content_words(point) - asked) >= 2 for point in self.good)
+        return 2 * adding > len(self.good)
+
+
+class GuideCheck(BaseModel):
+    """What a judge says of a guide."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reason: str
+    right: bool
+    specific: bool
+    answers: bool
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether the guide is right, specific, and answers its own question."""
+        return self.right and self.specific and self.answers
+
+
+class KitQuestion(BaseModel):
+    """A question of a kit.
+
+    Attributes:
+        skill: which skill it was asked to test.
+        line: the line of the advertisement that names this skill; None: none does.
+        minutes: that an answer takes; None without a guide.
+        difficulty: as a judge says; None: no judge was asked, or it did not say.
+        checked: what a judge says of the guide.
+        score: the question judge's composite, 0 to 10.
+        missing: what is not there, and why, a sentence each.
+    """
+
+    question: str
+    skill: str
+    line: str | None = None
+    level: str
+    difficulty: Difficulty | None = None
+    guide: Guide | None = None
+    checked: GuideCheck | None = None
+    score: float | None = None
+    missing: list[str] = Field(default_factory=list)
+
+    @property
+    def minutes(self) -> int | None:
+        """Minutes that an answer takes; None without a guide."""
+        return self.guide.minutes if self.guide else None
+
+
+class Kit(BaseModel):
+    """Questions for one role that cover its skills, with guides.
+
+    Attributes:
+        language: code of the language it was asked in, see `LANGUAGES`.
+        difficulty: as asked for; None: nobody asked.
+        left_out: skills that no question tests.
+        notes: what came out otherwise than asked, a sentence each.
+        model, guide_model: who wrote the questions, and the guides.
+        checked_by: who checked difficulty and guides; None: nobody.
+    """
+
+    role: Role
+    language: str
+    difficulty: Difficulty | None = None
+    questions: list[KitQuestion] = Field(default_factory=list)
+    left_out: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+    model: str
+    guide_model: str
+    checked_by: str | None = None
+    seed: int = 0
+
+    @property
+    def minutes(self) -> int:
+        """Minutes that all answers take whose time is known."""
+        return sum(question.minutes or 0 for question in self.questions)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every question is there with every part."""
+        return not self.notes and not any(question.missing for question in self.questions)

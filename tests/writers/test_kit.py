@@ -1,0 +1,223 @@
+"""Kits: every way in which a part can fail ends in a kit with fewer parts and the reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recruiter.errors import ApiError, ConfigError
+from recruiter.roles import Role
+from recruiter.writers.kit import Guide, Kit
+from recruiter.writers.kit.making import choose_skills, line_of, make_kit
+from recruiter.writers.local import LocalWriter
+from tests.conftest import MakeRole
+from tests.fake_judge import FakeJudge
+from tests.fake_judge.server import GUIDE, Request
+from tests.writers.conftest import MakeWriter
+
+WRITES, CHECKS, GRADES = "You write guides", "You check guides", "You say how difficult"
+
+
+@pytest.fixture
+def wanted(role: MakeRole) -> Role:
+    return role(
+        description="Keep a payment service correct while providers time out. Design indexes for tables of 2 billion rows.",
+        key_skills=["index design", "backpressure", "idempotent retries", "schema changes"],
+    )
+
+
+def answered(text: str | None, ended: str = "stop") -> tuple[int, Any]:
+    """An answer of the server with this text."""
+    message = {"role": "assistant", "content": text, "refusal": None if text else "No."}
+    return 200, {"choices": [{"message": message, "finish_reason": ended}], "usage": {"completion_tokens": 9}}
+
+
+def only(beginning: str, answer: tuple[int, Any]) -> Callable[[Request], tuple[int, Any] | None]:
+    """This answer to what begins so."""
+    return lambda request: answer if request.system.startswith(beginning) else None
+
+
+def asked(server: FakeJudge, beginning: str) -> list[Request]:
+    return [request for request in server.requests if request.system.startswith(beginning)]
+
+
+def test_a_kit_covers_skills_and_each_question_has_its_guide(
+    api_writer: MakeWriter, server: FakeJudge, wanted: Role
+) -> None:
+    steps: list[str] = []
+    kit = make_kit(api_writer(), wanted, 3, report=lambda doing, share: steps.append(doing))
+    assert [made.skill for made in kit.questions] == ["index design", "backpressure", "idempotent retries"]
+    assert kit.left_out == ["schema changes"]
+    assert len({made.question for made in kit.questions}) == 3
+    assert kit.questions[0].line == "Design indexes for tables of 2 billion rows."
+    assert kit.questions[1].line is None
+    assert all(made.guide == Guide(**GUIDE) and made.checked.is_passed for made in kit.questions)
+    assert (kit.is_whole, kit.minutes, kit.checked_by) == (True, 12, kit.model)
+    assert Kit.model_validate_json(kit.model_dump_json()) == kit
+    for doing in ("writing questions", "writing guides", "checking guides"):
+        assert doing in steps
+    sent = len(server.requests)
+    assert make_kit(api_writer(), wanted, 3) == kit
+    assert len(server.requests) == sent  # everything was paid once
+
+
+def test_skills_to_cover_come_first_and_more_questions_than_skills_use_the_stack(wanted: Role) -> None:
+    skills, left = choose_skills(wanted, ["deadlocks", "Backpressure"], 3)
+    assert (skills, left) == (
+        ["deadlocks", "Backpressure", "index design"],
+        ["idempotent retries", "schema changes"],
+    )
+    assert choose_skills(wanted, [], 7)[0][4:] == ["Python", "PostgreSQL", "index design"]
+    assert line_of("数据库索引设计", "负责订单系统。\n熟悉数据库索引的设计与优化。") == "熟悉数据库索引的设计与优化。"
+
+
+@pytest.mark.parametrize(
+    ("guide", "said"),
+    [
+        ({"good": []}, "good: "),
+        ({**GUIDE, "scale": GUIDE["scale"][:3]}, "scale: "),
+        ({**GUIDE, "probes": ["..."]}, "is a placeholder"),
+        ({**GUIDE, "good": ["Understands it."] * 3}, "too short"),
+        ({**GUIDE, "good": [GUIDE["good"][0]] * 3}, "the same thing twice"),
+    ],
+)
+def test_a_malformed_guide_is_asked_for_once_more_and_then_left_out(
+    api_writer: MakeWriter, server: FakeJudge, wanted: Role, guide: dict[str, Any], said: str
+) -> None:
+    server.parts[WRITES] = guide
+    kit = make_kit(api_writer(), wanted, 1)
+    (made,) = kit.questions
+    assert (made.guide, made.checked, kit.is_whole) == (None, None, False)
+    assert made.missing[0].startswith("No guide: ")
+    assert said in made.missing[0]
+    first, second = asked(server, WRITES)
+    assert said in second.body["messages"][-1]["content"]
+    assert second.body["messages"][: len(first.body["messages"])] == first.body["messages"]
+
+
+def test_a_guide_that_only_repeats_its_question_is_left_out(
+    api_writer: MakeWriter, server: FakeJudge, wanted: Role
+) -> None:
+    server.instead = lambda request: (
+        answered(json.dumps({**GUIDE, "good": _pieces(request.message)})) if request.system.startswith(WRITES) else None
+    )
+    (made,) = make_kit(api_writer(), wanted, 1).questions
+    assert made.guide is None
+    assert "only repeat the question" in made.missing[0]
+
+
+def _pieces(message: str) -> list[str]:
+    words = message.split(">\n")[-1].split("\n<")[0].split()
+    return [" ".join(words[i : i + 8]) for i in (0, 4, 8)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (answered(None), "refusal"),
+        (answered('{"good": ["Compares', "length"), "cut off"),
+        ((500, {"error": "Internal error"}), "server_error"),
+        (answered("I cannot say."), "no JSON object"),
+    ],
+)
+def test_a_guide_that_does_not_come_is_left_out_with_the_reason(
+    api_writer: MakeWriter, server: FakeJudge, wanted: Role, answer: tuple[int, Any], said: str
+) -> None:
+    server.instead = only(WRITES, answer)
+    kit = make_kit(api_writer(), wanted, 2)
+    assert [made.guide for made in kit.questions] == [None, None]
+    assert all(said in made.missing[0] for made in kit.questions)
+
+
+def test_a_rejected_guide_is_written_anew_once_and_then_left_out(
+    api_writer: MakeWriter, server: FakeJudge, wanted: Role
+) -> None:
+    server.parts[CHECKS] = {"reason": "Jitter is wrong here.", "right": False, "specific": True, "answers": True}
+    kit = make_kit(api_writer(), wanted, 1)
+    (made,) = kit.questions
+    assert made.guide is None
+    assert made.missing == [f"No guide: {kit.guide_model} rejected it: Jitter is wrong here."]
+
+
+def test_a_guide_that_nobody_could_check_stays_and_that_is_said(
+    api_writer: MakeWriter, server: FakeJudge, wanted: Role
+) -> None:
+    server.instead = only(CHECKS, answered("Fine."))
+    kit = make_kit(api_writer(), wanted, 1)
+    (made,) = kit.questions
+    assert made.guide
+    assert (made.checked, kit.checked_by) == (None, None)
+    assert made.missing[0].startswith("Nobody checked the guide")
+
+
+def test_difficulty_is_checked_and_a_question_of_another_one_is_written_anew(
+    api_writer: MakeWriter, server: FakeJudge, wanted: Role
+) -> None:
+    kit = make_kit(api_writer(), wanted, 1, difficulty="hard")
+    assert (kit.questions[0].difficulty, kit.questions[0].missing) == ("hard", [])
+    tries = len(asked(server, GRADES))
+    kit = make_kit(api_writer(), wanted, 1, difficulty="easy")
+    assert kit.questions[0].difficulty == "hard"
+    assert "asked for as easy" in kit.questions[0].missing[0]
+    assert len(asked(server, GRADES)) - tries > 1
+
+
+def test_a_spent_budget_leaves_what_was_paid(api_writer: MakeWriter, server: FakeJudge, wanted: Role) -> None:
+    whole = api_writer()
+    make_kit(whole, wanted, 3)
+    spent = whole.usage.cost_usd
+    server.requests.clear()
+    (Path(whole._cache)).unlink()
+    kit = make_kit(api_writer(budget_usd=0.6 * spent), wanted, 3)
+    assert kit.questions
+    reasons = [*kit.notes, *(text for made in kit.questions for text in made.missing)]
+    assert reasons
+    assert all("would exceed" in text for text in reasons)
+    with pytest.raises(ApiError, match="would exceed"):
+        make_kit(api_writer(budget_usd=1e-9), wanted.model_copy(update={"title": "Other"}), 3)
+
+
+def test_a_refused_question_leaves_its_skill_uncovered(api_writer: MakeWriter, server: FakeJudge, wanted: Role) -> None:
+    server.instead = lambda request: answered(None) if "It tests backpressure." in request.message else None
+    kit = make_kit(api_writer(), wanted, 2)
+    assert [made.skill for made in kit.questions] == ["index design"]
+    assert kit.notes == ["No question on backpressure: refusal: the model declined."]
+    assert "backpressure" in kit.left_out
+
+
+def test_another_model_may_write_the_guides_and_another_check(
+    api_writer: MakeWriter, server: FakeJudge, wanted: Role
+) -> None:
+    guides, checker = api_writer("openai"), api_writer("anthropic")
+    kit = make_kit(api_writer(), wanted, 1, guide_writer=guides, checker=checker)
+    assert (kit.guide_model, kit.checked_by) == (guides.name, checker.name)
+    assert {request.path for request in asked(server, CHECKS)} == {"/v1/messages"}
+
+
+def test_a_question_in_another_language_than_asked_is_named(api_writer: MakeWriter, wanted: Role) -> None:
+    kit = make_kit(api_writer(), wanted, 1, language="de")
+    assert kit.language == "de"
+    assert "asked for in German and came in English" in kit.questions[0].missing[-1]
+
+
+def test_a_model_that_cannot_write_guides_leaves_them_empty(wanted: Role, tiny_writer_folder: Path) -> None:
+    from recruiter.config import SamplingParams
+
+    kit = make_kit(LocalWriter(str(tiny_writer_folder), name="tiny"), wanted, 1, sampling=SamplingParams(16))
+    reasons = [*kit.notes, *(text for made in kit.questions for text in made.missing)]
+    assert reasons
+    assert not any(made.guide for made in kit.questions)
+
+
+def test_impossible_wishes_are_refused(api_writer: MakeWriter, wanted: Role) -> None:
+    for wish, said in (
+        ({"n": 0}, "1 to 20"),
+        ({"n": 1, "cover": ["a", "b"]}, "raise -n"),
+        ({"n": 1, "best_of": 2}, "needs a judge"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            make_kit(api_writer(), wanted, **wish)
