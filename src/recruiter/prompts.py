@@ -250,23 +250,44 @@ what they hear.
 
 - Be specific to this question: name the mechanism, the command, the figure, the failure or the trade-off. "Good knowledge \
 of Kafka" or "explains the steps clearly" helps nobody.
-- Never repeat the question. Every point adds something that the question does not say, and is technically right.
-- The scale says what a candidate who gets 1, 2, 3 or 4 has said.
-- A probe is a follow-up question that goes deeper into the same problem.{language}
+- good: three to five points of a good answer. Each adds something that the question does not say, and is technically right.
+- weak: one to four signs of a weak answer, as the interviewer hears them.
+- probes: one or two follow-up questions that go deeper into the same problem.
+- scale: four sentences, what a candidate says who gets 1, 2, 3 and 4 points.
+- minutes: that an answer takes, 2 to 10.{language}
 
 {data}
 
-Reply with one JSON object and nothing else:
-{{"good": [<three to five points of a good answer, a full sentence each>], "weak": [<two or three signs of a weak answer>], \
-"probes": [<one or two follow-up questions>], "scale": [<what an answer worth 1 says>, <2>, <3>, <4>], \
-"minutes": <minutes that an answer takes, 2 to 10>}}"""
+Reply with one JSON object and nothing else, in the form of this example.
+
+Question: A nightly import of 2 million rows took 40 minutes until last week and takes 6 hours now. The code is the same. How \
+do you find out why?
+Reply: {example}"""
+
+_GUIDE_EXAMPLE = {
+    "good": [
+        "Asks what changed besides the code: row counts, table size, indexes, hardware, other jobs at the same hour.",
+        "Measures where the time goes, for example with the database's slow-query log or a profile of the import process.",
+        "Compares the query plan with an earlier one and knows that stale statistics can turn an index scan into a full scan.",
+        "Checks for locks or a full disk before touching the import, because both slow a job down without any error.",
+    ],
+    "weak": ["Rewrites the import or adds hardware before measuring.", "Names no tool or figure to look at."],
+    "probes": ["The plan is unchanged and the CPU idles at 5 percent: what do you look at next?"],
+    "scale": [
+        "Guesses at causes and would try changes at random.",
+        "Names one plausible cause, but not how to confirm it.",
+        "Measures first and narrows it down to database, disk or network.",
+        "Also compares plans or statistics before and after, and says how to notice it earlier next time.",
+    ],
+    "minutes": 4,
+}
 
 
 def guide_messages(role: Role, question: str, language: str = "") -> list[Message]:
     """The chat messages that ask for the guide to a question. Enclosed as in `judge_messages`."""
     wish = f"\n- Write all texts in {language}." if language else ""
     user = f"{_enclosed('role', _record(role))}\n\n{_enclosed('question', question)}"
-    system = _GUIDE_RULES.format(language=wish, data=_DATA_RULE)
+    system = _GUIDE_RULES.format(language=wish, data=_DATA_RULE, example=json.dumps(_GUIDE_EXAMPLE))
     return [Message(role="system", content=system), Message(role="user", content=user)]
 
 

@@ -35,7 +35,7 @@ ASKED = re.compile(
     re.DOTALL,
 )
 # What it writes when it is asked for the parts of a kit, by how the order begins.
-GUIDE = {
+GUIDE: dict[str, Any] = {
     "good": [
         "Compares the broker's timestamps with the consumer's lag before touching any code.",
         "Names a bounded retry with exponential backoff and jitter, because synchronised retries overload the database.",

@@ -80,6 +80,10 @@ def test_skills_to_cover_come_first_and_more_questions_than_skills_use_the_stack
     [
         ({"good": []}, "good: "),
         ({**GUIDE, "scale": GUIDE["scale"][:3]}, "scale: "),
+        (
+            {**GUIDE, "good": ["Bakes bread with sourdough."] + [f"Kneads dough for {n} hours slowly." for n in "678"]},
+            "nothing to do",
+        ),
         ({**GUIDE, "probes": ["..."]}, "is a placeholder"),
         ({**GUIDE, "good": ["Understands it."] * 3}, "too short"),
         ({**GUIDE, "good": [GUIDE["good"][0]] * 3}, "the same thing twice"),

@@ -69,6 +69,10 @@ def make_kits(
     kits: list[Kit] = []
     for number, role in enumerate(roles, 1):
         where = f" (role {number} of {len(roles)})" if len(roles) > 1 else ""
+
+        def report_here(doing: str, share: float, where: str = where) -> None:
+            report(doing + where, share)
+
         try:
             kit = make_kit(
                 writer,
@@ -82,7 +86,7 @@ def make_kits(
                 best_of=options.best_of,
                 judge=judge,
                 seed=options.seed,
-                report=lambda doing, share, where=where: report(doing + where, share),
+                report=report_here,
             )
         except (KeyboardInterrupt, RecruiterError) as error:
             return kits, error

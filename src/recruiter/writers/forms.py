@@ -14,7 +14,9 @@ from recruiter.llm.reply import json_objects
 from recruiter.prompts import Message, repair_messages
 from recruiter.writers import Progress, Writer, Written
 
-SAMPLING = SamplingParams(max_generate_length=900, temperature=0.3)
+SAMPLING = SamplingParams(
+    max_generate_length=900, temperature=0.7, top_p=0.95
+)  # colder, small models repeat themselves
 ATTEMPTS = 2
 Form = TypeVar("Form", bound=BaseModel)
 

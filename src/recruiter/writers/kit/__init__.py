@@ -34,6 +34,11 @@ def _sentence(text: str) -> str:
 Sentence = Annotated[str, AfterValidator(_sentence), Field(max_length=800)]
 
 
+def _first(most: int) -> AfterValidator:
+    """Keep the first entries of a list; a model that wrote more of them is not asked again."""
+    return AfterValidator(lambda texts: texts[:most])
+
+
 class Guide(BaseModel):
     """What a good answer contains, and how to score what is said.
 
@@ -47,9 +52,9 @@ class Guide(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    good: list[Sentence] = Field(min_length=3, max_length=5)
-    weak: list[Sentence] = Field(min_length=1, max_length=4)
-    probes: list[Sentence] = Field(min_length=1, max_length=2)
+    good: Annotated[list[Sentence], _first(5)] = Field(min_length=3)
+    weak: Annotated[list[Sentence], _first(4)] = Field(min_length=1)
+    probes: Annotated[list[Sentence], _first(2)] = Field(min_length=1)
     scale: list[Sentence] = Field(min_length=4, max_length=4)
     minutes: int = Field(ge=1, le=20)
 
@@ -61,11 +66,16 @@ class Guide(BaseModel):
                 raise ValueError(f"{name} says the same thing twice")
         return self
 
-    def adds_to(self, question: str) -> bool:
-        """Whether a good answer says more than the question: half of its points bring words that the question lacks."""
+    def fault(self, question: str, role: Role) -> str:
+        """What shows without understanding it that this is no guide to a question; "" if nothing does."""
         asked = content_words(question)
-        adding = sum(len(content_words(point) - asked) >= 2 for point in self.good)
-        return 2 * adding > len(self.good)
+        points = [content_words(point) for point in self.good]
+        if 2 * sum(len(point - asked) >= 2 for point in points) <= len(points):
+            return "its points only repeat the question; say what a good answer adds"
+        known = asked | content_words(" ".join((*role.stack, *role.key_skills, role.description)))
+        if not any(point & known for point in points):
+            return "its points have nothing to do with the question"
+        return ""
 
 
 class GuideCheck(BaseModel):

@@ -220,8 +220,7 @@ class _Maker:
         asked = {name: guide_messages(self.kit.role, made.question, language) for name, made in questions.items()}
 
         def fault(name: str, guide: Guide) -> str:
-            repeats = "its points only repeat the question; say what a good answer adds"
-            return "" if guide.adds_to(questions[name].question) else repeats
+            return guide.fault(questions[name].question, self.kit.role)
 
         why: dict[str, str] = {}
         for attempt in range(2):
