@@ -24,7 +24,7 @@ from recruiter.judges.llm.reply import ReplyError, ReplyFormat
 from recruiter.llm.api_model import ApiModel
 from recruiter.llm.failure import CallFailed
 from recruiter.llm.gathering import gathered
-from recruiter.llm.reply import Completion, Tokens
+from recruiter.llm.reply import Tokens
 from recruiter.llm.reply_cache import cache_key
 from recruiter.prompts import Message, comparison_messages, judge_messages, repair_messages
 from recruiter.roles import Role
