@@ -5,8 +5,15 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SHIPPED = ("configs/*.yaml", "data/backend_roles.json", "feedback-ui/*.py", "feedback-ui/feedback/**/*.py",
-           "feedback-ui/migrations/**/*", "feedback-ui/static/**/*", "feedback-ui/templates/**/*")  # fmt: skip
+SHIPPED = (
+    "configs/*.yaml",
+    "data/backend_roles.json",
+    "feedback-ui/*.py",
+    "feedback-ui/feedback/**/*.py",
+    "feedback-ui/migrations/**/*",
+    "feedback-ui/static/**/*",
+    "feedback-ui/templates/**/*",
+)
 
 
 class BuildWithFiles(build_py):

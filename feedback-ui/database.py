@@ -174,10 +174,11 @@ scores = sa.Table(
     sa.Column("candidate", sa.Integer, primary_key=True),
     sa.Column("criterion", sa.String, primary_key=True),
     sa.Column("position", sa.Integer, nullable=False),  # where on the page, from 1
-    sa.Column("value", sa.Integer, sa.CheckConstraint(f"value BETWEEN {MIN_RATING} AND {MAX_RATING}", "value"),
-              nullable=False),
+    sa.Column(
+        "value", sa.Integer, sa.CheckConstraint(f"value BETWEEN {MIN_RATING} AND {MAX_RATING}", "value"), nullable=False
+    ),
     sqlite_with_rowid=False,
-)  # fmt: skip
+)
 
 remarks = sa.Table(
     "remarks",

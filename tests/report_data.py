@@ -12,7 +12,7 @@ from recruiter.evaluation.figures import judge_figures
 from recruiter.evaluation.records import ComparisonRecord, JudgementRecord, JudgeRecord, ModelRecord, Plan, SampleRecord
 from recruiter.evaluation.results import Results, metrics
 from recruiter.evaluation.strengths import pairwise_figures
-from recruiter.evaluation.texts import text_figures
+from recruiter.evaluation.text_figures import text_figures
 from recruiter.prompts import generator_messages, judge_system
 from recruiter.roles import Role
 from recruiter.rubric import Rubric

@@ -9,7 +9,7 @@ import pytest
 from omegaconf import MISSING
 
 from recruiter.config import SETTINGS, Config, may_change
-from recruiter.config.setting import Section, Setting, find, setting, settings, shown, validate
+from recruiter.config.setting import Section, Setting, find, format_value, setting, settings, validate
 from recruiter.errors import ConfigError
 
 
@@ -77,4 +77,4 @@ def test_a_run_may_be_continued_with_other_values_of_some_settings(key: str, may
 def test_values_are_found_by_their_key_and_shown_as_a_user_writes_them(config: Config) -> None:
     assert find(config, "trainer.policy.lora.rank") == find({"a": {"b": 8}}, "a.b") == 8
     assert find({"a": 1}, "b.c") is None
-    assert shown({"a": [1.5, None], "b": True}) == "{a: [1.5, null], b: true}"
+    assert format_value({"a": [1.5, None], "b": True}) == "{a: [1.5, null], b: true}"

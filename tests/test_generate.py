@@ -22,9 +22,9 @@ from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.llm.usage import NO_USAGE, Usage
 from recruiter.rubric import Judgement
 from recruiter.writers import Written
+from recruiter.writers.formats import format_sets
 from recruiter.writers.generate import Cancelled, Question, choose, generate, is_same
 from recruiter.writers.local import LocalWriter
-from recruiter.writers.sheets import render
 from tests import REPOSITORY
 from tests.conftest import MakeRole
 from tests.fake_judge import FakeJudge, Faults
@@ -209,7 +209,7 @@ def sets(role: MakeRole) -> Any:
 
 
 def test_text_fits_the_width_and_says_everything(sets: Any) -> None:
-    text = render(sets, "text", {"model": "m", "criteria": RUBRIC.names}, 60)
+    text = format_sets(sets, "text", {"model": "m", "criteria": RUBRIC.names}, 60)
     assert max(map(len, text.splitlines())) <= 60
     joined = " ".join(text.split())
     for part in ("(junior; Python, PostgreSQL)", "1. Two workers", "8.7 of 10 (relevance 8.7", "Its length.",
@@ -219,20 +219,20 @@ def test_text_fits_the_width_and_says_everything(sets: Any) -> None:
 
 
 def test_json_and_csv_hold_roles_scores_and_reasons_and_can_be_judged_again(sets: Any, tmp_path: Path) -> None:
-    data = json.loads(render(sets, "json", {"model": "m", "seed": 3, "criteria": RUBRIC.names}))
+    data = json.loads(format_sets(sets, "json", {"model": "m", "seed": 3, "criteria": RUBRIC.names}))
     assert (data["model"], data["seed"], len(data["sets"])) == ("m", 3, 2)
     first, _, last = data["sets"][0]["questions"]
     assert (first["composite"], first["reasoning"]) == (8.7, "Its length.")
     assert (last["composite"], last["unscored_reason"]) == (None, "no answer")
     path = tmp_path / "q.csv"
-    path.write_text(render(sets, "csv", {"criteria": RUBRIC.names}), encoding="utf-8")
+    path.write_text(format_sets(sets, "csv", {"criteria": RUBRIC.names}), encoding="utf-8")
     assert len(list(csv.DictReader(path.open()))) == 4
     again = read_questions(path, {})
     assert [(role, text) for role, text in again] == [(s.role, q.text) for s in sets for q in s.questions]
 
 
 def test_markdown_names_model_and_judge(sets: Any) -> None:
-    text = render(sets, "markdown", {"model": "m", "judge": "length"})
+    text = format_sets(sets, "markdown", {"model": "m", "judge": "length"})
     assert text.startswith("## Backend Engineer, Area 0 (junior; Python, PostgreSQL)\n\n1. Two workers")
     assert "Written by m, judged by length." in text
 

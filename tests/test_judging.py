@@ -19,7 +19,7 @@ from recruiter.judges.lists import find_role, judge_all, read_questions
 from recruiter.judges.making import named_judge
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.rubric import Judgement
-from recruiter.writers.sheets import render_list
+from recruiter.writers.formats import format_list
 from tests import REPOSITORY
 from tests.conftest import MakeRole
 from tests.fake_judge import FakeJudge, Faults
@@ -116,14 +116,14 @@ def test_every_format_has_scores_reasons_and_what_is_unscored(roles: dict[str, A
     entries = [(roles["role-000"], "How would [you] do it?"), (roles["role-001"], "=1+1")]
     judged = judge_all(RubricJudge(), entries[:1])
     judgements = [*judged, Judgement.unscored("timeout: nothing")]
-    rows = json.loads(render_list(entries, judgements, "json", RUBRIC.names))
+    rows = json.loads(format_list(entries, judgements, "json", RUBRIC.names))
     assert rows[0]["relevance"] == judged[0].scores["relevance"]
     assert rows[0]["reasoning"] == judged[0].reasoning
     assert (rows[1]["composite"], rows[1]["unscored_reason"]) == (None, "timeout: nothing")
-    table = list(csv.DictReader(io.StringIO(render_list(entries, judgements, "csv", RUBRIC.names))))
+    table = list(csv.DictReader(io.StringIO(format_list(entries, judgements, "csv", RUBRIC.names))))
     assert [row["question"] for row in table] == [question for _, question in entries]
     assert (table[1]["relevance"], table[1]["unscored_reason"]) == ("", "timeout: nothing")
-    shown = render_list(entries, judgements, "table", RUBRIC.names)
+    shown = format_list(entries, judgements, "table", RUBRIC.names)
     assert "[you]" in shown
     assert "timeout: nothing" in shown
 

@@ -53,7 +53,7 @@ class Changes:
         self._event = asyncio.Event()
 
 
-class Recently(Generic[Figures]):
+class TimedCache(Generic[Figures]):
     """Figures that may be some seconds old. One thread computes them anew; the others get the old ones meanwhile."""
 
     def __init__(self, seconds: float) -> None:
@@ -92,8 +92,8 @@ class Context:
     generator: QuestionGenerator
     rater_limit: safety.RateLimit = field(default_factory=lambda: safety.RateLimit(rate=20, burst=100))
     sign_in_limit: safety.RateLimit = field(default_factory=lambda: safety.RateLimit(rate=0.2, burst=10))
-    team: Recently[dict[str, Any]] = field(default_factory=lambda: Recently(seconds=2.0))
-    statistics: Recently[Statistics] = field(default_factory=lambda: Recently(seconds=5.0))
+    team: TimedCache[dict[str, Any]] = field(default_factory=lambda: TimedCache(seconds=2.0))
+    statistics: TimedCache[Statistics] = field(default_factory=lambda: TimedCache(seconds=5.0))
 
     def progress(self, rater: int) -> dict[str, Any]:
         """A rater's figures beside the team's, which may be some seconds old."""
@@ -152,9 +152,13 @@ def set_session(request: Request, response: Response, rater: Rater, link: str | 
     """Let the browser keep a rater's session."""
     context = context_of(request)
     response.set_cookie(
-        context.keys.cookie, context.keys.session(rater, link), max_age=int(context.settings.sessions_last),
-        httponly=True, samesite="lax", secure=safety.is_https(request, context.settings.trusted_proxies),
-    )  # fmt: skip
+        context.keys.cookie,
+        context.keys.session(rater, link),
+        max_age=int(context.settings.sessions_last),
+        httponly=True,
+        samesite="lax",
+        secure=safety.is_https(request, context.settings.trusted_proxies),
+    )
 
 
 async def signed_in(request: Request, rater: Annotated[Rater | None, Depends(visitor)]) -> Rater:

@@ -129,8 +129,12 @@ def load_keys(database: db.Database, settings: Settings) -> Keys:
 def create(c: sa.Connection, label: str, role: AccountRole, now: float) -> sa.RowMapping:
     """Add a rater with a link."""
     values = {
-        "label": label, "role": role, "link": randomness.token_urlsafe(16), "created_at": now, "last_seen_at": 0.0,
-    }  # fmt: skip
+        "label": label,
+        "role": role,
+        "link": randomness.token_urlsafe(16),
+        "created_at": now,
+        "last_seen_at": 0.0,
+    }
     return c.execute(sa.insert(db.raters).values(values).returning(db.raters)).mappings().one()
 
 
@@ -276,10 +280,12 @@ def main() -> None:
         print(f"Rater {arguments.rater} is forgotten, {kept}.")
     else:
         with database.read() as c:
-            for one in listing(c):
-                state = "revoked" if one["revoked_at"] else "link" if one["has_link"] else "local"
-                state = ERASED if one["name"] == ERASED else state
-                print(f"{one['id']:>5}  {one['role']:<6} {state:<8} {one['groups_rated']:>6} rated  {one['name']}")
+            for rater in listing(c):
+                state = "revoked" if rater["revoked_at"] else "link" if rater["has_link"] else "local"
+                state = ERASED if rater["name"] == ERASED else state
+                print(
+                    f"{rater['id']:>5}  {rater['role']:<6} {state:<8} {rater['groups_rated']:>6} rated  {rater['name']}"
+                )
 
 
 def join_url(base: str, token: str) -> str:

@@ -21,16 +21,18 @@ import sqlalchemy as sa
 
 import database as db
 from feedback import accounts
-from feedback.counted import EVERYTHING, Choice
+from feedback.choice import EVERYTHING, Choice
 from feedback.views import reward_of
 from recruiter.rubric import Rubric
 
 Format = Literal["json", "parquet", "csv", "jsonl"]
 What = Literal["ratings", "skips", "pairs"]
 MEDIA = {
-    "json": "application/json", "jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+    "jsonl": "application/x-ndjson",
+    "csv": "text/csv; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
-}  # fmt: skip
+}
 ROWS_AT_ONCE, ROWS_IN_GROUP, BYTES_AT_ONCE = 1000, 20_000, 256 * 1024
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
 TIME = pa.timestamp("ms", tz="UTC")
@@ -199,10 +201,10 @@ def _typed(row: Row) -> Row:
 
 def _as_text(row: Row) -> Row:
     """Times as ISO 8601, where a format has none."""
-    shown = {
+    times = {
         name: value.isoformat(timespec="milliseconds") for name, value in row.items() if isinstance(value, datetime)
     }
-    return {**row, **shown}
+    return {**row, **times}
 
 
 def _cell(value: Any) -> Any:

@@ -76,10 +76,14 @@ def submit(c: sa.Connection, new: NewGroup, now: float) -> bool:
         if key is not None:
             candidates: dict[str, int] = {}
             rows = [
-                {"group_id": key, "question_index": index, "text": text,
-                 "candidate": candidates.setdefault(" ".join(text.split()), len(candidates))}
+                {
+                    "group_id": key,
+                    "question_index": index,
+                    "text": text,
+                    "candidate": candidates.setdefault(" ".join(text.split()), len(candidates)),
+                }
                 for index, text in enumerate(new.questions)
-            ]  # fmt: skip
+            ]
             c.execute(sa.insert(db.questions), rows)
             c.info["group_changed"] = True
             return True
@@ -135,11 +139,19 @@ def refresh(c: sa.Connection, key: int, now: float, **changes: Any) -> None:
     c.execute(
         sa.update(db.groups)
         .where(db.groups.c.id == key)
-        .values({
-            **changes, "lease_count": lease_count, "rating_count": rating_count, "status": status, "late": late,
-            "available": available, "closed_at": closed, "version": db.groups.c.version + 1,
-        })
-    )  # fmt: skip
+        .values(
+            {
+                **changes,
+                "lease_count": lease_count,
+                "rating_count": rating_count,
+                "status": status,
+                "late": late,
+                "available": available,
+                "closed_at": closed,
+                "version": db.groups.c.version + 1,
+            }
+        )
+    )
     c.info["group_changed"] = True
 
 

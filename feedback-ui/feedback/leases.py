@@ -57,10 +57,16 @@ def grant(
     lease_id = secrets.token_hex(10)
     c.execute(
         sa.insert(db.leases).values(
-            id=lease_id, group_id=group, rater_id=rater, rating_id=rating, active=True,
-            shown=shown_order(c, group, rater), created_at=now, expires_at=now + lease_seconds,
+            id=lease_id,
+            group_id=group,
+            rater_id=rater,
+            rating_id=rating,
+            active=True,
+            shown=shown_order(c, group, rater),
+            created_at=now,
+            expires_at=now + lease_seconds,
         )
-    )  # fmt: skip
+    )
     return find(c, lease_id)
 
 

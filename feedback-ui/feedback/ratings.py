@@ -33,13 +33,13 @@ class Answer:
     note: str = ""
     remarks: dict[str, tuple[str, str]] = field(default_factory=dict)
 
-    def by_candidate(self, rubric: Rubric, shown: list[int]) -> dict[int, tuple[int, CandidateScores]]:
+    def by_candidate(self, rubric: Rubric, order: list[int]) -> dict[int, tuple[int, CandidateScores]]:
         """Position and scores of each candidate.
 
         Raises:
             Refusal: 422, a candidate or a criterion is missing or unknown.
         """
-        ids = [str(position) for position in range(1, len(shown) + 1)]
+        ids = [str(position) for position in range(1, len(order) + 1)]
         if unknown := [candidate_id for candidate_id in self.remarks if candidate_id not in ids]:
             raise Refusal(422, "invalid", f"There is no candidate {unknown[0][:40]!r} in this group to remark on.")
         for candidate_id, scores in self.scores.items():
@@ -47,13 +47,13 @@ class Answer:
         if self.all_equal:
             if not self.scores or len({tuple(s[n] for n in rubric.names) for s in self.scores.values()}) != 1:
                 raise Refusal(422, "invalid", "all_equal takes one set of ratings, which counts for all candidates.")
-            one = next(iter(self.scores.values()))
-            return {candidate: (position, one) for position, candidate in enumerate(shown, 1)}
+            common = next(iter(self.scores.values()))
+            return {candidate: (position, common) for position, candidate in enumerate(order, 1)}
         if missing := [candidate_id for candidate_id in ids if candidate_id not in self.scores]:
             raise Refusal(422, "incomplete", f"Candidate {missing[0]} has no rating; rate all {len(ids)} or skip.")
         if unknown := [candidate_id for candidate_id in self.scores if candidate_id not in ids]:
             raise Refusal(422, "invalid", f"There is no candidate {unknown[0]!r} in this group.")
-        return {candidate: (position, self.scores[str(position)]) for position, candidate in enumerate(shown, 1)}
+        return {candidate: (position, self.scores[str(position)]) for position, candidate in enumerate(order, 1)}
 
     def said(self, cells: dict[int, tuple[int, CandidateScores]]) -> dict[str, Any]:
         """The answer in the form of `answer_of`."""
@@ -82,9 +82,14 @@ def submit(c: sa.Connection, rubric: Rubric, lease_id: str, rater: int, answer: 
     else:
         unused = group["consumed_step"] is not None
         values = {
-            "group_id": group["id"], "rater_id": rater, "lease_id": lease_id, "revision": 1,
-            "all_equal": answer.all_equal, "created_at": now, "updated_at": now,
-        }  # fmt: skip
+            "group_id": group["id"],
+            "rater_id": rater,
+            "lease_id": lease_id,
+            "revision": 1,
+            "all_equal": answer.all_equal,
+            "created_at": now,
+            "updated_at": now,
+        }
         rating_id = c.execute(sa.insert(db.ratings).values(values).returning(db.ratings.c.id)).scalar_one()
         _store(c, rating_id, 1, answer, cells, unused, now)
         c.execute(
@@ -164,8 +169,8 @@ def edit(c: sa.Connection, rubric: Rubric, rating_id: int, rater: int, answer: A
     if rating is None or rating["rater_id"] != rater:
         raise not_found("rating of yours with this id")
     group = groups.lock_key(c, rating["group_id"])
-    shown = leases.shown_order(c, group["id"], rater)
-    unused = _revise(c, rating_id, group, answer, answer.by_candidate(rubric, shown), now)
+    order = leases.shown_order(c, group["id"], rater)
+    unused = _revise(c, rating_id, group, answer, answer.by_candidate(rubric, order), now)
     leases.touch(c, rater, now)
     return latest_revision(c, rating_id), unused
 
@@ -250,9 +255,13 @@ def _reopen(
 
 
 def _revise(
-    c: sa.Connection, rating_id: int, group: sa.RowMapping, answer: Answer,
-    cells: dict[int, tuple[int, CandidateScores]], now: float,
-) -> bool:  # fmt: skip
+    c: sa.Connection,
+    rating_id: int,
+    group: sa.RowMapping,
+    answer: Answer,
+    cells: dict[int, tuple[int, CandidateScores]],
+    now: float,
+) -> bool:
     """Add a revision unless it says what the latest says; whether training will not use it."""
     unused = group["consumed_step"] is not None
     number = latest_revision(c, rating_id)
@@ -272,21 +281,36 @@ def _revise(
 
 
 def _store(
-    c: sa.Connection, rating_id: int, number: int, answer: Answer, cells: dict[int, tuple[int, CandidateScores]],
-    unused: bool, now: float,
-) -> None:  # fmt: skip
+    c: sa.Connection,
+    rating_id: int,
+    number: int,
+    answer: Answer,
+    cells: dict[int, tuple[int, CandidateScores]],
+    unused: bool,
+    now: float,
+) -> None:
     c.execute(
         sa.insert(db.revisions).values(
-            rating_id=rating_id, revision=number, all_equal=answer.all_equal, note=answer.note, unused=unused,
+            rating_id=rating_id,
+            revision=number,
+            all_equal=answer.all_equal,
+            note=answer.note,
+            unused=unused,
             created_at=now,
         )
-    )  # fmt: skip
+    )
     rows = [
-        {"rating_id": rating_id, "revision": number, "candidate": candidate, "position": position,
-         "criterion": name, "value": value}
+        {
+            "rating_id": rating_id,
+            "revision": number,
+            "candidate": candidate,
+            "position": position,
+            "criterion": name,
+            "value": value,
+        }
         for candidate, (position, scores) in cells.items()
         for name, value in scores.items()
-    ]  # fmt: skip
+    ]
     c.execute(sa.insert(db.scores), rows)
     remarks = [
         {"rating_id": rating_id, "revision": number, "candidate": candidate, "comment": comment, "improved": improved}

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 import database as db
 from feedback import accounts, leases
-from feedback.counted import Choice, of_record
+from feedback.choice import Choice, of_record
 
 
 def recent(
@@ -49,8 +49,8 @@ def _entry(c: sa.Connection, row: sa.RowMapping) -> dict[str, Any]:
         placed.setdefault(score["position"], (score["candidate"], {}))[1][score["criterion"]] = score["value"]
     shown = leases.candidates(c, row["key"], [candidate for candidate, _ in placed.values()])
     candidates = [
-        {"text": one["text"], "position": position, "scores": scores}
-        for one, (position, (_, scores)) in zip(shown, placed.items(), strict=True)
+        {"text": candidate["text"], "position": position, "scores": scores}
+        for candidate, (position, (_, scores)) in zip(shown, placed.items(), strict=True)
     ]
     return {
         "rating_id": row["id"], "group_id": row["group_id"], "run": row["run"], "policy_step": row["policy_step"],

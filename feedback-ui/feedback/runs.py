@@ -33,12 +33,13 @@ def view(c: sa.Connection, row: sa.RowMapping, now: float) -> dict[str, Any]:
     since, waiting_groups = row["waiting_since"], row["report"]["waiting_groups"]
     titles = role_titles(c, waiting_groups)
     return {
-        "run": row["name"], **row["report"],
+        "run": row["name"],
+        **row["report"],
         "waiting_groups": [{"group_id": name, "role_title": titles.get(name)} for name in waiting_groups],
         "updated_at": row["updated_at"],
         "seconds_since_report": max(0.0, now - row["updated_at"]),
         "since_seconds": None if since is None else max(0.0, now - since),
-    }  # fmt: skip
+    }
 
 
 def listing(c: sa.Connection, now: float) -> list[dict[str, Any]]:
@@ -54,9 +55,11 @@ def waiting(c: sa.Connection, now: float) -> dict[str, Any] | None:
     if row is None:
         return None
     return {
-        "run": row["name"], "step": row["report"]["step"], "groups_waited_for": len(row["report"]["waiting_groups"]),
+        "run": row["name"],
+        "step": row["report"]["step"],
+        "groups_waited_for": len(row["report"]["waiting_groups"]),
         "since_seconds": max(0.0, now - row["waiting_since"]),
-    }  # fmt: skip
+    }
 
 
 def counts(c: sa.Connection, rubric: Rubric, now: float) -> dict[str, Any]:
@@ -75,11 +78,14 @@ def counts(c: sa.Connection, rubric: Rubric, now: float) -> dict[str, Any]:
     return {
         "team": {**rated_by(c, None, now), "raters_online": groups.raters_online(c, now)},
         "queue": {
-            "pending": max(0, still_open - out), "leased": out, "late": numbers.get(("rated", True), 0),
+            "pending": max(0, still_open - out),
+            "leased": out,
+            "late": numbers.get(("rated", True), 0),
             "rated": sum(count for (status, _), count in numbers.items() if status == "rated"),
         },
-        "waiting": waiting(c, now), "minutes_a_group": minutes_a_group(c),
-    }  # fmt: skip
+        "waiting": waiting(c, now),
+        "minutes_a_group": minutes_a_group(c),
+    }
 
 
 def minutes_a_group(c: sa.Connection) -> float | None:

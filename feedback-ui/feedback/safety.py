@@ -213,14 +213,14 @@ async def limited_body(headers: Headers, receive: Receive) -> Receive:
         raise Refusal(413, "too_large", f"The body is larger than {MAX_BODY // 1024**2} MB.", {"Connection": "close"})
     given = False
 
-    async def again() -> Message:
+    async def replay() -> Message:
         nonlocal given
         if given:
             return await receive()
         given = True
         return {"type": "http.request", "body": bytes(body), "more_body": False}
 
-    return again
+    return replay
 
 
 def refused(refusal: Refusal) -> JSONResponse:

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from recruiter.config.paths import IS_INSTALLED, WORKSPACE
-from recruiter.config.setting import Section, Setting, setting, settings, shown, validate
+from recruiter.config.setting import Section, Setting, format_value, setting, settings, validate
 
 FOLDER = Path(__file__).resolve().parents[1]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -104,7 +104,7 @@ def table() -> str:
     """The variables as a Markdown table."""
     rows = ["| variable | value | default | meaning |", "| --- | --- | --- | --- |"]
     for entry in _VARIABLES.values():
-        default = f"`{shown(entry.default)}`" if entry.default and not entry.secret else ""
+        default = f"`{format_value(entry.default)}`" if entry.default and not entry.secret else ""
         rows.append(
             f"| `{entry.variable}` | {entry.wanted.removesuffix(', or null')} | {default} | {entry.description} |"
         )

@@ -19,8 +19,8 @@ import sqlalchemy as sa
 
 import database as db
 from feedback import accounts, views
-from feedback.agreement import ordinal_alpha, pearson, tau_b
-from feedback.counted import Choice, chosen_scores, composites
+from feedback.choice import Choice, chosen_scores, composites
+from feedback.correlation import ordinal_alpha, pearson, tau_b
 from recruiter.rubric import MAX_RATING, MIN_RATING, Rubric
 
 VALUES = range(MIN_RATING, MAX_RATING + 1)
@@ -108,10 +108,12 @@ def scores_of(c: sa.Connection, rubric: Rubric, choice: Choice, span: Span) -> S
     value, criterion, names = sa.cast(db.scores.c.value, sa.BigInteger), db.scores.c.criterion, rubric.names
     parts = [names[first : first + DIGITS] for first in range(0, len(names), DIGITS)]
     packed = (
-        sa.cast(sa.func.sum(sa.case({name: value * 8**digit for digit, name in enumerate(part)}, value=criterion, else_=0)),
-                sa.BigInteger)
+        sa.cast(
+            sa.func.sum(sa.case({name: value * 8**digit for digit, name in enumerate(part)}, value=criterion, else_=0)),
+            sa.BigInteger,
+        )
         for part in parts
-    )  # fmt: skip
+    )
     query = chosen_scores(rubric, choice, db.ratings.c.id, sa.func.min(db.scores.c.position), *packed)
     cells = _numbers(c.execute(query.group_by(db.ratings.c.id, db.scores.c.candidate)), 2 + len(parts))
     given = _numbers(
@@ -130,13 +132,15 @@ def _numbers(result: sa.CursorResult[Any], columns: int) -> IntArray:
 
 def counts(c: sa.Connection, choice: Choice, scored: Scored) -> dict[str, int]:
     """How much there is. `questions` counts a question once for each of its raters; open groups ignore time and rater."""
-    rated, groups, people, equal = c.execute(_ratings(
-        choice,
-        sa.func.count(),
-        sa.func.count(sa.distinct(db.ratings.c.group_id)),
-        sa.func.count(sa.distinct(db.ratings.c.rater_id)),
-        sa.func.coalesce(sa.func.sum(sa.cast(db.ratings.c.all_equal, sa.Integer)), 0),
-    )).one()  # fmt: skip
+    rated, groups, people, equal = c.execute(
+        _ratings(
+            choice,
+            sa.func.count(),
+            sa.func.count(sa.distinct(db.ratings.c.group_id)),
+            sa.func.count(sa.distinct(db.ratings.c.rater_id)),
+            sa.func.coalesce(sa.func.sum(sa.cast(db.ratings.c.all_equal, sa.Integer)), 0),
+        )
+    ).one()
     of_run = [] if choice.run is None else [db.groups.c.run == choice.run]
     states = sa.select(
         *(
@@ -181,12 +185,13 @@ def raters(c: sa.Connection, rubric: Rubric, choice: Choice, scored: Scored) -> 
     means = {rater: scored.means(scored.rater == rater) for rater, _ in rows}
     return [
         {
-            "rater": accounts.pseudonym(rater), "ratings": count,
+            "rater": accounts.pseudonym(rater),
+            "ratings": count,
             "means": dict(zip(rubric.names, means[rater], strict=True)),
             "leniency": {name: leniency[rater].get(name) for name in rubric.names} if rater in leniency else None,
         }
         for rater, count in rows
-    ]  # fmt: skip
+    ]
 
 
 def agreement(c: sa.Connection, rubric: Rubric, choice: Choice) -> dict[str, Any]:
@@ -265,8 +270,10 @@ def position(rubric: Rubric, scored: Scored) -> list[dict[str, Any]]:
     n = np.bincount(scored.position[whole])
     away = np.bincount(scored.position[whole], composite - own[rating])
     overall = composite.mean()
-    return [{"position": place, "n": int(n[place]), "mean": float(overall + away[place] / n[place])}
-            for place in np.flatnonzero(n).tolist()]  # fmt: skip
+    return [
+        {"position": place, "n": int(n[place]), "mean": float(overall + away[place] / n[place])}
+        for place in np.flatnonzero(n).tolist()
+    ]
 
 
 def skips(c: sa.Connection, choice: Choice) -> dict[str, int]:
@@ -304,9 +311,9 @@ def _coincidences(c: sa.Connection, shared: sa.CTE) -> dict[str, list[list[float
         .group_by(shared.c.criterion, shared.c.value, other.c.value)
     )
     matrices: dict[str, list[list[float]]] = {}
-    for name, one, another, weight in c.execute(query):
+    for name, given, others, weight in c.execute(query):
         matrix = matrices.setdefault(name, [[0.0] * len(VALUES) for _ in VALUES])
-        matrix[one - MIN_RATING][another - MIN_RATING] = float(weight)
+        matrix[given - MIN_RATING][others - MIN_RATING] = float(weight)
     return matrices
 
 

@@ -65,7 +65,7 @@ def results_of(c: sa.Connection, rubric: Rubric, rows: Sequence[sa.RowMapping]) 
         asked[key].append(candidate)
     given: dict[int, list[sa.RowMapping]] = defaultdict(list)
     rated = [row["id"] for row in rows if row["rating_count"]]
-    for score in c.execute(_counted(rubric).where(db.ratings.c.group_id.in_(rated))).mappings() if rated else ():
+    for score in c.execute(_current_scores(rubric).where(db.ratings.c.group_id.in_(rated))).mappings() if rated else ():
         given[score["group_id"]].append(score)
     shared = [score for row in rows if row["rating_count"] > 1 for score in given[row["id"]]]
     leniency = leniency_of(c, rubric, {score["rater_id"] for score in shared})
@@ -85,20 +85,20 @@ def leniency_of(c: sa.Connection, rubric: Rubric, raters: Iterable[int]) -> Leni
     chosen = list(raters)
     if not chosen:
         return {}
-    counted = _counted(rubric).where(db.groups.c.rating_count > 1).subquery()
+    current = _current_scores(rubric).where(db.groups.c.rating_count > 1).subquery()
     shared = sa.select(db.ratings.c.group_id).where(db.ratings.c.rater_id.in_(chosen))
     cell = ("group_id", "candidate", "criterion")
     consensus = (
-        sa.select(*(counted.c[name] for name in cell), sa.func.avg(counted.c.value).label("value"))
-        .where(counted.c.group_id.in_(shared))
-        .group_by(*(counted.c[name] for name in cell))
+        sa.select(*(current.c[name] for name in cell), sa.func.avg(current.c.value).label("value"))
+        .where(current.c.group_id.in_(shared))
+        .group_by(*(current.c[name] for name in cell))
         .subquery()
     )
     query = (
-        sa.select(counted.c.rater_id, counted.c.criterion, sa.func.avg(counted.c.value - consensus.c.value))
-        .join(consensus, sa.and_(*(counted.c[name] == consensus.c[name] for name in cell)))
-        .where(counted.c.rater_id.in_(chosen))
-        .group_by(counted.c.rater_id, counted.c.criterion)
+        sa.select(current.c.rater_id, current.c.criterion, sa.func.avg(current.c.value - consensus.c.value))
+        .join(consensus, sa.and_(*(current.c[name] == consensus.c[name] for name in cell)))
+        .where(current.c.rater_id.in_(chosen))
+        .group_by(current.c.rater_id, current.c.criterion)
     )
     found: Leniency = defaultdict(dict)
     for rater, criterion, offset in c.execute(query):
@@ -106,12 +106,16 @@ def leniency_of(c: sa.Connection, rubric: Rubric, raters: Iterable[int]) -> Leni
     return dict(found)
 
 
-def _counted(rubric: Rubric) -> sa.Select[Any]:
+def _current_scores(rubric: Rubric) -> sa.Select[Any]:
     """The scores that count, a row for each criterion: each rating's revision of record."""
     return (
         sa.select(
-            db.ratings.c.group_id, db.ratings.c.rater_id, db.ratings.c.all_equal, db.scores.c.candidate,
-            db.scores.c.criterion, db.scores.c.value,
+            db.ratings.c.group_id,
+            db.ratings.c.rater_id,
+            db.ratings.c.all_equal,
+            db.scores.c.candidate,
+            db.scores.c.criterion,
+            db.scores.c.value,
         )
         .join(db.groups, db.groups.c.id == db.ratings.c.group_id)
         .join(
@@ -119,7 +123,7 @@ def _counted(rubric: Rubric) -> sa.Select[Any]:
             (db.scores.c.rating_id == db.ratings.c.id) & (db.scores.c.revision == db.ratings.c.revision),
         )
         .where(db.scores.c.criterion.in_(rubric.names))
-    )  # fmt: skip
+    )
 
 
 def _result(
@@ -131,10 +135,14 @@ def _result(
     for index, candidate in enumerate(candidates):
         is_rated = group["status"] == "rated" and all(candidate in of_candidate for of_candidate in means.values())
         scores = {name: means[name][candidate] for name in rubric.names} if is_rated else None
-        results.append({
-            "question_index": index, "status": "rated" if is_rated else unrated, "scores": scores,
-            "reward": reward_of(rubric, scores) if scores else None,
-        })  # fmt: skip
+        results.append(
+            {
+                "question_index": index,
+                "status": "rated" if is_rated else unrated,
+                "scores": scores,
+                "reward": reward_of(rubric, scores) if scores else None,
+            }
+        )
     return {"results": results, "all_equal": bool(given) and all(row["all_equal"] for row in given)}
 
 

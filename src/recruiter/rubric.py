@@ -141,21 +141,21 @@ def _built_in() -> Rubric:
     return _read(CONFIGS / "rubric.yaml", "configs/rubric.yaml")
 
 
-def _read(path: Path, shown: str) -> Rubric:
+def _read(path: Path, name: str) -> Rubric:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or getattr(error, "strerror", None) or error
-        raise ConfigError(f"{shown}{line}: it cannot be read as YAML ({problem}).") from None
+        raise ConfigError(f"{name}{line}: it cannot be read as YAML ({problem}).") from None
     if not isinstance(data, dict):
-        raise ConfigError(f"{shown} is no rubric: write `criteria:` and under it a list, as in configs/rubric.yaml.")
+        raise ConfigError(f"{name} is no rubric: write `criteria:` and under it a list, as in configs/rubric.yaml.")
     try:
         return Rubric.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise ConfigError(f"{shown}: {_explain(data, first['loc'], first['type'], first['msg'])}.") from None
+        raise ConfigError(f"{name}: {_explain(data, first['loc'], first['type'], first['msg'])}.") from None
 
 
 _WISHES = {

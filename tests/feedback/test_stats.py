@@ -19,8 +19,8 @@ import pytest
 import sqlalchemy as sa
 
 from feedback import export
-from feedback.access import Recently
-from feedback.agreement import ordinal_alpha, pearson, tau_b
+from feedback.access import TimedCache
+from feedback.correlation import ordinal_alpha, pearson, tau_b
 
 from .conftest import FAR, answer, group
 
@@ -158,7 +158,7 @@ def test_empty_statistics_hold_no_figures(server: Any) -> None:
 
 def test_old_figures_are_shown_while_new_ones_are_computed() -> None:
     """Nobody waits for figures that somebody else computes, but for the first."""
-    figures: Recently[int] = Recently(seconds=0)
+    figures: TimedCache[int] = TimedCache(seconds=0)
     computing, go_on = threading.Event(), threading.Event()
     assert figures.get("k", lambda: 1) == 1
 

@@ -23,7 +23,7 @@ RaterId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 def list_raters(_: Owner, context: Shared) -> RaterList:
     """All raters."""
     with context.database.read() as c:
-        return RaterList(raters=[RaterView(**one) for one in accounts.listing(c)])
+        return RaterList(raters=[RaterView(**rater) for rater in accounts.listing(c)])
 
 
 @router.post("/raters", status_code=201)

@@ -65,11 +65,14 @@ def pending(
         count = c.execute(sa.select(sa.func.count()).select_from(db.groups).where(waiting)).scalar_one()
         items = [
             QueueItem(
-                request_id=row["group_id"].removeprefix(groups.QUEUE), question=row["text"],
-                role_id=row["role"].get("id"), created_at=row["created_at"], status=views.status_of(row),
+                request_id=row["group_id"].removeprefix(groups.QUEUE),
+                question=row["text"],
+                role_id=row["role"].get("id"),
+                created_at=row["created_at"],
+                status=views.status_of(row),
             )
             for row in c.execute(query).mappings()
-        ]  # fmt: skip
+        ]
     return QueueList(count=count, items=items)
 
 

@@ -26,7 +26,7 @@ from feedback.access import (
     signed_in,
     visitor,
     welcome,
-)  # fmt: skip
+)
 from feedback.accounts import Rater
 from feedback.errors import Refusal, errors, not_found
 from feedback.models.common import Name
@@ -100,11 +100,14 @@ def rubric(_: SignedIn, context: Shared) -> RubricView:
     """The criteria by which questions are rated here."""
     criteria = [
         CriterionView(
-            name=one.name, question=one.question, weight=one.weight, red_flags=[flag.text for flag in one.red_flags],
-            anchors=one.anchors,
+            name=criterion.name,
+            question=criterion.question,
+            weight=criterion.weight,
+            red_flags=[flag.text for flag in criterion.red_flags],
+            anchors=criterion.anchors,
         )
-        for one in context.rubric.criteria
-    ]  # fmt: skip
+        for criterion in context.rubric.criteria
+    ]
     return RubricView(hash=context.rubric.hash, criteria=criteria)
 
 
@@ -123,7 +126,7 @@ def take_next(body: NextIn, rater: Rating, context: Shared) -> NextView:
         lease = leases.take_next(c, context.rubric, rater.id, body.prefer, now, context.settings.lease_seconds)
         if isinstance(lease, str):
             return NextView(lease=None, reason=lease)  # type: ignore[arg-type]
-        return _shown(c, context, lease, now)
+        return _view(c, context, lease, now)
 
 
 @router.post("/rate/leases/{lease_id}/heartbeat", responses=errors(404, 409))
@@ -167,7 +170,7 @@ def undo(rater: Rating, context: Shared) -> NextView:
     now = time.time()
     with context.database.write() as c:
         lease = ratings.undo(c, rater.id, now, context.settings.lease_seconds)
-        return _shown(c, context, lease, now)
+        return _view(c, context, lease, now)
 
 
 @router.get("/rate/mine")
@@ -186,11 +189,14 @@ def mine(rater: SignedIn, context: Shared, limit: Annotated[int, Query(ge=1, le=
             shown = leases.shown_order(c, row["group_id"], rater.id)
             found.append(
                 MyRating(
-                    rating_id=row["id"], group=_group(c, row["group_id"], shown),
-                    answer=Draft(**ratings.answer_of(c, row["id"])), created_at=row["created_at"],
-                    updated_at=row["updated_at"], editable=row["consumed_step"] is None,
+                    rating_id=row["id"],
+                    group=_group(c, row["group_id"], shown),
+                    answer=Draft(**ratings.answer_of(c, row["id"])),
+                    created_at=row["created_at"],
+                    updated_at=row["updated_at"],
+                    editable=row["consumed_step"] is None,
                 )
-            )  # fmt: skip
+            )
     return MyRatings(ratings=found)
 
 
@@ -229,32 +235,38 @@ def one_run(run: Name, _: SignedIn, context: Shared) -> RunView:
 
 def _session(context: Context, rater: Rater) -> Session:
     return Session(
-        rater=accounts.pseudonym(rater.id) if rater.id else None, role=rater.role, name=rater.label,  # type: ignore[arg-type]
+        rater=accounts.pseudonym(rater.id) if rater.id else None,
+        role=rater.role,
+        name=rater.label,  # type: ignore[arg-type]
         csrf_token=context.keys.csrf_token(rater),
-    )  # fmt: skip
+    )
 
 
-def _shown(c: sa.Connection, context: Context, lease: sa.RowMapping, now: float) -> NextView:
+def _view(c: sa.Connection, context: Context, lease: sa.RowMapping, now: float) -> NextView:
     consumed = c.execute(sa.select(db.groups.c.consumed_step).where(db.groups.c.id == lease["group_id"])).scalar()
     draft = ratings.draft(c, lease)
     view = LeaseView(
-        id=lease["id"], expires_at=lease["expires_at"], seconds_left=max(0.0, lease["expires_at"] - now),
+        id=lease["id"],
+        expires_at=lease["expires_at"],
+        seconds_left=max(0.0, lease["expires_at"] - now),
         heartbeat_seconds=context.settings.lease_seconds / HEARTBEATS,
-    )  # fmt: skip
+    )
     return NextView(
-        lease=view, group=_group(c, lease["group_id"], lease["shown"]), draft=Draft(**draft) if draft else None,
+        lease=view,
+        group=_group(c, lease["group_id"], lease["shown"]),
+        draft=Draft(**draft) if draft else None,
         unused=consumed is not None,
-    )  # fmt: skip
+    )
 
 
 def _group(c: sa.Connection, key: int, shown: list[int]) -> RatedGroup:
     columns = (db.groups.c.group_id, db.groups.c.run, db.groups.c.policy_step, db.groups.c.role)
     row: Any = c.execute(sa.select(*columns).where(db.groups.c.id == key)).mappings().one()
-    return RatedGroup(**row, candidates=[Candidate(**one) for one in leases.candidates(c, key, shown)])
+    return RatedGroup(**row, candidates=[Candidate(**candidate) for candidate in leases.candidates(c, key, shown)])
 
 
 def _answer(body: AnswerIn) -> ratings.Answer:
-    remarks = {name: (one.comment.strip(), one.improved.strip()) for name, one in body.remarks.items()}
+    remarks = {name: (remark.comment.strip(), remark.improved.strip()) for name, remark in body.remarks.items()}
     return ratings.Answer(body.ratings, body.all_equal, body.note, {k: v for k, v in remarks.items() if any(v)})
 
 

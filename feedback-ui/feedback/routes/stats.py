@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from feedback import export, recent, stats
 from feedback.access import Owner, Shared, SignedIn
-from feedback.counted import Choice
+from feedback.choice import Choice
 from feedback.errors import Refusal, errors
 from feedback.models.common import CLEAN
 from feedback.models.stats import RecentRatings, Statistics

@@ -35,7 +35,7 @@ def start(body: WriteIn, rater: Rating, context: Shared) -> Job:
 def look(job_id: JobId, _: SignedIn, context: Shared) -> WriteView:
     """How far the writing is, and the questions when it is done."""
     job, _writing = _find(context, job_id)
-    questions = [_shown(one) for one in job.result.questions] if isinstance(job.result, Written) else []
+    questions = [_view(question) for question in job.result.questions] if isinstance(job.result, Written) else []
     message = job.result.message if isinstance(job.result, Written) else job.message
     return WriteView(state=job.state, progress=job.progress, message=message, questions=questions)  # type: ignore[arg-type]
 
@@ -63,11 +63,11 @@ def _find(context: Context, job_id: str) -> tuple[GeneratorJob, Writing]:
     return job, job.work
 
 
-def _shown(one: Question) -> JudgedQuestion:
-    judgement = one.judgement or Judgement.unscored("no judge was asked")
+def _view(question: Question) -> JudgedQuestion:
+    judgement = question.judgement or Judgement.unscored("no judge was asked")
     scores = judgement.scores
     return JudgedQuestion(
-        text=one.text,
+        text=question.text,
         scores=dict(scores.values) if scores else None,
         composite=scores.composite if scores else None,
         reasoning=judgement.reasoning,

@@ -229,13 +229,13 @@ async function lost(wasIdle = false) {
     leave();
     return notice("You were away, so the group went back to the queue. What you had entered is kept in this browser.", ["Go on", () => next()]);
   }
-  const again = await steadily(() => post("/api/rate/next", { prefer: group.group_id }));
-  if (again?.lease && again.group.group_id === group.group_id) {
-    open(again);
+  const reopened = await steadily(() => post("/api/rate/next", { prefer: group.group_id }));
+  if (reopened?.lease && reopened.group.group_id === group.group_id) {
+    open(reopened);
     return notice("Your reservation had run out; the group is yours again, with your ratings.");
   }
-  if (again?.lease) open(again);
-  else leave(), practice.open(again?.reason);
+  if (reopened?.lease) open(reopened);
+  else leave(), practice.open(reopened?.reason);
   notice("Your reservation ran out and another rater has taken that group. What you had entered is kept in this browser.");
 }
 

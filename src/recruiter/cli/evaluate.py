@@ -159,8 +159,12 @@ def parse_options() -> argparse.Namespace:
     """The command line."""
     parser = argument_parser(__doc__)
     add = parser.add_argument
-    add("--model", nargs="+", metavar="NAME", help="without it the results in --output are taken as they are, to make a "
-        "sheet of them or to take readings in")  # fmt: skip
+    add(
+        "--model",
+        nargs="+",
+        metavar="NAME",
+        help="without it the results in --output are taken as they are, to make a sheet of them or to take readings in",
+    )
     add("--checkpoint", metavar="FOLDER", help="of `rl`: a checkpoint, a run, `latest` or `best`, or a merged model")
     add(
         "--judge",
@@ -188,8 +192,12 @@ def parse_options() -> argparse.Namespace:
     add("--budget-usd", type=float, metavar="USD", help="stop calling models and judges before it costs more")
     add_price(parser)
     add("--skip-missing-keys", action="store_true", help="leave out models whose key is missing")
-    add("--blind-sheet", type=Path, metavar="FOLDER", help="write the questions without names, for people to read; the key "
-        "stays beside the folder")  # fmt: skip
+    add(
+        "--blind-sheet",
+        type=Path,
+        metavar="FOLDER",
+        help="write the questions without names, for people to read; the key stays beside the folder",
+    )
     add("--sheet-roles", type=int, metavar="N", help="roles on the sheet, chosen by --seed (default all)")
     add("--readings", type=Path, nargs="+", default=[], metavar="FILE", help="CSV of readers: ID,score or ID,score,X")
     add(

@@ -37,8 +37,8 @@ from recruiter.roles.completing import CompletedRole, complete_role, complete_ro
 from recruiter.rubric import load_rubric
 from recruiter.writers import Writer
 from recruiter.writers.finding import ALIASES, default_writer, find_writer
+from recruiter.writers.formats import FORMATS, SUFFIXES, format_sets, text_lines
 from recruiter.writers.generate import QuestionSet, generate, sampling_of
-from recruiter.writers.sheets import FORMATS, SUFFIXES, render, text_lines
 
 TOGETHER = 128  # questions on their way at a time; what is finished before is shown when a run ends early
 FIELDS = ("title", "level", "focus", "stack", "skills", "description")
@@ -154,14 +154,14 @@ def progress_bar(messages: Console) -> Progress:
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argument_parser(__doc__)
-    one = parser.add_argument_group("one role")
-    one.add_argument("--title", help='such as "Senior Backend Engineer, Payments"')
-    one.add_argument("--level", help="junior, mid, senior, staff or principal (default: from the title)")
-    one.add_argument("--stack", help='such as "Go, Kafka, PostgreSQL" (default: from the description)')
-    one.add_argument("--skills", help="what the role needs most (default: from the description)")
-    one.add_argument("--focus", help="its area (default: from the title or description)")
-    one.add_argument("--description", metavar="TEXT", help="the job description; - reads it from standard input")
-    one.add_argument("--role", metavar="ID|FILE", help="id of a role of the data set, or a file with one role")
+    role = parser.add_argument_group("one role")
+    role.add_argument("--title", help='such as "Senior Backend Engineer, Payments"')
+    role.add_argument("--level", help="junior, mid, senior, staff or principal (default: from the title)")
+    role.add_argument("--stack", help='such as "Go, Kafka, PostgreSQL" (default: from the description)')
+    role.add_argument("--skills", help="what the role needs most (default: from the description)")
+    role.add_argument("--focus", help="its area (default: from the title or description)")
+    role.add_argument("--description", metavar="TEXT", help="the job description; - reads it from standard input")
+    role.add_argument("--role", metavar="ID|FILE", help="id of a role of the data set, or a file with one role")
     parser.add_argument("--roles", type=Path, metavar="FILE", help="many roles: CSV, JSON or JSONL")
     parser.add_argument("-n", type=int, default=3, metavar="N", help="questions a role (default 3)")
     parser.add_argument(
@@ -262,7 +262,7 @@ def show(sets: list[QuestionSet], options: argparse.Namespace, made_with: dict[s
         for line, style in text_lines(sets, width or 100):
             Console(highlight=False).print(Text(line, style))
         return
-    text = render(sets, form, made_with, width)
+    text = format_sets(sets, form, made_with, width)
     if options.output is None:
         print(text, end="")
         return
@@ -270,7 +270,7 @@ def show(sets: list[QuestionSet], options: argparse.Namespace, made_with: dict[s
         options.output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--output {options.output} cannot be written: {error.strerror}.") from None
-    count = sum(len(one.questions) for one in sets)
+    count = sum(len(each.questions) for each in sets)
     plural = ["s" if number != 1 else "" for number in (count, len(sets))]
     messages.print(
         f"Wrote {count} question{plural[0]} for {len(sets)} role{plural[1]} to {short_path(options.output)}.",
@@ -291,6 +291,6 @@ def finish(
         + "; read them before you ask them.",
         soft_wrap=True,
     )
-    if short := sum(bool(one.shortfall) for one in sets):
+    if short := sum(bool(each.shortfall) for each in sets):
         messages.print(f"{short} of {len(sets)} roles got fewer than {options.n} questions.")
         sys.exit(2)

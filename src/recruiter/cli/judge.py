@@ -24,7 +24,7 @@ from recruiter.judges.lists import find_role, judge_all, read_questions
 from recruiter.judges.making import make_judge, named_judge
 from recruiter.roles import load_roles
 from recruiter.rubric import load_rubric
-from recruiter.writers.sheets import LIST_FORMATS, render_list
+from recruiter.writers.formats import LIST_FORMATS, format_list
 
 
 @command
@@ -70,7 +70,7 @@ def main() -> None:
     with Progress(console=messages, transient=True) as bar:
         task = bar.add_task(f"judging with {judge.name}", total=len(entries))
         judgements = judge_all(judge, entries, lambda: bar.advance(task))
-    text = render_list(entries, judgements, options.format, judge.rubric.names)
+    text = format_list(entries, judgements, options.format, judge.rubric.names)
     if options.output:
         options.output.write_text(text, encoding="utf-8")
         messages.print(f"Wrote {len(entries)} judgements to {short_path(options.output)}.", highlight=False)

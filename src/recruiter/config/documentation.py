@@ -10,7 +10,7 @@ from omegaconf import MISSING
 
 from recruiter.config import SETTINGS, Config
 from recruiter.config.paths import WORKSPACE
-from recruiter.config.setting import Setting, listed, sections, settings, shown
+from recruiter.config.setting import Setting, format_value, listed, sections, settings
 
 PAGE = WORKSPACE / "docs/configuration.md"
 _GENERATED = re.compile(r"(?<=<!-- made by recruiter.config.documentation -->\n).*(?=<!-- end -->)", re.DOTALL)
@@ -40,7 +40,7 @@ def _tables() -> Iterator[str]:
 
 
 def _row(entry: Setting) -> str:
-    default = "required" if entry.default == MISSING else f"`{shown(entry.default)}`"
+    default = "required" if entry.default == MISSING else f"`{format_value(entry.default)}`"
     cells = (f"`{entry.key}`", entry.wanted, default, "yes" if entry.may_change is True else "", entry.description)
     return f"| {' | '.join(cells)} |"
 

@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from recruiter.config import SETTINGS, Config, ListedJudgeConfig, to_dict
 from recruiter.config.checks import BOTH, checked
 from recruiter.config.paths import CONFIGS, WORKSPACE
-from recruiter.config.setting import find, listed, sections, settings, shown
+from recruiter.config.setting import find, format_value, listed, sections, settings
 from recruiter.errors import ConfigError
 
 _IN_LIST = re.compile(r"judges\.\d+\.\w")  # a setting of one of several judges
@@ -53,7 +53,9 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path | None = 
             composed = _compose(name, whole := [item for item in overrides if item not in in_list])
             in_file = find(OmegaConf.to_container(composed), "trainer.policy.model.lora")
             if in_file and isinstance(in_file, dict):
-                spelled_as_skyrl = [f"trainer.policy.lora.{key}={shown(value)}" for key, value in in_file.items()]
+                spelled_as_skyrl = [
+                    f"trainer.policy.lora.{key}={format_value(value)}" for key, value in in_file.items()
+                ]
                 composed = _compose(name, [*spelled_as_skyrl, *whole])
         missing = sorted(OmegaConf.missing_keys(composed))
         if missing:

@@ -104,7 +104,7 @@ class Setting:
         key, because = self.key, f": {self.because}" if self.because else ""
         if isinstance(value, dict) and below and below[0] in value:
             key, value = f"{key} of {below[0]}", value[below[0]]
-        text = spelled(self, shown(value)) if spelled else f"{key}={shown(value)}"
+        text = spelled(self, format_value(value)) if spelled else f"{key}={format_value(value)}"
         return f"{text} cannot work{because}; write {self.wanted}."
 
 
@@ -187,10 +187,10 @@ def find(values: Any, key: str) -> Any:
     return values
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as a user writes it: `null`, `true`, `{input: 0.2}`."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {shown(part)}" for key, part in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {format_value(part)}" for key, part in value.items()) + "}"
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(shown, value))}]"
+        return f"[{', '.join(map(format_value, value))}]"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -42,11 +42,11 @@ def prepare_template(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
     try:
         if not _takes_system(tokenizer):
             tokenizer.chat_template = _JOIN_SYSTEM + template
-        shown = _shown(tokenizer)
+        rendered = _rendered(tokenizer)
     except (TemplateError, TypeError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise ModelError(f"The chat template of {name} cannot be used ({reason}); use another model.") from None
-    if shown.rpartition("</think>")[2].count("<think>"):
+    if rendered.rpartition("</think>")[2].count("<think>"):
         raise ModelError(
             f"{name} begins every answer with its thoughts, which would be judged as the question; use an instruct model "
             f"that does not think, or whose template knows enable_thinking."
@@ -55,11 +55,11 @@ def prepare_template(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
 
 def _takes_system(tokenizer: PreTrainedTokenizerBase) -> bool:
     try:
-        return _SYSTEM in _shown(tokenizer)
+        return _SYSTEM in _rendered(tokenizer)
     except TemplateError:
         return False
 
 
-def _shown(tokenizer: PreTrainedTokenizerBase) -> str:
+def _rendered(tokenizer: PreTrainedTokenizerBase) -> str:
     chat = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _USER}]
     return str(tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False))

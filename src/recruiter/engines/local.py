@@ -151,9 +151,14 @@ class LocalPolicy:
             [[a] * len(s.token_ids) for g in groups for a, s in zip(g.advantages, g.samples, strict=True)]
         )
         losses = token_losses(
-            logprobs_T, old_T, advantages_T, algorithm.eps_clip_low, algorithm.eps_clip_high, reference_T,
+            logprobs_T,
+            old_T,
+            advantages_T,
+            algorithm.eps_clip_low,
+            algorithm.eps_clip_high,
+            reference_T,
             algorithm.kl_loss_coef,
-        )  # fmt: skip
+        )
         losses.loss_T.sum().backward()
         rollout_T = self._flat([sample.logprobs for group in groups for sample in group.samples])
         mismatch_T = (old_T - rollout_T).exp()

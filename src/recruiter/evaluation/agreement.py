@@ -15,7 +15,7 @@ CLOSE = 0.5  # points of the composite that judging twice may differ by without 
 
 def consistency(first: Sequence[float], second: Sequence[float]) -> Consistency:
     """Figures of composites (n,) that one judge gave to the same questions at two times."""
-    differences = [abs(one - other) for one, other in zip(first, second, strict=True)]
+    differences = [abs(a - b) for a, b in zip(first, second, strict=True)]
     return Consistency(
         questions=len(differences),
         within_half=sum(d <= CLOSE + TIE for d in differences) / len(differences) if differences else None,
@@ -26,13 +26,13 @@ def consistency(first: Sequence[float], second: Sequence[float]) -> Consistency:
 
 def agreements(judges: Sequence[str], samples: Sequence[SampleRecord]) -> list[Agreement]:
     """Every two judges compared on the questions that both scored."""
-    return [_agreement(one, other, samples) for one, other in combinations(judges, 2)]
+    return [_agreement(judge, other, samples) for judge, other in combinations(judges, 2)]
 
 
-def _agreement(one: str, other: str, samples: Sequence[SampleRecord]) -> Agreement:
+def _agreement(judge: str, other: str, samples: Sequence[SampleRecord]) -> Agreement:
     by_place: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
     for sample in samples:
-        scores = [composite(sample, judge) for judge in (one, other)]
+        scores = [composite(sample, name) for name in (judge, other)]
         if scores[0] is not None and scores[1] is not None:
             by_place[sample.role_id, sample.sample].append((scores[0], scores[1]))
     pairs = [pair for place in by_place.values() for pair in place]
@@ -43,7 +43,7 @@ def _agreement(one: str, other: str, samples: Sequence[SampleRecord]) -> Agreeme
         if abs(a[0] - b[0]) > TIE and abs(a[1] - b[1]) > TIE
     ]
     return Agreement(
-        judges=(one, other),
+        judges=(judge, other),
         questions=len(pairs),
         spearman=spearman([a for a, _ in pairs], [b for _, b in pairs]),
         mean_difference=sum(a - b for a, b in pairs) / len(pairs) if pairs else None,

@@ -13,7 +13,7 @@ from recruiter.evaluation.records import ComparisonRecord, JudgeRecord, SampleRe
 from recruiter.evaluation.results import Results, metrics
 from recruiter.evaluation.spending import spending
 from recruiter.evaluation.strengths import pairwise_figures
-from recruiter.evaluation.texts import text_figures
+from recruiter.evaluation.text_figures import text_figures
 from recruiter.evaluation.versions import versions
 from recruiter.files import short_path
 from recruiter.prompts import generator_messages, judge_system

@@ -53,11 +53,11 @@ def evidence(results: Results) -> list[str]:
                 f"Read blind by {readers(results.reads, figures.readers)}: {_said(results.reads, name, figures)}"
             )
     for name in results.models:
-        spoken = _judges_of(results, name)
-        if spoken and all(has_trained(results, who, name) for who in spoken):
-            have = "has" if len(spoken) == 1 else "have"
+        judges = _judges_of(results, name)
+        if judges and all(has_trained(results, who, name) for who in judges):
+            have = "has" if len(judges) == 1 else "have"
             lines.append(
-                f"Only {' and '.join(spoken)} {have} judged {name}, and also rewarded its training: that is no evidence that "
+                f"Only {' and '.join(judges)} {have} judged {name}, and also rewarded its training: that is no evidence that "
                 f"{name} got better. Have the questions read blind ({command_line('eval')} --blind-sheet FOLDER), or judged by "
                 f"a judge that training never saw."
             )

@@ -13,7 +13,7 @@ from recruiter.config.loading import load_config
 from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError, DataError, MissingKeyError
 from recruiter.evaluation.records import ModelRecord, Plan, Training
-from recruiter.evaluation.texts import Questions, read_rollouts
+from recruiter.evaluation.text_figures import Questions, read_rollouts
 from recruiter.files import short_path
 from recruiter.judges import Judge
 from recruiter.llm.api_model import ApiModel

@@ -1,6 +1,6 @@
 """Figures as the results keep them: estimates over roles, differences, agreement, strengths, blind reads.
 
-Computed by `figures.py`, `texts.py`, `agreement.py`, `strengths.py` and `reads.py` from the records alone.
+Computed by `figures.py`, `text_figures.py`, `agreement.py`, `strengths.py` and `reads.py` from the records alone.
 """
 
 from __future__ import annotations

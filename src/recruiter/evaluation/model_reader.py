@@ -66,7 +66,7 @@ class ModelReader:
         problems: list[str] = []
         done = 0
 
-        async def one(name: str, role: Role, text: str) -> tuple[str, Mark | None]:
+        async def read_question(name: str, role: Role, text: str) -> tuple[str, Mark | None]:
             nonlocal done
             try:
                 return name, await self._mark(role, text, store)
@@ -79,7 +79,7 @@ class ModelReader:
 
         async def everything() -> list[tuple[str, Mark | None]]:
             try:
-                return await gathered([one(*each) for each in asked])
+                return await gathered([read_question(*each) for each in asked])
             finally:
                 await self.api.close()
 

@@ -89,9 +89,9 @@ def _scores(sheet: Sheet) -> dict[str, list[float]]:
 
 
 def _between_readers(sheet: Sheet, pair: tuple[str, str]) -> ReaderAgreement:
-    one, other = (sheet.readings[reader].marks for reader in pair)
-    both = [item.id for item in sheet.items if item.id in one and item.id in other]
-    found = spearman([one[name].score for name in both], [other[name].score for name in both])
+    first, second = (sheet.readings[reader].marks for reader in pair)
+    both = [item.id for item in sheet.items if item.id in first and item.id in second]
+    found = spearman([first[name].score for name in both], [second[name].score for name in both])
     return ReaderAgreement(readers=pair, questions=len(both), spearman=found)
 
 

@@ -146,19 +146,19 @@ class Evaluation:
             (role, index, *order)
             for role in self.setup.roles
             for index in range(self.plan.samples)
-            for one, other in combinations(names, 2)
-            for order in ((one, other), (other, one))
+            for model, other in combinations(names, 2)
+            for order in ((model, other), (other, model))
         ]
 
         async def preference(role: Role, index: int, first: str, second: str) -> Preference:
-            one, other = (questions[name, role.id, index] for name in (first, second))
-            if one is None or other is None:
+            shown_first, shown_second = (questions[name, role.id, index] for name in (first, second))
+            if shown_first is None or shown_second is None:
                 return Preference(None, failure="a question is missing")
-            seen = (comparison_system(judge.rubric), role.model_dump(mode="json"), one, other)
+            seen = (comparison_system(judge.rubric), role.model_dump(mode="json"), shown_first, shown_second)
             asked = ("comparison", judge.name, judge.version, *seen)
             if stored := self._store.get(*asked):
                 return Preference(**stored)
-            found = await judge.compare(role, one, other)
+            found = await judge.compare(role, shown_first, shown_second)
             if found.preferred:
                 self._store.put(*asked, value=asdict(found))
             return found
@@ -199,7 +199,7 @@ class Evaluation:
         """What all coroutines return, in order, or the error that a judge that can do no more raised."""
         done = 0
 
-        async def one(coroutine: Coroutine[Any, Any, T]) -> T | RecruiterError:
+        async def guarded(coroutine: Coroutine[Any, Any, T]) -> T | RecruiterError:
             nonlocal done
             try:
                 return await coroutine
@@ -212,7 +212,7 @@ class Evaluation:
 
         async def everything() -> list[T | RecruiterError]:
             try:
-                return await asyncio.gather(*map(one, work))
+                return await asyncio.gather(*map(guarded, work))
             finally:
                 await judge.close()
 

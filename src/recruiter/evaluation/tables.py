@@ -203,11 +203,14 @@ def _consistency(results: Results) -> Table:
     short = short_names(results)
     rows = [
         [
-            short[judge], str(found.questions), cells.percent(found.within_half),
-            cells.number(found.mean_absolute_difference, 2), cells.number(found.spearman, 2),
+            short[judge],
+            str(found.questions),
+            cells.percent(found.within_half),
+            cells.number(found.mean_absolute_difference, 2),
+            cells.number(found.spearman, 2),
         ]
         for judge, found in results.consistency.items()
-    ]  # fmt: skip
+    ]
     columns = ["judge", "questions", "within 0.5", "mean difference", "rank correlation"]
     return Table("Each judge asked twice", columns, rows)
 
@@ -216,11 +219,14 @@ def _agreement(results: Results) -> Table:
     short = short_names(results)
     rows = [
         [
-            " – ".join(short[judge] for judge in found.judges), str(found.questions), cells.number(found.spearman, 2),
-            cells.number(found.mean_difference, 2, "+"), f"{cells.percent(found.same_preference)} of {found.preferences}",
+            " – ".join(short[judge] for judge in found.judges),
+            str(found.questions),
+            cells.number(found.spearman, 2),
+            cells.number(found.mean_difference, 2, "+"),
+            f"{cells.percent(found.same_preference)} of {found.preferences}",
         ]
         for found in results.agreement
-    ]  # fmt: skip
+    ]
     columns = ["judges", "questions", "rank correlation", "mean difference", "same preference"]
     return Table("Judges against each other", columns, rows)
 

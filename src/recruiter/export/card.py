@@ -115,8 +115,8 @@ def _training(run: TrainingRun | None, has_plot: bool) -> str:
     table = ["| step | reward (0–1) | " + " | ".join(names) + " | validation |", "| --- " * (len(names) + 3) + "|"]
     for row in (rows[place] for place in places):
         values = [row["reward_mean"], *(row.get(name) for name in names), row.get("validation_reward")]
-        shown = " | ".join("" if value is None else f"{value:.3g}" for value in values)
-        table.append(f"| {row['step']} | {shown} |")
+        cells = " | ".join("" if value is None else f"{value:.3g}" for value in values)
+        table.append(f"| {row['step']} | {cells} |")
     picture = f"![Reward over the steps of training]({PLOT})\n\n" if has_plot else ""
     return (
         f"## Training\n\n{picture}Mean over the samples of a step; criteria from 0 to 10. The picture shows the whole run, "

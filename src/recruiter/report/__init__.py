@@ -28,7 +28,7 @@ SCRIPTS = (
     "results.js",
     "reads.js",
     "figures.js",
-    "background.js",
+    "setup.js",
     "filters.js",
     "questions.js",
     "page.js",
@@ -43,14 +43,14 @@ def write_report(results: Path, target: Path) -> None:
     Raises:
         DataError: there are no results at `results`, or they cannot be read.
     """
-    page = render(load_results(results))
+    page = report_page(load_results(results))
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(target.name + ".tmp")
     beside.write_text(page, encoding="utf-8", errors="replace")
     os.replace(beside, target)
 
 
-def render(results: Results) -> str:
+def report_page(results: Results) -> str:
     """The page as a string."""
     levels: tuple[str, ...] = tuple(LEVELS)
     data = {**results.model_dump(mode="json"), "levels": levels}

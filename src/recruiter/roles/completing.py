@@ -76,8 +76,14 @@ def complete_role(fields: Mapping[str, Any], place: str = "The role") -> Complet
     if not description:
         description = f"{title}: {focus}, with {', '.join(stack)}."
         assumed.append("no description")
-    record = {"title": title, "level": level, "focus": focus, "stack": stack, "description": description,
-              "key_skills": skills}  # fmt: skip
+    record = {
+        "title": title,
+        "level": level,
+        "focus": focus,
+        "stack": stack,
+        "description": description,
+        "key_skills": skills,
+    }
     identity = _text(known.get("id")) or _slug(title, repr(record))
     (role,) = parse_roles([{"id": identity, **record}], place)
     return CompletedRole(role, tuple(assumed))

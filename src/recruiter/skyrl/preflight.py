@@ -71,11 +71,11 @@ class Gpu:
 
 def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
     """SkyRL's data types need Python 3.12."""
-    shown = ".".join(map(str, version))
+    found = ".".join(map(str, version))
     if version[:2] >= PYTHON:
-        return Finding("Python", True, shown)
+        return Finding("Python", True, found)
     return Finding(
-        "Python", False, f"SkyRL needs Python 3.12, this is {shown}: make its environment with `make skyrl-env`."
+        "Python", False, f"SkyRL needs Python 3.12, this is {found}: make its environment with `make skyrl-env`."
     )
 
 

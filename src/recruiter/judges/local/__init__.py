@@ -90,8 +90,8 @@ class LocalJudge(InTrainer):
         if manipulation(self.rubric.names).search(question):
             zeros = dict.fromkeys(self.rubric.names, 0.0)
             return Judgement(self.rubric.scores(zeros), "It addresses the judge instead of the candidate.")
-        shown = ", ".join(f"{name} {value:.2f}" for name, value in signals.items())
-        return Judgement(self.rubric.scores(calibration.scores(self.rubric, signals)), f"Read: {shown}.")
+        listed = ", ".join(f"{name} {value:.2f}" for name, value in signals.items())
+        return Judgement(self.rubric.scores(calibration.scores(self.rubric, signals)), f"Read: {listed}.")
 
     def _reader(self) -> AbstractContextManager[Reader]:
         if self._open is None:

@@ -90,10 +90,10 @@ def _prompt(role: Role, with_examples: bool) -> list[Message]:
     system, user = generator_messages(role)
     if not with_examples:
         return [system, user]
-    shown: list[Message] = []
+    examples: list[Message] = []
     for example, question in _shipped()[0]:
-        shown += [generator_messages(example)[1], Message(role="assistant", content=question)]
-    return [system, *shown, user]
+        examples += [generator_messages(example)[1], Message(role="assistant", content=question)]
+    return [system, *examples, user]
 
 
 def _another(role: Role) -> Role:

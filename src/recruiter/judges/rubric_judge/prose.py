@@ -247,8 +247,8 @@ def check_repeated(text: Text) -> Iterator[Defect]:
     if again_after_and := re.search(r"\b(\w{4,}) (?:and|or) \1\b", text.raw, re.IGNORECASE):
         yield Defect("repeated", 1.0, f"'{again_after_and.group()}'")
     bags = [frozenset(map(stem, tokens(s))) for block in text.prose for s in sentences(block)]
-    for i, one in enumerate(bags):
-        if any(min(len(one), len(other)) > 4 and len(one & other) > 0.6 * len(one | other) for other in bags[:i]):
+    for i, bag in enumerate(bags):
+        if any(min(len(bag), len(other)) > 4 and len(bag & other) > 0.6 * len(bag | other) for other in bags[:i]):
             yield Defect("repeated", 1.0, "two sentences say the same")
             break
     word, count = Counter(map(stem, text.content)).most_common(1)[0] if text.content else ("", 0)

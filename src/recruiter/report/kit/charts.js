@@ -151,8 +151,8 @@ export function intervals(label, rows, { low = 0, high = 10, marks = TENS, forma
     const value = el("text", { class: "value", x: WIDTH - 4, y: y + 4, "text-anchor": "end" }, format(estimate.mean));
     return [rowName(name, y + 4), el("g", { class: className }, bar, el("circle", { cx: place(estimate.mean), cy: y, r: 5 })), value];
   });
-  const spoken = rows.map((row) => `${row.label} ${row.estimate ? format(row.estimate.mean) : "not scored"}`).join(", ");
-  return picture(bottom + 20, `${label}: ${spoken}`, scaleBelow(place, marks, 2, bottom, mark), ...drawn);
+  const summary = rows.map((row) => `${row.label} ${row.estimate ? format(row.estimate.mean) : "not scored"}`).join(", ");
+  return picture(bottom + 20, `${label}: ${summary}`, scaleBelow(place, marks, 2, bottom, mark), ...drawn);
 }
 
 /** How many of what (`noun`) have which value from 0 to 10, one row of bars each. `rows` are {label, class, values}. */
@@ -176,8 +176,8 @@ export function histograms(label, rows, noun) {
     return [rowName(name, base - 8), el("line", { class: "zero", x1: NAMES, x2: place(10), y1: base, y2: base }), el("g", { class: className }, bars)];
   });
   const half = (found, from) => found.slice(from, from + bins / 2).reduce((a, b) => a + b, 0);
-  const spoken = rows.map((row, i) => `${row.label}: ${half(counts[i], 0)} below 5, ${half(counts[i], bins / 2)} from 5 up`).join("; ");
-  return picture(bottom + 22, `${label}. ${spoken}`, scaleBelow(place, TENS, 4, bottom, String), ...drawn);
+  const summary = rows.map((row, i) => `${row.label}: ${half(counts[i], 0)} below 5, ${half(counts[i], bins / 2)} from 5 up`).join("; ");
+  return picture(bottom + 22, `${label}. ${summary}`, scaleBelow(place, TENS, 4, bottom, String), ...drawn);
 }
 
 /** Differences, sorted: gains to the left, losses to the right. `found` is a list of [difference, name]; null if it is empty. */

@@ -24,9 +24,9 @@ export function el(tag, attributes = {}, ...children) {
 export function table(caption, head, rows, options = {}) {
   const isNumeric = head.map((_, i) => rows.length > 0 && rows.every((row) => isNumber(row[i]) || row[i] === null) && rows.some((row) => isNumber(row[i])));
   const className = (i) => (isNumeric[i] ? "number" : null);
-  const shown = (cell) => (cell === null || cell === undefined ? NONE : cell);
+  const text = (cell) => (cell === null || cell === undefined ? NONE : cell);
   const body = rows.map((row) =>
-    el("tr", {}, row.map((cell, i) => (i ? (cell?.tagName === "TD" ? cell : el("td", { class: className(i) }, shown(cell))) : el("th", { scope: "row", class: className(i) }, shown(cell))))),
+    el("tr", {}, row.map((cell, i) => (i ? (cell?.tagName === "TD" ? cell : el("td", { class: className(i) }, text(cell))) : el("th", { scope: "row", class: className(i) }, text(cell))))),
   );
   return el("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": caption },
     el("table", { class: options.class },

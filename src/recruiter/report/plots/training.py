@@ -145,9 +145,9 @@ def _step_of(model: ModelRecord, run: Run) -> int | None:
     return 0 if _same(model.source, base) else None
 
 
-def _same(one: str, other: str) -> bool:
+def _same(name: str, other: str) -> bool:
     """Whether two names of a folder, or of a model on the Hub, mean the same."""
-    return one == other or (WORKSPACE / one).resolve() == (WORKSPACE / other).resolve()
+    return name == other or (WORKSPACE / name).resolve() == (WORKSPACE / other).resolve()
 
 
 def _reward(axes: Axes, runs: Sequence[Run]) -> None:

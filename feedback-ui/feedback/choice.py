@@ -50,9 +50,12 @@ def composites(rubric: Rubric, choice: Choice, shared: bool = False) -> sa.Subqu
     by_name = {criterion.name: float(criterion.weight) for criterion in rubric.criteria}
     weight = sa.cast(sa.case(by_name, value=db.scores.c.criterion), sa.Float)
     keys = (
-        db.ratings.c.id.label("rating_id"), db.ratings.c.group_id, db.ratings.c.rater_id, db.scores.c.candidate,
+        db.ratings.c.id.label("rating_id"),
+        db.ratings.c.group_id,
+        db.ratings.c.rater_id,
+        db.scores.c.candidate,
         db.scores.c.position,
-    )  # fmt: skip
+    )
     mean = sa.func.sum(db.scores.c.value * weight) / sa.func.sum(weight)
     return chosen_scores(rubric, choice, *keys, mean.label("value"), shared=shared).group_by(*keys).subquery()
 

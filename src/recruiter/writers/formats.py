@@ -1,7 +1,7 @@
-"""Sheets: questions with their judgements as people and programs read them.
+"""Formats: questions with their judgements as people and programs read them.
 
-A set of questions that was written for a role becomes text, Markdown, JSON or CSV (`render`), a list of questions that
-was judged a table, JSON or CSV (`render_list`).
+A set of questions that was written for a role becomes text, Markdown, JSON or CSV (`format_sets`), a list of questions that
+was judged a table, JSON or CSV (`format_list`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WIDTH = 100  # of text that goes into a file
 TABLE_WIDTH = 140  # of a table that is not shown on a terminal
 
 
-def render(sets: Sequence[QuestionSet], form: str, made_with: Mapping[str, Any], width: int | None = None) -> str:
+def format_sets(sets: Sequence[QuestionSet], form: str, made_with: Mapping[str, Any], width: int | None = None) -> str:
     """All sets in one of `FORMATS`.
 
     Args:
@@ -39,17 +39,17 @@ def render(sets: Sequence[QuestionSet], form: str, made_with: Mapping[str, Any],
         width: columns of text.
     """
     if form == "json":
-        return _json({**made_with, "sets": [_set_data(one, made_with["criteria"]) for one in sets]})
+        return _json({**made_with, "sets": [_set_data(each, made_with["criteria"]) for each in sets]})
     if form == "csv":
         criteria = made_with["criteria"]
         columns = ["role_id", *(name for name in Role.model_fields if name != "id"), "question", *_columns(criteria)]
-        return _csv(columns, [row for one in sets for row in _rows(one, criteria)])
+        return _csv(columns, [row for each in sets for row in _rows(each, criteria)])
     if form == "markdown":
-        return "\n".join(_markdown(one) for one in sets) + f"\n---\n\n{made_by(made_with)}\n"
+        return "\n".join(_markdown(each) for each in sets) + f"\n---\n\n{made_by(made_with)}\n"
     return "".join(f"{line}\n" for line, _ in text_lines(sets, width or WIDTH))
 
 
-def render_list(entries: Sequence[Entry], judgements: Sequence[Judgement], form: str, criteria: Sequence[str]) -> str:
+def format_list(entries: Sequence[Entry], judgements: Sequence[Judgement], form: str, criteria: Sequence[str]) -> str:
     """Questions with their judgements and reasons in one of `LIST_FORMATS`."""
     rows = [
         {"role_id": role.id, "question": question, **_verdict(judgement, criteria)}
@@ -80,12 +80,12 @@ def heading(role: Role) -> str:
     return f"{role.title} ({role.level}; {', '.join(role.stack)})"
 
 
-def _set_data(one: QuestionSet, criteria: Sequence[str]) -> dict[str, Any]:
+def _set_data(written: QuestionSet, criteria: Sequence[str]) -> dict[str, Any]:
     return {
-        "role": one.role.model_dump(mode="json"),
-        "shortfall": one.shortfall or None,
-        "drawn": one.drawn,
-        "questions": [{"question": q.text, **_verdict(q.judgement, criteria), **_how(q)} for q in one.questions],
+        "role": written.role.model_dump(mode="json"),
+        "shortfall": written.shortfall or None,
+        "drawn": written.drawn,
+        "questions": [{"question": q.text, **_verdict(q.judgement, criteria), **_how(q)} for q in written.questions],
     }
 
 
@@ -109,11 +109,11 @@ def _how(question: Question) -> dict[str, Any]:
     return {"tokens": written.tokens, "seconds": round(written.seconds, 3), "cost_usd": written.cost_usd}
 
 
-def _rows(one: QuestionSet, criteria: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _rows(written: QuestionSet, criteria: Sequence[str]) -> Iterator[dict[str, Any]]:
     """One row a question, with its role; `scripts/judge.py --file` reads them."""
-    fields = one.role.model_dump(mode="json", exclude={"id"})
-    role = {"role_id": one.role.id, **fields, **{k: "; ".join(fields[k]) for k in ("stack", "key_skills")}}
-    for question in one.questions:
+    fields = written.role.model_dump(mode="json", exclude={"id"})
+    role = {"role_id": written.role.id, **fields, **{k: "; ".join(fields[k]) for k in ("stack", "key_skills")}}
+    for question in written.questions:
         yield {**role, "question": question.text, **_verdict(question.judgement, criteria)}
 
 
@@ -129,25 +129,25 @@ def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     return stream.getvalue()
 
 
-def _markdown(one: QuestionSet) -> str:
-    lines = [f"## {heading(one.role)}", ""]
-    for number, question in enumerate(one.questions, 1):
+def _markdown(written: QuestionSet) -> str:
+    lines = [f"## {heading(written.role)}", ""]
+    for number, question in enumerate(written.questions, 1):
         lines += [f"{number}. {' '.join(question.text.split())}", ""]
         lines += [f"   *{line}*" for line in _said(question)] + [""] * bool(_said(question))
-    return "\n".join([*lines, *([f"*Only {one.shortfall}.*", ""] if one.shortfall else [])])
+    return "\n".join([*lines, *([f"*Only {written.shortfall}.*", ""] if written.shortfall else [])])
 
 
 def text_lines(sets: Sequence[QuestionSet], width: int) -> Iterator[tuple[str, str]]:
     """Lines of text with their style in rich's words."""
-    for one in sets:
-        yield from ((line, "bold") for line in textwrap.wrap(heading(one.role), width))
+    for each in sets:
+        yield from ((line, "bold") for line in textwrap.wrap(heading(each.role), width))
         yield "", ""
-        for number, question in enumerate(one.questions, 1):
+        for number, question in enumerate(each.questions, 1):
             yield from ((line, "") for line in _wrapped(question.text, f"{number:>2}. ", width))
             yield from ((line, "dim") for part in _said(question) for line in _wrapped(part, "    ", width))
             yield "", ""
-        if one.shortfall:
-            yield from ((line, "yellow") for line in textwrap.wrap(f"Only {one.shortfall}.", width))
+        if each.shortfall:
+            yield from ((line, "yellow") for line in textwrap.wrap(f"Only {each.shortfall}.", width))
             yield "", ""
 
 

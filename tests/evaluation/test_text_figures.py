@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recruiter.evaluation.texts import distinct, read_rollouts, text_figures
+from recruiter.evaluation.text_figures import distinct, read_rollouts, text_figures
 from recruiter.train.layout import RunFolder
 from tests.conftest import MakeRole
 from tests.evaluation.conftest import sample

@@ -40,10 +40,10 @@ def tau_b(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Kendall's tau-b of two lists of scores; None if either has one value only."""
     agreeing = first_pairs = second_pairs = 0
     for (a, x), (b, y) in combinations(zip(first, second, strict=True), 2):
-        one, other = (a > b) - (a < b), (x > y) - (x < y)
-        agreeing += one * other
-        first_pairs += one * one
-        second_pairs += other * other
+        first_order, second_order = (a > b) - (a < b), (x > y) - (x < y)
+        agreeing += first_order * second_order
+        first_pairs += first_order**2
+        second_pairs += second_order**2
     return agreeing / sqrt(first_pairs * second_pairs) if first_pairs and second_pairs else None
 
 
