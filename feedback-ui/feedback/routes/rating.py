@@ -236,8 +236,8 @@ def one_run(run: Name, _: SignedIn, context: Shared) -> RunView:
 def _session(context: Context, rater: Rater) -> Session:
     return Session(
         rater=accounts.pseudonym(rater.id) if rater.id else None,
-        role=rater.role,
-        name=rater.label,  # type: ignore[arg-type]
+        role=rater.role,  # type: ignore[arg-type]
+        name=rater.label,
         csrf_token=context.keys.csrf_token(rater),
     )
 
