@@ -13,28 +13,21 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import count
 
+from recruiter.judges.rubric_judge.language import FUNCTION_WORDS, stem
 from recruiter.roles import Role
 
 Trigram = tuple[str, str, str]
 _WORD = re.compile(r"[a-z0-9+#]+(?:['.][a-z0-9+#]+)*")
 _SLOT = "_"
-# Words that carry a sentence's skeleton: masking them would hide the template.
-_FUNCTION_WORDS = frozenset(
-    "a an the and or but if so of in on at to for from by with without into over under between across after before "
-    "when while where which who whose what how why that this these those there it its they their them you your we our "
-    "us he she his her i my me is are was were be been being am do does did done have has had will would can could "
-    "should may might must shall not no nor as than then each every all any some one two more most other only own same "
-    "both few up down out off about through during against".split()
-)
 
 
 @lru_cache(maxsize=4096)
 def masked_trigrams(role: Role, question: str) -> frozenset[Trigram]:
     """Word trigrams of the question with every content word that its role mentions replaced by one slot."""
     own = _own_words(role)
-    masked: list[str] = []
+    masked: list[str] = []  # function words stay: masking a sentence's skeleton would hide the template
     for word in _WORD.findall(question.lower()):
-        token = _SLOT if word not in _FUNCTION_WORDS and _stem(word) in own else word
+        token = _SLOT if word not in FUNCTION_WORDS and stem(word) in own else word
         if token != _SLOT or masked[-1:] != [_SLOT]:
             masked.append(token)
     return frozenset(zip(masked, masked[1:], masked[2:], strict=False))
@@ -43,14 +36,7 @@ def masked_trigrams(role: Role, question: str) -> frozenset[Trigram]:
 @lru_cache(maxsize=1024)
 def _own_words(role: Role) -> frozenset[str]:
     text = " ".join((role.title, role.focus, role.level, *role.stack, *role.key_skills, role.description))
-    return frozenset(_stem(word) for word in _WORD.findall(text.lower())) - _FUNCTION_WORDS
-
-
-def _stem(word: str) -> str:
-    for ending in ("ing", "ed", "es", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)].removesuffix("e")
-    return word.removesuffix("e")
+    return frozenset(stem(word) for word in _WORD.findall(text.lower())) - FUNCTION_WORDS
 
 
 class OverlapWindow:
