@@ -34,6 +34,7 @@ SCRIPTS = (
     "page.js",
 )
 
+TOP = '<a class="skip" href="#questions">Skip to the questions</a>\n<header id="top"></header>\n'
 IMPORT = re.compile(r"^import .*;\n", re.MULTILINE)  # of a module that stands before it in the same script
 
 
@@ -54,18 +55,30 @@ def report_page(results: Results) -> str:
     """The page as a string."""
     levels: tuple[str, ...] = tuple(LEVELS)
     data = {**results.model_dump(mode="json"), "levels": levels}
-    return page("page.html", f"Evaluation of {', '.join(results.models)}", data, SCRIPTS)
+    return page(f"Evaluation of {', '.join(results.models)}", data, "show its tables.", SCRIPTS, top=TOP)
 
 
 def page(
-    template: str, title: str, data: dict[str, Any], scripts: Sequence[str], styles: Sequence[str] = ("page.css",)
+    title: str,
+    data: dict[str, Any],
+    needs: str,
+    scripts: Sequence[str],
+    styles: Sequence[str] = ("page.css",),
+    top: str = "",
 ) -> str:
-    """A page in one string: its data, styles and scripts, files of this folder, are written into it."""
+    """A page in one string: its data, styles and scripts, files of this folder, are written into it.
+
+    Args:
+        needs: what it cannot do without JavaScript, and what to do then.
+        top: markup before its content.
+    """
     style = "\n".join(map(_part, styles))
     script = "\n".join(IMPORT.sub("", _part(name)) for name in scripts)
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return Template(_part(template)).substitute(
+    return Template(_part("page.html")).substitute(
         title=html.escape(title),
+        needs=needs,
+        top=top,
         policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'",
         style=style,
         script=script,

@@ -91,4 +91,5 @@ def _html(roles: list[SheetRole], sheet: Sheet) -> str:
             for each in roles
         ],
     }
-    return page("sheet.html", "Questions to be read blind", data, ("kit/dom.js", "sheet.js"), ("page.css", "sheet.css"))
+    needs = "keep scores; without it, fill in sheet.csv."
+    return page("Questions to be read blind", data, needs, ("kit/dom.js", "sheet.js"), ("page.css", "sheet.css"))
