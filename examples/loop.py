@@ -27,12 +27,12 @@ from recruiter.engines.local import LocalPolicy
 from recruiter.files import short_path
 from recruiter.judges import Judge
 from recruiter.judges.making import training_judge
+from recruiter.judges.overlap import OverlapWindow
 from recruiter.objective import group_advantages
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.roles.dataset import format_prompts, load_split
 from recruiter.roles.schedule import sampling_seed, step_roles, total_steps, validation_slice
-from recruiter.train.overlap import OverlapWindow
 from recruiter.train.passes import batched, divide
 from recruiter.train.rollout import Rollout
 

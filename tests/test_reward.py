@@ -8,10 +8,10 @@ from typing import Any, Literal
 import pytest
 
 from recruiter.config import ListedJudgeConfig, RewardConfig
+from recruiter.judges.overlap import OverlapWindow
 from recruiter.reward import ALONE, Reward, group_rewards, shape
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
-from recruiter.train.overlap import OverlapWindow
 from tests.conftest import MakeRole
 from tests.scoring import scored
 

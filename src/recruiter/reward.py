@@ -17,7 +17,7 @@ the group's scored samples:
 such a run a reward says how a question did in its group; `reward_level`, the mean composite / 10 times what the gates keep,
 is what can be compared from step to step. Fewer than two scored samples in a group give no reward at all.
 
-**Overlap:** a judge sees one role and cannot notice a template; `train/overlap.py` measures it. Overlap above `overlap_free`
+**Overlap:** a judge sees one role and cannot notice a template; `judges/overlap.py` measures it. Overlap above `overlap_free`
 takes up to `overlap_penalty` of the reward away. Only earlier steps count, so shaping never waits for other groups;
 evaluation reports the same overlap, outside the composite.
 """
@@ -30,9 +30,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recruiter.config import ListedJudgeConfig, RewardConfig
+from recruiter.judges.overlap import OverlapWindow
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
-from recruiter.train.overlap import OverlapWindow
 
 LARGEST_Z, SMALLEST_DEVIATION = 2.5, 0.05
 MIDDLE, UNIT = 0.5, 0.15  # the reward at z = 0, and what one standard deviation is worth

@@ -91,7 +91,7 @@ class TextFigures(Record):
         cost_usd: of all questions; None if the price is unknown.
         distinct: different n-grams of words among all, n = "1", "2", "3" (Li et al. 2016).
         identical: questions that another role's question repeats word for word.
-        overlap: share of a question's masked word trigrams in the most similar question of another role (`train/overlap.py`).
+        overlap: share of a question's masked word trigrams in the most similar question of another role (`judges/overlap.py`).
         novelty: 1 − the same share, against the most similar question among `rollouts_of` (a training run's folder).
         copies: questions that stand among those rollouts word for word.
     """

@@ -1,6 +1,6 @@
 """What can be said of questions without a judge: length, time, cost, diversity, and novelty against training.
 
-Overlap and novelty use the measure of `train/overlap.py`: the share of a question's word trigrams, the words of its own role
+Overlap and novelty use the measure of `judges/overlap.py`: the share of a question's word trigrams, the words of its own role
 masked, that stand in the single most similar other question.
 """
 
@@ -16,9 +16,9 @@ import numpy as np
 from recruiter.evaluation.estimates import Estimate, TextFigures
 from recruiter.evaluation.records import SampleRecord
 from recruiter.evaluation.statistics import estimate
+from recruiter.judges.overlap import OverlapWindow
 from recruiter.roles import Role
 from recruiter.train.layout import RunFolder
-from recruiter.train.overlap import OverlapWindow
 
 NGRAMS = (1, 2, 3)
 _WORD = re.compile(r"[\w'+#-]+")

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, cast
 
 from recruiter.config import ListedJudgeConfig, RewardConfig
 from recruiter.engines import Sample, TokenSums, TrainGroup, UpdateResult
+from recruiter.judges.overlap import OverlapWindow
 from recruiter.prompts import Message
 from recruiter.reward import Reward, level, shape
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
-from recruiter.train.overlap import OverlapWindow
 from recruiter.train.rows import MetricsRow, RolloutRow, finite
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from types import MappingProxyType
 from recruiter.config import Config
 from recruiter.errors import DivergedError
 from recruiter.files import write_json
+from recruiter.judges.overlap import OverlapWindow
 from recruiter.reward import level
 from recruiter.rubric import MAX_SCORE, Judgement
 from recruiter.train.layout import Checkpoint
-from recruiter.train.overlap import OverlapWindow
 from recruiter.train.rollout import Rollout, mean, watched
 from recruiter.train.rows import MetricsRow, StoredState, finite
 from recruiter.train.unscored_limit import UnscoredLimit

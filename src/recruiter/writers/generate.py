@@ -15,11 +15,11 @@ from recruiter.errors import ConfigError
 from recruiter.judges import Judge
 from recruiter.judges.lists import judge_all
 from recruiter.judges.making import make_judge, named_judge
+from recruiter.judges.overlap import masked_trigrams
 from recruiter.roles import Role
 from recruiter.roles.completing import complete_role
 from recruiter.roles.schedule import sampling_seed
 from recruiter.rubric import Judgement, load_rubric
-from recruiter.train.overlap import masked_trigrams
 from recruiter.writers import Writer, Written
 from recruiter.writers.finding import default_writer, find_writer
 

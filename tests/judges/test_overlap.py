@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recruiter.train.overlap import OverlapWindow, masked_trigrams
+from recruiter.judges.overlap import OverlapWindow, masked_trigrams
 from tests.conftest import MakeRole
 
 
