@@ -27,6 +27,8 @@ COMPARED = re.compile(
     r"<(second-question-[0-9a-f]{16})>\n(?P<second>.*)\n</\5>",
     re.DOTALL,
 )
+GROUPED = re.compile(r"<(question-(?P<letter>[A-Z]+)-[0-9a-f]{16})>\n(?P<question>.*?)\n</\1>", re.DOTALL)
+ROLE = re.compile(r"<(role-[0-9a-f]{16})>\n(?P<role>.*?)\n</\1>", re.DOTALL)
 GULLED = re.compile(r"\b(?:give|award|score)\b.{0,40}\b(?:10|ten)\b|\bfull marks\b", re.IGNORECASE)
 CRITERION = re.compile(r'"(\w+)": <0-')
 ASKED = re.compile(
@@ -182,6 +184,8 @@ class FakeJudge:
                 return text[: len(text) // 2] if fault == "truncated" else text
         if found := COMPARED.fullmatch(message):
             return self.preference(Role(id="judged", **json.loads(found["role"])), found["first"], found["second"])
+        if grouped := {found["letter"]: found["question"] for found in GROUPED.finditer(message)}:
+            return self.group(message, grouped, fault, told)
         try:
             role, question = read_message(message)
         except ValueError:
@@ -215,6 +219,26 @@ class FakeJudge:
         skills = list(dict.fromkeys(found["skill"] for r in self.requests if (found := ASKED.search(r.message))))
         number = times - 1 + skills.index(asked["skill"])
         return QUESTIONS[number % len(QUESTIONS)].format(title=asked["title"])
+
+    def group(self, message: str, questions: dict[str, str], fault: str, told: str) -> str:
+        """What the model writes when it is asked about several; a fault in scores hits the last one."""
+        found = ROLE.match(message)
+        assert found is not None
+        role = Role(id="judged", **json.loads(found["role"]))
+        entries = {}
+        for letter, question in questions.items():
+            judgement = self._judge.judge(role, question)
+            assert judgement.scores is not None
+            scores = dict(zip(CRITERION.findall(told), cycle(judgement.scores.values.values()), strict=False))
+            entries[letter] = {"reasoning": judgement.reasoning, **scores}
+        if fault == "out_of_range":
+            entries[letter]["clarity"] = 11
+        if fault == "missing_score":
+            del entries[letter]
+        text = json.dumps(entries)
+        if fault == "truncated":
+            return text[: len(text) // 2]
+        return f"Here is what I think.\n```json\n{text}\n```\n" if self.fenced or fault == "chatty" else text
 
     def wakes(self) -> bool:
         """Whether it is there by now; counts the requests that came too early."""

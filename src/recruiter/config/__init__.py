@@ -117,6 +117,12 @@ class JudgeConfig(ApiConfig):
     cache_path: str = setting("data/judge_cache.sqlite", "where judgements are kept, so that none is paid for twice",
         may_change=True)
 
+    mode: Literal["single", "group", "pairs"] = setting("single",
+        "how a language model behind an API judges the questions of a group: each by itself, all in one call, or two at a time "
+        "in a tournament: [rewards.md](rewards.md)")
+    rounds: int | None = setting(None,
+        "of `group`: orders in which it is asked, scores are averaged; of `pairs`: others that each question is compared with; "
+        "null: 1, and 3", ge=1, le=16)
     weak: str | None = setting(None,
         "of `simulated`: the model that plays the weak candidate, a folder, a Hub id or `provider/model`; null: `judge.model`, "
         "told to be one")

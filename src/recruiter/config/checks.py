@@ -65,6 +65,11 @@ def _check_skyrl(config: Config) -> None:
             "trainer.policy.model.dtype=float32 cannot work with engine=skyrl, which computes in bfloat16 over float32 "
             "weights; write auto, or engine=local."
         )
+    if own := next((judge for judge in config.all_judges if judge.mode != "single"), None):
+        raise ConfigError(
+            f"{own.place}.mode={own.mode} cannot work with engine=skyrl, which has its questions judged one by one; write "
+            f"{own.place}.mode=single, or engine=local."
+        )
     if own := next((judge for judge in config.all_judges if judge.provider in ("local", "simulated")), None):
         raise ConfigError(
             f"{own.place}.provider={own.provider} cannot work with engine=skyrl, whose model is in other processes; write "
@@ -92,6 +97,7 @@ def _check_judges(config: Config) -> None:
                 f"{judge.place}.attempt_timeout={judge.attempt_timeout:g} is longer than {judge.place}.total_timeout="
                 f"{judge.total_timeout:g} for all attempts; write {judge.total_timeout:g} or less."
             )
+        _check_mode(judge)
     if not config.judges:
         return
     if config.judge != JudgeConfig():
@@ -103,6 +109,25 @@ def _check_judges(config: Config) -> None:
         raise ConfigError("People judge alone; write judge.provider=human instead of naming them in judges.")
     if not any(entry.does == "reward" for entry in config.judges):
         raise ConfigError(f"None of judges rewards ({', '.join(titles)}); write does: reward at one of them at least.")
+
+
+def _check_mode(judge: JudgeConfig) -> None:
+    named = f"{judge.place}.mode={judge.mode}"
+    if judge.mode == "single":
+        if judge.rounds is not None:
+            raise ConfigError(
+                f"{judge.place}.rounds={judge.rounds} cannot work with {named}; write {judge.place}.mode=group or pairs."
+            )
+    elif judge.provider in ("rubric", "human", "local", "simulated"):
+        raise ConfigError(
+            f"{named} cannot work with {judge.place}.provider={judge.provider}, which calls no model's API; write "
+            f"{judge.place}.mode=single."
+        )
+    elif judge.mode == "pairs" and judge.does != "reward":
+        raise ConfigError(
+            f"{named} cannot work with {judge.place}.does={judge.does}: a share of wins says nothing outside its group; write "
+            f"{judge.place}.mode=group."
+        )
 
 
 def _check_batches(trainer: TrainerConfig, samples: int, engine: str) -> None:

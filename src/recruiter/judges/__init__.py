@@ -26,6 +26,15 @@ class Probe:
     letters: int
 
 
+@dataclass(frozen=True)
+class Bill:
+    """What judging takes, as far as can be told before: calls, tokens of all of them, and USD; None: no price is known."""
+
+    calls: float
+    tokens: Tokens
+    usd: float | None
+
+
 class Judge(ABC):
     """Scores questions that were written for one role. A judge has a `name`, a `version` and `score`; what is here otherwise
     is right for one that costs nothing.
@@ -73,6 +82,10 @@ class Judge(ABC):
         Raises:
             ApiError: it cannot be had.
         """
+        return None
+
+    def bill(self, probe: Probe, role: Role, questions: int) -> Bill | None:  # noqa: ARG002
+        """What it will take at most to judge a group of so many questions for a role, given what a probe took."""
         return None
 
     def attach(self, policy: Policy) -> None:  # noqa: B027

@@ -40,8 +40,10 @@ def make_judge(
 
         return SimulatedJudge(settings, rubric, base)
     from recruiter.judges.llm import LLMJudge
+    from recruiter.judges.llm.modes import GroupJudge, PairsJudge
 
-    return LLMJudge(settings, rubric)
+    kinds = {"single": LLMJudge, "group": GroupJudge, "pairs": PairsJudge}
+    return kinds[settings.mode](settings, rubric)
 
 
 def training_judge(config: Config) -> Judge:

@@ -20,7 +20,7 @@ from recruiter.errors import ApiError
 from recruiter.judges import Judge, Probe
 from recruiter.llm.usage import NoUsage, Tally, Usage, step_figures
 from recruiter.roles import Role
-from recruiter.rubric import MAX_SCORE, Judgement
+from recruiter.rubric import MAX_SCORE, Judgement, Scores
 
 HARMLESS = 5.0  # a composite from which a gating judge that names no defects takes nothing away
 
@@ -118,10 +118,11 @@ class Panel(Judge):
         total = sum(weights.values())
         scored = [(weight / total, scores) for name, weight in weights.items() if (scores := parts[name].scores)]
         values = {
-            criterion: min(MAX_SCORE, sum(share * scores[criterion] for share, scores in scored))
-            for criterion in self.rubric.names
+            name: min(MAX_SCORE, _mean([(share, scores[name]) for share, scores in scored if name in scores.values]))
+            for name in dict.fromkeys(name for _, scores in scored for name in scores)
         }
-        return Judgement(self.rubric.scores(values), reasoning, None, kept, parts)
+        composite = min(MAX_SCORE, sum(share * scores.composite for share, scores in scored))
+        return Judgement(Scores(values, composite), reasoning, None, kept, parts)
 
     async def probe(self) -> Probe | None:
         """See that every judge answers; the slowest one's answer, if any costs something.
@@ -152,6 +153,11 @@ class Panel(Judge):
     async def close(self) -> None:
         """Close the connections of every judge."""
         await asyncio.gather(*(judge.close() for judge in self._members.values()))
+
+
+def _mean(weighted: Sequence[tuple[float, float]]) -> float:
+    """The mean of values, given (weight, value)."""
+    return sum(weight * value for weight, value in weighted) / sum(weight for weight, _ in weighted)
 
 
 def _kept(judge: Judge, judgement: Judgement) -> float:

@@ -95,7 +95,7 @@ def step_metrics(
         "reward_mean": mean([reward.value for reward in scored]),
         "reward_std": mean(spreads),
         "composite": mean([score.composite for score in scores]),
-        **{name: mean([score[name] for score in scores]) for name in criteria},
+        **{name: mean([score.values.get(name) for score in scores]) for name in criteria},
         "overlap": mean([reward.overlap for reward in rewards]),
         "penalty": mean([reward.penalty for reward in scored]),
         "samples": len(samples),

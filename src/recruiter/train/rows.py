@@ -88,7 +88,7 @@ class RolloutRow(TypedDict):
     Attributes:
         sample: its number in its group.
         tokens: length of the answer.
-        scores: by criterion; None if unscored.
+        scores: by criterion, or the one figure that the judge measures (`win_share`, `discrimination`); None if unscored.
         overlap: share of its wording found in an earlier question for another role.
         reward: after shaping; None if unscored.
         judges: of several judges each one's composite, or why it gave none.

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Self, TypeVar
 
 from recruiter.config import JudgeConfig
 from recruiter.config.paths import WORKSPACE
 from recruiter.errors import JudgeError
-from recruiter.judges import Judge, Probe
+from recruiter.judges import Bill, Judge, Probe
 from recruiter.judges.comparing import SCHEMA, Preference, read_preference
 from recruiter.judges.llm.cache import JudgementCache
 from recruiter.judges.llm.canary import counting_judgement, without_manipulation
@@ -39,6 +39,8 @@ PROBE_ROLE = Role(
     description="Keep a payment service correct while providers time out.",
     key_skills=("idempotent API design",),
 )
+_SAID_NOTHING = ("refusal", "truncated", "malformed")  # kinds of a reply that came
+T = TypeVar("T")
 PROBE_QUESTION = "A provider times out after a charge. How do you retry without charging twice?"
 
 
@@ -60,9 +62,8 @@ class LLMJudge(Judge):
         self.usage = self.api.usage
         self.name = self.api.name
         self._asked_as = (settings.provider, self.api.model, *map(str, self._drawn()))
-        self.version = cache_key(
-            self._asked_as, self.rubric.hash, judge_messages(self.rubric, PROBE_ROLE, PROBE_QUESTION)
-        )[:16]
+        told = judge_messages(self.rubric, PROBE_ROLE, PROBE_QUESTION)
+        self.version = cache_key(self._asked_as, self.rubric.hash, told, *self._mode())[:16]
         self.cache = JudgementCache(WORKSPACE / settings.cache_path, self.rubric)
         self._format = ReplyFormat(self.rubric)
         self._under_way: dict[str, asyncio.Task[Judgement]] = {}
@@ -81,15 +82,29 @@ class LLMJudge(Judge):
         Raises:
             ApiError: it did not come; a run would get nowhere.
         """
-        messages = judge_messages(self.rubric, PROBE_ROLE, PROBE_QUESTION)
         start = time.perf_counter()
+        messages, asked = self._probe()
         try:
-            judgement, tokens = await self._ask(messages)
+            _, tokens = await asked
         except CallFailed as failure:
+            if failure.kind in _SAID_NOTHING:
+                raise JudgeError(f"{self.name} could not judge a simple question: {failure}.") from None
             raise JudgeError(f"{self.name} at {self.api.address} did not answer: {failure}.") from None
-        if judgement.scores is None:
-            raise JudgeError(f"{self.name} could not judge a simple question: {judgement.unscored_reason}.")
-        return Probe(time.perf_counter() - start, tokens, sum(len(message["content"]) for message in messages))
+        return Probe(time.perf_counter() - start, tokens, _letters(messages))
+
+    def bill(self, probe: Probe, role: Role, questions: int) -> Bill:
+        """See `Judge`: a call for each question."""
+        messages = judge_messages(self.rubric, role, PROBE_QUESTION)
+        return self._bill(probe, questions, _letters(messages) * questions, probe.tokens.output * questions)
+
+    def _probe(self) -> tuple[Sequence[Message], Coroutine[Any, Any, tuple[object, Tokens]]]:
+        """The messages that show whether a judgement can be had, and asking them."""
+        messages = judge_messages(self.rubric, PROBE_ROLE, PROBE_QUESTION)
+        return messages, self._ask(messages, self._format.schema, self._format.parse)
+
+    def _bill(self, probe: Probe, calls: int, letters: int, output: int) -> Bill:
+        tokens = Tokens(round(probe.tokens.input * letters / probe.letters), 0, output)
+        return Bill(calls, tokens, self.usage.price.cost(tokens) if self.usage.price else None)
 
     async def compare(self, role: Role, first: str, second: str) -> Preference:
         """See `Judge`. The model is asked which one it prefers."""
@@ -112,6 +127,10 @@ class LLMJudge(Judge):
     async def close(self) -> None:
         """Close the connections of the present event loop; the judge may be used in another one."""
         await self.api.close()
+
+    def _mode(self) -> tuple[Any, ...]:
+        """What else a judgement depends on."""
+        return ()
 
     def _drawn(self) -> tuple[Any, ...]:
         return self.api.sampling.temperature, self.api.sampling.reasoning_effort
@@ -147,32 +166,39 @@ class LLMJudge(Judge):
 
     async def _asked(self, key: str, messages: Sequence[Message]) -> Judgement:
         try:
-            judgement, tokens = await self._ask(messages)
+            judgement, tokens = await self._ask(messages, self._format.schema, self._format.parse)
         except CallFailed as failure:
             return Judgement.unscored(str(failure))
-        if judgement.scores is None:
-            return judgement
         return self.cache.put(key, self.name, judgement, tokens)
 
-    async def _ask(self, messages: Sequence[Message]) -> tuple[Judgement, Tokens]:
+    async def _ask(
+        self, messages: Sequence[Message], schema: dict[str, Any], read: Callable[[str], T]
+    ) -> tuple[T, Tokens]:
         """Ask the model; if its reply cannot be read, ask it once to mend it.
 
+        Args:
+            read: makes something of the reply, or raises `ReplyError`.
+
         Raises:
-            CallFailed: no reply.
+            CallFailed: no reply, or none that can be read.
             ApiError: the judge cannot be used any more.
         """
         tokens, problem, asked = Tokens(), "", list(messages)
         for _ in range(2):
-            completion = await self.api.complete(asked, schema=self._format.schema if self.api.has_schema else None)
+            completion = await self.api.complete(asked, schema=schema if self.api.has_schema else None)
             tokens += completion.tokens
             if completion.ended != "by itself":
                 kind = "refusal" if completion.ended == "refused" else "truncated"
                 self.usage.failed(kind)
-                return Judgement.unscored(f"{kind}: the reply ended {completion.ended}"), tokens
+                raise CallFailed(kind, f"the reply ended {completion.ended}")
             try:
-                return self._format.parse(completion.text), tokens
+                return read(completion.text), tokens
             except ReplyError as error:
                 problem = str(error)
                 self.usage.failed("malformed")
                 asked = [*messages, *repair_messages(completion.text, problem)]
-        return Judgement.unscored(f"malformed: {problem}"), tokens
+        raise CallFailed("malformed", problem)
+
+
+def _letters(messages: Sequence[Message]) -> int:
+    return sum(len(message["content"]) for message in messages)

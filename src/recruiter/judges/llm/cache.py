@@ -11,6 +11,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from recruiter.judges.comparing import Preference
 from recruiter.llm.reply import Tokens
 from recruiter.llm.reply_cache import ReplyCache, reply_table
 from recruiter.rubric import Judgement, Rubric
@@ -23,6 +24,34 @@ _TABLE = reply_table(
     sa.Column("input_tokens", sa.Integer, nullable=False),
     sa.Column("output_tokens", sa.Integer, nullable=False),
 )
+_PREFERENCES = reply_table(
+    "preferences",
+    sa.Column("judge", sa.String, nullable=False),
+    sa.Column("preferred", sa.String, nullable=False),
+    sa.Column("reasoning", sa.String, nullable=False),
+)
+
+
+class PreferenceCache:
+    """Preferences between two questions by key, in the same file."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it.
+
+        Raises:
+            ApiError: that cannot be done.
+        """
+        self._replies = ReplyCache(path, _PREFERENCES, "judge.cache_path=")
+
+    def get(self, key: str) -> Preference | None:
+        """The preference stored under `key`, if there is one."""
+        row = self._replies.find(key)
+        return Preference(row["preferred"], row["reasoning"]) if row else None
+
+    def put(self, key: str, judge: str, preference: Preference) -> None:
+        """Store what is no failure; the first one stored under a key stays."""
+        if preference.preferred is not None:
+            self._replies.add(key, judge=judge, preferred=preference.preferred, reasoning=preference.reasoning)
 
 
 class JudgementCache:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 
 from recruiter.config import Config, JudgeConfig, ListedJudgeConfig
 from recruiter.judges import Judge, Probe
-from recruiter.judges.llm import PROBE_QUESTION
-from recruiter.llm.reply import Tokens
-from recruiter.prompts import judge_messages
 from recruiter.roles import Role
 from recruiter.roles.schedule import step_roles, total_steps
 
@@ -61,27 +59,26 @@ def estimate(
         validation: roles that every validation judges.
     """
     trainer, steps = config.trainer, range(done + 1, total_steps(config, len(roles)) + 1)
-    calls = sum(len(step_roles(config, roles, step)) for step in steps) * config.generator.n_samples_per_prompt
-    if isinstance(settings, ListedJudgeConfig) and settings.does == "watch":
-        calls = round(calls * settings.share)
+    groups = sum(len(step_roles(config, roles, step)) for step in steps)
+    share = settings.share if isinstance(settings, ListedJudgeConfig) and settings.does == "watch" else 1.0
+    validations = 0
     if trainer.eval_interval:
-        validations = sum(step % trainer.eval_interval == 0 for step in steps) + (
-            not done and trainer.eval_before_train
-        )
-        calls += validations * validation
-    letters = [sum(len(m["content"]) for m in judge_messages(judge.rubric, role, PROBE_QUESTION)) for role in roles]
-    mean = sum(letters) / len(letters)
-    tokens = Tokens(round(probe.tokens.input * mean / probe.letters), 0, probe.tokens.output)
-    total_in, total_out = calls * tokens.input, calls * tokens.output
-    price = judge.usage.price
+        validations = sum(step % trainer.eval_interval == 0 for step in steps)
+        validations += not done and trainer.eval_before_train
+    calls = total_in = total_out = usd = 0.0
+    for size, count in ((config.generator.n_samples_per_prompt, groups * share), (1, validations * validation)):
+        bills = [judge.bill(probe, role, size) for role in roles] if count else []
+        for bill in filter(None, bills):
+            calls += bill.calls * count / len(roles)
+            total_in += bill.tokens.input * count / len(roles)
+            total_out += bill.tokens.output * count / len(roles)
+            usd += (math.nan if bill.usd is None else bill.usd) * count / len(roles)
     cost = (
-        f"about ${calls * price.cost(tokens):.2f}"
-        if price
-        else f"cost unknown: {settings.place}.prices has no price of this model"
+        f"cost unknown: {settings.place}.prices has no price of this model" if math.isnan(usd) else f"about ${usd:.2f}"
     )
     minutes = calls * probe.seconds / settings.concurrency / 60
     return (
-        f"{judge.name} will be asked at most {calls:,} times ({total_in / 1e6:.1f} M tokens in, {total_out / 1e6:.1f} M "
+        f"{judge.name} will be asked at most {round(calls):,} times ({total_in / 1e6:.1f} M tokens in, {total_out / 1e6:.1f} M "
         f"out), {cost}; at {probe.seconds:.1f} s a call and {settings.concurrency} at a time that is "
         f"{minutes:.0f} minutes of judging, most of it while the model samples and trains."
     )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import string
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
@@ -21,6 +24,12 @@ def read_number(value: object) -> object:
     """A number that a model wrote as text: 8, or 8/10."""
     written = _WRITTEN.fullmatch(value) if isinstance(value, str) else None
     return float(written[1]) if written else value
+
+
+def letter_of(index: int) -> str:
+    """A, B, …, Z, AA, AB, …"""
+    first, last = divmod(index, len(string.ascii_uppercase))
+    return (letter_of(first - 1) if first else "") + string.ascii_uppercase[last]
 
 
 class ReplyFormat:
@@ -59,13 +68,10 @@ class ReplyFormat:
         problems: list[str] = []
         for value in json_objects(text):
             try:
-                reply = self._model.model_validate(value).model_dump()
-            except ValidationError as error:
-                first = error.errors(include_input=False)[0]
-                problems.append(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+                judgement = self.read(value)
+            except ReplyError as error:
+                problems.append(str(error))
                 continue
-            reasoning = reply.pop("reasoning")
-            judgement = Judgement(self._rubric.scores(reply), reasoning)
             if judgement not in found:
                 found.append(judgement)
         if len(found) > 1:
@@ -73,3 +79,32 @@ class ReplyFormat:
         if not found:
             raise ReplyError(problems[0] if problems else "it holds no JSON object")
         return found[0]
+
+    def read(self, value: object) -> Judgement:
+        """The judgement in one JSON object.
+
+        Raises:
+            ReplyError: it is none.
+        """
+        try:
+            reply = self._model.model_validate(value).model_dump()
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            raise ReplyError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        reasoning = reply.pop("reasoning")
+        return Judgement(self._rubric.scores(reply), reasoning)
+
+    def group_schema(self, letters: Sequence[str]) -> dict[str, Any]:
+        """JSON schema of a reply with an entry for each letter."""
+        entries = dict.fromkeys(letters, self.schema)
+        return {"type": "object", "properties": entries, "required": list(letters), "additionalProperties": False}
+
+    def parse_group(self, text: str, letters: Sequence[str]) -> dict[str, Judgement]:
+        """The judgements in a reply, by letter. One that is missing, cannot be read or stands there twice is left out."""
+        found: dict[str, list[Judgement]] = {letter: [] for letter in letters}
+        for value in json_objects(text):
+            for letter in found.keys() & value.keys():
+                with suppress(ReplyError):
+                    if (judgement := self.read(value[letter])) not in found[letter]:
+                        found[letter].append(judgement)
+        return {letter: judgements[0] for letter, judgements in found.items() if len(judgements) == 1}

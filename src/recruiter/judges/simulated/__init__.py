@@ -13,17 +13,21 @@ import asyncio
 import dataclasses
 import hashlib
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from recruiter.config import ApiConfig, JudgeConfig
 from recruiter.config.paths import WORKSPACE, model_folder
-from recruiter.errors import ConfigError
+from recruiter.errors import ConfigError, JudgeError
+from recruiter.judges import Bill, Probe
 from recruiter.judges.in_trainer import InTrainer
+from recruiter.judges.llm import PROBE_QUESTION, PROBE_ROLE
 from recruiter.judges.rubric_judge.wording import manipulation
 from recruiter.judges.simulated.speakers import ANSWERING, Answers, ApiSpeaker, LocalSpeaker, Speaker
 from recruiter.llm.providers import PROVIDERS
+from recruiter.llm.reply import Tokens
 from recruiter.llm.reply_cache import cache_key
 from recruiter.llm.usage import NO_USAGE, Usage
 from recruiter.prompts import Persona, answers_messages, candidate_messages, grading_messages
@@ -106,6 +110,7 @@ class SimulatedJudge(InTrainer):
         self.name = f"simulated/{' and '.join(dict.fromkeys(s.name for s in (self._weak, self._strong, self._grader)))}"
         self.version = _version(self.name, self.answers, self._personas)
         self.usage = self._shared_usage()
+        self._probe_calls, self._probe_usd = 0, 0.0
 
     def _shared_usage(self) -> Usage:
         """The usage of all that is called, under one budget."""
@@ -116,6 +121,36 @@ class SimulatedJudge(InTrainer):
         for usage in others:
             usage.share(first.budget)
         return PanelUsage(parts) if others else first
+
+    async def probe(self) -> Probe | None:
+        """See `Judge`: hold one interview, past the cache."""
+        if not self.usage.parts:
+            return None
+        start, before = time.perf_counter(), self._taken()
+        (interviews,) = await self.measure([Asked(PROBE_ROLE, PROBE_QUESTION)], seed=time.time_ns())
+        if interviews.probability(self.answers) is None:
+            failures = [speaker.failure for speaker in self._speakers if speaker.failure]
+            raise JudgeError(f"{self.name} could not hold an interview: {failures[-1] if failures else TOO_FEW}.")
+        after, seconds = self._taken(), time.perf_counter() - start
+        calls, tokens_in, tokens_out, self._probe_usd = (now - then for now, then in zip(after, before, strict=True))
+        self._probe_calls = int(calls)
+        return Probe(seconds / 2, Tokens(int(tokens_in), 0, int(tokens_out)), 0)  # answers, then grades
+
+    def bill(self, probe: Probe, role: Role, questions: int) -> Bill:  # noqa: ARG002
+        """See `Judge`."""
+        is_priced = all(part.price for part in self.usage.parts)
+        tokens = Tokens(probe.tokens.input * questions, 0, probe.tokens.output * questions)
+        return Bill(self._probe_calls * questions, tokens, self._probe_usd * questions if is_priced else None)
+
+    def _taken(self) -> tuple[float, float, float, float]:
+        """Calls, tokens in and out, and USD of all that is called."""
+        totals = [part.total for part in self.usage.parts]
+        return (
+            sum(total.calls for total in totals),
+            sum(total.input_tokens for total in totals),
+            sum(total.output_tokens for total in totals),
+            sum(total.cost_usd for total in totals),
+        )
 
     async def judge(self, groups: Sequence[tuple[Role, Sequence[str]]]) -> list[list[Judgement]]:
         """One judgement for each question of each group.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import string
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 import sqlalchemy as sa
 
 from recruiter.config import ApiConfig, SamplingParams
-from recruiter.judges.llm.reply import read_number
+from recruiter.judges.llm.reply import letter_of, read_number
 from recruiter.llm.api_model import ApiModel
 from recruiter.llm.clients import Sampling
 from recruiter.llm.failure import CallFailed
@@ -61,11 +60,13 @@ class Speaker(Protocol):
         name: what tables and logs call it.
         usage: what its calls take.
         is_local: whether it computes on this machine.
+        failure: of the last call that came to nothing.
     """
 
     name: str
     usage: Usage
     is_local: bool
+    failure: CallFailed | None
 
     async def answer(self, prompts: Sequence[list[Message]], count: int, seed: int) -> list[list[str]]:
         """`count` answers to each prompt; fewer, where calls fail.
@@ -93,6 +94,7 @@ class LocalSpeaker:
 
     usage: Usage = NO_USAGE
     is_local = True
+    failure: CallFailed | None = None
 
     def __init__(self, path: str) -> None:
         """Nothing is loaded yet.
@@ -153,6 +155,7 @@ class ApiSpeaker:
         """
         self.api = ApiModel(settings, "replies")
         self.name, self.usage = self.api.name, self.api.usage
+        self.failure: CallFailed | None = None  # the last one
         self._replies = ReplyCache(cache, _TABLE, "judge.cache_path=")
 
     async def answer(self, prompts: Sequence[list[Message]], count: int, seed: int) -> list[list[str]]:
@@ -202,8 +205,9 @@ class ApiSpeaker:
             return str(known["text"])
         try:
             completion = await self.api.complete(messages, sampling, schema if self.api.has_schema else None)
-        except CallFailed:
-            return None  # the attempts are counted
+        except CallFailed as failure:
+            self.failure = failure
+            return None
         text = completion.text.strip()
         if completion.ended != "by itself":
             self.usage.failed("refusal" if completion.ended == "refused" else "truncated")
@@ -225,12 +229,6 @@ def expected_grade(logits: Sequence[float]) -> float:
     weights = [math.exp(logit - highest) for logit in logits]
     mean = sum(weight * place for place, weight in enumerate(weights)) / sum(weights)
     return mean / (len(DIGITS) - 1) * MAX_SCORE
-
-
-def letter_of(index: int) -> str:
-    """A, B, …, Z, AA, AB, …"""
-    first, last = divmod(index, len(string.ascii_uppercase))
-    return (letter_of(first - 1) if first else "") + string.ascii_uppercase[last]
 
 
 def grades_schema(letters: Sequence[str]) -> dict[str, object]:
