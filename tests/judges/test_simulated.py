@@ -13,8 +13,9 @@ import pytest
 
 from recruiter.config import JudgeConfig
 from recruiter.config.loading import load_config
-from recruiter.errors import BudgetError, ConfigError, ModelError
+from recruiter.errors import BudgetError, ConfigError, JudgeError, ModelError
 from recruiter.files import read_jsonl
+from recruiter.judges.llm.estimate import ask_for_probe
 from recruiter.judges.making import make_judge
 from recruiter.judges.simulated import FIGURE, TOO_FEW, Asked, Graded, Interviews, SimulatedJudge
 from recruiter.judges.simulated.speakers import DIGITS, expected_grade, letter_of, read_grades
@@ -26,7 +27,7 @@ from tests.engines.conftest import tiny_model, tiny_tokenizer
 from tests.fake_judge import FakeJudge, Faults
 from tests.fake_judge.server import Request
 from tests.fake_policy import FakePolicy
-from tests.judges.conftest import GOOD, KEY, QUESTIONS, score
+from tests.judges.conftest import GOOD, QUESTIONS, score
 
 ANSWER = re.compile(r"<(answer-([A-Z]+)-[0-9a-f]{16})>\n(.*?)\n</\1>", re.DOTALL)
 CONCRETE, VAGUE = "I would look at the consumer lag first, then at its partition.", "It depends on the system."
@@ -56,7 +57,11 @@ def simulated(server: FakeJudge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     server.instead = lambda request: None if request.fault else interviewing(request)
 
     def make(**changes: Any) -> SimulatedJudge:
-        given = {"model": "xai/grok-4.3", "base_url": server.openai_url, "cache_path": str(tmp_path / "cache.sqlite")}
+        given = {
+            "model": "openai_compatible/big",
+            "base_url": server.openai_url,
+            "cache_path": str(tmp_path / "cache.sqlite"),
+        }
         return SimulatedJudge(JudgeConfig(provider="simulated", **{**given, "answers": 3, **changes}))
 
     return make
@@ -160,19 +165,19 @@ def test_calls_that_fail_leave_only_their_questions_unscored(
 
 
 def test_a_budget_ends_it_whoever_speaks(simulated: Callable[..., SimulatedJudge], role: MakeRole) -> None:
-    prices = {name: {"input": 100.0, "output": 100.0} for name in ("grok-4.3", "gpt-6-luna")}
-    judge = simulated(weak="openai/gpt-6-luna", budget_usd=0.05, prices=prices)
+    prices = {name: {"input": 100.0, "output": 100.0} for name in ("big", "small")}
+    judge = simulated(weak="openai_compatible/small", budget_usd=0.05, prices=prices)
     with pytest.raises(BudgetError, match=r"judge\.budget_usd"):
         score(judge, role(), QUESTIONS)
     assert sum(part.total.cost_usd for part in judge.usage.parts) <= 0.05
-    assert judge.name == "simulated/openai/gpt-6-luna and xai/grok-4.3"
+    assert judge.name == "simulated/openai_compatible/small and openai_compatible/big"
 
 
 def test_two_models_get_no_persona(simulated: Callable[..., SimulatedJudge], role: MakeRole, server: FakeJudge) -> None:
-    score(simulated(weak="openai/gpt-6-luna"), role(), [GOOD])
+    score(simulated(weak="openai_compatible/small"), role(), [GOOD])
     told = [request for request in server.requests if not ANSWER.search(request.message)]
     assert all(str(PERSONAS[None]) in request.system for request in told)
-    assert {request.body["model"] for request in told} == {"gpt-6-luna", "grok-4.3"}
+    assert {request.body["model"] for request in told} == {"small", "big"}
 
 
 def test_no_key_and_no_model_are_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +188,27 @@ def test_no_key_and_no_model_are_refused_in_a_sentence(monkeypatch: pytest.Monke
     monkeypatch.setenv("XAI_API_KEY", "")
     with pytest.raises(ConfigError, match="XAI_API_KEY"):
         make_judge(JudgeConfig(provider="simulated", model="xai/grok-4.3"))
-    assert KEY
+
+
+def test_no_key_goes_to_a_server_of_ones_own(simulated: Callable[..., SimulatedJudge], server: FakeJudge) -> None:
+    judge = simulated(weak="xai/grok-4.3")
+    addresses = {speaker.name: speaker.api.address for speaker in judge._speakers}  # type: ignore[attr-defined]
+    assert addresses == {"xai/grok-4.3": "https://api.x.ai/v1", "openai_compatible/big": server.openai_url}
+
+
+def test_the_probe_holds_one_interview_and_the_bill_is_a_multiple_of_it(
+    simulated: Callable[..., SimulatedJudge], role: MakeRole, server: FakeJudge
+) -> None:
+    judge = simulated(prices={"big": {"input": 1.0, "output": 1.0}})
+    probe = ask_for_probe(judge)
+    assert probe is not None
+    assert len(server.requests) == 7
+    bill = judge.bill(probe, role(), 10)
+    assert (bill.calls, bill.tokens.input, bill.tokens.output) == (70, 7000, 1400)
+    assert bill.usd == pytest.approx(8400 / 1e6)
+    server.faults = Faults(["server_error"], share=1.0, times=None)
+    with pytest.raises(JudgeError, match="could not hold an interview: server_error"):
+        ask_for_probe(simulated(max_attempts=1))
 
 
 # ---- a model on this machine -----------------------------------------------------------------------------------------

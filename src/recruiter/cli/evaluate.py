@@ -2,6 +2,7 @@
 
   recruiter eval --model starter rl --checkpoint checkpoints/quickstart --judge rubric
   recruiter eval --model baseline rl grok-4-1 --judge xai anthropic --pairwise --budget-usd 5
+  recruiter eval --model starter --judge rubric --simulate-candidates anthropic
   recruiter eval --blind-sheet sheets/first --sheet-roles 40
   recruiter eval --readings anna.csv ben.csv --reader anthropic
 
@@ -26,6 +27,7 @@ from rich.table import Table
 
 from recruiter.cli.blind import STORE, read_blind, with_earlier_reads
 from recruiter.cli.command import add_price, argument_parser, check_numbers, command, read_prices, shown_progress
+from recruiter.config import NamedCandidateConfig
 from recruiter.config.paths import WORKSPACE, command_line
 from recruiter.errors import ConfigError
 from recruiter.evaluation.contestants import OWN_SERVER, Setup, common_sampling, find_contestants
@@ -40,6 +42,7 @@ from recruiter.evaluation.tables import markdown, tables, warnings
 from recruiter.files import short_path
 from recruiter.judges import Judge
 from recruiter.judges.making import make_judge, named_judge
+from recruiter.judges.simulated import SimulatedJudge
 from recruiter.llm.usage import Usage
 from recruiter.prompts import PROMPT_HASH
 from recruiter.report import write_report
@@ -112,7 +115,8 @@ def evaluate(
     )
     rubric = load_rubric(options.rubric)
     judges = find_judges(options.judge, rubric, options.base_url, options.cache)
-    reading = [reader.usage for reader in readers]
+    simulated = find_candidates(options)
+    reading = [reader.usage for reader in readers] + list(simulated.usage.parts if simulated else ())
     limit_spending(contestants, judges, options.budget_usd, options.price, reading)
     plan = Plan(
         baseline=contestants[0].name,
@@ -128,7 +132,7 @@ def evaluate(
         rubric_hash=rubric.hash,
     )
     store = RecordStore(options.output.parent / STORE)
-    setup = Setup(plan, roles, contestants, judges, rubric, left_out)
+    setup = Setup(plan, roles, contestants, judges, simulated, rubric, left_out)
     with shown_progress(console) as progress:
         evaluation = Evaluation(setup, store, progress)
         for line in evaluation.probe_judges():
@@ -182,6 +186,10 @@ def parse_options() -> argparse.Namespace:
     add(
         "--twice", type=int, default=20, metavar="N", help="questions that each judge is asked about twice (default 20)"
     )
+    add("--simulate-candidates", nargs="+", metavar="NAME", help="have a weak and a strong candidate answer each question, and "
+        "say how surely their answers tell them apart: a folder, a Hub id or provider/model, told to be the one and the other; "
+        "two: a weak and a strong model; a third grades (default the strong one)")  # fmt: skip
+    add("--candidate-answers", type=int, default=4, metavar="N", help="of each candidate to each question (default 4)")
     add("--pairwise", action="store_true", help="have the judges compare every two models' questions, in both orders")
     add(
         "--trim",
@@ -213,6 +221,7 @@ def parse_options() -> argparse.Namespace:
     options = parser.parse_args()
     check_numbers(parser, options, {
         "--samples": (lambda number: number >= 1, "1 or more"),
+        "--candidate-answers": (lambda number: 1 <= number <= 32, "from 1 to 32"),
         "--twice": (lambda number: number >= 0, "0 or more"),
         "--trim": (lambda number: 0 < number < 0.5, "between 0 and 0.5"),
         "--sheet-roles": (lambda number: number >= 1, "1 or more"),
@@ -222,7 +231,10 @@ def parse_options() -> argparse.Namespace:
         parser.error(f"--output {options.output} cannot work; name a .json file, the others get its name")
     if not (options.model or options.blind_sheet or options.readings or options.reader):
         parser.error("give --model, or --blind-sheet, --readings or --reader for results that are there")
-    named = [*(options.model or []), *(options.judge or []), *options.reader]
+    candidates = options.simulate_candidates or []
+    if len(candidates) > 3:
+        parser.error(f"--simulate-candidates takes one to three models, not {len(candidates)}")
+    named = [*(options.model or []), *(options.judge or []), *options.reader, *candidates]
     if options.base_url and not any(name.startswith(OWN_SERVER) for name in named):
         parser.error(f"--base-url is for models, judges and readers named {OWN_SERVER}/…, and none is")
     options.price = read_prices(parser, options.price)
@@ -248,6 +260,28 @@ def find_judges(names: list[str] | None, rubric: Rubric, base_url: str | None, c
     if twice := next((name for name in found if found.count(name) > 1), None):
         raise ConfigError(f"--judge names {twice} twice.")
     return judges
+
+
+def find_candidates(options: argparse.Namespace) -> SimulatedJudge | None:
+    """Who plays and grades simulated candidates; None if nobody shall.
+
+    Raises:
+        ConfigError: a key is missing, or a name means nothing.
+        ModelError: there is no such model.
+    """
+    names = options.simulate_candidates
+    if not names:
+        return None
+    weak, strong = (names[0], names[1]) if len(names) > 1 else (None, None)
+    settings = NamedCandidateConfig(
+        provider="simulated",
+        model=names[-1],
+        weak=weak,
+        strong=strong,
+        answers=options.candidate_answers,
+        base_url=next((found for name in names if (found := own_address(name, options.base_url))), None),
+    )
+    return SimulatedJudge(replace(settings, cache_path=options.cache) if options.cache else settings)
 
 
 def print_results(console: Console, results: Results, show: int) -> None:

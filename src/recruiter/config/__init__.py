@@ -187,6 +187,16 @@ class NamedReaderConfig(JudgeConfig):
     }
 
 
+class NamedCandidateConfig(JudgeConfig):
+    """Models that play and grade simulated candidates, named as `--simulate-candidates`."""
+
+    OPTIONS: ClassVar[Mapping[str, str]] = {
+        **ApiConfig.OPTIONS,
+        "provider": "--simulate-candidates {}",
+        "model": "--simulate-candidates {provider}/{}",
+    }
+
+
 @dataclass
 class HumanFeedbackConfig(Section):
     """With `judge.provider=human`."""

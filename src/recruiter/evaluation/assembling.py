@@ -11,6 +11,7 @@ from recruiter.evaluation.estimates import Consistency, TextFigures
 from recruiter.evaluation.figures import judge_figures
 from recruiter.evaluation.records import ComparisonRecord, JudgeRecord, SampleRecord
 from recruiter.evaluation.results import Results, metrics
+from recruiter.evaluation.simulation import simulated_figures
 from recruiter.evaluation.spending import spending
 from recruiter.evaluation.strengths import pairwise_figures
 from recruiter.evaluation.text_figures import text_figures
@@ -36,11 +37,13 @@ def assemble(
     }
     flags = contestant_flags(setup.contestants, setup.roles, setup.sampling, setup.rubric)
     flags += [f"Judge {judge}: {flag}." for judge, record in judges.items() for flag in record.flags]
+    if setup.simulated:
+        flags += [f"Simulated candidates: {flag}." for flag in judge_flags(setup.simulated, setup.contestants)]
     flags += problems
     return Results(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
-        spent=spending(setup.contestants, setup.judges),
+        spent=spending(setup.contestants, [*setup.judges, *([setup.simulated] if setup.simulated else [])]),
         versions=versions(),
         plan=setup.plan,
         flags=flags,
@@ -59,6 +62,7 @@ def assemble(
         texts=_texts(setup, samples),
         consistency=twice,
         agreement=agreements(list(judges), samples),
+        simulated=simulated_figures(setup.simulated, names, samples) if setup.simulated else None,
         pairwise={judge: pairwise_figures(names, comparisons) for judge, comparisons in compared.items()},
     )
 

@@ -16,6 +16,7 @@ from recruiter.evaluation.records import ModelRecord, Plan, Training
 from recruiter.evaluation.text_figures import Questions, read_rollouts
 from recruiter.files import short_path
 from recruiter.judges import Judge
+from recruiter.judges.simulated import SimulatedJudge
 from recruiter.llm.api_model import ApiModel
 from recruiter.roles import Role
 from recruiter.roles.dataset import read_raw
@@ -102,6 +103,7 @@ class Setup:
     """What takes part in an evaluation; the first contestant is the baseline.
 
     Attributes:
+        simulated: holds interviews with simulated candidates.
         rubric: what all judges score by.
         left_out: models that cannot take part, with the reason.
     """
@@ -110,6 +112,7 @@ class Setup:
     roles: Sequence[Role]
     contestants: Sequence[Contestant]
     judges: Sequence[Judge]
+    simulated: SimulatedJudge | None = None
     rubric: Rubric = field(default_factory=load_rubric)
     left_out: Mapping[str, str] = field(default_factory=dict)
 

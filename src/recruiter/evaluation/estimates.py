@@ -179,6 +179,23 @@ class Pairwise(Record):
     strengths: dict[str, Strength]
 
 
+class Simulated(Record):
+    """How surely the answers of simulated candidates tell a strong one from a weak one.
+
+    Attributes:
+        judge: the models that answered and graded.
+        answers: of each candidate to each question.
+        models: the probability that a strong answer beats a weak one, by model; 0.5 tells nothing.
+        missing: written questions without a figure, by model.
+    """
+
+    judge: str
+    version: str
+    answers: int
+    models: dict[str, Estimate | None]
+    missing: dict[str, int]
+
+
 class ReadFigures(Record):
     """What blind readers say of one model.
 

@@ -28,6 +28,19 @@ class JudgementRecord(Record):
     unscored_reason: str | None
 
 
+class InterviewRecord(Record):
+    """What came of a question when simulated candidates answered it.
+
+    Attributes:
+        probability: that a strong answer gets a better grade than a weak one; None if too few answers have a grade.
+        weak, strong: the answers of either candidate, each with its grade from 0 to 10; None: it got none.
+    """
+
+    probability: float | None
+    weak: list[tuple[str, float | None]]
+    strong: list[tuple[str, float | None]]
+
+
 class SampleRecord(Record):
     """One question, or the failure to write one.
 
@@ -40,6 +53,7 @@ class SampleRecord(Record):
         seconds: until it was there. Locally, a batch's time divided by its questions.
         cost_usd: 0 where nothing is paid; None if the price is unknown.
         judgements: by judge.
+        interviews: with simulated candidates, where they were held.
     """
 
     model: str
@@ -52,6 +66,7 @@ class SampleRecord(Record):
     seconds: float | None
     cost_usd: float | None
     judgements: dict[str, JudgementRecord] = Field(default_factory=dict)
+    interviews: InterviewRecord | None = None
 
 
 class Training(Record):

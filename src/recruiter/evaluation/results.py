@@ -16,7 +16,15 @@ from pydantic import Field, ValidationError, model_validator
 from recruiter.config.paths import command_line
 from recruiter.errors import DataError
 from recruiter.evaluation import claims
-from recruiter.evaluation.estimates import Agreement, Consistency, ModelFigures, Pairwise, Reads, TextFigures
+from recruiter.evaluation.estimates import (
+    Agreement,
+    Consistency,
+    ModelFigures,
+    Pairwise,
+    Reads,
+    Simulated,
+    TextFigures,
+)
 from recruiter.evaluation.records import JudgeRecord, ModelRecord, Plan, Record, SampleRecord, Sheet, Spent
 from recruiter.files import write_json
 from recruiter.roles import Role
@@ -46,6 +54,7 @@ class Results(Record):
         rubric: what the judges scored by. Files of version 2, which lack it, are by the built-in criteria.
         figures: by judge, then by model.
         consistency, pairwise: by judge.
+        simulated: what simulated candidates show, where they were asked for.
         sheet: of the questions for blind reads, with the readings; `reads` is computed from it.
     """
 
@@ -70,6 +79,7 @@ class Results(Record):
     consistency: dict[str, Consistency]
     agreement: list[Agreement]
     pairwise: dict[str, Pairwise]
+    simulated: Simulated | None = None
     sheet: Sheet | None = None
     reads: Reads | None = None
 

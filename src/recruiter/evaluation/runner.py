@@ -21,7 +21,8 @@ from recruiter.evaluation.contestants import Contestant, Setup
 from recruiter.evaluation.estimates import Consistency
 from recruiter.evaluation.records import ComparisonRecord, JudgementRecord, SampleRecord
 from recruiter.evaluation.results import Results
-from recruiter.evaluation.spending import probe
+from recruiter.evaluation.simulation import simulate
+from recruiter.evaluation.spending import probe, probe_candidates
 from recruiter.evaluation.store import RecordStore
 from recruiter.judges import Judge
 from recruiter.judges.comparing import Preference
@@ -63,6 +64,7 @@ class Evaluation:
         compared = (
             {judge.name: self.compare(judge, samples) for judge in self.setup.judges} if self.plan.pairwise else {}
         )
+        self.simulate(samples)
         return assemble(self.setup, samples, twice, compared, self.problems, time.perf_counter() - start)
 
     def probe_judges(self) -> Iterator[str]:
@@ -78,6 +80,9 @@ class Evaluation:
         for judge in self.setup.judges:
             if line := probe(judge, self.plan, len(self.setup.roles), len(self.contestants)):
                 yield line
+        candidates, roles = self.setup.simulated, self.setup.roles
+        if candidates and (line := probe_candidates(candidates, self.plan, roles, len(self.contestants))):
+            yield line
 
     def write(self, contestant: Contestant) -> list[SampleRecord]:
         """The questions of one model, those of earlier evaluations from the store."""
@@ -137,6 +142,21 @@ class Evaluation:
             if judgement.scores and (first := composite(sample, judge.name)) is not None
         ]
         return consistency([first for first, _ in pairs], [second for _, second in pairs])
+
+    def simulate(self, samples: Sequence[SampleRecord]) -> None:
+        """Hold interviews with simulated candidates about all questions, where that is planned."""
+        judge = self.setup.simulated
+        if judge is None:
+            return
+
+        def progress(share: float) -> None:
+            self._progress("simulated candidates", "interviews", share)
+
+        try:
+            simulate(judge, samples, self._roles, self._store, self.plan.seed, progress)
+        except RecruiterError as error:
+            _add(self.problems, [f"{judge.name}: {error}"])
+        progress(1.0)
 
     def compare(self, judge: Judge, samples: Sequence[SampleRecord]) -> list[ComparisonRecord]:
         """Have a judge compare the questions of every two models for every role, in both orders."""

@@ -10,6 +10,7 @@ from recruiter.evaluation.records import Plan, Spent
 from recruiter.judges import Judge
 from recruiter.judges.llm.estimate import ask_for_probe
 from recruiter.llm.usage import Budget, Price, Usage
+from recruiter.roles import Role
 
 
 def limit_spending(
@@ -63,6 +64,20 @@ def probe(judge: Judge, plan: Plan, roles: int, models: int) -> str | None:
     price = judge.usage.price
     cost = f", about ${calls * price.cost(found.tokens):.2f}" if price else ""
     return f"{judge.name} answered in {found.seconds:.1f} s; it will be asked at most {calls:,} times{cost}."
+
+
+def probe_candidates(judge: Judge, plan: Plan, roles: Sequence[Role], models: int) -> str | None:
+    """Hold one interview, and say what all of them will take at most; None if they cost nothing.
+
+    Raises:
+        ApiError: a model does not answer.
+    """
+    found = ask_for_probe(judge)
+    bill = judge.bill(found, roles[0], models * len(roles) * plan.samples) if found else None
+    if bill is None:
+        return None
+    cost = "" if bill.usd is None else f", about ${bill.usd:.2f}"
+    return f"{judge.name} held an interview; it will take at most {round(bill.calls):,} calls{cost}."
 
 
 def spending(contestants: Sequence[Contestant], judges: Sequence[Judge]) -> dict[str, Spent]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from recruiter.evaluation import cells
 from recruiter.evaluation.cells import Table
-from recruiter.evaluation.estimates import Difference
+from recruiter.evaluation.estimates import Difference, Simulated
 from recruiter.evaluation.read_tables import read_tables
 from recruiter.evaluation.results import Results
 from recruiter.roles import LEVELS
@@ -27,6 +27,8 @@ def tables(results: Results) -> Iterator[Table]:
             yield _trimmed(results, judge)
         if judge in results.pairwise:
             yield _strengths(results, judge)
+    if results.simulated:
+        yield _simulated(results, results.simulated)
     yield _texts(results)
     yield _texts_against_others(results)
     if results.consistency:
@@ -161,6 +163,19 @@ def _strengths(results: Results, judge: str) -> Table:
     )
     columns = ["model", "log strength (95%)", "preferred to baseline", "win/tie/loss"]
     return Table(_title(results, judge, title), columns, rows)
+
+
+def _simulated(results: Results, found: Simulated) -> Table:
+    short = short_names(results)
+    rows = [
+        [short[model], cells.share(estimate, with_interval=True), str(found.missing[model])]
+        for model, estimate in found.models.items()
+    ]
+    title = (
+        f"Simulated candidates ({found.judge}, {found.answers} answers each): how often a strong answer beats a weak one; 50% "
+        f"tells nothing"
+    )
+    return Table(title, ["model", "strong beats weak (95%)", "missing"], rows)
 
 
 def _texts(results: Results) -> Table:

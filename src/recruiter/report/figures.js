@@ -140,6 +140,16 @@ function textsSection() {
   );
 }
 
+function simulatedSection() {
+  const found = data.simulated;
+  if (!found) return null;
+  const rows = models.map((model) => [modelName(model), estimate(found.models[model], percent), String(found.missing[model])]);
+  return section("simulated", "Simulated candidates",
+    el("p", { class: "lead" }, `A weak and a strong candidate answered each question ${plural(found.answers, "time")}, played by language models, and a grader that did not know who was who graded the answers: ${found.judge}. The figure is the probability that a strong answer gets the better grade, a tie counts half; 50% is a question that tells nothing.`),
+    table("Probability that a strong answer beats a weak one", ["model", "strong beats weak", "without a figure"], rows),
+  );
+}
+
 function pairwiseSection(judge) {
   const found = data.pairwise[judge];
   if (!found) return null;

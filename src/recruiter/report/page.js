@@ -4,7 +4,7 @@ function head(judge, choose) {
   const facts = [plural(data.roles.length, "role"), `${plural(data.plan.samples, "question")} a role and model`, `made ${data.made_at.slice(0, 10)}`];
   const warnings = [...data.flags, ...Object.entries(data.left_out).map(([model, why]) => `${model} is left out: ${why}`), ...models.flatMap((model) => data.models[model].notes.map((note) => `${model}: ${note}`))];
   const chooser = judges.length > 1 && el("label", { class: "judge" }, "Scores by", el("select", { onchange: (event) => choose(event.target.value) }, judges.map((name) => el("option", { value: name, selected: name === judge }, name))));
-  const links = [["reads", "Blind reads"], ["scores", "Scores"], ["differences", "Differences"], ["groups", "Levels"], ["texts", "Texts"], ["pairwise", "Direct"], ["judges", "Judges"], ["questions", "Questions"], ["method", "Method"]];
+  const links = [["reads", "Blind reads"], ["scores", "Scores"], ["differences", "Differences"], ["groups", "Levels"], ["texts", "Texts"], ["simulated", "Candidates"], ["pairwise", "Direct"], ["judges", "Judges"], ["questions", "Questions"], ["method", "Method"]];
   return [
     el("h1", {}, "Evaluation of ", models.map((model, index) => [index > 0 && (index === models.length - 1 ? " and " : ", "), model])),
     ...data.evidence.map((line) => el("p", { class: "evidence" }, line)),
@@ -25,7 +25,7 @@ function jump(event) {
 
 function draw(judge) {
   const judged = judge ? [scoresSection(judge), differencesSection(judge), groupsSection(judge)] : [];
-  const sections = [readsSection(), ...judged, textsSection(), pairwiseSection(judge), judgesSection(), questionsSection(judge), methodSection()];
+  const sections = [readsSection(), ...judged, textsSection(), simulatedSection(), pairwiseSection(judge), judgesSection(), questionsSection(judge), methodSection()];
   document.getElementById("content").replaceChildren(...sections.filter(Boolean));
   document.getElementById("top").replaceChildren(...head(judge, redraw).filter(Boolean));
 }

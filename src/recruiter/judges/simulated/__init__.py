@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from recruiter.config import ApiConfig, JudgeConfig
+from recruiter.config import JudgeConfig
 from recruiter.config.paths import WORKSPACE, model_folder
 from recruiter.errors import ConfigError, JudgeError
 from recruiter.judges import Bill, Probe
@@ -35,6 +35,7 @@ from recruiter.roles import Role
 from recruiter.rubric import MAX_SCORE, Judgement, Rubric, Scores, load_rubric
 
 FIGURE = "discrimination"
+OWN_SERVER = "openai_compatible"
 TIE = 0.5  # of 10 points: grades closer than that are equal
 TOO_FEW = "too few of the candidates' answers arrived with a grade"
 
@@ -207,11 +208,14 @@ _WISH = "write local/exports/starter or another folder, a Hub id, or provider/mo
 
 
 def _speaker(name: str, settings: JudgeConfig) -> Speaker:
-    """The model that a name means: provider/model, else a folder or Hub id, with or without local/ before it."""
+    """The model that a name means: provider/model, else a folder or Hub id, with or without local/ before it.
+
+    The settings' address is that of models named openai_compatible/… alone, so that no provider's key goes there.
+    """
     provider, _, model = name.partition("/")
     if provider in PROVIDERS and not model_folder(name):
-        shared = {f.name: getattr(settings, f.name) for f in dataclasses.fields(ApiConfig)}
-        named = dataclasses.replace(settings, **(shared | {"provider": provider, "model": model or None}))
+        address = settings.base_url if provider == OWN_SERVER else None
+        named = dataclasses.replace(settings, provider=provider, model=model or None, base_url=address)
         return ApiSpeaker(named, WORKSPACE / settings.cache_path)
     return LocalSpeaker(name.removeprefix("local/"))
 
