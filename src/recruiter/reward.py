@@ -1,6 +1,7 @@
 """From judgement to reward: what the judges give, less a share for wording that is used for every role.
 
-**One judge:** the reward is its composite / 10, in [0, 1].
+**One judge:** the reward is its composite / 10, in [0, 1]. Of `judge.mode=pairs` that is the share of its comparisons that a
+question won, and of `simulated` the probability that a strong answer to it beats a weak one.
 
 **One judge that rewards, and others that gate:** its composite / 10 times what each gating judge keeps, a share in [0, 1]
 (`Judgement.kept`). A gate can take away and never add. Watching judges have no part in a reward.

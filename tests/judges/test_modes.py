@@ -146,19 +146,30 @@ def test_faults_in_a_tenth_of_the_calls_change_nothing_but_the_samples_they_hit(
     groups = [[f"{question} Case {n}." for question in QUESTIONS] for n in range(20)]
     for mode in ("group", "pairs"):
         undisturbed = [score(made(mode), role(), group) for group in groups]
-        kinds = ["refusal", "missing_score", "malformed", "truncated"]
-        server.faults = Faults(kinds, share=0.1, times=None, seed=1)
-        got = [score(made(mode, temperature=0.5), role(), group) for group in groups]
-        assert any(request.fault for request in server.requests)
-        pairs = [pair for both in zip(got, undisturbed, strict=True) for pair in zip(*both, strict=True)]
-        if mode == "group":
-            assert all(new.scores == old.scores for new, old in pairs if new.scores is not None)
-            assert 0 < sum(new.scores is None for new, _ in pairs) < 16  # of 160
-        else:  # a match that failed is left out of the shares of the two that played it
-            assert all(new.scores is not None for new, _ in pairs)
-            assert sum(new.scores == old.scores for new, old in pairs) > 60
-        server.faults = Faults()
         server.requests.clear()
+        server.faults = Faults(["refusal", "malformed", "truncated"], share=0.1, times=None, seed=1)
+        got = [score(made(mode, temperature=0.5), role(), group) for group in groups]
+        failed = [request.message for request in server.requests if request.fault]
+        assert failed
+        for group, new, old in zip(groups, got, undisturbed, strict=True):
+            for question, judgement, before in zip(group, new, old, strict=True):
+                if judgement.scores != before.scores:
+                    assert any(question in message for message in failed)
+                if mode == "group":
+                    assert judgement.scores in (before.scores, None)
+        missing = sum(judgement.scores is None for group in got for judgement in group)
+        assert missing < 8  # of 160
+        server.faults = Faults()
+
+
+def test_a_tenth_of_partial_replies_costs_a_question_each(made: Make, role: MakeRole, server: FakeJudge) -> None:
+    groups = [[f"{question} Case {n}." for question in QUESTIONS] for n in range(20)]
+    server.faults = Faults(["missing_score"], share=0.1, times=None, seed=2)
+    got = [score(made("group"), role(), group) for group in groups]
+    hit = {request.message for request in server.requests if request.fault}
+    assert hit
+    assert [sum(judgement.scores is None for judgement in group) for group in got].count(1) == len(hit)
+    assert sum(judgement.scores is None for group in got for judgement in group) == len(hit)
 
 
 def test_a_question_that_addresses_the_judge_is_never_shown_beside_others(
@@ -273,4 +284,4 @@ def test_the_estimate_knows_the_mode(made: Make, role: MakeRole, server: FakeJud
     roles = [role(index) for index in range(8)]
     said = probe_and_estimate(load_config("offline_config", overrides), made(mode), roles, 0, 0)
     assert f"will be asked at most {8 * calls} times" in said
-    assert "about $0.0" in said
+    assert "about $0." in said
