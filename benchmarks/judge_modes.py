@@ -25,6 +25,7 @@ ROLES, GROUP = 16, 8
 CASES: tuple[tuple[Literal["single", "group", "pairs"], int | None], ...] = (
     ("single", None), ("group", 1), ("group", 2), ("pairs", 2), ("pairs", 3),
 )  # fmt: skip
+FOR_GOOD = 10**6
 FAULTS = ("refusal", "malformed", "missing_score", "truncated")
 
 
@@ -35,7 +36,7 @@ def measure(mode: Literal["single", "group", "pairs"], rounds: int | None, fault
     groups = [
         (role, [texts[(start * 3 + index) % len(texts)] for index in range(GROUP)]) for start, role in enumerate(roles)
     ]
-    with FakeJudge(Faults(FAULTS, share=faults, times=None)) as server, tempfile.TemporaryDirectory() as folder:
+    with FakeJudge(Faults(FAULTS, share=faults, times=FOR_GOOD)) as server, tempfile.TemporaryDirectory() as folder:
         settings = JudgeConfig(
             provider="openai_compatible",
             model="fake",

@@ -16,9 +16,10 @@ from recruiter.config.loading import load_config
 from recruiter.errors import BudgetError, ConfigError, JudgeError, ModelError
 from recruiter.files import read_jsonl
 from recruiter.judges.llm.estimate import ask_for_probe
+from recruiter.judges.llm.reply import letter_of
 from recruiter.judges.making import make_judge
 from recruiter.judges.simulated import FIGURE, TOO_FEW, Asked, Graded, Interviews, SimulatedJudge
-from recruiter.judges.simulated.speakers import DIGITS, expected_grade, letter_of, read_grades
+from recruiter.judges.simulated.speakers import DIGITS, expected_grade, read_grades
 from recruiter.prompts import PERSONAS
 from recruiter.roles import load_roles
 from tests import REPOSITORY

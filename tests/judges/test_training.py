@@ -23,7 +23,7 @@ from recruiter.engines import Sample
 from recruiter.errors import ApiError, BudgetError, UnscoredError
 from recruiter.files import read_jsonl
 from recruiter.judges import Judge
-from recruiter.judges.llm import LLMJudge
+from recruiter.judges.making import make_judge
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import judge_messages
@@ -103,7 +103,7 @@ def training(tmp_path: Path, server: FakeJudge, monkeypatch: pytest.MonkeyPatch)
         ]  # fmt: skip
         config = load_config("quickstart_config", overrides)
         folder = tmp_path / name
-        made = judge or LLMJudge(config.judge)
+        made = judge or make_judge(config.judge)
         trained: Any = policy() if policy is HonestPolicy else policy(config)
         with RunLog(folder, config, made, total_steps(config, len(roles)), resume or 0) as log:
             trainer = Trainer(config, trained, JudgedGroups(made), roles, [], log)
@@ -183,6 +183,24 @@ def stopping_and_resuming_changes_nothing(training: Any, server: Any, policy: An
 def test_calls_that_fail_once_leave_the_same_parameters(training: Callable[..., Any], server: FakeJudge) -> None:
     fell = failing_once_changes_nothing(training, server, HonestPolicy, share=0.3)
     assert len(fell) >= 5
+
+
+@pytest.mark.parametrize("mode", ["group", "pairs"])
+def test_judging_whole_groups_leaves_the_same_parameters_where_calls_fail_once(
+    training: Callable[..., Any], server: FakeJudge, mode: str
+) -> None:
+    server.faults = Faults()
+    undisturbed, _ = training("undisturbed", **{"judge.mode": mode})
+    server.faults = Faults(["rate_limit", "server_error", "cut", "garbage"], share=0.3, times=1, seed=5)
+    disturbed, _ = training("disturbed", **{"judge.mode": mode})
+    assert any(request.fault for request in server.requests)
+    assert parameters(disturbed) == parameters(undisturbed)
+    rows = read_jsonl(undisturbed / "rollouts.jsonl")
+    names = {"win_share"} if mode == "pairs" else set(RUBRIC.names)
+    assert {frozenset(row["scores"]) for row in rows} == {frozenset(names)}
+    metrics = read_jsonl(undisturbed / "metrics.jsonl")
+    assert all((row["clarity"] is None) == (mode == "pairs") for row in metrics)
+    assert len({row["reward"] for row in rows}) > 3
 
 
 def test_samples_whose_calls_fail_for_good_train_as_if_masked(training: Callable[..., Any], server: FakeJudge) -> None:
