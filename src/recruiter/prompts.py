@@ -1,8 +1,8 @@
 """The prompts, once. Training, evaluation, the web page and the endpoint all call `generator_messages`; whoever asks a
 language model to judge calls `judge_messages` or, for a whole group, `group_messages`, to compare two questions
 `comparison_messages`, and to read a question blind `reader_messages`; people who read blind are told `READER_INSTRUCTIONS` as
-well. Simulated candidates get `candidate_messages`, whoever grades their answers `grading_messages` or `answers_messages`. A kit
-asks for its guides with `guide_messages` and has them checked with `guide_check_messages` and `difficulty_messages`;
+well. Simulated candidates get `candidate_messages`, whoever grades their answers `grading_messages` or `answers_messages`.
+A kit asks for its guides with `guide_messages` and has them checked with `guide_check_messages` and `difficulty_messages`;
 `advertisement_messages` asks for the role that an advertisement describes. A reply that cannot be read is asked for again with
 `repair_messages`.
 """
