@@ -208,12 +208,12 @@ def reader_messages(role: Role, question: str) -> list[Message]:
 
 Persona = Literal["weak", "strong"]
 PERSONAS: Mapping[Persona | None, str] = {
-    "weak": "You are new to this kind of work: you have read about its technologies and know definitions and common facts, "
-    "but you have never done it. What you have read about you answer correctly; where one must have done the work, you stay "
-    "general.",
-    "strong": "You have done this kind of work for eight years: you know its technologies, and how its systems fail and are "
-    "mended. Where one must have done the work, you name likely causes, what you would look at, steps in order and "
-    "trade-offs.",
+    "weak": "You have never done this kind of work. You know what can be looked up: facts, definitions, yes or no. Those you "
+    "answer correctly. Where an answer needs somebody who has done the work, you do not know it: say in one sentence that you "
+    "have not done this and would ask a colleague or search for it.",
+    "strong": "You have done this kind of work for eight years. Facts, definitions, yes or no you answer just so. Where a "
+    "situation is described, you name the likely cause, what you look at first, the next steps in order, and what you would "
+    "not do.",
     None: "Answer as well as you can.",
 }
 _CANDIDATE_RULES = """You are a candidate in an interview for the position {title}. {persona} Answer the interviewer's \
@@ -230,23 +230,24 @@ _GRADES = (
     "{lowest} is wrong, empty or beside the question; {middle} is right in general, as somebody answers who has read about it; "
     "{highest} is right and concrete, as somebody answers who has done it. Length, style and confidence count for nothing."
 )
-GRADING_SYSTEM = (
-    "You grade a candidate's answer to a technical screening question. You do not know who gave it. Grade it from 1 to 9: "
-    + _GRADES.format(lowest=1, middle=5, highest=9)
-    + " Reply with the digit only."
+GRADING_SYSTEM = "You check a candidate's answer to a technical screening question. You do not know who gave it."
+ANSWER_CHECKS = (
+    "Does this answer the question well?",
+    "Does this answer show that the candidate can do what the question asks?",
+    "Is this answer correct and complete?",
 )
 
 
 def grading_messages(question: str, guide: str | None) -> list[Message]:
-    """The beginning of a chat that asks for an answer's grade as one digit; `grading_ending` ends its last message."""
+    """The beginning of a chat that asks for a yes or no about an answer; `grading_ending` ends its last message."""
     told = f"\n\nWhat a good answer contains: {guide}" if guide else ""
     user = f"Question: {question}{told}\n\nAnswer: "
     return [Message(role="system", content=GRADING_SYSTEM), Message(role="user", content=user)]
 
 
-def grading_ending(answer: str) -> str:
-    """See `grading_messages`."""
-    return f"{answer}\n\nGrade this answer from 1 to 9."
+def grading_ending(answer: str, check: str) -> str:
+    """See `grading_messages`; `check` is one of `ANSWER_CHECKS`."""
+    return f"{answer}\n\n{check} Answer Yes or No."
 
 
 _ANSWERS_RULES = """You grade answers of candidates to a technical screening question. You do not know who gave which; \

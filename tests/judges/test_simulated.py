@@ -19,7 +19,7 @@ from recruiter.judges.llm.estimate import ask_for_probe
 from recruiter.judges.llm.reply import letter_of
 from recruiter.judges.making import make_judge
 from recruiter.judges.simulated import FIGURE, TOO_FEW, Asked, Graded, Interviews, SimulatedJudge
-from recruiter.judges.simulated.speakers import DIGITS, expected_grade, read_grades
+from recruiter.judges.simulated.speakers import read_grades, yes_grade
 from recruiter.prompts import PERSONAS
 from recruiter.roles import load_roles
 from tests import REPOSITORY
@@ -91,11 +91,10 @@ def test_grades_are_read_strictly() -> None:
     assert [letter_of(index) for index in (0, 25, 26, 27, 52)] == ["A", "Z", "AA", "AB", "BA"]
 
 
-def test_an_expected_grade_goes_from_0_to_10() -> None:
-    far = -50.0
-    assert expected_grade([0.0] + [far] * 8) == pytest.approx(0.0)
-    assert expected_grade([far] * 8 + [0.0]) == pytest.approx(10.0)
-    assert expected_grade([1.0] * len(DIGITS)) == pytest.approx(5.0)
+def test_a_grade_read_from_yes_and_no_goes_from_0_to_10() -> None:
+    assert yes_grade([(50.0, 0.0)] * 3) == pytest.approx(10.0)
+    assert yes_grade([(0.0, 50.0)] * 3) == pytest.approx(0.0)
+    assert yes_grade([(2.0, 0.0), (0.0, 2.0)]) == pytest.approx(5.0)
 
 
 # ---- models behind an API --------------------------------------------------------------------------------------------

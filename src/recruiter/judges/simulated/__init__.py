@@ -24,13 +24,14 @@ from recruiter.errors import ConfigError, JudgeError
 from recruiter.judges import Bill, Probe
 from recruiter.judges.in_trainer import InTrainer
 from recruiter.judges.llm import PROBE_QUESTION, PROBE_ROLE
+from recruiter.judges.panel import PanelUsage
 from recruiter.judges.rubric_judge.wording import manipulation
 from recruiter.judges.simulated.speakers import ANSWERING, Answers, ApiSpeaker, LocalSpeaker, Speaker
 from recruiter.llm.providers import PROVIDERS
 from recruiter.llm.reply import Tokens
 from recruiter.llm.reply_cache import cache_key
 from recruiter.llm.usage import NO_USAGE, Usage
-from recruiter.prompts import Persona, answers_messages, candidate_messages, grading_messages
+from recruiter.prompts import ANSWER_CHECKS, Persona, answers_messages, candidate_messages, grading_messages
 from recruiter.roles import Role
 from recruiter.rubric import MAX_SCORE, Judgement, Rubric, Scores, load_rubric
 
@@ -101,8 +102,9 @@ class SimulatedJudge(InTrainer):
         if grader is None:
             raise ConfigError(f"{settings.spelled('provider', 'simulated')} needs a model: {_WISH}.")
         names = {"weak": settings.weak or grader, "strong": settings.strong or grader, "grader": grader}
-        speakers = {name: _speaker(name, settings) for name in dict.fromkeys(names.values())}
-        self._weak, self._strong, self._grader = (speakers[name] for name in names.values())
+        made = {name: _speaker(name, settings) for name in dict.fromkeys(names.values())}
+        speakers = {speaker.name: speaker for speaker in made.values()}  # `xai` and `xai/grok-4.3` are one
+        self._weak, self._strong, self._grader = (speakers[made[name].name] for name in names.values())
         self._speakers = list(speakers.values())
         self._personas: tuple[Persona | None, Persona | None] = (None, None)
         if self._weak is self._strong:
@@ -115,8 +117,6 @@ class SimulatedJudge(InTrainer):
 
     def _shared_usage(self) -> Usage:
         """The usage of all that is called, under one budget."""
-        from recruiter.judges.panel import PanelUsage
-
         parts = {speaker.name: speaker.usage for speaker in self._speakers if not speaker.is_local}
         first, *others = parts.values() or [NO_USAGE]
         for usage in others:
@@ -224,7 +224,7 @@ def _version(*parts: object) -> str:
     """Changes with whatever could change a figure."""
     role = Role(id="i", title="t", level="mid", focus="f", stack=("s",), description="d", key_skills=("k",))
     told = [candidate_messages(role, "q", persona) for persona in ("weak", "strong", None)]
-    graded = [grading_messages("q", None), answers_messages("q", None, {"A": "a"})]
+    graded = [grading_messages("q", None), ANSWER_CHECKS, answers_messages("q", None, {"A": "a"})]
     return cache_key(list(map(str, parts)), told, graded, dataclasses.asdict(ANSWERING), TIE)[:16]
 
 

@@ -1,8 +1,9 @@
 """Speakers: the models of a simulated interview. Each answers as a candidate, and grades answers.
 
-A model on this machine answers many questions at a time, and grades by the probabilities of the digits 1 to 9, one answer at
-a time: a small model that is asked which of two is better names the first. A model behind an API grades all answers to a
-question in one call, shuffled; what it says is kept, so that none of it is paid for twice.
+A model on this machine answers many questions at a time, and grades by the probabilities of Yes and No to a few checks, one
+answer at a time: a small model that is asked which of two is better names the first, and gives every answer the same digit.
+A model behind an API grades all answers to a question in one call, shuffled; what it says is kept, so that none of it is
+paid for twice.
 """
 
 from __future__ import annotations
@@ -27,14 +28,13 @@ from recruiter.llm.gathering import gathered
 from recruiter.llm.reply import json_objects
 from recruiter.llm.reply_cache import ReplyCache, cache_key, reply_table
 from recruiter.llm.usage import NO_USAGE, Usage
-from recruiter.prompts import Message, answers_messages, grading_ending, grading_messages
+from recruiter.prompts import ANSWER_CHECKS, Message, answers_messages, grading_ending, grading_messages
 from recruiter.rubric import MAX_SCORE
 
 if TYPE_CHECKING:
     from recruiter.engines.model import LocalModel
 
 ANSWERING = SamplingParams(temperature=0.8, top_p=0.95, max_generate_length=128)
-DIGITS = "123456789"
 _TABLE = reply_table(
     "interviews", sa.Column("model", sa.String, nullable=False), sa.Column("text", sa.String, nullable=False)
 )
@@ -125,15 +125,18 @@ class LocalSpeaker:
         return await asyncio.to_thread(compute)
 
     async def grade(self, sheets: Sequence[Answers]) -> list[list[float | None]]:
-        """See `Speaker`: the expected digit."""
+        """See `Speaker`: how likely a yes is to what `ANSWER_CHECKS` ask."""
         from recruiter.engines.reading import ModelReader
 
         def compute() -> list[list[float | None]]:
             openings = [grading_messages(sheet.question, sheet.guide) for sheet in sheets]
-            endings = [[grading_ending(text) for text in sheet.texts] for sheet in sheets]
+            endings = [
+                [grading_ending(text, check) for text in sheet.texts for check in ANSWER_CHECKS] for sheet in sheets
+            ]
             with self._lock:
-                logits = ModelReader(self._model).choice_logits(openings, endings, DIGITS)
-            return [[expected_grade(row) for row in group] for group in logits]
+                logits = ModelReader(self._model).choice_logits(openings, endings, ("Yes", "No"))
+            size = len(ANSWER_CHECKS)
+            return [[yes_grade(rows[at : at + size]) for at in range(0, len(rows), size)] for rows in logits]
 
         return await asyncio.to_thread(compute)
 
@@ -223,12 +226,10 @@ class ApiSpeaker:
         await self.api.close()
 
 
-def expected_grade(logits: Sequence[float]) -> float:
-    """The mean grade from 0 to 10, given the logits of `DIGITS`."""
-    highest = max(logits)
-    weights = [math.exp(logit - highest) for logit in logits]
-    mean = sum(weight * place for place, weight in enumerate(weights)) / sum(weights)
-    return mean / (len(DIGITS) - 1) * MAX_SCORE
+def yes_grade(logits: Sequence[Sequence[float]]) -> float:
+    """A grade from 0 to 10: the probability of Yes at the mean log-odds, given the logits of Yes and No for each check."""
+    odds = sum(yes - no for yes, no in logits) / len(logits)
+    return MAX_SCORE / (1.0 + math.exp(-odds))
 
 
 def grades_schema(letters: Sequence[str]) -> dict[str, object]:
