@@ -81,7 +81,7 @@ async def judge_all(judge: Judge, rollouts: Sequence[Rollout]) -> None:
     """Have all groups judged at the same time."""
     groups = [(rollout.role, [sample.text for sample in rollout.samples]) for rollout in rollouts]
     judged = asyncio.gather(*(judge.score(*group) for group in groups))
-    judge.read(groups)
+    await asyncio.to_thread(judge.read, groups)  # judges that compute with the policy do it now
     for rollout, judgements in zip(rollouts, await judged, strict=True):
         rollout.judgements = judgements
     await judge.close()
