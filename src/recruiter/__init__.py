@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recruiter.writers.generate import QuestionWriter as QuestionWriter
+    from recruiter.writers.question_writer import QuestionWriter as QuestionWriter
 
 __version__ = "0.1.0"
 
@@ -19,6 +19,6 @@ def __getattr__(name: str) -> Any:
     """`QuestionWriter`, without loading what it needs before somebody asks for it."""
     if name != "QuestionWriter":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from recruiter.writers.generate import QuestionWriter
+    from recruiter.writers.question_writer import QuestionWriter
 
     return QuestionWriter

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +35,10 @@ from recruiter.judges.lists import find_role
 from recruiter.judges.making import make_judge, named_judge
 from recruiter.prompts import PROMPT_HASH
 from recruiter.roles import load_roles
-from recruiter.roles.completing import CompletedRole, complete_role, complete_roles
+from recruiter.roles.completing import CompletedRole, Reading, complete_role, complete_roles
 from recruiter.rubric import load_rubric
 from recruiter.writers import Writer
+from recruiter.writers.advertisements import read_advertisement
 from recruiter.writers.finding import ALIASES, default_writer, find_writer
 from recruiter.writers.formats import FORMATS, SUFFIXES, format_sets, text_lines
 from recruiter.writers.generate import QuestionSet, generate, sampling_of
@@ -49,8 +52,9 @@ def main() -> None:
     """See above."""
     options = parse()
     messages = Console(stderr=True, highlight=False)
-    completed = roles_of(options)
-    writer = writer_of(options)
+    find = functools.cache(lambda: writer_of(options))
+    completed = roles_of(options, lambda text: read_advertisement(find(), text))
+    writer = find()
     judge = judge_of(options)
     sampling = sampling_of(writer)
     if options.temperature is not None:
@@ -138,6 +142,7 @@ def write(
                     best_of=options.best_of,
                     judge=judge,
                     seed=options.seed,
+                    language=options.language,
                     report=report,
                 )
             except (KeyboardInterrupt, RecruiterError) as error:
@@ -221,8 +226,8 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def roles_of(options: argparse.Namespace) -> list[CompletedRole]:
-    """The roles that the options name."""
+def roles_of(options: argparse.Namespace, read: Callable[[str], Reading]) -> list[CompletedRole]:
+    """The roles that the options name; `read` reads advertisements that the rules do not understand."""
     if options.roles:
         return complete_roles(options.roles)
     if options.role:
@@ -231,7 +236,7 @@ def roles_of(options: argparse.Namespace) -> list[CompletedRole]:
     fields = {name: getattr(options, name) for name in FIELDS}
     if options.description == "-":
         fields["description"] = sys.stdin.read()
-    return [complete_role(fields)]
+    return [complete_role(fields, read=read)]
 
 
 def writer_of(options: argparse.Namespace) -> Writer:

@@ -1,10 +1,13 @@
-"""Completing roles as people type or paste them, with gaps: what is assumed is said."""
+"""Completing roles as people type or paste them, with gaps: what is assumed is said.
+
+Rules read what they know; where they do not, a model may (`recruiter.writers.advertisements`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,20 +16,26 @@ from recruiter.errors import DataError
 from recruiter.judges.rubric_judge.knowledge import Phrase, knowledge
 from recruiter.judges.rubric_judge.language import phrases, stem_phrase, tokens
 from recruiter.roles import LEVELS, Role, parse_roles
+from recruiter.roles.advertisement import LONGEST, is_named, plain_text, title_of, work_of
 from recruiter.roles.rows import FIELD_NAMES, normal_name, read_rows, split_list
 
 MOST_LETTERS = 4000  # of a description, see `roles.Text`
+AN_ADVERTISEMENT = 200  # letters from which a text says enough for a model to find skills in
 MOST_FOUND = 6  # technologies or skills taken from a text
 TITLE_LETTERS = 100
 
-# Words of titles, the highest level first.
+# Words of titles, the highest level first; Chinese has no ends of words.
 _LEVEL_WORDS = {
     "principal": r"principal|distinguished|fellow",
-    "staff": r"staff|lead|head|architect",
-    "senior": r"senior|sr|experienced|iii",
-    "junior": r"junior|jr|graduate|entry|intern|trainee|associate|apprentice|i",
+    "staff": r"staff|lead|head|architect|teamlead|leitung|leiter|leiterin|líder|responsable",
+    "senior": r"senior|sénior|sr|experienced|iii|erfahrene|erfahrener|confirmé|confirmée",
+    "junior": r"junior|júnior|jr|graduate|entry|intern|trainee|associate|apprentice|i|absolvent|absolventin|werkstudent|"
+    r"werkstudentin|praktikant|praktikantin|becario|becaria|débutant|débutante|stagiaire|alternant|alternance",
     "mid": r"mid|middle|intermediate|medior|regular|ii",
 }
+_CHINESE_LEVELS = {"首席": "principal", "专家": "staff", "架构师": "staff", "资深": "senior", "高级": "senior",
+                   "中级": "mid", "初级": "junior", "实习": "junior"}  # fmt: skip
+Reading = Mapping[str, Any]  # title, level, stack, skills and is_technical, as a model reads them
 
 
 @dataclass(frozen=True)
@@ -37,15 +46,19 @@ class CompletedRole:
     assumed: tuple[str, ...]
 
 
-def complete_role(fields: Mapping[str, Any], place: str = "The role") -> CompletedRole:
+def complete_role(
+    fields: Mapping[str, Any], place: str = "The role", read: Callable[[str], Reading] | None = None
+) -> CompletedRole:
     """Make a role of what is there.
 
     Names of fields may be those people use ("Job title", "Tech stack"), lists may be text with commas. The level is taken
     from the title; stack and skills from the description, where it names technologies and problems known here. Fields that
-    a role does not have are ignored.
+    a role does not have are ignored. A description may be HTML; what it says of benefits and the company is left out.
 
     Args:
         place: where the fields stand, for errors.
+        read: reads a description where the rules find no title, no technologies, or no skills in a text that is long enough to
+            have some; a key `why` says that it could not.
 
     Raises:
         DataError: no title or no stack, or a level that is none.
@@ -55,23 +68,44 @@ def complete_role(fields: Mapping[str, Any], place: str = "The role") -> Complet
         if not _is_text_or_list(value):
             raise DataError(f"{place}, field '{name}': it is neither text nor a list of texts.")
     assumed: list[str] = []
-    description = _text(known.get("description"))
-    title = _text(known.get("title")) or _first_line(description)
+    whole = plain_text(_text(known.get("description")))
+    if len(whole) > LONGEST:
+        whole = whole[:LONGEST].rsplit(maxsplit=1)[0]
+        assumed.append(f"only the first {LONGEST:,} letters of the advertisement")
+    description, left_out = work_of(whole)
+    reading: Reading | None = None
+
+    def as_read(name: str) -> Any:
+        nonlocal reading
+        if reading is None:
+            reading = read(whole) if read and whole else {}
+        return reading.get(name)
+
+    title = _text(known.get("title")) or title_of(whole, TITLE_LETTERS) or _text(as_read("title"))
     if not title:
         raise DataError(f"{place} has no title; write one such as 'Senior Backend Engineer, Payments'.")
-    level = _level(known.get("level"), title, place, assumed)
-    stack = _terms(known.get("stack")) or _technologies(f"{title}\n{description}")
+    stack = _terms(known.get("stack")) or _technologies(f"{title}\n{description}") or _terms(as_read("stack"))
+    skills = _terms(known.get("key_skills")) or _topics(knowledge().concepts, description, 2)[:MOST_FOUND]
+    if not skills and (reading is not None or len(whole) >= AN_ADVERTISEMENT):
+        skills = _terms(as_read("skills"))
+    stack = stack or skills
     if not stack:
-        raise DataError(f"{place} has no stack; name its technologies, for example 'Go, Kafka, PostgreSQL'.")
+        why = f" ({reading['why']})" if reading and "why" in reading else ""
+        raise DataError(f"{place} has no stack; name its technologies, for example 'Go, Kafka, PostgreSQL'{why}.")
+    level = _level(known.get("level"), title, place, assumed, _text((reading or {}).get("level")))
     if not known.get("stack"):
         assumed.append(f"stack {', '.join(stack)}")
     focus = _text(known.get("focus")) or _focus(title, description, assumed)
-    skills = _terms(known.get("key_skills"))
-    if not skills:
-        skills = _topics(knowledge().concepts, description, 2)[:MOST_FOUND] or stack
+    if not known.get("key_skills"):
+        skills = skills or stack
         assumed.append(f"skills {', '.join(skills)}")
+    if reading and reading.get("is_technical") is False:
+        assumed.append("outside technology, for which these models and judges are not made")
+    if left_out:
+        lines = "a line" if left_out == 1 else f"{left_out} lines"
+        assumed.append(f"left out {lines} on benefits, the company or applying")
     if len(description) > MOST_LETTERS:
-        description = description[:MOST_LETTERS].rsplit(maxsplit=1)[0]
+        description = (description[:MOST_LETTERS].rsplit(maxsplit=1) or [""])[0]
         assumed.append(f"only the first {MOST_LETTERS:,} letters of the description")
     if not description:
         description = f"{title}: {focus}, with {', '.join(stack)}."
@@ -125,29 +159,30 @@ def _terms(value: Any) -> list[str]:
     return [str(item).strip() for item in (items if isinstance(items, Sequence) else [items]) if str(item).strip()]
 
 
-def _first_line(text: str) -> str:
-    line = text.split("\n", 1)[0].strip(" #*:")
-    return line if len(line) <= TITLE_LETTERS else ""
-
-
-def _level(value: Any, title: str, place: str, assumed: list[str]) -> str:
+def _level(value: Any, title: str, place: str, assumed: list[str], as_read: str) -> str:
     given = _text(value).lower()
     found = given if given in LEVELS else _level_in(given)
     if given and found is None:
         raise DataError(f"{place}, field 'level': '{given}' is none; write one of {', '.join(LEVELS)}.")
     found = found or _level_in(title.lower())
     if found is None:
-        assumed.append("level mid")
-    return found or "mid"
+        found = as_read if as_read in LEVELS else "mid"
+        assumed.append(f"level {found}")
+    return found
 
 
 def _level_in(text: str) -> str | None:
-    return next((level for level, words in _LEVEL_WORDS.items() if re.search(rf"\b(?:{words})\b", text)), None)
+    chinese = next((level for sign, level in _CHINESE_LEVELS.items() if sign in text), None)
+    found = (level for level, words in _LEVEL_WORDS.items() if re.search(rf"\b(?:{words})\b", text))
+    return chinese or next(found, None)
 
 
 def _technologies(text: str) -> list[str]:
-    """Known technologies in the order in which a text names them."""
-    return list(dict.fromkeys(name for name, _, _ in knowledge().find_technologies(tokens(text))))[:MOST_FOUND]
+    """Known technologies in the order in which a text names them, less words that only look like them."""
+    words = tokens(text)
+    places = [(name, " ".join(words[start:end])) for name, start, end in knowledge().find_technologies(words)]
+    surfaces = [surface for _, surface in places]
+    return list(dict.fromkeys(name for name, surface in places if is_named(surface, text, surfaces)))[:MOST_FOUND]
 
 
 def _topics(topics: Mapping[str, frozenset[Phrase]], text: str, at_least: int) -> list[str]:

@@ -28,6 +28,7 @@ def fill_forms(
     fault: Callable[[str, Form], str] = lambda *_: "",
     seed: int = 0,
     progress: Progress = lambda _: None,
+    sampling: SamplingParams = SAMPLING,
 ) -> dict[str, Form | str]:
     """For each named chat, the object that the writer answered with, or in a few words why there is none.
 
@@ -42,7 +43,7 @@ def fill_forms(
     for attempt in range(ATTEMPTS):
         again: dict[str, list[Message]] = {}
         try:
-            for written in writer.answer(asked, 1, SAMPLING, seed + attempt, schema_of(form), progress):
+            for written in writer.answer(asked, 1, sampling, seed + attempt, schema_of(form), progress):
                 name = written.role_id
                 found[name] = _read(written, form, fault)
                 began = written.finished or "{" in written.text  # what was cut off without a beginning will be again

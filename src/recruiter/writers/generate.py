@@ -1,27 +1,25 @@
 """Questions for roles: written, judged, the best ones kept, none of them twice.
 
-`QuestionWriter` is the way in for programs, `generate` for whoever shows progress or may be cancelled.
+`generate` is for whoever shows progress or may be cancelled; `QuestionWriter` (`question_writer.py`) is the way in for programs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from recruiter.config import SamplingParams
 from recruiter.config.loading import load_config
 from recruiter.errors import ConfigError
 from recruiter.judges import Judge
 from recruiter.judges.lists import judge_all
-from recruiter.judges.making import make_judge, named_judge
 from recruiter.judges.overlap import masked_trigrams
+from recruiter.prompts import generator_messages
 from recruiter.roles import Role
-from recruiter.roles.completing import complete_role
+from recruiter.roles.languages import LANGUAGES, detect_language
 from recruiter.roles.schedule import sampling_seed
-from recruiter.rubric import Judgement, load_rubric
+from recruiter.rubric import Judgement
 from recruiter.writers import Writer, Written
-from recruiter.writers.finding import default_writer, find_writer
 
 LEAST_ROOM = 128  # tokens of a question
 ROUNDS = 3  # times that questions are written anew for roles that have too few
@@ -67,12 +65,16 @@ def generate(
     best_of: int = 1,
     judge: Judge | None = None,
     seed: int = 0,
+    language: str | None = None,
     report: Report = lambda *_: None,
 ) -> list[QuestionSet]:
     """Write `n` different questions for each role.
 
     `best_of` times as many are drawn and the judge keeps the best. Where too few are left (repeated, cut off, failed), more
     are drawn, up to `ROUNDS` times in all.
+
+    Args:
+        language: a code of `LANGUAGES`; None: that of each role's description.
 
     Raises:
         ConfigError: `n` or `best_of` is below 1, or there is nobody to say which is best.
@@ -92,7 +94,9 @@ def generate(
         if not short:
             break
         samples = best_of * max(n - len(sets[i].questions) for i in short)
-        written = _write(writer, [roles[i] for i in short], samples, sampling, sampling_seed(seed, attempt), report)
+        written = _write(
+            writer, [roles[i] for i in short], samples, sampling, sampling_seed(seed, attempt), language, report
+        )
         usable = [(i, w) for i, group in zip(short, written, strict=True) for w in group if w.finished and not w.error]
         for i, group in zip(short, written, strict=True):
             sets[i].drawn += len(group)
@@ -137,47 +141,10 @@ def sampling_of(writer: Writer) -> SamplingParams:
     return replace(trained, max_generate_length=max(trained.max_generate_length, LEAST_ROOM))
 
 
-class QuestionWriter:
-    """A model that writes questions, in one object.
-
-    Args:
-        model: as `find_writer` takes it: a folder, an alias, `provider/model`, …; None: the best one on this machine.
-        judge: `rubric`, a provider, `provider/model`, or a `Judge`; None: questions are not judged.
-        rubric: file of the criteria that a judge named by a string scores by; None: the built-in ones.
-
-    Raises:
-        ConfigError, ModelError: there is no such model, judge or rubric, or a key is missing.
-    """
-
-    def __init__(
-        self, model: str | Writer | None = None, judge: str | Judge | None = None, rubric: str | None = None
-    ) -> None:
-        self.writer = default_writer() if model is None else find_writer(model) if isinstance(model, str) else model
-        self.judge = make_judge(named_judge(judge), rubric=load_rubric(rubric)) if isinstance(judge, str) else judge
-
-    def questions(
-        self,
-        role: Role | None = None,
-        *,
-        n: int = 1,
-        best_of: int = 1,
-        seed: int = 0,
-        sampling: SamplingParams | None = None,
-        **fields: Any,
-    ) -> list[Question]:
-        """Write `n` different questions for a role, or for the fields of one: title, level, stack, …
-
-        Fewer come back if the model repeats itself. Another seed gives other questions.
-
-        Raises:
-            DataError: the fields make no role.
-            ConfigError: `best_of` without a judge.
-            ModelError, ApiError: model or judge cannot be used.
-        """
-        role = role or complete_role(fields).role
-        settings = sampling or sampling_of(self.writer)
-        (question_set,) = generate(self.writer, [role], n, settings, best_of=best_of, judge=self.judge, seed=seed)
-        return question_set.questions
+def spoken_in(role: Role, language: str | None) -> tuple[str, str]:
+    """The code of the language to write in, and its name for a model; English, which training uses, needs none."""
+    code = language or detect_language(role.description)
+    return code, "" if code == "en" else LANGUAGES[code]
 
 
 def _shortfall(question_set: QuestionSet, n: int, usable: int, reasons: Sequence[str]) -> str:
@@ -194,7 +161,13 @@ def best_first(question: Question) -> float:
 
 
 def _write(
-    writer: Writer, roles: Sequence[Role], samples: int, sampling: SamplingParams, seed: int, report: Report
+    writer: Writer,
+    roles: Sequence[Role],
+    samples: int,
+    sampling: SamplingParams,
+    seed: int,
+    language: str | None,
+    report: Report,
 ) -> list[list[Written]]:
     """What was written for each role, in the order of the samples."""
 
@@ -202,7 +175,12 @@ def _write(
         report("writing", share)
 
     progress(0.0)
-    everything = list(writer.write(roles, samples, sampling, seed, progress=progress))
+    spoken = [spoken_in(role, language)[1] for role in roles]
+    if any(spoken):
+        asked = {role.id: generator_messages(role, language=name) for role, name in zip(roles, spoken, strict=True)}
+        everything = list(writer.answer(asked, samples, sampling, seed, progress=progress))
+    else:
+        everything = list(writer.write(roles, samples, sampling, seed, progress=progress))
     order = sorted(everything, key=lambda written: written.sample)
     return [[written for written in order if written.role_id == role.id] for role in roles]
 

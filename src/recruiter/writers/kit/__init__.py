@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from recruiter.roles import Role
 from recruiter.roles.languages import content_words
+from recruiter.writers.kit.lint import Hint
 
 Difficulty = Literal["easy", "medium", "hard"]
 
@@ -105,6 +106,7 @@ class KitQuestion(BaseModel):
         checked: what a judge says of the guide.
         score: the question judge's composite, 0 to 10.
         missing: what is not there, and why, a sentence each.
+        hints: what lint found, see `lint`.
     """
 
     question: str
@@ -116,6 +118,7 @@ class KitQuestion(BaseModel):
     checked: GuideCheck | None = None
     score: float | None = None
     missing: list[str] = Field(default_factory=list)
+    hints: list[Hint] = Field(default_factory=list)
 
     @property
     def minutes(self) -> int | None:

@@ -17,8 +17,18 @@ from recruiter.roles.languages import LANGUAGES, content_words, detect_language
 from recruiter.roles.schedule import sampling_seed
 from recruiter.writers import Writer, Written
 from recruiter.writers.forms import fill_forms
-from recruiter.writers.generate import ROUNDS, Question, Report, best_first, is_same, judge_written, sampling_of
+from recruiter.writers.generate import (
+    ROUNDS,
+    Question,
+    Report,
+    best_first,
+    is_same,
+    judge_written,
+    sampling_of,
+    spoken_in,
+)
 from recruiter.writers.kit import Difficulty, Guide, GuideCheck, Kit, KitQuestion
+from recruiter.writers.kit.lint import lint
 
 MOST_QUESTIONS = 20
 
@@ -69,8 +79,7 @@ def make_kit(
         raise ConfigError(f"best_of={best_of} needs a judge to say which are best; name one, for example rubric.")
     guide_writer = guide_writer or writer
     checker = checker or guide_writer
-    code = language or detect_language(role.description)
-    spoken = LANGUAGES[code] if code != "en" else ""
+    code, spoken = spoken_in(role, language)
     skills, left_out = choose_skills(role, cover, n)
     kit = Kit(
         role=role, language=code, difficulty=difficulty, left_out=left_out, model=writer.name,
@@ -196,6 +205,7 @@ class _Maker:
             level=role.level,
             difficulty=level,
             score=round(scores.composite, 2) if scores else None,
+            hints=lint(found.text),
         )
         if wanted and level is None:
             made.missing.append(

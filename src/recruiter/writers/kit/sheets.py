@@ -113,7 +113,7 @@ def _markdown(kit: Kit, for_candidate: bool) -> Iterator[str]:
             for name in ("good", "weak", "probes"):
                 yield from (f"**{said[name]}**", "", *(f"- {text}" for text in getattr(made.guide, name)), "")
             yield from (f"**{said['scale']}**", "", *(f"- {text}" for text in _scale(made.guide)), "")
-        yield from (line for text in made.missing for line in (f"*{said['missing']}: {text}*", ""))
+        yield from (line for text in _remarks(made, said) for line in (f"*{text}*", ""))
 
 
 def _about(kit: Kit) -> Iterator[str]:
@@ -130,6 +130,13 @@ def made_by(kit: Kit) -> str:
     guides = "" if kit.guide_model == kit.model else f", guides by {kit.guide_model}"
     checked = f"checked by {kit.checked_by}" if kit.checked_by else "checked by nobody"
     return f"Written by {kit.model}{guides}; {checked}. Read it before you use it."
+
+
+def _remarks(made: KitQuestion, said: Mapping[str, str]) -> Iterator[str]:
+    """What is missing, and what to look at before the question is used."""
+    yield from (f"{said['missing']}: {text}" for text in made.missing)
+    for hint in made.hints:
+        yield f"{said['hint']}: {hint.reason}" + (f" (“{hint.found}”)." if hint.found else ".")
 
 
 def _what_it_tests(made: KitQuestion, said: Mapping[str, str]) -> str:
@@ -192,7 +199,7 @@ def _question_page(kit: Kit, number: int, made: KitQuestion) -> str:
         parts.append('<div class="guide">')
         parts += [f"<div class={name}><h2>{said[name]}</h2><ul>{items}</ul></div>" for name, items in lists.items()]
         parts.append("</div>")
-    parts += [f'<p class="missing">{said["missing"]}: {escape(text)}</p>' for text in made.missing]
+    parts += [f'<p class="missing">{escape(text)}</p>' for text in _remarks(made, said)]
     anchors = guide.scale if guide else [""] * 4
     boxes = "".join(
         f'<li><span class="box">{value}</span> {escape(text)}</li>' for value, text in enumerate(anchors, 1)

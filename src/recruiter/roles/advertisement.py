@@ -1,0 +1,144 @@
+"""Advertisements as people paste them: HTML becomes text, what says nothing of the work is left out, the title is found.
+
+Which lines those are, and which words are technologies only in technical company, is data: `advertisement.yaml`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+
+import yaml
+
+LONGEST = 20_000  # characters of an advertisement that is read
+_BLOCKS = frozenset("p div br ul ol li h1 h2 h3 h4 h5 h6 tr table section article header footer td dt dd".split())
+_UNSEEN = frozenset(("script", "style", "head", "noscript", "template"))
+_SENTENCES = re.compile(r"(?<=[.!?。！？])\s+|(?<=[。！？])")
+
+
+@cache
+def _rules() -> tuple[dict[str, re.Pattern[str]], dict[str, frozenset[str]]]:
+    """The patterns and the lists of words of `advertisement.yaml`."""
+    data = yaml.safe_load(Path(__file__).with_name("advertisement.yaml").read_text(encoding="utf-8"))
+    joined = {
+        name: "|".join(f"(?:{part})" for part in value) for name, value in data.items() if isinstance(value, list)
+    }
+    patterns = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in joined.items()}
+    return patterns, {name: frozenset(value.split()) for name, value in data.items() if isinstance(value, str)}
+
+
+class _Text(HTMLParser):
+    """The visible text of HTML, blocks as lines and list items behind a dash."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+        self._unseen = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        self._unseen += tag in _UNSEEN
+        if tag in _BLOCKS:
+            self.parts.append("\n- " if tag == "li" else "\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._unseen -= tag in _UNSEEN and self._unseen > 0
+        if tag in _BLOCKS:
+            self.parts.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._unseen:
+            self.parts.append(re.sub(r"\s+", " ", data))
+
+
+def plain_text(text: str) -> str:
+    """A text without its HTML, if it has any; lines without trailing spaces, never two empty ones in a row."""
+    if re.search(r"</?(?:p|div|br|ul|ol|li|h[1-6]|html|body|span|strong|b|section)\b[^>]*>", text, re.IGNORECASE):
+        reader = _Text()
+        reader.feed(text)
+        reader.close()
+        text = re.sub(r"\n-[ \n]*(?=\n|\Z)", "\n", re.sub(r"- *\n+ *", "- ", "".join(reader.parts)))
+    lines = "\n".join(line.strip() for line in text.replace("\r", "").split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", lines).strip()
+
+
+def work_of(text: str) -> tuple[str, int]:
+    """What a text says of the work, without benefits, the company and how to apply; and how many lines that left out."""
+    patterns, kept, left, is_left_out = _rules()[0], list[str](), 0, False
+    for line in text.split("\n"):
+        heading = line.strip(" \t#*:-–—•").lower().replace("’", "'")
+        is_short = len(heading) <= 60 and not re.search(r"[.!。，,]$", line.strip())
+        if is_short and heading and patterns["left_out_headings"].fullmatch(heading):
+            is_left_out = True
+        elif is_short and heading and patterns["kept_headings"].fullmatch(heading):
+            is_left_out = False
+        if is_left_out:
+            left += bool(line.strip())
+            continue
+        sentences = [part for part in _SENTENCES.split(line) if not patterns["left_out_lines"].search(part)]
+        rest = line if len(sentences) == len(_SENTENCES.split(line)) else " ".join(sentences)
+        left += bool(line.strip()) and rest != line
+        if rest.strip() or not line.strip():
+            kept.append(rest)
+    work = re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()
+    return (work, left) if work else (text, 0)
+
+
+def title_of(text: str, most_letters: int) -> str:
+    """The title that a text begins with; "" if its first line is none."""
+    patterns = _rules()[0]
+    for line in text.split("\n"):
+        line = line.strip(" #*:\t")
+        if not line or patterns["not_a_title"].match(line):
+            continue
+        title = patterns["around_a_title"].sub(" ", line).strip(" #*:.!\t")
+        return " ".join(title.split()) if len(title) <= most_letters and not re.search(r"[.!?]\s", title) else ""
+    return ""
+
+
+def is_named(surface: str, text: str, known: Sequence[str]) -> bool:
+    """Whether a word of a text that may be a technology is one there.
+
+    Args:
+        surface: as the text writes it.
+        known: the surfaces of all technologies that the text may name.
+    """
+    words = _rules()[1]
+    if surface.upper() in words["only_in_capitals"]:
+        return surface.isupper()
+    if surface not in words["words"]:
+        return True
+    company = set(known) - {surface}
+    return any(_is_in_company(before, after, company) for before, after in _places(surface, text))
+
+
+def _places(surface: str, text: str) -> Iterator[tuple[str, str]]:
+    """What stands before and after each place of a word, on its line."""
+    for found in re.finditer(rf"(?<![\w-]){re.escape(surface)}(?![\w-])", text):
+        line_start = text.rfind("\n", 0, found.start()) + 1
+        line_end = text.find("\n", found.end())
+        yield text[line_start : found.start()], text[found.end() : None if line_end < 0 else line_end]
+
+
+def _is_in_company(before: str, after: str, company: set[str]) -> bool:
+    rules = _rules()[1]
+    following = re.match(r"\s+([\w-]+)", after)
+    next_word = following[1].lower() if following else ""
+    if next_word in rules["not_after"]:
+        return False
+    if not before.strip(" \t-*•·") and not after.strip(" \t.,;()"):  # alone on its line
+        return True
+    listed = r"\s*(?:[,/|·•&+();:、，]|\band\b|\bor\b|\bund\b|\boder\b|\by\b|\bet\b|和|与|或)\s*(?:and |or |und |oder |y |et )?"
+    neighbours = [re.search(rf"([\w.+#]+){listed}$", before), re.match(rf"{listed}([\w.+#]+)", after)]
+    if any(found and found[1].rstrip(".") in company for found in neighbours):
+        return True
+    words = re.findall(r"[\w-]+", before.lower())
+    if words and words[-1] in rules["written_by"]:
+        return True
+    follows = bool(words) and words[-1] in rules["company_before"] and before.endswith(" ")
+    ends = not after.strip() or after.strip()[0] in ".,;:()/|、，。"
+    if follows and (ends or next_word in rules["company_after"]):
+        return True
+    return next_word in rules["company_after"] - {"and", "or", "und", "oder", "y", "et"}
