@@ -76,5 +76,10 @@ def short_path(path: Path) -> str:
     return str(path.relative_to(WORKSPACE) if path.is_relative_to(WORKSPACE) else path)
 
 
+def safe_cell(text: str) -> str:
+    """A text for a cell of a CSV file that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
 def _json_line(row: Mapping[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"

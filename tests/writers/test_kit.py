@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +11,18 @@ from typing import Any
 
 import pytest
 
+from recruiter import QuestionWriter
 from recruiter.errors import ApiError, ConfigError
 from recruiter.roles import Role
 from recruiter.writers.kit import Guide, Kit
 from recruiter.writers.kit.making import choose_skills, line_of, make_kit
+from recruiter.writers.kit.sheets import render_kits
 from recruiter.writers.local import LocalWriter
 from tests.conftest import MakeRole
 from tests.fake_judge import FakeJudge
 from tests.fake_judge.server import GUIDE, Request
+from tests.kits import sample_kit
+from tests.test_generate import run
 from tests.writers.conftest import MakeWriter
 
 WRITES, CHECKS, GRADES = "You write guides", "You check guides", "You say how difficult"
@@ -225,3 +231,51 @@ def test_impossible_wishes_are_refused(api_writer: MakeWriter, wanted: Role) -> 
     ):
         with pytest.raises(ConfigError, match=said):
             make_kit(api_writer(), wanted, **wish)
+
+
+def test_sheets_hold_everything_and_cells_are_no_formulas(role: MakeRole) -> None:
+    kit = sample_kit(role(2))
+    rows = list(csv.DictReader(io.StringIO(render_kits([kit], "csv"))))
+    assert {"attribute", "question", "guidance", "rating_scale"} <= rows[0].keys()
+    assert rows[0]["rating_scale"].startswith("1: Guesses at random causes.")
+    assert "• Adds more workers" in rows[0]["guidance"]
+    assert (rows[1]["question"][:2], rows[2]["attribute"]) == ("'=", "'-latency")
+    assert not any(cell[:1] in ("=", "+", "-", "@") for row in rows for cell in row.values())
+    assert next(iter(csv.DictReader(io.StringIO(render_kits([kit], "csv", True))))).keys() == {"role", "question"}
+    stored = json.loads(render_kits([kit], "json"))["kits"][0]
+    assert Kit.model_validate(stored) == kit
+    text = render_kits([kit], "markdown")
+    assert "**A good answer**" in text
+    assert "*Missing here: No guide: starter wrote none that can be used.*" in text
+    for form in ("markdown", "html", "json", "csv"):
+        told = render_kits([kit], form, for_candidate=True)
+        assert "Latency tripled" in told
+        assert "idempotency" not in told
+        assert GUIDE["good"][0] not in told
+
+
+def test_command_writes_sheets_and_says_what_is_missing(tmp_path: Path) -> None:
+    with FakeJudge() as server:
+        server.parts[WRITES] = {"good": []}
+        kit = ("--kit", "--model", server.openai_url, "--title", "Backend Engineer", "--stack", "Go, Kafka", "-n", "2")
+        done = run(*kit, "--output", tmp_path / "kit.html", "--cover", "leases")
+        assert done.returncode == 2, done.stderr
+        assert "2 questions, 0 with a guide." in done.stderr
+        assert "wrote none that can be used" in done.stderr
+        assert "leases" in (tmp_path / "kit.html").read_text()
+        for wrong, said in (
+            (("--output", tmp_path / "kit.docx"), "names no format"),
+            (("--format", "text"), "a kit is written as"),
+            (("-n", "30"), "at most 20"),
+        ):
+            done = run(*kit, *wrong)
+            assert done.returncode in (1, 2)
+            assert said in done.stderr
+        assert "belongs to --kit" in run("--model", "starter", "--title", "E", "--stack", "Go", "--cover", "x").stderr
+
+
+def test_from_python_a_kit_takes_three_lines(api_writer: MakeWriter) -> None:
+    writer = QuestionWriter(api_writer())
+    kit = writer.kit(title="Backend Engineer", stack=["Go", "Kafka"], n=2, difficulty="hard")
+    assert [made.skill for made in kit.questions] == ["Go", "Kafka"]
+    assert all(made.guide and made.difficulty == "hard" for made in kit.questions)

@@ -14,6 +14,7 @@ from recruiter.evaluation.blind import SheetRole, key_text, sheet_roles
 from recruiter.evaluation.readings import COLUMNS
 from recruiter.evaluation.records import Sheet
 from recruiter.evaluation.results import Results
+from recruiter.files import safe_cell
 from recruiter.prompts import READER_INSTRUCTIONS
 from recruiter.report import page
 from recruiter.roles import Role
@@ -72,13 +73,10 @@ def _csv(roles: list[SheetRole], sheet: Sheet) -> str:
     writer.writerow([*COLUMNS, "role", "question", "sheet"])
     for each in roles:
         role = f"{_heading(each.role)} {each.role.description}"
-        writer.writerows([name, "", "", _cell(role), _cell(text), sheet.hash] for name, text in each.questions.items())
+        writer.writerows(
+            [name, "", "", safe_cell(role), safe_cell(text), sheet.hash] for name, text in each.questions.items()
+        )
     return stream.getvalue()
-
-
-def _cell(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 
 
 def _html(roles: list[SheetRole], sheet: Sheet) -> str:

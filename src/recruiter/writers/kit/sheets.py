@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from html import escape
@@ -17,13 +16,13 @@ from pathlib import Path
 
 import yaml
 
+from recruiter.files import safe_cell
 from recruiter.writers.kit import Guide, Kit, KitQuestion
 
 FORMATS = ("markdown", "html", "json", "csv")
 SUFFIXES = {".md": "markdown", ".html": "html", ".json": "json", ".csv": "csv"}
 CSV_COLUMNS = ("role", "attribute", "question", "guidance", "rating_scale", "minutes", "difficulty")
 LONG = 2200  # letters of a guide from which it is set smaller, to stay on its page
-FORMULA = re.compile(r"[=+\-@\t\r]")
 
 
 def render_kits(kits: Sequence[Kit], form: str, for_candidate: bool = False) -> str:
@@ -79,11 +78,6 @@ def _csv(kits: Sequence[Kit], for_candidate: bool) -> str:
             }
             writer.writerow({name: safe_cell(text) for name, text in cells.items()})
     return stream.getvalue()
-
-
-def safe_cell(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if FORMULA.match(text) else text
 
 
 def _guidance(guide: Guide, said: Mapping[str, str]) -> Iterator[str]:
@@ -176,7 +170,7 @@ def _interviewer_pages(kit: Kit) -> str:
         f'<section class="page cover" lang="{kit.language}"><h1>{escape(role.title)}</h1>'
         f"<p>{said['level']}: {role.level} · {escape(', '.join(role.stack))}</p>"
         f'<div class="names">{names}</div>'
-        f"<table><thead><tr><th></th><th>{said['tests']}</th><th>{said['question']}</th><th>{said['minutes']}</th>"
+        f"<table><thead><tr><th>#</th><th>{said['tests']}</th><th>{said['question']}</th><th>{said['minutes']}</th>"
         f'<th>{said["scale"]}</th></tr></thead><tbody>{rows}</tbody></table><div class="about">{about}</div></section>'
     )
     return cover + "".join(_question_page(kit, number, made) for number, made in enumerate(kit.questions, 1))
@@ -189,7 +183,7 @@ def _question_page(kit: Kit, number: int, made: KitQuestion) -> str:
         f'<section class="page{" long" if letters > LONG else ""}" lang="{kit.language}">',
         f"<header><span>{escape(kit.role.title)}</span>"
         f"<span>{said['question']} {number} {said['of']} {len(kit.questions)}</span></header>",
-        f'<p class="question">{_text(made.question)}</p><p class="tests">{escape(_what_it_tests(made, said))}</p>',
+        f'<h2 class="question">{_text(made.question)}</h2><p class="tests">{escape(_what_it_tests(made, said))}</p>',
     ]
     if guide:
         lists = {
@@ -197,15 +191,15 @@ def _question_page(kit: Kit, number: int, made: KitQuestion) -> str:
             for name in ("good", "weak", "probes")
         }
         parts.append('<div class="guide">')
-        parts += [f"<div class={name}><h2>{said[name]}</h2><ul>{items}</ul></div>" for name, items in lists.items()]
+        parts += [f"<div class={name}><h3>{said[name]}</h3><ul>{items}</ul></div>" for name, items in lists.items()]
         parts.append("</div>")
     parts += [f'<p class="missing">{escape(text)}</p>' for text in _remarks(made, said)]
     anchors = guide.scale if guide else [""] * 4
     boxes = "".join(
         f'<li><span class="box">{value}</span> {escape(text)}</li>' for value, text in enumerate(anchors, 1)
     )
-    parts.append(f'<h2>{said["scale"]}</h2><ol class="scale">{boxes}</ol>')
-    parts.append(f'<h2>{said["notes"]}</h2><div class="notes"></div></section>')
+    parts.append(f'<h3>{said["scale"]}</h3><ol class="scale">{boxes}</ol>')
+    parts.append(f'<h3>{said["notes"]}</h3><div class="notes"></div></section>')
     return "".join(parts)
 
 
