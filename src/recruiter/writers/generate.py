@@ -1,6 +1,6 @@
 """Questions for roles: written, judged, the best ones kept, none of them twice.
 
-`generate` is for whoever shows progress or may be cancelled; `QuestionWriter` (`question_writer.py`) is the way in for programs.
+`QuestionWriter` (`question_writer.py`) is the way in for programs, `generate` for whoever shows progress or may be cancelled.
 """
 
 from __future__ import annotations
