@@ -13,6 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,13 @@ from recruiter.config.paths import command_line
 from recruiter.errors import ModelError, RecruiterError
 from recruiter.judges import Judge
 from recruiter.roles import Role
+from recruiter.roles.completing import CompletedRole, complete_role
 from recruiter.writers import Writer
+from recruiter.writers.advertisements import read_advertisement
 from recruiter.writers.finding import default_writer, find_writer
 from recruiter.writers.generate import QuestionSet, Report, generate, sampling_of
+from recruiter.writers.kit import Kit
+from recruiter.writers.kit.making import make_kit
 
 GET_ONE = f"There is no model here yet; get one with `{command_line('download')} --starter`."
 JOBS_WAITING, JOBS_KEPT = 20, 500
@@ -124,19 +129,43 @@ class QuestionGenerator:
         Raises:
             RecruiterError: model or judge cannot be used, or nothing usable was written.
         """
-        writer = self._load()
-
-        def go_on(what: str, share: float) -> None:
-            if self._closing:
-                raise RecruiterError("The server is stopping.")
-            report(what, share)
-
+        writer, go_on = self._load(), self._until_closed(report)
         seed = random.SystemRandom().randrange(2**31)
         settings = sampling_of(writer)
         (found,) = generate(writer, [role], count, settings, best_of=best_of, judge=judge, seed=seed, report=go_on)
         if not found.questions:
             raise RecruiterError(f"{writer.name} has nothing for this role ({found.shortfall}); try again.")
         return found
+
+    def kit(self, role: Role, count: int, report: Report, **wishes: Any) -> Kit:
+        """A kit for a role, see `make_kit` for the wishes; for work, in the job's thread.
+
+        Raises:
+            RecruiterError: the model cannot be used, or there is not one question.
+        """
+        writer, seed = self._load(), random.SystemRandom().randrange(2**31)
+        kit = make_kit(writer, role, count, seed=seed, report=self._until_closed(report), **wishes)
+        if not kit.questions:
+            raise RecruiterError(f"{writer.name} has nothing for this role ({' '.join(kit.notes)}); try again.")
+        return kit
+
+    def read(self, text: str, report: Report) -> CompletedRole:
+        """The role that an advertisement describes; for work, in the job's thread.
+
+        Raises:
+            RecruiterError: it names no title or nothing that the work is done with.
+        """
+        progress = partial(self._until_closed(report), "reading")
+        read = partial(read_advertisement, self._load(), progress=progress)
+        return complete_role({"description": text}, "The advertisement", read)
+
+    def _until_closed(self, report: Report) -> Report:
+        def go_on(what: str, share: float) -> None:
+            if self._closing:
+                raise RecruiterError("The server is stopping.")
+            report(what, share)
+
+        return go_on
 
     def close(self) -> None:
         """End the thread; a job under way ends at its next step."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from feedback import guidelines, practice
@@ -16,7 +16,11 @@ from feedback.access import Shared, welcome
 from feedback.accounts import Rater
 from feedback.errors import Refusal
 from recruiter.roles import LEVELS, Role
+from recruiter.roles.advertisement import LONGEST
+from recruiter.roles.languages import LANGUAGES
 from recruiter.rubric import MAX_RATING, MAX_SCORE, MIN_RATING, RATING_WORDS
+from recruiter.writers.kit import Difficulty
+from recruiter.writers.kit.sheets import STYLE
 
 PAGES = (("/", "Rate"), ("/write", "Write"), ("/stats", "Statistics"), ("/runs", "Runs"))
 OWNER_PAGES = (("/owner", "Owner"),)
@@ -109,7 +113,26 @@ def rate(visit: Visiting) -> str:
 @router.get("/write")
 def write(visit: Visiting) -> str:
     """Write questions for a role."""
-    return visit.page("write.html", judge=visit.context.settings.judge, examples=roles_by_focus())
+    return visit.page(
+        "write.html",
+        judge=visit.context.settings.judge,
+        examples=roles_by_focus(),
+        languages=LANGUAGES,
+        difficulties=get_args(Difficulty),
+        most_letters=LONGEST,
+    )
+
+
+@router.get("/write/sheet")
+def write_sheet(visit: Visiting) -> str:
+    """A kit of this browser as a page to print."""
+    return visit.page("sheet.html")
+
+
+@router.get("/write/sheet.css")
+def sheet_style() -> FileResponse:
+    """How such a page looks, here and as a file."""
+    return FileResponse(STYLE, media_type="text/css")
 
 
 @cache

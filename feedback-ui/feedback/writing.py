@@ -1,12 +1,12 @@
-"""Questions for a recruiter: more are written than wanted, the judge scores them, and the best different ones are kept."""
+"""What the writing page asks for: the role of an advertisement, questions of which the judge keeps the best, and kits."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from generator import QuestionGenerator
 from recruiter.config import NamedJudgeConfig
@@ -15,7 +15,9 @@ from recruiter.judges import Judge
 from recruiter.judges.making import make_judge, named_judge
 from recruiter.roles.completing import CompletedRole
 from recruiter.rubric import load_rubric
+from recruiter.writers.finding import find_checker
 from recruiter.writers.generate import Question, Report
+from recruiter.writers.kit import Kit
 
 
 @dataclass
@@ -26,20 +28,33 @@ class Written:
     message: str
 
 
-@dataclass
-class Writing:
+class Cancellable:
     """A job for the generator. It ends early, at the model's next token, when `cancel` is called."""
 
-    draft: CompletedRole
-    count: int
-    best_of: int
-    judge: str
-    rubric: str | None = None  # file of the server's criteria
-    _cancelled: threading.Event = field(default_factory=threading.Event)
+    def __init__(self) -> None:
+        self._cancelled = threading.Event()
 
     def cancel(self) -> None:
         """Nobody waits for it any more."""
         self._cancelled.set()
+
+    def until_cancelled(self, report: Report) -> Report:
+        """A report that ends the work once it is cancelled."""
+
+        def go_on(what: str, share: float) -> None:
+            if self._cancelled.is_set():
+                raise RecruiterError("Stopped.")
+            report(what, share)
+
+        return go_on
+
+
+class Writing(Cancellable):
+    """Questions, the best of more that were drawn."""
+
+    def __init__(self, draft: CompletedRole, count: int, best_of: int, judge: str, rubric: str | None = None) -> None:
+        super().__init__()
+        self.draft, self.count, self.best_of, self.judge, self.rubric = draft, count, best_of, judge, rubric
 
     def __call__(self, generator: QuestionGenerator, report: Report) -> Written:
         """Write and judge.
@@ -47,13 +62,7 @@ class Writing:
         Raises:
             RecruiterError: model or judge cannot be used, or it was cancelled.
         """
-
-        def go_on(what: str, share: float) -> None:
-            if self._cancelled.is_set():
-                raise RecruiterError("Stopped.")
-            report(what, share)
-
-        judge = judge_named(self.judge, self.rubric)
+        judge, go_on = judge_named(self.judge, self.rubric), self.until_cancelled(report)
         found = generator.write(self.draft.role, self.count, go_on, best_of=self.best_of, judge=judge)
         these = "this one" if len(found.questions) == 1 else f"these {len(found.questions)}"
         name = generator.state()["name"]
@@ -63,6 +72,50 @@ class Writing:
         if self.draft.assumed:
             parts.append(f"Assumed: {'; '.join(self.draft.assumed)}.")
         return Written(found.questions, " ".join(parts))
+
+
+class KitWriting(Cancellable):
+    """A kit: questions with guides. A judge that is a language model checks it, else the model that writes."""
+
+    def __init__(
+        self, draft: CompletedRole, count: int, best_of: int, judge: str, rubric: str | None, **wishes: Any
+    ) -> None:
+        super().__init__()
+        self.draft, self.count, self.best_of, self.judge, self.rubric = draft, count, best_of, judge, rubric
+        self.wishes = wishes
+
+    def __call__(self, generator: QuestionGenerator, report: Report) -> Kit:
+        """Write, judge and check.
+
+        Raises:
+            RecruiterError: a model or judge cannot be used, nothing was written, or it was cancelled.
+        """
+        judge, go_on = judge_named(self.judge, self.rubric), self.until_cancelled(report)
+        checker = find_checker(self.judge)
+        kit = generator.kit(
+            self.draft.role, self.count, go_on, best_of=self.best_of, judge=judge, checker=checker, **self.wishes
+        )
+        kit.model, kit.guide_model = generator.without_paths(kit.model), generator.without_paths(kit.guide_model)
+        kit.checked_by = kit.checked_by and generator.without_paths(kit.checked_by)
+        for made in kit.questions:
+            made.missing = [generator.without_paths(text) for text in made.missing]
+        return kit
+
+
+class Reading(Cancellable):
+    """An advertisement that is read for its role."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def __call__(self, generator: QuestionGenerator, report: Report) -> CompletedRole:
+        """Read it.
+
+        Raises:
+            RecruiterError: it says too little, or it was cancelled.
+        """
+        return generator.read(self.text, self.until_cancelled(report))
 
 
 class ServerJudgeConfig(NamedJudgeConfig):

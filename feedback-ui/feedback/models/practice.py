@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from feedback.models.common import CLEAN, Body, Name
 from recruiter.roles import Level, Term
+from recruiter.roles.advertisement import LONGEST
 
 
 class TypedRole(Body):
@@ -17,7 +18,7 @@ class TypedRole(Body):
     level: Level | None = None
     focus: Name | None = None
     stack: list[Term] = Field(default_factory=list, max_length=40)
-    description: Annotated[str, StringConstraints(max_length=4000, pattern=CLEAN)] = ""
+    description: Annotated[str, StringConstraints(max_length=LONGEST, pattern=CLEAN)] = ""
     key_skills: list[Term] = Field(default_factory=list, max_length=40)
 
 
@@ -25,7 +26,7 @@ class PracticeIn(Body):
     """Whose questions shall be written: a role, a pasted description, or a random held-out role."""
 
     role: TypedRole | None = None
-    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=20, max_length=8000)] | None = None
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=20, max_length=LONGEST)] | None = None
     random: bool = False
     count: int = Field(default=4, ge=2, le=8)
 

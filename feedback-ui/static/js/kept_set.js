@@ -20,6 +20,18 @@ export class KeptSet {
     this.#listSaved();
   }
 
+  /** The kept questions and the set's name, saved or not. */
+  get unsaved() {
+    return { questions: this.#questions, name: byId("set-name").value };
+  }
+
+  /** Put back what `unsaved` gave. */
+  restore({ questions, name }) {
+    this.#questions = [...questions];
+    byId("set-name").value = name;
+    this.#draw();
+  }
+
   has(question) {
     return this.#questions.includes(question);
   }

@@ -28,7 +28,7 @@ from recruiter.cli import kit
 from recruiter.cli.command import add_price, argument_parser, check_numbers, command, read_prices
 from recruiter.config import SamplingParams
 from recruiter.config.paths import ROLES
-from recruiter.errors import ConfigError, RecruiterError
+from recruiter.errors import ConfigError, DataError, RecruiterError
 from recruiter.files import short_path
 from recruiter.judges import Judge
 from recruiter.judges.lists import find_role
@@ -236,7 +236,10 @@ def roles_of(options: argparse.Namespace, read: Callable[[str], Reading]) -> lis
     fields = {name: getattr(options, name) for name in FIELDS}
     if options.description == "-":
         fields["description"] = sys.stdin.read()
-    return [complete_role(fields, read=read)]
+    try:
+        return [complete_role(fields, read=read if options.kit else None)]
+    except DataError:  # the rules do not know enough
+        return [complete_role(fields, read=read)]
 
 
 def writer_of(options: argparse.Namespace) -> Writer:

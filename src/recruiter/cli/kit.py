@@ -17,7 +17,7 @@ from recruiter.roles import Role
 from recruiter.roles.languages import LANGUAGES
 from recruiter.roles.rows import split_list
 from recruiter.writers import Writer
-from recruiter.writers.finding import find_writer
+from recruiter.writers.finding import find_checker, find_writer
 from recruiter.writers.generate import Report
 from recruiter.writers.kit import Difficulty, Kit
 from recruiter.writers.kit.making import MOST_QUESTIONS, make_kit
@@ -64,8 +64,9 @@ def make_kits(
     options: argparse.Namespace, roles: Sequence[Role], writer: Writer, judge: Judge | None, report: Report
 ) -> tuple[list[Kit], BaseException | None]:
     """A kit for each role; and what ended it before the last one, if anything did."""
-    guide_writer = _another(options, options.guide_model) or writer
-    checker = _another(options, _model_of(options.judge)) or guide_writer
+    paid = {"budget_usd": options.budget_usd, "prices": options.price}
+    guide_writer = find_writer(options.guide_model, **paid) if options.guide_model else writer
+    checker = find_checker(options.judge, **paid) or guide_writer
     kits: list[Kit] = []
     for number, role in enumerate(roles, 1):
         where = f" (role {number} of {len(roles)})" if len(roles) > 1 else ""
@@ -134,16 +135,3 @@ def add_language(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--language", choices=LANGUAGES, help=f"of what is written: {shown} (default: the description's)"
     )
-
-
-def _another(options: argparse.Namespace, name: str | None) -> Writer | None:
-    if not name:
-        return None
-    return find_writer(name, budget_usd=options.budget_usd, prices=options.price)
-
-
-def _model_of(judge: str | None) -> str | None:
-    """The language model that a judge's name means; None: it means none."""
-    if judge in (None, "rubric", "human", "local"):
-        return None
-    return judge.removeprefix("local/")

@@ -21,6 +21,7 @@ from recruiter.roles.rows import FIELD_NAMES, normal_name, read_rows, split_list
 
 MOST_LETTERS = 4000  # of a description, see `roles.Text`
 AN_ADVERTISEMENT = 200  # letters from which a text says enough for a model to find skills in
+FEW_SKILLS = 3  # fewer do not make a kit
 MOST_FOUND = 6  # technologies or skills taken from a text
 TITLE_LETTERS = 100
 
@@ -57,8 +58,8 @@ def complete_role(
 
     Args:
         place: where the fields stand, for errors.
-        read: reads a description where the rules find no title, no technologies, or no skills in a text that is long enough to
-            have some; a key `why` says that it could not.
+        read: reads a description where the rules find no title, no technologies, or few skills in a text that is long enough to
+            have more; a key `why` says that it could not.
 
     Raises:
         DataError: no title or no stack, or a level that is none.
@@ -86,8 +87,9 @@ def complete_role(
         raise DataError(f"{place} has no title; write one such as 'Senior Backend Engineer, Payments'.")
     stack = _terms(known.get("stack")) or _technologies(f"{title}\n{description}") or _terms(as_read("stack"))
     skills = _terms(known.get("key_skills")) or _topics(knowledge().concepts, description, 2)[:MOST_FOUND]
-    if not skills and (reading is not None or len(whole) >= AN_ADVERTISEMENT):
-        skills = _terms(as_read("skills"))
+    if len(skills) < FEW_SKILLS and not known.get("key_skills") and (reading or len(whole) >= AN_ADVERTISEMENT):
+        more = [term for term in _terms(as_read("skills")) if term.lower() not in map(str.lower, skills)]
+        skills = [*skills, *more][:MOST_FOUND]
     stack = stack or skills
     if not stack:
         why = f" ({reading['why']})" if reading and "why" in reading else ""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
-LANGUAGES = {"en": "English", "de": "German", "es": "Spanish", "fr": "French", "zh": "Chinese"}
+Language = Literal["en", "de", "es", "fr", "zh"]
+LANGUAGES: dict[Language, str] = {"en": "English", "de": "German", "es": "Spanish", "fr": "French", "zh": "Chinese"}
 # Words that are frequent in one of the languages and rare in the others.
-_WORDS = {
+_WORDS: dict[Language, str] = {
     "en": "the and of to you for with is are how would what your when this that be on",
     "de": "und der die das wir sie mit für von den ein eine ist zu im auf als nicht wie du dein ihr bei oder dem welche würden",
     "es": "el los las y que para con una por del se en como su tu al experiencia cómo qué usted es más nuestro lo",
@@ -17,7 +19,7 @@ _HAN = re.compile(r"[\u4e00-\u9fff]")
 _HAN_SHARE = 0.15  # of the letters, from which a text is Chinese
 
 
-def detect_language(text: str) -> str:
+def detect_language(text: str) -> Language:
     """The code of a text's language; `en` if it is none of `LANGUAGES` or cannot be told."""
     letters = sum(map(str.isalpha, text))
     if letters and len(_HAN.findall(text)) >= _HAN_SHARE * letters:

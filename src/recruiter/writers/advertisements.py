@@ -10,7 +10,7 @@ from recruiter.config import SamplingParams
 from recruiter.prompts import advertisement_messages
 from recruiter.roles.completing import MOST_FOUND, TITLE_LETTERS
 from recruiter.roles.languages import content_words
-from recruiter.writers import Writer
+from recruiter.writers import Progress, Writer
 from recruiter.writers.forms import fill_forms
 
 SAMPLING = SamplingParams(max_generate_length=320, temperature=0.3)
@@ -26,15 +26,14 @@ class Advertised(BaseModel):
     skills: list[str] = Field(max_length=20)
 
 
-def read_advertisement(writer: Writer, text: str) -> dict[str, Any]:
+def read_advertisement(writer: Writer, text: str, progress: Progress = lambda _: None) -> dict[str, Any]:
     """What `complete_role` may take from an advertisement; a key `why` if the writer could not read it.
 
     Raises:
         ModelError: the writer cannot be loaded.
     """
-    found = fill_forms(writer, {"advertisement": advertisement_messages(text)}, Advertised, sampling=SAMPLING)[
-        "advertisement"
-    ]
+    prompts = {"advertisement": advertisement_messages(text)}
+    found = fill_forms(writer, prompts, Advertised, progress=progress, sampling=SAMPLING)["advertisement"]
     if isinstance(found, str):
         return {"why": f"{writer.name} could not read the advertisement: {found}"}
     read: dict[str, Any] = {"level": found.level.strip().lower(), "is_technical": found.is_technical}

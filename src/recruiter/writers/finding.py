@@ -74,6 +74,21 @@ def find_writer(
     return _local_writer(name, wanted)
 
 
+def find_checker(
+    judge: str | None,
+    budget_usd: float | None = None,
+    prices: Mapping[str, tuple[float, float]] = MappingProxyType({}),
+) -> Writer | None:
+    """The language model that a judge's name means, to check kits with; None: it means none.
+
+    Raises:
+        ConfigError, ModelError: see `find_writer`.
+    """
+    if judge in (None, "rubric", "human", "local"):
+        return None
+    return find_writer(judge.removeprefix("local/"), budget_usd=budget_usd, prices=prices)
+
+
 def default_writer() -> Writer:
     """The best model that is on this machine: the trained export, the newest run's best checkpoint, the starter.
 

@@ -16,7 +16,7 @@ from recruiter.judges.lists import judge_all
 from recruiter.judges.overlap import masked_trigrams
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
-from recruiter.roles.languages import LANGUAGES, detect_language
+from recruiter.roles.languages import LANGUAGES, Language, detect_language
 from recruiter.roles.schedule import sampling_seed
 from recruiter.rubric import Judgement
 from recruiter.writers import Writer, Written
@@ -65,7 +65,7 @@ def generate(
     best_of: int = 1,
     judge: Judge | None = None,
     seed: int = 0,
-    language: str | None = None,
+    language: Language | None = None,
     report: Report = lambda *_: None,
 ) -> list[QuestionSet]:
     """Write `n` different questions for each role.
@@ -141,7 +141,7 @@ def sampling_of(writer: Writer) -> SamplingParams:
     return replace(trained, max_generate_length=max(trained.max_generate_length, LEAST_ROOM))
 
 
-def spoken_in(role: Role, language: str | None) -> tuple[str, str]:
+def spoken_in(role: Role, language: Language | None) -> tuple[Language, str]:
     """The code of the language to write in, and its name for a model; English, which training uses, needs none."""
     code = language or detect_language(role.description)
     return code, "" if code == "en" else LANGUAGES[code]
@@ -166,7 +166,7 @@ def _write(
     samples: int,
     sampling: SamplingParams,
     seed: int,
-    language: str | None,
+    language: Language | None,
     report: Report,
 ) -> list[list[Written]]:
     """What was written for each role, in the order of the samples."""

@@ -56,7 +56,7 @@ class QuestionWriter:
             ConfigError: `best_of` without a judge.
             ModelError, ApiError: model or judge cannot be used.
         """
-        role = role or self.role(**fields).role
+        role = role or complete_role(fields).role
         settings = sampling or sampling_of(self.writer)
         (question_set,) = generate(self.writer, [role], n, settings, best_of=best_of, judge=self.judge, seed=seed)
         return question_set.questions

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from recruiter.roles import Role
-from recruiter.roles.languages import content_words
+from recruiter.roles.languages import Language, content_words
 from recruiter.writers.kit.lint import Hint
 
 Difficulty = Literal["easy", "medium", "hard"]
@@ -32,6 +32,7 @@ def _sentence(text: str) -> str:
     return text
 
 
+Text = Annotated[str, Field(max_length=4000)]
 Sentence = Annotated[str, AfterValidator(_sentence), Field(max_length=800)]
 
 
@@ -41,7 +42,7 @@ def _first(most: int) -> AfterValidator:
 
 
 class Guide(BaseModel):
-    """What a good answer contains, and how to score what is said.
+    """What a good answer contains, and how to score what is said; people may edit it as they like.
 
     Attributes:
         good: points of a good answer.
@@ -53,6 +54,16 @@ class Guide(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    good: list[Text] = Field(default_factory=list, max_length=20)
+    weak: list[Text] = Field(default_factory=list, max_length=20)
+    probes: list[Text] = Field(default_factory=list, max_length=20)
+    scale: list[Text] = Field(default_factory=list, max_length=4)
+    minutes: int = Field(default=5, ge=1, le=60)
+
+
+class GuideForm(BaseModel):
+    """A guide as a model has to write it, see `Guide`: complete, without placeholders, nothing twice."""
+
     good: Annotated[list[Sentence], _first(5)] = Field(min_length=3)
     weak: Annotated[list[Sentence], _first(4)] = Field(min_length=1)
     probes: Annotated[list[Sentence], _first(2)] = Field(min_length=1)
@@ -60,7 +71,7 @@ class Guide(BaseModel):
     minutes: int = Field(ge=1, le=20)
 
     @model_validator(mode="after")
-    def _says_each_thing_once(self) -> Guide:
+    def _says_each_thing_once(self) -> GuideForm:
         for name in ("good", "scale"):
             texts = [text.lower() for text in getattr(self, name)]
             if len(set(texts)) < len(texts):
@@ -109,8 +120,8 @@ class KitQuestion(BaseModel):
         hints: what lint found, see `lint`.
     """
 
-    question: str
-    skill: str
+    question: Text
+    skill: Text
     line: str | None = None
     level: str
     difficulty: Difficulty | None = None
@@ -139,7 +150,7 @@ class Kit(BaseModel):
     """
 
     role: Role
-    language: str
+    language: Language
     difficulty: Difficulty | None = None
     questions: list[KitQuestion] = Field(default_factory=list)
     left_out: list[str] = Field(default_factory=list)

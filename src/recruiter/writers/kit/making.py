@@ -13,7 +13,7 @@ from recruiter.errors import ApiError, ConfigError
 from recruiter.judges import Judge
 from recruiter.prompts import difficulty_messages, generator_messages, guide_check_messages, guide_messages
 from recruiter.roles import Role
-from recruiter.roles.languages import LANGUAGES, content_words, detect_language
+from recruiter.roles.languages import LANGUAGES, Language, content_words, detect_language
 from recruiter.roles.schedule import sampling_seed
 from recruiter.writers import Writer, Written
 from recruiter.writers.forms import fill_forms
@@ -27,7 +27,7 @@ from recruiter.writers.generate import (
     sampling_of,
     spoken_in,
 )
-from recruiter.writers.kit import Difficulty, Guide, GuideCheck, Kit, KitQuestion
+from recruiter.writers.kit import Difficulty, Guide, GuideCheck, GuideForm, Kit, KitQuestion
 from recruiter.writers.kit.lint import lint
 
 MOST_QUESTIONS = 20
@@ -47,7 +47,7 @@ def make_kit(
     *,
     cover: Sequence[str] = (),
     difficulty: Difficulty | None = None,
-    language: str | None = None,
+    language: Language | None = None,
     guide_writer: Writer | None = None,
     checker: Writer | None = None,
     best_of: int = 1,
@@ -229,14 +229,16 @@ class _Maker:
         questions = {str(index): made for index, made in enumerate(self.kit.questions)}
         asked = {name: guide_messages(self.kit.role, made.question, language) for name, made in questions.items()}
 
-        def fault(name: str, guide: Guide) -> str:
+        def fault(name: str, guide: GuideForm) -> str:
             return guide.fault(questions[name].question, self.kit.role)
 
         why: dict[str, str] = {}
         for attempt in range(2):
             seed = sampling_seed(self.seed, attempt)
-            said = fill_forms(guide_writer, asked, Guide, fault, seed, partial(self.report, "writing guides"))
-            checks = self._check({name: guide for name, guide in said.items() if isinstance(guide, Guide)}, questions)
+            said = fill_forms(guide_writer, asked, GuideForm, fault, seed, partial(self.report, "writing guides"))
+            checks = self._check(
+                {name: guide for name, guide in said.items() if isinstance(guide, GuideForm)}, questions
+            )
             for name, guide in said.items():
                 made, check = questions[name], checks.get(name)
                 if isinstance(guide, str):
@@ -244,7 +246,10 @@ class _Maker:
                 elif isinstance(check, GuideCheck) and not check.is_passed:
                     why[name] = f"No guide: {self.checker.name} rejected it: {check.reason}"
                 else:
-                    made.guide, made.checked = guide, check if isinstance(check, GuideCheck) else None
+                    made.guide, made.checked = (
+                        Guide(**guide.model_dump()),
+                        check if isinstance(check, GuideCheck) else None,
+                    )
                     why[name] = "" if made.checked else f"Nobody checked the guide: {self.checker.name}: {check}."
             asked = {name: asked[name] for name, check in checks.items() if not questions[name].guide}
             if not asked:
@@ -252,7 +257,9 @@ class _Maker:
         for name, reason in why.items():
             questions[name].missing += filter(None, [reason])
 
-    def _check(self, guides: Mapping[str, Guide], questions: Mapping[str, KitQuestion]) -> dict[str, GuideCheck | str]:
+    def _check(
+        self, guides: Mapping[str, GuideForm], questions: Mapping[str, KitQuestion]
+    ) -> dict[str, GuideCheck | str]:
         """What the checker says of guides, or why it says nothing."""
         prompts = {
             name: guide_check_messages(self.kit.role, questions[name].question, guide.model_dump_json(indent=1))

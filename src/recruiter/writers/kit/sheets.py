@@ -22,6 +22,7 @@ from recruiter.writers.kit import Guide, Kit, KitQuestion
 FORMATS = ("markdown", "html", "json", "csv")
 SUFFIXES = {".md": "markdown", ".html": "html", ".json": "json", ".csv": "csv"}
 CSV_COLUMNS = ("role", "attribute", "question", "guidance", "rating_scale", "minutes", "difficulty")
+STYLE = Path(__file__).with_name("sheet.css")
 LONG = 2200  # letters of a guide from which it is set smaller, to stay on its page
 
 
@@ -149,7 +150,9 @@ def _html(kits: Sequence[Kit], for_candidate: bool) -> str:
     language = kits[0].language if kits else "en"
     body = "\n".join(_candidate_page(kit) if for_candidate else _interviewer_pages(kit) for kit in kits)
     title = escape(kits[0].role.title if kits else "Kit")
-    return _beside("sheet.html").format(language=language, title=title, style=_beside("sheet.css"), body=body)
+    return _beside("sheet.html").format(
+        language=language, title=title, style=STYLE.read_text(encoding="utf-8"), body=body
+    )
 
 
 def _candidate_page(kit: Kit) -> str:
@@ -194,7 +197,7 @@ def _question_page(kit: Kit, number: int, made: KitQuestion) -> str:
         parts += [f"<div class={name}><h3>{said[name]}</h3><ul>{items}</ul></div>" for name, items in lists.items()]
         parts.append("</div>")
     parts += [f'<p class="missing">{escape(text)}</p>' for text in _remarks(made, said)]
-    anchors = guide.scale if guide else [""] * 4
+    anchors = [*(guide.scale if guide else ()), *[""] * 4][:4]
     boxes = "".join(
         f'<li><span class="box">{value}</span> {escape(text)}</li>' for value, text in enumerate(anchors, 1)
     )
