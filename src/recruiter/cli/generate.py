@@ -66,7 +66,7 @@ def main() -> None:
         messages.print("The judge is rubric, an offline check of form and fit; --judge names another.")
 
     if options.kit:
-        make_kits(options, completed, writer, judge, messages)
+        make_kits(options, completed, writer, judge, sampling, messages)
         return
     sets, stopped = write(writer, completed, options, sampling, judge, messages)
     if stopped and not sets:
@@ -96,16 +96,18 @@ def make_kits(
     completed: list[CompletedRole],
     writer: Writer,
     judge: Judge | None,
+    sampling: SamplingParams,
     messages: Console,
 ) -> None:
     """Kits for all roles, instead of bare questions."""
+    kit.form_of(options)
     with progress_bar(messages) as bar:
         task = bar.add_task("", total=1.0)
 
         def report(doing: str, share: float) -> None:
             bar.update(task, description=doing, completed=share)
 
-        kits, stopped = kit.make_kits(options, [each.role for each in completed], writer, judge, report)
+        kits, stopped = kit.make_kits(options, [each.role for each in completed], writer, judge, sampling, report)
     if stopped and not kits:
         raise stopped
     if stopped:

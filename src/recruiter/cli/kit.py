@@ -9,6 +9,7 @@ from typing import get_args
 
 from rich.console import Console
 
+from recruiter.config import SamplingParams
 from recruiter.errors import ConfigError, RecruiterError
 from recruiter.files import short_path
 from recruiter.judges import Judge
@@ -19,10 +20,10 @@ from recruiter.roles.rows import split_list
 from recruiter.writers import Writer
 from recruiter.writers.finding import find_checker, find_writer
 from recruiter.writers.generate import Report
-from recruiter.writers.kit import Difficulty, Kit
-from recruiter.writers.kit.making import MOST_QUESTIONS, make_kit
+from recruiter.writers.kit import Difficulty, Kit, making
 from recruiter.writers.kit.sheets import FORMATS, SUFFIXES, render_kits
 
+TOGETHER = 128  # questions on their way at a time
 OPTIONS = ("cover", "difficulty", "guide_model", "candidate")
 
 
@@ -54,30 +55,40 @@ def check_options(parser: argparse.ArgumentParser, options: argparse.Namespace) 
                 parser.error(f"--{name.replace('_', '-')} belongs to --kit")
         if options.format == "html":
             parser.error("--format html belongs to --kit")
-    elif options.n > MOST_QUESTIONS:
-        parser.error(f"-n {options.n} cannot work; a kit has at most {MOST_QUESTIONS} questions")
+    elif options.n > making.MOST_QUESTIONS:
+        parser.error(f"-n {options.n} cannot work; a kit has at most {making.MOST_QUESTIONS} questions")
     elif options.format == "text":
         parser.error(f"--format text cannot work; a kit is written as {', '.join(FORMATS)}")
 
 
 def make_kits(
-    options: argparse.Namespace, roles: Sequence[Role], writer: Writer, judge: Judge | None, report: Report
+    options: argparse.Namespace,
+    roles: Sequence[Role],
+    writer: Writer,
+    judge: Judge | None,
+    sampling: SamplingParams,
+    report: Report,
 ) -> tuple[list[Kit], BaseException | None]:
-    """A kit for each role; and what ended it before the last one, if anything did."""
+    """A kit for each role, some roles at a time; and what ended it before the last one, if anything did.
+
+    What is finished is in the file of --output at once.
+    """
     paid = {"budget_usd": options.budget_usd, "prices": options.price}
     guide_writer = find_writer(options.guide_model, **paid) if options.guide_model else writer
     checker = find_checker(options.judge, **paid) or guide_writer
     kits: list[Kit] = []
-    for number, role in enumerate(roles, 1):
-        where = f" (role {number} of {len(roles)})" if len(roles) > 1 else ""
+    size = max(1, TOGETHER // (options.n * options.best_of))
+    for first in range(0, len(roles), size):
+        part = roles[first : first + size]
+        where = f" (roles {first + 1} to {first + len(part)} of {len(roles)})" if len(roles) > size else ""
 
         def report_here(doing: str, share: float, where: str = where) -> None:
             report(doing + where, share)
 
         try:
-            kit = make_kit(
+            kits += making.make_kits(
                 writer,
-                role,
+                part,
                 options.n,
                 cover=split_list(options.cover) or (),
                 difficulty=options.difficulty,
@@ -86,32 +97,45 @@ def make_kits(
                 checker=checker,
                 best_of=options.best_of,
                 judge=judge,
+                sampling=sampling,
                 seed=options.seed,
                 report=report_here,
             )
         except (KeyboardInterrupt, RecruiterError) as error:
             return kits, error
-        kits.append(kit)
+        if options.output:
+            _write(kits, options)
     return kits, None
 
 
-def show_kits(kits: Sequence[Kit], options: argparse.Namespace, usages: Sequence[tuple[str, Usage]]) -> None:
-    """Print or write the sheets, and say what they lack."""
-    messages = Console(stderr=True, highlight=False)
+def form_of(options: argparse.Namespace) -> str:
+    """The form of the sheets that the options name.
+
+    Raises:
+        ConfigError: the name of --output says none.
+    """
     suffix = options.output.suffix.lower() if options.output else ".md"
     form = options.format or SUFFIXES.get(suffix)
     if form is None:
         raise ConfigError(
             f"--output {options.output} names no format; end it in {', '.join(SUFFIXES)}, or add --format."
         )
-    text = render_kits(kits, form, options.candidate)
+    return str(form)
+
+
+def _write(kits: Sequence[Kit], options: argparse.Namespace) -> None:
+    try:
+        options.output.write_text(render_kits(kits, form_of(options), options.candidate), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--output {options.output} cannot be written: {error.strerror}.") from None
+
+
+def show_kits(kits: Sequence[Kit], options: argparse.Namespace, usages: Sequence[tuple[str, Usage]]) -> None:
+    """Print the sheets or say where they are, and what they lack."""
+    messages = Console(stderr=True, highlight=False)
     if options.output is None:
-        print(text, end="")
+        print(render_kits(kits, form_of(options), options.candidate), end="")
     else:
-        try:
-            options.output.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"--output {options.output} cannot be written: {error.strerror}.") from None
         messages.print(
             f"Wrote {len(kits)} kit{'s' * (len(kits) != 1)} to {short_path(options.output)}.", soft_wrap=True
         )

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from pydantic import BaseModel
 
 from recruiter.config import SamplingParams
 from recruiter.errors import ApiError, ConfigError
 from recruiter.judges import Judge
-from recruiter.prompts import difficulty_messages, generator_messages, guide_check_messages, guide_messages
+from recruiter.prompts import Message, difficulty_messages, generator_messages, guide_check_messages, guide_messages
 from recruiter.roles import Role
 from recruiter.roles.languages import LANGUAGES, Language, content_words, detect_language
 from recruiter.roles.schedule import sampling_seed
 from recruiter.writers import Writer, Written
-from recruiter.writers.forms import fill_forms
+from recruiter.writers.forms import Form, fill_forms
 from recruiter.writers.generate import (
     ROUNDS,
     Question,
@@ -31,6 +33,7 @@ from recruiter.writers.kit import Difficulty, Guide, GuideCheck, GuideForm, Kit,
 from recruiter.writers.kit.lint import lint
 
 MOST_QUESTIONS = 20
+CHECK_SAMPLING = SamplingParams(max_generate_length=300, temperature=0.3)
 
 
 class Difficulties(BaseModel):
@@ -40,9 +43,18 @@ class Difficulties(BaseModel):
     difficulty: Difficulty
 
 
-def make_kit(
+def make_kit(writer: Writer, role: Role, n: int = 5, **wishes: Any) -> Kit:
+    """A set of `n` questions with guides for a role; see `make_kits` for the wishes.
+
+    Raises:
+        ConfigError, ModelError, ApiError: see `make_kits`.
+    """
+    return make_kits(writer, [role], n, **wishes)[0]
+
+
+def make_kits(
     writer: Writer,
-    role: Role,
+    roles: Sequence[Role],
     n: int = 5,
     *,
     cover: Sequence[str] = (),
@@ -55,12 +67,12 @@ def make_kit(
     sampling: SamplingParams | None = None,
     seed: int = 0,
     report: Report = lambda *_: None,
-) -> Kit:
-    """A set of `n` questions with guides for a role.
+) -> list[Kit]:
+    """A set of `n` questions with guides for each role. The models are asked for all roles together.
 
     Args:
         cover: skills to be tested first; then come the role's own.
-        language: a code of `LANGUAGES`; None: that of the role's description.
+        language: a code of `LANGUAGES`; None: that of each role's description.
         guide_writer: who writes the guides; None: whoever writes the questions.
         checker: who says how difficult questions are and whether guides are right; None: whoever writes the guides.
         best_of: questions written for each that is kept; more than one need a `judge`.
@@ -78,26 +90,33 @@ def make_kit(
     if best_of > 1 and judge is None:
         raise ConfigError(f"best_of={best_of} needs a judge to say which are best; name one, for example rubric.")
     guide_writer = guide_writer or writer
-    checker = checker or guide_writer
-    code, spoken = spoken_in(role, language)
-    skills, left_out = choose_skills(role, cover, n)
-    kit = Kit(
-        role=role, language=code, difficulty=difficulty, left_out=left_out, model=writer.name,
-        guide_model=guide_writer.name, seed=seed,
-    )  # fmt: skip
+    kits, slots = [], []
+    for role in roles:
+        skills, left_out = choose_skills(role, cover, n)
+        kit = Kit(
+            role=role, language=spoken_in(role, language)[0], difficulty=difficulty, left_out=left_out,
+            model=writer.name, guide_model=guide_writer.name, seed=seed,
+        )  # fmt: skip
+        kits.append(kit)
+        slots += [_Slot(kit, skill) for skill in skills]
     report(f"loading {writer.name}", 0.0)
     writer.prepare()
-    maker = _Maker(kit, writer, checker, sampling or sampling_of(writer), best_of, judge, seed, report)
-    maker.write_questions(skills, difficulty, spoken)
+    maker = _Maker(
+        slots, writer, checker or guide_writer, sampling or sampling_of(writer), best_of, judge, seed, report
+    )
+    maker.write_questions(difficulty)
     if guide_writer is not writer:
         writer.release()
-    if kit.questions:
-        maker.write_guides(guide_writer, spoken)
-    for question in kit.questions:
-        written = detect_language(question.question)
-        if written != code:
-            question.missing.append(f"It was asked for in {LANGUAGES[code]} and came in {LANGUAGES[written]}.")
-    return kit
+    maker.write_guides(guide_writer)
+    for kit in kits:
+        kit.questions = [slot.made for slot in slots if slot.kit is kit and slot.made]
+        kit.notes += [f"No question on {slot.skill}: {slot.why}" for slot in slots if slot.kit is kit and not slot.made]
+        kit.left_out += [slot.skill for slot in slots if slot.kit is kit and not slot.made]
+        for made in kit.questions:
+            written = detect_language(made.question)
+            if written != kit.language:
+                made.missing.append(f"It was asked for in {LANGUAGES[kit.language]} and came in {LANGUAGES[written]}.")
+    return kits
 
 
 def choose_skills(role: Role, cover: Sequence[str], n: int) -> tuple[list[str], list[str]]:
@@ -129,80 +148,98 @@ def line_of(skill: str, description: str) -> str | None:
     return line if share >= 0.5 else None
 
 
+@dataclass
+class _Slot:
+    """A place for a question: on which skill, the question once there is one, and else why there is none."""
+
+    kit: Kit
+    skill: str
+    made: KitQuestion | None = None
+    why: str = ""
+
+    @property
+    def role(self) -> Role:
+        return self.kit.role
+
+    @property
+    def language(self) -> str:
+        """For a model; "" for English."""
+        return spoken_in(self.role, self.kit.language)[1]
+
+
 class _Maker:
-    """Fills a kit."""
+    """Fills the places of kits, all of them in each call of a model."""
 
     def __init__(
-        self, kit: Kit, writer: Writer, checker: Writer, sampling: SamplingParams, best_of: int, judge: Judge | None,
-        seed: int, report: Report,
+        self, slots: Sequence[_Slot], writer: Writer, checker: Writer, sampling: SamplingParams, best_of: int,
+        judge: Judge | None, seed: int, report: Report,
     ) -> None:  # fmt: skip
-        self.kit, self.writer, self.checker, self.sampling = kit, writer, checker, sampling
+        self.slots, self.writer, self.checker, self.sampling = slots, writer, checker, sampling
         self.best_of, self.judge, self.seed, self.report = best_of, judge, seed, report
 
-    def write_questions(self, skills: Sequence[str], difficulty: Difficulty | None, language: str) -> None:
-        """A question for each skill that repeats no other; where one is lacking, it is written anew.
+    def write_questions(self, difficulty: Difficulty | None) -> None:
+        """A question for each place that repeats no other of its kit; where one is lacking, it is written anew.
 
         Raises:
             ModelError, ApiError: there is not one.
         """
-        role, chosen = self.kit.role, dict[int, tuple[Question, Difficulty | None]]()
-        why = dict.fromkeys(range(len(skills)), "")
         failure: ApiError | None = None
         for attempt in range(ROUNDS):
-            open_slots = [slot for slot in range(len(skills)) if slot not in chosen]
-            if not open_slots or failure:
-                break
             prompts = {
-                f"{role.id} {slot}": generator_messages(
-                    role.model_copy(update={"key_skills": (skills[slot],)}), skills[slot], difficulty or "", language
+                f"{slot.role.id} {index}": generator_messages(
+                    slot.role.model_copy(update={"key_skills": (slot.skill,)}),
+                    slot.skill,
+                    difficulty or "",
+                    slot.language,
                 )
-                for slot in open_slots
+                for index, slot in enumerate(self.slots)
+                if not slot.made
             }
+            if not prompts or failure:
+                break
             seed, progress = sampling_seed(self.seed, attempt), partial(self.report, "writing questions")
-            written: list[Written] = []
+            drawn: list[tuple[_Slot, Written]] = []
             try:
                 for one in self.writer.answer(prompts, self.best_of, self.sampling, seed, progress=progress):
-                    written.append(one)
+                    drawn.append((self.slots[int(one.role_id.rpartition(" ")[2])], one))
             except ApiError as error:
                 failure = error
-            usable = [one for one in written if one.finished and not one.error]
-            for one in written:
-                if one not in usable:
-                    why[_slot(one.role_id)] = one.error or "cut off at the length limit"
-            judgements = judge_written(self.judge, [(role, one.text) for one in usable], self.report)
-            questions = [Question(one.text, said, one) for one, said in zip(usable, judgements, strict=True)]
-            found = self._difficulties(questions) if difficulty else {}
-            is_last = attempt == ROUNDS - 1 or failure is not None
-            for question in sorted(questions, key=lambda q: (_slot(q.written.role_id), best_first(q))):
-                slot, level = _slot(question.written.role_id), found.get(question.text)
-                if slot in chosen:
-                    continue
-                if any(is_same(role, question.text, other.text) for other, _ in chosen.values()):
-                    why[slot] = "what was written repeats another question"
-                elif level not in (None, difficulty) and not is_last:
-                    why[slot] = f"what was written is {level}, not {difficulty}"
-                else:
-                    chosen[slot] = (question, level)
-        if failure and not chosen:
+                for slot in self.slots:
+                    slot.why = slot.why or str(error)
+            self._place(drawn, difficulty, is_last=attempt == ROUNDS - 1 or failure is not None)
+        if failure and not any(slot.made for slot in self.slots):
             raise failure
-        for slot, skill in enumerate(skills):
-            if slot in chosen:
-                self.kit.questions.append(self._question(*chosen[slot], skill, difficulty))
+
+    def _place(self, drawn: Sequence[tuple[_Slot, Written]], difficulty: Difficulty | None, is_last: bool) -> None:
+        """Put the best of what was drawn into its places."""
+        usable = [(slot, one) for slot, one in drawn if one.finished and not one.error]
+        for slot, one in drawn:
+            if (slot, one) not in usable:
+                slot.why = f"{one.error or 'cut off at the length limit'}."
+        judgements = judge_written(self.judge, [(slot.role, one.text) for slot, one in usable], self.report)
+        found = [(slot, Question(one.text, said, one)) for (slot, one), said in zip(usable, judgements, strict=True)]
+        levels = self._difficulties([(slot.role, question.text) for slot, question in found]) if difficulty else {}
+        for slot, question in sorted(found, key=lambda each: best_first(each[1])):
+            level = levels.get((slot.role.id, question.text))
+            others = [other.made.question for other in self.slots if other.kit is slot.kit and other.made]
+            if slot.made:
+                continue
+            if any(is_same(slot.role, question.text, other) for other in others):
+                slot.why = "what was written repeats another question."
+            elif level not in (None, difficulty) and not is_last:
+                slot.why = f"what was written is {level}, not {difficulty}."
             else:
-                self.kit.notes.append(
-                    f"No question on {skill}: {str(failure) if failure else why[slot]}.".replace("..", ".")
-                )
-                self.kit.left_out.append(skill)
+                slot.made = self._question(slot, question, level, difficulty)
 
     def _question(
-        self, found: Question, level: Difficulty | None, skill: str, wanted: Difficulty | None
+        self, slot: _Slot, found: Question, level: Difficulty | None, wanted: Difficulty | None
     ) -> KitQuestion:
-        role, scores = self.kit.role, found.judgement.scores if found.judgement else None
+        scores = found.judgement.scores if found.judgement else None
         made = KitQuestion(
             question=found.text,
-            skill=skill,
-            line=line_of(skill, role.description),
-            level=role.level,
+            skill=slot.skill,
+            line=line_of(slot.skill, slot.role.description),
+            level=slot.role.level,
             difficulty=level,
             score=round(scores.composite, 2) if scores else None,
             hints=lint(found.text),
@@ -215,65 +252,58 @@ class _Maker:
             made.missing.append(f"It was asked for as {wanted}, and {self.checker.name} finds it {level}.")
         return made
 
-    def _difficulties(self, questions: Sequence[Question]) -> dict[str, Difficulty]:
-        prompts = {question.text: difficulty_messages(self.kit.role, question.text) for question in questions}
-        said = fill_forms(
-            self.checker, prompts, Difficulties, seed=self.seed, progress=partial(self.report, "checking difficulty")
-        )
-        if any(isinstance(one, Difficulties) for one in said.values()):
-            self.kit.checked_by = self.checker.name
-        return {text: one.difficulty for text, one in said.items() if isinstance(one, Difficulties)}
+    def _difficulties(self, questions: Sequence[tuple[Role, str]]) -> dict[tuple[str, str], Difficulty]:
+        """What the checker says of questions, by the role's id and the text."""
+        asked = {str(index): difficulty_messages(*question) for index, question in enumerate(questions)}
+        said = self._checked(asked, Difficulties, "checking difficulty")
+        return {
+            (questions[int(name)][0].id, questions[int(name)][1]): one.difficulty
+            for name, one in said.items()
+            if isinstance(one, Difficulties)
+        }
 
-    def write_guides(self, guide_writer: Writer, language: str) -> None:
+    def write_guides(self, guide_writer: Writer) -> None:
         """A guide for each question, checked; one that is rejected is written anew once."""
-        questions = {str(index): made for index, made in enumerate(self.kit.questions)}
-        asked = {name: guide_messages(self.kit.role, made.question, language) for name, made in questions.items()}
+        made = {str(index): (slot, slot.made) for index, slot in enumerate(self.slots) if slot.made}
+        asked = {name: guide_messages(slot.role, each.question, slot.language) for name, (slot, each) in made.items()}
 
         def fault(name: str, guide: GuideForm) -> str:
-            return guide.fault(questions[name].question, self.kit.role)
+            slot, each = made[name]
+            return guide.fault(each.question, slot.role)
 
         why: dict[str, str] = {}
         for attempt in range(2):
+            if not asked:
+                break
             seed = sampling_seed(self.seed, attempt)
             said = fill_forms(guide_writer, asked, GuideForm, fault, seed, partial(self.report, "writing guides"))
-            checks = self._check(
-                {name: guide for name, guide in said.items() if isinstance(guide, GuideForm)}, questions
-            )
+            guides = {name: guide for name, guide in said.items() if isinstance(guide, GuideForm)}
+            checking = {
+                name: guide_check_messages(made[name][0].role, made[name][1].question, guide.model_dump_json(indent=1))
+                for name, guide in guides.items()
+            }
+            checks = self._checked(checking, GuideCheck, "checking guides")
             for name, guide in said.items():
-                made, check = questions[name], checks.get(name)
+                each, check = made[name][1], checks.get(name)
                 if isinstance(guide, str):
                     why[name] = f"No guide: {guide_writer.name} wrote none that can be used: {guide}."
                 elif isinstance(check, GuideCheck) and not check.is_passed:
                     why[name] = f"No guide: {self.checker.name} rejected it: {check.reason}"
                 else:
-                    made.guide, made.checked = (
-                        Guide(**guide.model_dump()),
-                        check if isinstance(check, GuideCheck) else None,
-                    )
-                    why[name] = "" if made.checked else f"Nobody checked the guide: {self.checker.name}: {check}."
-            asked = {name: asked[name] for name, check in checks.items() if not questions[name].guide}
-            if not asked:
-                break
+                    each.guide = Guide(**guide.model_dump())
+                    each.checked = check if isinstance(check, GuideCheck) else None
+                    why[name] = "" if each.checked else f"Nobody checked the guide: {self.checker.name}: {check}."
+            asked = {name: asked[name] for name in checks if not made[name][1].guide}
         for name, reason in why.items():
-            questions[name].missing += filter(None, [reason])
+            made[name][1].missing += filter(None, [reason])
 
-    def _check(
-        self, guides: Mapping[str, GuideForm], questions: Mapping[str, KitQuestion]
-    ) -> dict[str, GuideCheck | str]:
-        """What the checker says of guides, or why it says nothing."""
-        prompts = {
-            name: guide_check_messages(self.kit.role, questions[name].question, guide.model_dump_json(indent=1))
-            for name, guide in guides.items()
-        }
-        if not prompts:
+    def _checked(self, asked: Mapping[str, list[Message]], form: type[Form], doing: str) -> dict[str, Form | str]:
+        """What the checker says, or why it says nothing."""
+        if not asked:
             return {}
-        said = fill_forms(
-            self.checker, prompts, GuideCheck, seed=self.seed, progress=partial(self.report, "checking guides")
-        )
-        if any(isinstance(one, GuideCheck) for one in said.values()):
-            self.kit.checked_by = self.checker.name
+        progress = partial(self.report, doing)
+        said = fill_forms(self.checker, asked, form, seed=self.seed, progress=progress, sampling=CHECK_SAMPLING)
+        if any(not isinstance(one, str) for one in said.values()):
+            for slot in self.slots:
+                slot.kit.checked_by = self.checker.name
         return said
-
-
-def _slot(name: str) -> int:
-    return int(name.rpartition(" ")[2])
