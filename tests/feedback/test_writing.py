@@ -17,6 +17,7 @@ from recruiter.errors import RecruiterError
 from recruiter.roles import Role
 from recruiter.roles.completing import CompletedRole
 from tests.feedback.conftest import Person
+from tests.kits import sample_kit
 
 
 @pytest.fixture
@@ -46,6 +47,52 @@ def test_questions_are_written_judged_and_sorted(person: Person) -> None:
     assert composites == sorted(composites, reverse=True)
     assert all(question["reasoning"] and set(question["scores"]) == {"relevance", "clarity", "discriminative"}
                for question in view["questions"])  # fmt: skip
+
+
+def test_an_advertisement_is_read_for_its_role(person: Person) -> None:
+    duties = "<ul><li>You know Kafka and Spark, Airflow</li><li>30 days of vacation</li></ul>"
+    text = f"<h1>Senior Data Engineer (m/w/d)</h1>{duties}"
+    job = person.ok("POST", "/api/advertisement", {"text": text})["job_id"]
+    until = time.monotonic() + 60
+    while (view := person.ok("GET", f"/api/advertisement/{job}"))["state"] not in ("done", "failed"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    role = view["role"]
+    assert (role["title"], role["level"]) == ("Senior Data Engineer", "senior")
+    assert role["stack"] == ["Kafka", "Apache Spark", "Apache Airflow"]
+    assert "vacation" not in role["description"]
+    assert any("left out a line" in assumed for assumed in view["assumed"])
+    assert person.refused("POST", "/api/advertisement", {"text": "word " * 4001}) == (422, "invalid")
+    assert person.refused("GET", f"/api/kit/{job}") == (404, "not_found")
+
+
+def test_a_kit_says_what_its_model_could_not_write(person: Person) -> None:
+    wish = {"role": {"title": "Backend Engineer", "stack": ["Go", "Kafka"]}, "count": 1, "best_of": 1}
+    job = person.ok("POST", "/api/kit", wish)["job_id"]
+    until = time.monotonic() + 120
+    while (view := person.ok("GET", f"/api/kit/{job}"))["state"] not in ("done", "failed"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert view["state"] == "failed" or view["kit"]["questions"][0]["guide"] is None
+    assert view["state"] == "done" or "has nothing for this role" in view["message"]
+    assert person.refused("POST", "/api/kit", {**wish, "cover": ["a", "b"]}) == (422, "invalid")
+
+
+def test_a_kit_that_was_edited_becomes_a_sheet(person: Person, role: Callable[..., Role]) -> None:
+    kit = sample_kit(role(1)).model_dump(mode="json")
+    kit["questions"][0]["guide"]["good"] = ["Only this."]
+    for form, part in (
+        ("html", "<li>Only this.</li>"),
+        ("markdown", "- Only this."),
+        ("csv", "• Only this."),
+        ("json", '"Only this."'),
+    ):
+        assert part in person.ok("POST", "/api/sheet", {"kit": kit, "form": form})["text"]
+        assert (
+            "Only this."
+            not in person.ok("POST", "/api/sheet", {"kit": kit, "form": form, "for_candidate": True})["text"]
+        )
+    assert person.refused("POST", "/api/sheet", {"kit": {**kit, "language": "xx"}}) == (422, "invalid")
 
 
 def test_a_stopped_job_ends(role: Callable[..., Role], model_folder: Path) -> None:

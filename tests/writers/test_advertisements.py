@@ -86,7 +86,11 @@ def test_title_level_and_stack_are_found_and_benefits_left_out(
         ("- Rust\n- React", ("Rust", "React")),
         ("You Go to customers, React to incidents and Express ideas; we write Python.", ("Python",)),
         ("At Acme, we rely on Python. The Oracle of our Delta team is in the Rust belt.", ("Python",)),
-        ("You issue certificates with ACME and SPIFFE, in Go.", ("SPIRE", "Go")),
+        (
+            "Angular, Vue and Selenium; Postgres and Spark.",
+            ("Angular", "Vue", "Selenium", "PostgreSQL", "Apache Spark"),
+        ),
+        ("You issue certificates with ACME and SPIFFE, in Go.", ("ACME", "SPIFFE", "Go")),
     ],
 )
 def test_words_are_technologies_only_in_company(text: str, stack: tuple[str, ...]) -> None:
@@ -132,6 +136,10 @@ def test_a_role_outside_technology_is_read_by_the_model_said_to_be_outside_and_t
         ("Dokumentation",),
     )
     assert any("outside technology" in text for text in found.assumed)
+    other = complete_role(
+        {"description": "Nurse\nCare for people."}, read=lambda text: read_advertisement(writer, text)
+    )
+    assert other.role.stack == ("Nurse",)
     with pytest.raises(DataError, match="no stack"):
         complete_role({"description": NURSE})
 

@@ -130,6 +130,8 @@ def _is_in_company(before: str, after: str, company: set[str]) -> bool:
         return False
     if not before.strip(" \t-*•·") and not after.strip(" \t.,;()"):  # alone on its line
         return True
+    if before.endswith("(") and after.startswith(")"):
+        return True
     listed = r"\s*(?:[,/|·•&+();:、，]|\band\b|\bor\b|\bund\b|\boder\b|\by\b|\bet\b|和|与|或)\s*(?:and |or |und |oder |y |et )?"
     neighbours = [re.search(rf"([\w.+#]+){listed}$", before), re.match(rf"{listed}([\w.+#]+)", after)]
     if any(found and found[1].rstrip(".") in company for found in neighbours):

@@ -90,7 +90,8 @@ def complete_role(
     if len(skills) < FEW_SKILLS and not known.get("key_skills") and (reading or len(whole) >= AN_ADVERTISEMENT):
         more = [term for term in _terms(as_read("skills")) if term.lower() not in map(str.lower, skills)]
         skills = [*skills, *more][:MOST_FOUND]
-    stack = stack or skills
+    is_outside = (reading or {}).get("is_technical") is False
+    stack = stack or skills or ([title] if is_outside else [])
     if not stack:
         why = f" ({reading['why']})" if reading and "why" in reading else ""
         raise DataError(f"{place} has no stack; name its technologies, for example 'Go, Kafka, PostgreSQL'{why}.")
@@ -101,7 +102,7 @@ def complete_role(
     if not known.get("key_skills"):
         skills = skills or stack
         assumed.append(f"skills {', '.join(skills)}")
-    if reading and reading.get("is_technical") is False:
+    if is_outside:
         assumed.append("outside technology, for which these models and judges are not made")
     if left_out:
         lines = "a line" if left_out == 1 else f"{left_out} lines"
@@ -181,10 +182,18 @@ def _level_in(text: str) -> str | None:
 
 def _technologies(text: str) -> list[str]:
     """Known technologies in the order in which a text names them, less words that only look like them."""
-    words = tokens(text)
+    words = [part for word in tokens(text) for part in ([word] if knowledge().named(word) else word.split("/"))]
     places = [(name, " ".join(words[start:end])) for name, start, end in knowledge().find_technologies(words)]
     surfaces = [surface for _, surface in places]
-    return list(dict.fromkeys(name for name, surface in places if is_named(surface, text, surfaces)))[:MOST_FOUND]
+    named = (_as_written(name, surface) for name, surface in places if is_named(surface, text, surfaces))
+    return list(dict.fromkeys(named))[:MOST_FOUND]
+
+
+def _as_written(name: str, surface: str) -> str:
+    """The usual name where a text has a part or a longer form of it, else the text's own: the rubric judge groups what is
+    alike, such as Angular with React, and a role must not."""
+    one, other = name.lower(), surface.lower()
+    return name if one in other or other in one else surface
 
 
 def _topics(topics: Mapping[str, frozenset[Phrase]], text: str, at_least: int) -> list[str]:
