@@ -101,18 +101,22 @@ def make_kits(
 ) -> None:
     """Kits for all roles, instead of bare questions."""
     kit.form_of(options)
+    helpers = kit.helpers_of(options, writer)
     with progress_bar(messages) as bar:
         task = bar.add_task("", total=1.0)
 
         def report(doing: str, share: float) -> None:
             bar.update(task, description=doing, completed=share)
 
-        kits, stopped = kit.make_kits(options, [each.role for each in completed], writer, judge, sampling, report)
+        kits, stopped = kit.make_kits(
+            options, [each.role for each in completed], writer, helpers, judge, sampling, report
+        )
     if stopped and not kits:
         raise stopped
     if stopped:
         messages.print(f"These are {len(kits)} of {len(completed)} roles: {stopped}", markup=False, soft_wrap=True)
-    kit.show_kits(kits, options, [(writer.name, writer.usage), *([(judge.name, judge.usage)] if judge else [])])
+    asked = {model.name: model.usage for model in (writer, *helpers)}
+    kit.show_kits(kits, options, [*asked.items(), *([(judge.name, judge.usage)] if judge else [])])
 
 
 def write(

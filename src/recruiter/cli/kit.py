@@ -13,7 +13,7 @@ from recruiter.config import SamplingParams
 from recruiter.errors import ConfigError, RecruiterError
 from recruiter.files import short_path
 from recruiter.judges import Judge
-from recruiter.llm.usage import Usage
+from recruiter.llm.usage import NO_USAGE, Budget, Usage
 from recruiter.roles import Role
 from recruiter.roles.languages import LANGUAGES
 from recruiter.roles.rows import split_list
@@ -61,10 +61,23 @@ def check_options(parser: argparse.ArgumentParser, options: argparse.Namespace) 
         parser.error(f"--format text cannot work; a kit is written as {', '.join(FORMATS)}")
 
 
+def helpers_of(options: argparse.Namespace, writer: Writer) -> tuple[Writer, Writer]:
+    """Who writes the guides, and who checks them. What all models cost counts towards one budget."""
+    paid = {"budget_usd": options.budget_usd, "prices": options.price}
+    guide_writer = find_writer(options.guide_model, **paid) if options.guide_model else writer
+    checker = find_checker(options.judge, **paid) or guide_writer
+    budget = Budget(options.budget_usd, "--budget-usd")
+    for usage in {id(model.usage): model.usage for model in (writer, guide_writer, checker)}.values():
+        if usage is not NO_USAGE:
+            usage.share(budget)
+    return guide_writer, checker
+
+
 def make_kits(
     options: argparse.Namespace,
     roles: Sequence[Role],
     writer: Writer,
+    helpers: tuple[Writer, Writer],
     judge: Judge | None,
     sampling: SamplingParams,
     report: Report,
@@ -73,9 +86,6 @@ def make_kits(
 
     What is finished is in the file of --output at once.
     """
-    paid = {"budget_usd": options.budget_usd, "prices": options.price}
-    guide_writer = find_writer(options.guide_model, **paid) if options.guide_model else writer
-    checker = find_checker(options.judge, **paid) or guide_writer
     kits: list[Kit] = []
     size = max(1, TOGETHER // (options.n * options.best_of))
     for first in range(0, len(roles), size):
@@ -93,8 +103,8 @@ def make_kits(
                 cover=split_list(options.cover) or (),
                 difficulty=options.difficulty,
                 language=options.language,
-                guide_writer=guide_writer,
-                checker=checker,
+                guide_writer=helpers[0],
+                checker=helpers[1],
                 best_of=options.best_of,
                 judge=judge,
                 sampling=sampling,
