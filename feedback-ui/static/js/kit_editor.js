@@ -44,7 +44,7 @@ export class KitEditor {
 
   #item(made, i) {
     const number = i + 1;
-    const text = this.#area(`Question ${number}`, made.question, 3, (value) => (made.question = value));
+    const text = this.#area(`Kit question ${number}`, made.question, 3, (value) => (made.question = value));
     const facts = [`Tests: ${made.skill}`, made.difficulty, made.guide ? `${made.guide.minutes} min` : null];
     const out = el("button", { type: "button", text: "Take out", "aria-label": `Take question ${number} out`, onclick: () => this.#takeOut(i) });
     return el("li", { class: "card stack kit-question" },
