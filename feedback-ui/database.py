@@ -68,6 +68,8 @@ raters = sa.Table(
     sa.Column("role", sa.String, nullable=False),  # rater, owner
     sa.Column("link", sa.String, unique=True),  # what the link's token must name; null: a local rater without a link
     sa.Column("browser", sa.String, index=True, unique=True),  # of a local rater
+    sa.Column("account", sa.String, index=True, unique=True),  # the name by which a trusted proxy signs them on
+    sa.Column("fields", sa.JSON, nullable=False, server_default="[]"),  # areas whose groups they get first
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("last_seen_at", sa.Float, nullable=False, index=True),
     sa.Column("revoked_at", sa.Float),
@@ -90,6 +92,13 @@ groups = sa.Table(
     sa.Column("content_hash", sa.String, nullable=False),
     sa.Column("run", sa.String, nullable=False, index=True),
     sa.Column("rubric", sa.String),  # hash of the one to rate by; null: whichever the server has
+    sa.Column(
+        "task", sa.String, nullable=False, server_default="score"
+    ),  # what raters are asked, see feedback/tasks.py
+    sa.Column("is_gold", sa.Boolean, nullable=False, server_default=sa.false()),  # its ratings are known answers
+    sa.Column("only_for", sa.Integer, index=True),  # the only rater who gets it: it is a check
+    sa.Column("copy_of", sa.Integer, index=True),  # what a check repeats
+    sa.Column("sheet", sa.String, index=True),  # hash of the blind sheet that its questions stand on
     sa.Column("policy_step", sa.Integer, nullable=False),
     sa.Column("role", sa.JSON, nullable=False),
     sa.Column("role_title", sa.String, nullable=False),
@@ -188,7 +197,19 @@ remarks = sa.Table(
     sa.Column("candidate", sa.Integer, primary_key=True),
     sa.Column("comment", sa.Text, nullable=False),
     sa.Column("improved", sa.Text, nullable=False),  # the question as the rater would put it; empty: nothing better
+    sa.Column("no_sense", sa.Boolean, nullable=False, server_default=sa.false()),  # asked of blind sheets only
 )
+
+comparisons = sa.Table(
+    "comparisons",
+    metadata,
+    sa.Column("rating_id", sa.Integer, _to("ratings.id"), primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True),
+    sa.Column("first", sa.Integer, primary_key=True),  # candidate
+    sa.Column("second", sa.Integer, primary_key=True),  # candidate with a higher number
+    sa.Column("preferred", sa.Integer, sa.CheckConstraint("preferred BETWEEN -1 AND 1", "preferred"), nullable=False),
+    sqlite_with_rowid=False,
+)  # preferred: 1 the first, -1 the second, 0 neither
 
 judge_scores = sa.Table(
     "judge_scores",

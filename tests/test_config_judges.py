@@ -72,7 +72,7 @@ def test_the_command_line_names_other_judges_than_the_file(tmp_path: Path) -> No
         ([TWO, "judge.provider=xai"], "judge and judges are both given"),
         (["judges=[{provider: rubric, does: gate}]"], "None of judges rewards (rubric)"),
         (["judges=[{provider: rubric}, {provider: rubric, does: gate}]"], "Two of judges are called rubric"),
-        (["judges=[{provider: human}, {provider: rubric}]"], "judge.provider=human"),
+        (["judges=[{provider: human}, {provider: rubric, does: gate}]"], "judge.provider=human"),
         (["judges=[{provider: rubric, weight: 0}]"], "judges.0.weight=0 cannot work; write a number above 0."),
         (["judges=[{provider: rubric, share: 2}]"], "judges.0.share=2 cannot work"),
         (

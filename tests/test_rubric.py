@@ -197,3 +197,34 @@ def test_human_rating_maps_linearly_from_1_to_5(rating: float, score: float) -> 
 def test_rating_outside_1_to_5_is_refused(rating: Any) -> None:
     with pytest.raises(ValueError, match="a rating must be between 1 and 5"):
         rating_to_score(rating)
+
+
+def test_what_only_helps_people_changes_no_hash(tmp_path: Path) -> None:
+    """Runs and judgements of the same criteria go on when labels, examples and the meaning of 2 and 4 are added."""
+    assert RUBRIC.hash == "3335229cf283fcce"  # as it was before there were any of these
+    for old, new in (
+        ("label: Tells", "label: Says"),
+        ("2: it touches", "2: it hardly touches"),
+        ("why: The role", "why: A role"),
+    ):
+        assert old in BUILT_IN
+        assert load_rubric(written(tmp_path, BUILT_IN.replace(old, new, 1))).hash == RUBRIC.hash
+    assert all(set(one.anchors) == {1, 2, 3, 4, 5} for one in RUBRIC.criteria)
+    assert len(RUBRIC.examples) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "ratings: [5, 5, 5]",
+            "ratings: [5, 5]",
+            "has 2 ratings; write one for each of relevance, clarity, discriminative",
+        ),
+        ("ratings: [5, 5, 5]", "ratings: [5, 5, 6]", "example 1 cannot be 6; write a list of whole numbers"),
+        ("label: Tells strong from weak", "label: ''", "label of criterion 'discriminative' cannot be empty"),
+    ],
+)
+def test_a_wrong_example_or_label_is_said(tmp_path: Path, old: str, new: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load_rubric(written(tmp_path, BUILT_IN.replace(old, new, 1)))

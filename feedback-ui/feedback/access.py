@@ -121,11 +121,15 @@ def context_of(request: Request) -> Context:
 
 
 def visitor(request: Request) -> Rater | None:
-    """Who is calling, if anybody may tell: the rater of a cookie; on this machine somebody, an owner, without one.
+    """Who is calling, if anybody may tell: whom a trusted proxy names; the rater of a cookie; on this machine somebody, an
+    owner, without one.
 
     Whoever has the cookie of a link that was revoked is nobody, on this machine too.
     """
     context = context_of(request)
+    if (account := safety.account_of(request, context.settings)) is not None:
+        with context.database.read() as c:
+            return accounts.by_account(c, account, account in context.settings.owners)
     local = safety.is_local(request, context.settings)
     known = context.keys.read_session(request.cookies)
     if known is None:

@@ -46,16 +46,20 @@ class Rater:
     Attributes:
         id: 0 for somebody on this machine who has not done anything yet.
         browser: what tells the browsers on this machine apart; None for those who came by a link.
+        account: the name by which a trusted proxy signed them on, if one did.
     """
 
     id: int
     role: str
     label: str
     browser: str | None = None
+    account: str | None = None
 
     @property
     def subject(self) -> str:
         """Tells raters apart, before and after they are stored."""
+        if self.account:
+            return f"account/{self.account}"
         return f"browser/{self.browser}" if self.browser else str(self.id)
 
     @property
@@ -144,11 +148,24 @@ def new_browser() -> Rater:
 
 
 def remember(c: sa.Connection, rater: Rater, now: float) -> Rater:
-    """Store somebody on this machine who does something for the first time."""
-    values = {"label": LOCAL, "role": "owner", "browser": rater.browser, "created_at": now, "last_seen_at": now}
-    insert = insert_into(c, db.raters).values(values).on_conflict_do_nothing(index_elements=["browser"])
-    c.execute(insert)
-    return by_browser(c, str(rater.browser)) or rater
+    """Store somebody without a link who does something for the first time."""
+    who = {"account": rater.account} if rater.account else {"browser": rater.browser}
+    values = {"label": rater.label, "role": rater.role, **who, "created_at": now, "last_seen_at": now}
+    c.execute(insert_into(c, db.raters).values(values).on_conflict_do_nothing(index_elements=list(who)))
+    found = by_account(c, rater.account, rater.is_owner) if rater.account else by_browser(c, str(rater.browser))
+    return found or rater
+
+
+def by_account(c: sa.Connection, account: str, is_owner: bool) -> Rater | None:
+    """Whoever a proxy signed on by this name; None: their access was ended.
+
+    Whether they are an owner, the settings say and not the database.
+    """
+    row = c.execute(sa.select(db.raters).where(db.raters.c.account == account)).mappings().first()
+    role = "owner" if is_owner else "rater"
+    if row is None:
+        return Rater(0, role, account, account=account)
+    return None if row["revoked_at"] else Rater(row["id"], role, row["label"], account=account)
 
 
 def by_browser(c: sa.Connection, browser: str) -> Rater | None:
@@ -172,9 +189,24 @@ def by_session(c: sa.Connection, rater: int, link: str | None) -> Rater | None:
 
 
 def revoke(c: sa.Connection, rater: int, now: float) -> bool:
-    """End a rater's link and cookies; whether there was one. What they rated stays."""
-    update = sa.update(db.raters).where(db.raters.c.id == rater, db.raters.c.link.is_not(None))
+    """End a rater's link and cookies, or the access by a proxy; whether there was any. What they rated stays."""
+    has_access = db.raters.c.link.is_not(None) | db.raters.c.account.is_not(None)
+    update = sa.update(db.raters).where(db.raters.c.id == rater, has_access)
     return bool(c.execute(update.values(revoked_at=sa.func.coalesce(db.raters.c.revoked_at, now))).rowcount)
+
+
+def change(c: sa.Connection, rater: int, name: str | None, fields: list[str] | None) -> bool:
+    """Rename a rater, or say which areas they know; whether there is one who was not erased."""
+    values = {key: value for key, value in (("label", name), ("fields", fields)) if value is not None}
+    here = sa.update(db.raters).where(db.raters.c.id == rater, db.raters.c.label != ERASED)
+    return bool(c.execute(here.values(values or {"id": rater})).rowcount)
+
+
+def new_link(c: sa.Connection, rater: int) -> str | None:
+    """Replace the link of a rater who has one: the old one and its cookies end. None: there is no such rater."""
+    link = randomness.token_urlsafe(16)
+    here = sa.update(db.raters).where(db.raters.c.id == rater, db.raters.c.link.is_not(None))
+    return link if c.execute(here.values(link=link, revoked_at=None)).rowcount else None
 
 
 def erase(c: sa.Connection, rater: int, delete_ratings: bool, now: float) -> bool:
@@ -201,7 +233,7 @@ def erase(c: sa.Connection, rater: int, delete_ratings: bool, now: float) -> boo
         c.execute(
             sa.update(db.raters)
             .where(here)
-            .values(label=ERASED, link=None, browser=None, revoked_at=now, last_seen_at=0)
+            .values(label=ERASED, link=None, browser=None, account=None, fields=[], revoked_at=now, last_seen_at=0)
         )
     for group in locked:
         groups.reopen_unless_rated(c, group["id"], now)
@@ -209,14 +241,16 @@ def erase(c: sa.Connection, rater: int, delete_ratings: bool, now: float) -> boo
     return True
 
 
-def listing(c: sa.Connection) -> list[dict[str, Any]]:
+def listing(c: sa.Connection, now: float) -> list[dict[str, Any]]:
     """All raters, for the owner."""
     rated = sa.select(sa.func.count()).where(db.ratings.c.rater_id == db.raters.c.id).scalar_subquery()
     rows = c.execute(sa.select(db.raters, rated.label("groups_rated")).order_by(db.raters.c.id)).mappings()
     return [
         {
             "id": row["id"], "name": row["label"], "pseudonym": pseudonym(row["id"]), "role": row["role"],
-            "has_link": row["link"] is not None, "created_at": row["created_at"], "groups_rated": row["groups_rated"],
+            "has_link": row["link"] is not None, "fields": row["fields"], "account": row["account"],
+            "is_here": row["last_seen_at"] > now - groups.ACTIVE_SECONDS, "created_at": row["created_at"],
+            "groups_rated": row["groups_rated"],
             "last_seen_at": row["last_seen_at"] or None, "revoked_at": row["revoked_at"],
         }
         for row in rows
@@ -280,7 +314,7 @@ def main() -> None:
         print(f"Rater {arguments.rater} is forgotten, {kept}.")
     else:
         with database.read() as c:
-            for rater in listing(c):
+            for rater in listing(c, time.time()):
                 state = "revoked" if rater["revoked_at"] else "link" if rater["has_link"] else "local"
                 state = ERASED if rater["name"] == ERASED else state
                 print(

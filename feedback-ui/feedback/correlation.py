@@ -1,13 +1,12 @@
-"""How far raters agree: Krippendorff's alpha for ordinal data, and Kendall's tau-b.
+"""How far raters agree: Krippendorff's alpha for ordinal data, and Pearson's correlation.
 
-Alpha is computed from the coincidence matrix (Krippendorff, "Computing Krippendorff's Alpha-Reliability", 2011). Tau-b is
-Kendall's rank correlation with ties (Kendall, "The treatment of ties in ranking problems", 1945).
+Alpha is computed from the coincidence matrix (Krippendorff, "Computing Krippendorff's Alpha-Reliability", 2011). Kendall's
+tau-b is in `recruiter.evaluation.calibration`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 from math import sqrt
 
 
@@ -34,17 +33,6 @@ def _distance(totals: Sequence[float], a: int, b: int) -> float:
     """Squared ordinal distance: how many values lie between two, the ends counted half."""
     low, high = min(a, b), max(a, b)
     return float((sum(totals[low : high + 1]) - (totals[low] + totals[high]) / 2) ** 2)
-
-
-def tau_b(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Kendall's tau-b of two lists of scores; None if either has one value only."""
-    agreeing = first_pairs = second_pairs = 0
-    for (a, x), (b, y) in combinations(zip(first, second, strict=True), 2):
-        first_order, second_order = (a > b) - (a < b), (x > y) - (x < y)
-        agreeing += first_order * second_order
-        first_pairs += first_order**2
-        second_pairs += second_order**2
-    return agreeing / sqrt(first_pairs * second_pairs) if first_pairs and second_pairs else None
 
 
 def pearson(n: int, x: float, y: float, xx: float, yy: float, xy: float) -> float | None:

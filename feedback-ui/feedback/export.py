@@ -26,7 +26,7 @@ from feedback.views import reward_of
 from recruiter.rubric import Rubric
 
 Format = Literal["json", "parquet", "csv", "jsonl"]
-What = Literal["ratings", "skips", "pairs"]
+What = Literal["ratings", "comparisons", "remarks", "skips", "pairs"]
 MEDIA = {
     "json": "application/json",
     "jsonl": "application/x-ndjson",
@@ -44,6 +44,15 @@ SKIPS = pa.schema([*GROUP, *((name, pa.string()) for name in ("rater", "reason",
 PAIRS = pa.schema(
     [*GROUP, *((name, pa.string()) for name in ("rater", "chosen", "rejected", "comment")), ("rated_at", TIME)]
 )
+COMPARISONS = pa.schema(
+    [*GROUP, ("task", pa.string()), ("rating_id", pa.int64()),
+     *((name, pa.string()) for name in ("rater", "first", "second", "preferred", "lease_id")), ("rated_at", TIME)]
+)  # fmt: skip
+REMARKS = pa.schema(
+    [*GROUP, *((name, pa.string()) for name in ("rater", "question", "comment", "improved")), ("no_sense", pa.bool_()),
+     ("rated_at", TIME)]
+)  # fmt: skip
+PREFERRED = {1: "first", 0: "neither", -1: "second"}
 Row = dict[str, Any]
 
 
@@ -52,8 +61,12 @@ def export(database: db.Database, rubric: Rubric, form: Format, what: What, choi
     names = criteria(database, rubric)
     if what == "skips":
         found, columns = skips(database, choice), SKIPS
+    elif what == "comparisons":
+        found, columns = comparisons(database, choice), COMPARISONS
     elif what == "pairs":
-        found, columns = pairs(rows(database, rubric, names, choice)), PAIRS
+        found, columns = pairs(remarks(database, choice), comparisons(database, choice)), PAIRS
+    elif what == "remarks":
+        found, columns = remarks(database, choice), REMARKS
     else:
         found, columns = rows(database, rubric, names, choice), schema(names)
     if form == "parquet":
@@ -132,15 +145,70 @@ def skips(database: db.Database, choice: Choice = EVERYTHING) -> Iterator[Row]:
             yield {name: values[name] for name in SKIPS.names}
 
 
-def pairs(found: Iterable[Row]) -> Iterator[Row]:
-    """For preference training: how a rater put a question (`chosen`) and how it was (`rejected`)."""
+def comparisons(database: db.Database, choice: Choice = EVERYTHING) -> Iterator[Row]:
+    """One row for each two questions that a rater compared: their texts, and which was preferred, if either."""
+    r, g, said = db.ratings, db.groups, db.comparisons
+    query = (
+        sa.select(
+            *_group_columns(), g.c.task, r.c.id.label("rating_id"), r.c.rater_id, _text(said.c.first, said).label("first"),
+            _text(said.c.second, said).label("second"), said.c.preferred, r.c.lease_id, r.c.created_at.label("rated_at"),
+        )
+        .select_from(r)
+        .join(g, g.c.id == r.c.group_id)
+        .join(said, (said.c.rating_id == r.c.id) & (said.c.revision == r.c.revision))
+        .where(*choice.conditions())
+        .order_by(r.c.id, said.c.first, said.c.second)
+    )  # fmt: skip
+    with database.read() as c:
+        for row in c.execution_options(yield_per=ROWS_AT_ONCE).execute(query).mappings():
+            values = {**_typed(dict(row)), "preferred": PREFERRED[row["preferred"]]}
+            yield {name: values[name] for name in COMPARISONS.names}
+
+
+def remarks(database: db.Database, choice: Choice = EVERYTHING) -> Iterator[Row]:
+    """One row for each question of which a rater said something in words, or that it makes no sense."""
+    r, g, said = db.ratings, db.groups, db.remarks
+    query = (
+        sa.select(
+            *_group_columns(), r.c.rater_id, _text(said.c.candidate, said).label("question"), said.c.comment,
+            said.c.improved, said.c.no_sense, r.c.created_at.label("rated_at"),
+        )
+        .select_from(r)
+        .join(g, g.c.id == r.c.group_id)
+        .join(said, (said.c.rating_id == r.c.id) & (said.c.revision == r.c.revision))
+        .where(*choice.conditions())
+        .order_by(r.c.id, said.c.candidate)
+    )  # fmt: skip
+    with database.read() as c:
+        for row in c.execution_options(yield_per=ROWS_AT_ONCE).execute(query).mappings():
+            values = _typed(dict(row))
+            yield {name: values[name] for name in REMARKS.names}
+
+
+def _text(candidate: sa.ColumnElement[int], of: sa.Table) -> sa.ScalarSelect[Any]:
+    """The text of a candidate of the group that a query is about."""
+    asked = db.questions.alias()
+    here = sa.select(sa.func.min(asked.c.text)).where(
+        asked.c.group_id == db.groups.c.id, asked.c.candidate == candidate
+    )
+    return here.correlate(db.groups, of).scalar_subquery()
+
+
+def pairs(found: Iterable[Row], compared: Iterable[Row]) -> Iterator[Row]:
+    """For preference training: how a rater put a question (`chosen`) and how it was (`rejected`); then what they compared."""
     for row in found:
-        if row["counts"] and row["improved"] and row["improved"] != row["question"]:
-            yield {
-                **{name: row.get(name) for name in PAIRS.names},
-                "chosen": row["improved"],
-                "rejected": row["question"],
-            }
+        if row["improved"] and row["improved"] != row["question"]:
+            yield _pair(row, row["improved"], row["question"])
+    for row in compared:
+        if row["preferred"] != "neither":
+            better, worse = (
+                (row["first"], row["second"]) if row["preferred"] == "first" else (row["second"], row["first"])
+            )
+            yield _pair(row, better, worse)
+
+
+def _pair(row: Row, chosen: str, rejected: str) -> Row:
+    return {**{name: row.get(name) for name in PAIRS.names}, "chosen": chosen, "rejected": rejected}
 
 
 def _group_columns() -> tuple[sa.ColumnElement[Any], ...]:
@@ -194,7 +262,9 @@ def _typed(row: Row) -> Row:
     values = {**row}
     times = (name for name in values if name.endswith("_at") and values[name] is not None)
     values |= {name: datetime.fromtimestamp(round(values[name], 3), UTC) for name in times}
-    values |= {name: bool(values[name]) for name in ("late", "counts", "unused", "all_equal") if name in values}
+    values |= {
+        name: bool(values[name]) for name in ("late", "counts", "unused", "all_equal", "no_sense") if name in values
+    }
     role = json.dumps(values["role"], ensure_ascii=False)
     return {**values, "rater": accounts.pseudonym(values["rater_id"]), "role": role}
 

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 import database as db
 from database import insert_into
 from feedback.errors import Refusal
+from feedback.tasks import Task
 from recruiter.rubric import Rubric
 
 ACTIVE_SECONDS = 300.0  # a rater seen within this time counts as being there
@@ -34,6 +35,9 @@ class NewGroup:
         rubric: hash of the rubric to rate by; None: whichever this server has.
         overlap: how many raters shall rate it.
         priority: groups with a higher one are shown first.
+        task: what raters do with it; of a single question there is only scoring.
+        sheet: hash of the blind sheet that it is of.
+        only_for, copy_of: the one rater who gets it, and the key of the group that it repeats, if it is a check.
     """
 
     group_id: str
@@ -44,11 +48,16 @@ class NewGroup:
     rubric: str | None = None
     overlap: int = 1
     priority: int = 0
+    task: Task = "score"
+    sheet: str | None = None
+    only_for: int | None = None
+    copy_of: int | None = None
 
     @property
     def content_hash(self) -> str:
         """What must be the same when the same id comes again."""
         content = [self.run, self.policy_step, self.role, list(self.questions), self.overlap]
+        content += [self.task] if self.task != "score" else []  # the hash is older than the other tasks
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -66,7 +75,15 @@ def submit(c: sa.Connection, new: NewGroup, now: float) -> bool:
     known = c.execute(sa.select(db.groups.c.content_hash).where(db.groups.c.group_id == new.group_id)).scalar()
     if known is None:
         insert = insert_into(c, db.groups).on_conflict_do_nothing(index_elements=["group_id"])
+        candidates: dict[str, int] = {}
+        asked = [
+            {"question_index": index, "text": text,
+             "candidate": candidates.setdefault(" ".join(text.split()), len(candidates))}
+            for index, text in enumerate(new.questions)
+        ]  # fmt: skip
         row = {
+            "task": new.task if len(candidates) > 1 else "score", "sheet": new.sheet, "only_for": new.only_for,
+            "copy_of": new.copy_of,
             "group_id": new.group_id, "content_hash": new.content_hash, "run": new.run, "policy_step": new.policy_step,
             "rubric": new.rubric, "role": new.role, "role_title": str(new.role.get("title") or ""), "overlap": new.overlap,
             "priority": new.priority, "status": "open", "available": True, "late": False, "lease_count": 0,
@@ -74,17 +91,7 @@ def submit(c: sa.Connection, new: NewGroup, now: float) -> bool:
         }  # fmt: skip
         key = c.execute(insert.values(row).returning(db.groups.c.id)).scalar()
         if key is not None:
-            candidates: dict[str, int] = {}
-            rows = [
-                {
-                    "group_id": key,
-                    "question_index": index,
-                    "text": text,
-                    "candidate": candidates.setdefault(" ".join(text.split()), len(candidates)),
-                }
-                for index, text in enumerate(new.questions)
-            ]
-            c.execute(sa.insert(db.questions), rows)
+            c.execute(sa.insert(db.questions), [{"group_id": key, **one} for one in asked])
             c.info["group_changed"] = True
             return True
         known = c.execute(sa.select(db.groups.c.content_hash).where(db.groups.c.group_id == new.group_id)).scalar()
@@ -192,7 +199,8 @@ def close_if_nobody_is_left(c: sa.Connection, group: sa.RowMapping, reason: str,
     left = sa.select(sa.func.count()).where(
         db.raters.c.last_seen_at > now - ACTIVE_SECONDS, db.raters.c.revoked_at.is_(None), db.raters.c.id.not_in(had_it)
     )
-    if group["status"] == "open" and (reason == "broken_text" or not c.execute(left).scalar()):
+    is_last = group["only_for"] is not None or not c.execute(left).scalar()
+    if group["status"] == "open" and (reason == "broken_text" or is_last):
         refresh(c, key, now, status="rated" if group["rating_count"] else "skipped", reason=reason)
     else:
         refresh(c, key, now)
@@ -203,7 +211,8 @@ def queue_position(c: sa.Connection, group: sa.RowMapping) -> int:
     ahead = (db.groups.c.priority > group["priority"]) | (
         (db.groups.c.priority == group["priority"]) & (db.groups.c.id < group["id"])
     )
-    return int(c.execute(sa.select(sa.func.count()).where(db.groups.c.available, ahead)).scalar_one())
+    for_all = db.groups.c.only_for.is_(None)
+    return int(c.execute(sa.select(sa.func.count()).where(db.groups.c.available, for_all, ahead)).scalar_one())
 
 
 def raters_online(c: sa.Connection, now: float) -> int:

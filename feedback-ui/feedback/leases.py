@@ -12,7 +12,7 @@ import secrets
 import sqlalchemy as sa
 
 import database as db
-from feedback import groups
+from feedback import checks, groups
 from feedback.errors import Refusal, lease_lost, not_found
 from recruiter.rubric import Rubric
 
@@ -21,12 +21,19 @@ RECLAIMED_AT_ONCE = 20  # leases that are over, taken back by one request
 
 
 def take_next(
-    c: sa.Connection, rubric: Rubric, rater: int, prefer: str | None, now: float, lease_seconds: float
+    c: sa.Connection,
+    rubric: Rubric,
+    rater: int,
+    prefer: str | None,
+    now: float,
+    lease_seconds: float,
+    check_every: int = 0,
 ) -> sa.RowMapping | str:
     """The rater's lease: the one that is open (a reloaded page goes on), or one on the next group.
 
     Args:
         prefer: the id of the group that is wanted first, if it is free.
+        check_every: groups after which one is a check; 0: none is.
 
     Returns:
         The lease's row; or "busy", all that is left is with other raters; or "empty", nothing is left.
@@ -39,9 +46,11 @@ def take_next(
             touch(c, rater, now)
             return show_again(c, current, now, lease_seconds)
         give_up(c, current, now)
-    group = _pick(c, rubric, rater, prefer)
+    group = _pick(c, rubric, rater, prefer or checks.due(c, rater, check_every, now))
     if group is None:
-        left = sa.select(db.groups.c.id).where(db.groups.c.status == "open", groups.rated_by(rubric), not_had(rater))
+        left = sa.select(db.groups.c.id).where(
+            db.groups.c.status == "open", groups.rated_by(rubric), not_had(rater), _may_get(rater)
+        )
         touch(c, rater, now)
         return "busy" if c.execute(left.limit(1)).first() else "empty"
     lease = grant(c, group["id"], rater, now, lease_seconds)
@@ -202,14 +211,25 @@ def not_had(rater: int) -> sa.ColumnElement[bool]:
 
 
 def _pick(c: sa.Connection, rubric: Rubric, rater: int, prefer: str | None) -> sa.RowMapping | None:
-    free = sa.select(db.groups).where(db.groups.c.available, groups.rated_by(rubric), not_had(rater))
+    free = sa.select(db.groups).where(db.groups.c.available, groups.rated_by(rubric), not_had(rater), _may_get(rater))
     free = free.with_for_update(skip_locked=True)
     if prefer is not None:
         wanted = c.execute(free.where(db.groups.c.group_id == prefer)).mappings().first()
         if wanted is not None:
             return wanted
     first = free.order_by(db.groups.c.priority.desc(), db.groups.c.id).limit(1)
+    fields = c.execute(sa.select(db.raters.c.fields).where(db.raters.c.id == rater)).scalar()
+    if fields:
+        focus = sa.func.lower(db.groups.c.role["focus"].as_string())
+        theirs = c.execute(first.where(focus.in_([field.lower() for field in fields]))).mappings().first()
+        if theirs is not None:
+            return theirs
     return c.execute(first).mappings().first()
+
+
+def _may_get(rater: int) -> sa.ColumnElement[bool]:
+    """Whether a group is for everybody, or a check for this rater."""
+    return sa.or_(db.groups.c.only_for.is_(None), db.groups.c.only_for == rater)
 
 
 def refuse_unless_open(lease: sa.RowMapping) -> None:

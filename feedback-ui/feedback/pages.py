@@ -40,7 +40,6 @@ templates.globals.update(
     max_score=MAX_SCORE,
     rating_words=RATING_WORDS,
 )
-templates.filters["words"] = lambda name: name.replace("_", " ").capitalize()
 
 
 class Visit:
@@ -77,7 +76,7 @@ class Visit:
         return render(
             template,
             here=self.request.url.path,
-            signed_in=None if self.rater.browser else self.rater.label,
+            signed_in=None if self.rater.browser or self.rater.account else self.rater.label,
             pages=PAGES + OWNER_PAGES if self.rater.is_owner else PAGES,
             csrf_token=self.context.keys.csrf_token(self.rater),
             identity=self.context.keys.identity(self.rater),
@@ -107,7 +106,8 @@ def error_page(refusal: Refusal) -> HTMLResponse:
 @router.get("/")
 def rate(visit: Visiting) -> str:
     """Rate what is in the queue, or practise."""
-    return visit.page("rate.html", criteria=visit.context.rubric.criteria, guidelines=visit.guidelines)
+    rubric = visit.context.rubric
+    return visit.page("rate.html", criteria=rubric.criteria, examples=rubric.examples, guidelines=visit.guidelines)
 
 
 @router.get("/write")

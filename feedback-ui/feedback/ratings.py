@@ -6,60 +6,15 @@ kept, marked unused.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 import database as db
-from feedback import groups, leases
+from feedback import groups, leases, tasks
 from feedback.errors import Refusal, not_found
-from feedback.rubric import check_criteria
+from feedback.tasks import Answer, Content
 from recruiter.rubric import Rubric
-
-CandidateScores = dict[str, int]  # criterion -> 1 to 5
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a rater says of a group: scores by candidate id, or one set for all if they are all equal.
-
-    Attributes:
-        remarks: comment and better wording by candidate id, where there is either.
-    """
-
-    scores: dict[str, CandidateScores]
-    all_equal: bool = False
-    note: str = ""
-    remarks: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-    def by_candidate(self, rubric: Rubric, order: list[int]) -> dict[int, tuple[int, CandidateScores]]:
-        """Position and scores of each candidate.
-
-        Raises:
-            Refusal: 422, a candidate or a criterion is missing or unknown.
-        """
-        ids = [str(position) for position in range(1, len(order) + 1)]
-        if unknown := [candidate_id for candidate_id in self.remarks if candidate_id not in ids]:
-            raise Refusal(422, "invalid", f"There is no candidate {unknown[0][:40]!r} in this group to remark on.")
-        for candidate_id, scores in self.scores.items():
-            check_criteria(rubric, scores, f"Candidate {candidate_id[:40]}")
-        if self.all_equal:
-            if not self.scores or len({tuple(s[n] for n in rubric.names) for s in self.scores.values()}) != 1:
-                raise Refusal(422, "invalid", "all_equal takes one set of ratings, which counts for all candidates.")
-            common = next(iter(self.scores.values()))
-            return {candidate: (position, common) for position, candidate in enumerate(order, 1)}
-        if missing := [candidate_id for candidate_id in ids if candidate_id not in self.scores]:
-            raise Refusal(422, "incomplete", f"Candidate {missing[0]} has no rating; rate all {len(ids)} or skip.")
-        if unknown := [candidate_id for candidate_id in self.scores if candidate_id not in ids]:
-            raise Refusal(422, "invalid", f"There is no candidate {unknown[0]!r} in this group.")
-        return {candidate: (position, self.scores[str(position)]) for position, candidate in enumerate(order, 1)}
-
-    def said(self, cells: dict[int, tuple[int, CandidateScores]]) -> dict[str, Any]:
-        """The answer in the form of `answer_of`."""
-        ratings = {str(position): scores for position, scores in cells.values()}
-        remarks = {name: {"comment": one, "improved": other} for name, (one, other) in self.remarks.items()}
-        return {"ratings": ratings, "all_equal": self.all_equal, "note": self.note, "remarks": remarks}
 
 
 def submit(c: sa.Connection, rubric: Rubric, lease_id: str, rater: int, answer: Answer, now: float) -> tuple[int, bool]:
@@ -72,26 +27,16 @@ def submit(c: sa.Connection, rubric: Rubric, lease_id: str, rater: int, answer: 
         Refusal: 404, 409 or 422.
     """
     lease, group = leases.hold(c, lease_id, rater)
-    cells = answer.by_candidate(rubric, lease["shown"])
+    content = tasks.read(group["task"], rubric, lease["shown"], answer)
     if lease["outcome"] == "submitted":
-        return _submitted(c, lease, answer.said(cells))
+        return _submitted(c, lease, content.as_given())
     if lease["rating_id"] is not None:
         rating_id = lease["rating_id"]
-        unused = _revise(c, rating_id, group, answer, cells, now)
+        unused = _revise(c, rating_id, group, content, now)
         leases.end(c, lease_id, "submitted", now)
     else:
         unused = group["consumed_step"] is not None
-        values = {
-            "group_id": group["id"],
-            "rater_id": rater,
-            "lease_id": lease_id,
-            "revision": 1,
-            "all_equal": answer.all_equal,
-            "created_at": now,
-            "updated_at": now,
-        }
-        rating_id = c.execute(sa.insert(db.ratings).values(values).returning(db.ratings.c.id)).scalar_one()
-        _store(c, rating_id, 1, answer, cells, unused, now)
+        rating_id = _add(c, group, rater, lease_id, content, now)
         c.execute(
             sa.update(db.leases)
             .where(db.leases.c.id == lease_id)
@@ -169,8 +114,8 @@ def edit(c: sa.Connection, rubric: Rubric, rating_id: int, rater: int, answer: A
     if rating is None or rating["rater_id"] != rater:
         raise not_found("rating of yours with this id")
     group = groups.lock_key(c, rating["group_id"])
-    order = leases.shown_order(c, group["id"], rater)
-    unused = _revise(c, rating_id, group, answer, answer.by_candidate(rubric, order), now)
+    content = tasks.read(group["task"], rubric, leases.shown_order(c, group["id"], rater), answer)
+    unused = _revise(c, rating_id, group, content, now)
     leases.touch(c, rater, now)
     return latest_revision(c, rating_id), unused
 
@@ -181,22 +126,32 @@ def draft(c: sa.Connection, lease: sa.RowMapping) -> dict[str, Any] | None:
 
 
 def answer_of(c: sa.Connection, rating_id: int, number: int | None = None) -> dict[str, Any]:
-    """An answer of a rating, by candidate id: that of a revision, or the latest."""
-    number = number or latest_revision(c, rating_id)
-    here = (db.scores.c.rating_id == rating_id) & (db.scores.c.revision == number)
-    rows = c.execute(sa.select(db.scores).where(here).order_by(db.scores.c.position)).mappings().all()
-    ratings: dict[str, CandidateScores] = {}
-    for row in rows:
-        ratings.setdefault(str(row["position"]), {})[row["criterion"]] = row["value"]
-    revision = sa.select(db.revisions).where(db.revisions.c.rating_id == rating_id, db.revisions.c.revision == number)
-    head = c.execute(revision).mappings().one()
-    where = {row["candidate"]: str(row["position"]) for row in rows}
-    said = sa.select(db.remarks).where(db.remarks.c.rating_id == rating_id, db.remarks.c.revision == number)
-    remarks = {
-        where[row["candidate"]]: {"comment": row["comment"], "improved": row["improved"]}
-        for row in c.execute(said).mappings()
-    }
-    return {"ratings": ratings, "all_equal": head["all_equal"], "note": head["note"], "remarks": remarks}
+    """An answer as the page gives it: that of a revision, or the latest."""
+    return content_of(c, rating_id, number or latest_revision(c, rating_id)).as_given()
+
+
+def content_of(c: sa.Connection, rating_id: int, number: int) -> Content:
+    """What a revision of a rating says."""
+    about = (
+        sa.select(db.ratings.c.group_id, db.ratings.c.rater_id, db.groups.c.task, db.revisions)
+        .join(db.groups, db.groups.c.id == db.ratings.c.group_id)
+        .join(db.revisions, (db.revisions.c.rating_id == db.ratings.c.id) & (db.revisions.c.revision == number))
+        .where(db.ratings.c.id == rating_id)
+    )
+    head = c.execute(about).mappings().one()
+
+    def rows(table: sa.Table) -> list[sa.RowMapping]:
+        here = (table.c.rating_id == rating_id) & (table.c.revision == number)
+        return list(c.execute(sa.select(table).where(here)).mappings())
+
+    scores: dict[int, tasks.Scores] = {}
+    for row in rows(db.scores):
+        scores.setdefault(row["candidate"], {})[row["criterion"]] = row["value"]
+    remarks = {row["candidate"]: (row["comment"], row["improved"], row["no_sense"]) for row in rows(db.remarks)}
+    comparisons = tasks.by_rating(rows(db.comparisons)).get(rating_id, {})
+    shown = leases.shown_order(c, head["group_id"], head["rater_id"])
+    said_equal = head["all_equal"] and head["task"] == "score"
+    return Content(head["task"], shown, scores, comparisons, remarks, head["note"], said_equal)
 
 
 def latest_revision(c: sa.Connection, rating_id: int) -> int:
@@ -254,69 +209,64 @@ def _reopen(
     return lease
 
 
-def _revise(
-    c: sa.Connection,
-    rating_id: int,
-    group: sa.RowMapping,
-    answer: Answer,
-    cells: dict[int, tuple[int, CandidateScores]],
-    now: float,
-) -> bool:
+def add_given(
+    c: sa.Connection, group: sa.RowMapping, rater: int, lease_id: str, content: Content, began: float, now: float
+) -> None:
+    """Store a rating that was given elsewhere, with a lease that is over. The caller refreshes the group."""
+    lease = {
+        "id": lease_id, "group_id": group["id"], "rater_id": rater, "active": False, "outcome": "submitted",
+        "shown": list(content.shown), "created_at": began, "expires_at": now, "ended_at": now,
+    }  # fmt: skip
+    c.execute(sa.insert(db.leases).values(lease))
+    _add(c, group, rater, lease_id, content, now)
+
+
+def _add(c: sa.Connection, group: sa.RowMapping, rater: int, lease_id: str, content: Content, now: float) -> int:
+    values = {
+        "group_id": group["id"], "rater_id": rater, "lease_id": lease_id, "revision": 1,
+        "all_equal": content.all_equal, "created_at": now, "updated_at": now,
+    }  # fmt: skip
+    rating_id = int(c.execute(sa.insert(db.ratings).values(values).returning(db.ratings.c.id)).scalar_one())
+    _store(c, rating_id, 1, content, group["consumed_step"] is not None, now)
+    return rating_id
+
+
+def _revise(c: sa.Connection, rating_id: int, group: sa.RowMapping, content: Content, now: float) -> bool:
     """Add a revision unless it says what the latest says; whether training will not use it."""
     unused = group["consumed_step"] is not None
     number = latest_revision(c, rating_id)
-    latest = answer_of(c, rating_id)
-    if latest == answer.said(cells):
+    if answer_of(c, rating_id, number) == content.as_given():
         same = sa.select(db.revisions.c.unused).where(
             db.revisions.c.rating_id == rating_id, db.revisions.c.revision == number
         )
         return bool(c.execute(same).scalar_one())
-    _store(c, rating_id, number + 1, answer, cells, unused, now)
+    _store(c, rating_id, number + 1, content, unused, now)
     values: dict[str, Any] = {"updated_at": now}
     if not unused:
-        values |= {"revision": number + 1, "all_equal": answer.all_equal}
+        values |= {"revision": number + 1, "all_equal": content.all_equal}
     c.execute(sa.update(db.ratings).where(db.ratings.c.id == rating_id).values(values))
     groups.refresh(c, group["id"], now)
     return unused
 
 
-def _store(
-    c: sa.Connection,
-    rating_id: int,
-    number: int,
-    answer: Answer,
-    cells: dict[int, tuple[int, CandidateScores]],
-    unused: bool,
-    now: float,
-) -> None:
-    c.execute(
-        sa.insert(db.revisions).values(
-            rating_id=rating_id,
-            revision=number,
-            all_equal=answer.all_equal,
-            note=answer.note,
-            unused=unused,
-            created_at=now,
-        )
-    )
-    rows = [
-        {
-            "rating_id": rating_id,
-            "revision": number,
-            "candidate": candidate,
-            "position": position,
-            "criterion": name,
-            "value": value,
-        }
-        for candidate, (position, scores) in cells.items()
-        for name, value in scores.items()
+def _store(c: sa.Connection, rating_id: int, number: int, content: Content, unused: bool, now: float) -> None:
+    here = {"rating_id": rating_id, "revision": number}
+    revision = {**here, "all_equal": content.all_equal, "note": content.note, "unused": unused, "created_at": now}
+    c.execute(sa.insert(db.revisions).values(revision))
+    places = {candidate: position for position, candidate in enumerate(content.shown, 1)}
+    scores = [
+        {**here, "candidate": candidate, "position": places[candidate], "criterion": name, "value": value}
+        for candidate, given in content.scores.items()
+        for name, value in given.items()
     ]
-    c.execute(sa.insert(db.scores), rows)
+    comparisons = [
+        {**here, "first": first, "second": second, "preferred": preferred}
+        for (first, second), preferred in content.comparisons.items()
+    ]
     remarks = [
-        {"rating_id": rating_id, "revision": number, "candidate": candidate, "comment": comment, "improved": improved}
-        for candidate, (position, _) in cells.items()
-        for comment, improved in [answer.remarks.get(str(position), ("", ""))]
-        if comment or improved
+        {**here, "candidate": candidate, "comment": comment, "improved": improved, "no_sense": no_sense}
+        for candidate, (comment, improved, no_sense) in content.remarks.items()
     ]
-    if remarks:
-        c.execute(sa.insert(db.remarks), remarks)
+    for table, rows in ((db.scores, scores), (db.comparisons, comparisons), (db.remarks, remarks)):
+        if rows:
+            c.execute(sa.insert(table), rows)

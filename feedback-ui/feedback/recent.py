@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 import database as db
-from feedback import accounts, leases
+from feedback import accounts, leases, ratings, tasks
 from feedback.choice import Choice, of_record
 
 
@@ -34,7 +34,7 @@ def recent(
     columns = (
         db.ratings.c.id, db.ratings.c.rater_id, db.ratings.c.all_equal, db.ratings.c.created_at,
         db.ratings.c.group_id.label("key"), db.groups.c.group_id, db.groups.c.run, db.groups.c.policy_step,
-        db.groups.c.role_title, db.groups.c.consumed_step,
+        db.groups.c.role_title, db.groups.c.consumed_step, db.groups.c.task, db.ratings.c.revision,
     )  # fmt: skip
     found = sa.select(*columns).select_from(joined).where(*conditions)
     found = found.order_by(db.ratings.c.created_at.desc(), db.ratings.c.id.desc()).limit(size).offset((page - 1) * size)
@@ -43,6 +43,8 @@ def recent(
 
 
 def _entry(c: sa.Connection, row: sa.RowMapping) -> dict[str, Any]:
+    if row["task"] != "score":
+        return _compared(c, row)
     query = sa.select(db.scores).join(db.ratings, of_record()).where(db.ratings.c.id == row["id"])
     placed: dict[int, tuple[int, dict[str, int]]] = {}  # position -> candidate and its scores
     for score in c.execute(query.order_by(db.scores.c.position)).mappings():
@@ -52,6 +54,23 @@ def _entry(c: sa.Connection, row: sa.RowMapping) -> dict[str, Any]:
         {"text": candidate["text"], "position": position, "scores": scores}
         for candidate, (position, (_, scores)) in zip(shown, placed.items(), strict=True)
     ]
+    return _item(row, candidates)
+
+
+def _compared(c: sa.Connection, row: sa.RowMapping) -> dict[str, Any]:
+    """Of a rating that compares: the place of each candidate."""
+    content = ratings.content_of(c, row["id"], row["revision"])
+    places = tasks.places_of(content.comparisons, len(content.shown))
+    candidates = [
+        {"text": one["text"], "position": position, "scores": {tasks.PLACE: places[candidate]}}
+        for position, (one, candidate) in enumerate(
+            zip(leases.candidates(c, row["key"], list(content.shown)), content.shown, strict=True), 1
+        )
+    ]
+    return _item(row, candidates)
+
+
+def _item(row: sa.RowMapping, candidates: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "rating_id": row["id"], "group_id": row["group_id"], "run": row["run"], "policy_step": row["policy_step"],
         "role_title": row["role_title"], "rater": accounts.pseudonym(row["rater_id"]), "rated_at": row["created_at"],

@@ -18,14 +18,18 @@ LATEST, FEWEST = 50, 5  # ratings whose time is looked at; before so many it say
 SILENT_AFTER = 120.0  # seconds without a report after which nothing is said to wait
 
 
-def report(c: sa.Connection, name: str, what: dict[str, Any], now: float) -> None:
-    """Store a run's latest report. `waiting_since` is when it began to wait in this step."""
+def report(c: sa.Connection, name: str, what: dict[str, Any], now: float) -> bool:
+    """Store a run's latest report; whether it began to wait for ratings just now.
+
+    `waiting_since` is when it began to wait in this step.
+    """
     known = c.execute(sa.select(db.runs).where(db.runs.c.name == name).with_for_update()).mappings().first()
     still = known and known["report"]["state"] == "waiting" and known["report"]["step"] == what["step"]
     since = None if what["state"] != "waiting" else known["waiting_since"] if known and still else now
     values = {"report": what, "waiting_since": since, "updated_at": now}
     insert = db.insert_into(c, db.runs).values(name=name, **values)
     c.execute(insert.on_conflict_do_update(index_elements=["name"], set_=values))
+    return since == now and bool(what["waiting_groups"])
 
 
 def view(c: sa.Connection, row: sa.RowMapping, now: float) -> dict[str, Any]:
@@ -54,19 +58,28 @@ def waiting(c: sa.Connection, now: float) -> dict[str, Any] | None:
     row = c.execute(query.order_by(db.runs.c.updated_at.desc()).limit(1)).mappings().first()
     if row is None:
         return None
+    step, waited_for = row["report"]["step"], row["report"]["waiting_groups"]
+    of_step = (db.groups.c.run == row["name"]) & (db.groups.c.policy_step == step)
+    here = db.groups.c.group_id.in_(waited_for)
+    is_open = db.groups.c.status == "open"
+    wanted = sa.select(sa.func.coalesce(sa.func.sum(db.groups.c.overlap - db.groups.c.rating_count), 0)).where(
+        here, is_open
+    )
+    done = c.execute(sa.select(sa.func.count()).where(here, ~is_open)).scalar_one()
+    all_of_step = c.execute(sa.select(sa.func.count()).where(of_step)).scalar_one()
+    each, people = minutes_a_group(c), max(1, groups.raters_online(c, now))
     return {
-        "run": row["name"],
-        "step": row["report"]["step"],
-        "groups_waited_for": len(row["report"]["waiting_groups"]),
-        "since_seconds": max(0.0, now - row["waiting_since"]),
-    }
+        "run": row["name"], "step": step, "groups_waited_for": len(waited_for) - done,
+        "groups_in_step": max(all_of_step, len(waited_for)), "since_seconds": max(0.0, now - row["waiting_since"]),
+        "minutes_left": None if each is None else each * c.execute(wanted).scalar_one() / people,
+    }  # fmt: skip
 
 
 def counts(c: sa.Connection, rubric: Rubric, now: float) -> dict[str, Any]:
     """The team's ratings and the queue."""
     by_status = (
         sa.select(db.groups.c.status, db.groups.c.late, sa.func.count())
-        .where((db.groups.c.status != "open") | groups.rated_by(rubric))
+        .where((db.groups.c.status != "open") | groups.rated_by(rubric), db.groups.c.copy_of.is_(None))
         .group_by(db.groups.c.status, db.groups.c.late)
     )
     numbers = {(status, late): count for status, late, count in c.execute(by_status)}

@@ -75,6 +75,15 @@ def is_local(connection: HTTPConnection, settings: Settings) -> bool:
     return settings.local_owner and is_loopback_name(peer) and host and not is_passed_on
 
 
+def account_of(connection: HTTPConnection, settings: Settings) -> str | None:
+    """Whom a trusted proxy names in `user_header`; nobody else's word counts."""
+    peer = connection.client.host if connection.client else ""
+    if settings.user_header is None or not _is_in(peer, settings.trusted_proxies):
+        return None
+    name = connection.headers.get(settings.user_header, "").strip()
+    return name if 0 < len(name) <= 120 and name.isprintable() else None
+
+
 def client_address(connection: HTTPConnection, trusted: tuple[Network, ...]) -> str:
     """The address that a request came from: the last one before the trusted proxies."""
     peer = connection.client.host if connection.client else "unknown"

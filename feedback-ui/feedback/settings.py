@@ -24,6 +24,10 @@ def _networks(text: object) -> object:
     return tuple(ipaddress.ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
 
 
+def _names(text: object) -> object:
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
+
+
 @dataclass(frozen=True)
 class Settings(Section):
     """What can be set."""
@@ -61,6 +65,34 @@ class Settings(Section):
         ge=5,
         le=86400,
         variable="FEEDBACK_LEASE_SECONDS",
+    )
+    check_every: int = setting(
+        0,
+        "groups after which a rater gets one whose answer is known, or one of their own again; 0: never",
+        ge=0,
+        le=10_000,
+        variable="FEEDBACK_CHECK_EVERY",
+    )
+    user_header: str | None = setting(
+        None,
+        "header in which a trusted proxy names whoever is signed on there; they need no link",
+        instead="a header's name such as X-Forwarded-User",
+        pattern=r"^[A-Za-z0-9-]{1,60}$",
+        variable="FEEDBACK_USER_HEADER",
+    )
+    owners: Annotated[tuple[str, ...], BeforeValidator(_names)] = setting(
+        (),
+        "names in that header that are owners",
+        instead="names separated by commas",
+        variable="FEEDBACK_OWNERS",
+    )
+    webhook: str | None = setting(
+        None,
+        "address that gets a POST with `text` when training begins to wait for ratings",
+        instead="an address such as https://chat.example.org/hooks/…",
+        pattern=r"^https?://\S+$",
+        variable="FEEDBACK_WEBHOOK",
+        secret=True,
     )
     model: str | None = setting(
         None,

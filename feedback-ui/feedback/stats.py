@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, groupby
 from typing import Any
@@ -18,15 +18,17 @@ import numpy.typing as npt
 import sqlalchemy as sa
 
 import database as db
-from feedback import accounts, views
+from feedback import accounts, tasks, views
 from feedback.choice import Choice, chosen_scores, composites
-from feedback.correlation import ordinal_alpha, pearson, tau_b
-from recruiter.rubric import MAX_RATING, MIN_RATING, Rubric
+from feedback.correlation import ordinal_alpha, pearson
+from recruiter.evaluation.calibration import FEWEST_GROUPS, RatedGroup, calibrate, tau_b
+from recruiter.rubric import MAX_RATING, MIN_RATING, Rubric, rating_to_score
 
 VALUES = range(MIN_RATING, MAX_RATING + 1)
 DAY, HOUR = 86400, 3600
 HOURLY_UP_TO = 2 * DAY  # a span that is drawn by the hour
 MOST_RATERS = 200
+LATEST_GROUPS = 300  # that calibration looks at
 DIGITS = 20  # octal digits that a 64-bit number holds
 IntArray = npt.NDArray[np.int64]
 
@@ -86,7 +88,7 @@ def statistics(c: sa.Connection, rubric: Rubric, choice: Choice) -> dict[str, An
         "over_time": over_time(c, rubric, choice, span, scored),
         "raters": raters(c, rubric, choice, scored),
         "agreement": agreement(c, rubric, choice),
-        "judges": judges(c, rubric, choice),
+        **judges(c, rubric, choice),
         "position": position(rubric, scored),
         "skips": skips(c, choice),
         "runs": list(c.execute(sa.select(db.groups.c.run).distinct().order_by(db.groups.c.run)).scalars()),
@@ -210,13 +212,35 @@ def agreement(c: sa.Connection, rubric: Rubric, choice: Choice) -> dict[str, Any
             scores[row["rater_id"]].append(round(float(row["value"]), 6))
         groups += len(scores) > 1
         taus += [tau for a, b in combinations(scores.values(), 2) if (tau := tau_b(a, b)) is not None]
+    for orders in _orders(c, choice):
+        groups += 1
+        taus += [tau for a, b in combinations(orders, 2) if (tau := tau_b(a, b)) is not None]
     matrices = _coincidences(c, shared) if groups else {}
     alpha = {name: ordinal_alpha(matrices[name]) if name in matrices else None for name in rubric.names}
     return {"alpha": alpha, "rank": _mean(taus), "groups": groups}
 
 
-def judges(c: sa.Connection, rubric: Rubric, choice: Choice) -> list[dict[str, Any]]:
-    """People's means against each judge's scores: correlation by criterion, mean tau-b of the order within groups."""
+def _orders(c: sa.Connection, choice: Choice) -> Iterator[list[list[int]]]:
+    """Net wins of each question by each rater, of every group that two or more compared."""
+    said, r, g = db.comparisons, db.ratings, db.groups
+    query = (
+        sa.select(g.c.id, said)
+        .select_from(r)
+        .join(g, g.c.id == r.c.group_id)
+        .join(said, (said.c.rating_id == r.c.id) & (said.c.revision == r.c.revision))
+        .where(g.c.rating_count > 1, *choice.conditions())
+        .order_by(g.c.id)
+    )
+    for _, rows in groupby(c.execute(query).mappings(), key=lambda row: row["id"]):
+        of_raters = tasks.by_rating(rows)
+        count = 1 + max(second for compared in of_raters.values() for _, second in compared)
+        if len(of_raters) > 1:
+            yield [tasks.net_wins(compared, count) for compared in of_raters.values()]
+
+
+def judges(c: sa.Connection, rubric: Rubric, choice: Choice) -> dict[str, Any]:
+    """People's means against each judge's scores: correlation by criterion, mean tau-b of the order within groups; and what
+    weighing the judges by people's ratings would change."""
     judge, asked = db.judge_scores, db.questions
     keys = (db.ratings.c.group_id, db.scores.c.candidate, db.scores.c.criterion)
     judged = db.ratings.c.group_id.in_(sa.select(judge.c.group_id))
@@ -255,7 +279,42 @@ def judges(c: sa.Connection, rubric: Rubric, choice: Choice) -> list[dict[str, A
         found.append(
             {"judge": name, "n": n, "correlation": correlation, "rank": _mean(t for t in taus if t is not None)}
         )
-    return found
+    return {"judges": found, "calibration": calibrated(rubric, rows)}
+
+
+def calibrated(rubric: Rubric, rows: Sequence[Any]) -> dict[str, Any] | None:
+    """What calibration by the latest groups would be worth, of all judges that scored most of what one of them scored.
+
+    `gain` and the rest are None where too few groups are rated; None of it without judges.
+    """
+    people: dict[int, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
+    said: dict[str, dict[int, dict[int, dict[str, float]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(dict))
+    )
+    for judge, group, index, criterion, value, score in rows:
+        people[group][index][criterion] = rating_to_score(float(value))
+        said[judge][group][index][criterion] = float(score)
+    if not said:
+        return None
+    most = max(map(len, said.values()))
+    names = sorted(judge for judge, groups in said.items() if len(groups) >= most / 2)
+    groups = []
+    for group in sorted(people)[-LATEST_GROUPS:]:
+        whole = [
+            index
+            for index, given in people[group].items()
+            if all(set(of[group][index]) >= set(rubric.names) for of in (said[name] for name in names)) and given
+        ]
+        if len(whole) > 1:
+            theirs = np.array([[people[group][index][name] for name in rubric.names] for index in whole])
+            ours = [[[said[name][group][index][c] for c in rubric.names] for index in whole] for name in names]
+            groups.append(RatedGroup(theirs, np.array(ours)))
+    found = calibrate(rubric, groups)
+    about = {"judges": names, "groups": len(groups), "needed": FEWEST_GROUPS}
+    if found is None:
+        return {**about, "before": None, "after": None, "gain": None, "more": None, "helps": False}
+    figures = {name: getattr(found, name).model_dump(exclude={"roles"}) for name in ("before", "after", "gain")}
+    return {**about, "groups": found.groups, **figures, "more": found.more, "helps": found.helps}
 
 
 def position(rubric: Rubric, scored: Scored) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 import database as db
 from feedback import groups
+from recruiter.reward import order_rewards
 from recruiter.rubric import MAX_RATING, MAX_SCORE, MIN_RATING, Rubric, rating_to_score
 
 Leniency = dict[int, dict[str, float]]  # rater -> criterion -> rating points above the others
@@ -67,9 +68,19 @@ def results_of(c: sa.Connection, rubric: Rubric, rows: Sequence[sa.RowMapping]) 
     rated = [row["id"] for row in rows if row["rating_count"]]
     for score in c.execute(_current_scores(rubric).where(db.ratings.c.group_id.in_(rated))).mappings() if rated else ():
         given[score["group_id"]].append(score)
+    compared: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    for group, first, second, preferred in (
+        c.execute(_compared().where(db.ratings.c.group_id.in_(rated))) if rated else ()
+    ):
+        compared[group].append((first, second, preferred))
     shared = [score for row in rows if row["rating_count"] > 1 for score in given[row["id"]]]
     leniency = leniency_of(c, rubric, {score["rater_id"] for score in shared})
-    return {row["id"]: _result(rubric, row, asked[row["id"]], given[row["id"]], leniency) for row in rows}
+    return {
+        row["id"]: _result(rubric, row, asked[row["id"]], given[row["id"]], leniency)
+        if row["task"] == "score"
+        else _order_result(row, asked[row["id"]], compared[row["id"]])
+        for row in rows
+    }
 
 
 def consume(c: sa.Connection, rubric: Rubric, group_ids: Iterable[str], step: int, now: float) -> None:
@@ -124,6 +135,28 @@ def _current_scores(rubric: Rubric) -> sa.Select[Any]:
         )
         .where(db.scores.c.criterion.in_(rubric.names))
     )
+
+
+def _compared() -> sa.Select[Any]:
+    """The comparisons that count."""
+    table = db.comparisons
+    here = (table.c.rating_id == db.ratings.c.id) & (table.c.revision == db.ratings.c.revision)
+    return sa.select(db.ratings.c.group_id, table.c.first, table.c.second, table.c.preferred).join(table, here)
+
+
+def _order_result(
+    group: sa.RowMapping, candidates: list[int], compared: Sequence[tuple[int, int, int]]
+) -> dict[str, Any]:
+    """`results` and `all_equal` of a group whose questions were compared: rewards without scores."""
+    is_rated = group["status"] == "rated" and bool(compared)
+    rewards = order_rewards(max(candidates) + 1, compared) if is_rated else []
+    unrated = UNRATED.get(group["status"], group["status"])
+    results = [
+        {"question_index": index, "status": "rated" if is_rated else unrated, "scores": None,
+         "reward": rewards[candidate] if is_rated else None}
+        for index, candidate in enumerate(candidates)
+    ]  # fmt: skip
+    return {"results": results, "all_equal": is_rated and not any(preferred for *_, preferred in compared)}
 
 
 def _result(

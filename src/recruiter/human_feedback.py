@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from recruiter.config import HumanFeedbackConfig
 from recruiter.config.checks import MAX_GROUPS_A_CALL
+from recruiter.engines import Policy
 from recruiter.errors import JudgeError, UnscoredError
 from recruiter.judges import Judge, Probe
 from recruiter.judges.feedback_client import FeedbackClient, Refused, duration_text
@@ -127,7 +128,7 @@ class HumanJudge(Judge):
         Raises:
             JudgeError: the server cannot be used.
         """
-        content = "\n".join([str(self.settings.overlap), role.model_dump_json(), *questions])
+        content = "\n".join([str(self.settings.overlap), self.settings.task, role.model_dump_json(), *questions])
         name = f"validation-{hashlib.sha256(content.encode()).hexdigest()[:24]}"
         try:
             views = await self.rate([QuestionGroup(name, "validation", 0, role, tuple(questions))])
@@ -186,6 +187,14 @@ class HumanJudge(Judge):
         """Take the ratings of groups as they are now for training: what is edited later is marked unused."""
         return await self._views("/api/groups/consume", ids, step=step)
 
+    async def show_judges(self, group: str, judged: Sequence[Judgement]) -> None:
+        """Let the server keep what judges say of a group's questions, for comparing people with them; no matter if it fails."""
+        parts = [judgement.parts or {"judge": judgement} for judgement in judged]
+        for name in {name for each in parts for name in each}:
+            given = [each[name].scores if name in each else None for each in parts]
+            scores = [dict(one.values) if one else None for one in given]
+            await self.client.tell("POST", f"/api/groups/{group}/judge", {"judge": name, "scores": scores})
+
     async def report(self, run: str, progress: dict[str, Any]) -> None:
         """Tell the raters' pages how far a run is."""
         await self.client.tell("PUT", f"/api/runs/{quote(run, safe='')}", progress)
@@ -199,6 +208,7 @@ class HumanJudge(Judge):
             "questions": list(group.questions),
             "rubric_hash": self.rubric.hash,
             "overlap": self.settings.overlap,
+            "task": self.settings.task,
         }
         try:
             return self._view(await self.client.call("POST", "/api/groups", body))
@@ -233,7 +243,56 @@ class HumanJudge(Judge):
             ) from None
 
 
+class PeopleAndJudges(Judge):
+    """People for a share of the groups, other judges for the rest. See `recruiter.judges.Judge`.
+
+    Whoever asks for scores, as validation does, gets those of the other judges; `recruiter.train.rated_groups` asks people.
+
+    Attributes:
+        people: who rate.
+        filling: the other judge, or a panel of them.
+    """
+
+    def __init__(self, people: HumanJudge, filling: Judge, members: Mapping[str, Judge]) -> None:
+        self.people, self.filling, self._members = people, filling, members
+        self.rubric, self.usage = filling.rubric, filling.usage
+        self.name = f"{people.name} + {filling.name}"
+        self.version = hashlib.sha256(f"{people.version}\n{filling.version}".encode()).hexdigest()[:16]
+
+    @property
+    def members(self) -> Mapping[str, Judge]:
+        """People and judges by name, in the order of the settings."""
+        return self._members
+
+    async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
+        """See `Judge`: what the other judges say."""
+        return await self.filling.score(role, questions)
+
+    async def probe(self) -> Probe | None:
+        """See `Judge`. The server of the people must be there, too."""
+        await self.people.probe()
+        return await self.filling.probe()
+
+    def attach(self, policy: Policy) -> None:
+        """See `Judge`."""
+        self.filling.attach(policy)
+
+    def read(self, groups: Sequence[tuple[Role, Sequence[str]]]) -> None:
+        """See `Judge`."""
+        self.filling.read(groups)
+
+    def in_step(self, step: int) -> Judge:
+        """See `Judge`."""
+        return self.filling.in_step(step)
+
+    async def close(self) -> None:
+        """See `Judge`."""
+        await self.filling.close()
+
+
 def _judgement(result: dict[str, Any], rubric: Rubric, reason: str) -> Judgement:
     if result["status"] != "rated":
         return Judgement.unscored(reason)
+    if result["scores"] is None:
+        return Judgement.by_order(float(result["reward"]))
     return Judgement(rubric.scores({name: rating_to_score(value) for name, value in result["scores"].items()}))

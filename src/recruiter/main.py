@@ -144,12 +144,13 @@ def _make_trainer(
     from recruiter.train.grpo import Trainer
 
     source: GroupSource
-    if config.judge.asks_people:
-        from recruiter.human_feedback import HumanJudge
+    if config.asks_people:
+        from recruiter.human_feedback import HumanJudge, PeopleAndJudges
         from recruiter.train.rated_groups import RatedGroups
 
-        people = cast(HumanJudge, judge)
-        source = RatedGroups(config, people, log, total_steps(config, len(roles)), stop_requested)
+        source = RatedGroups(
+            config, cast(HumanJudge | PeopleAndJudges, judge), log, total_steps(config, len(roles)), stop_requested
+        )
     else:
         source = JudgedGroups(judge)
     return Trainer(config, LocalPolicy(config, dtype), source, roles, held_back, log, stop_requested)

@@ -18,6 +18,11 @@ the group's scored samples:
 such a run a reward says how a question did in its group; `reward_level`, the mean composite / 10 times what the gates keep,
 is what can be compared from step to step. Fewer than two scored samples in a group give no reward at all.
 
+**People who compare** say an order instead of scores (`human_feedback.task`). A question's reward is the share of the others
+that it beats, ties counting half: 1 for the best of a group, 0 for the worst. Where not every pair was compared, the
+standings s that fit best are taken, the least squares of s_i - s_j against 1, 0 and -1 (HodgeRank; Jiang, Lim, Yao and Ye,
+2011); with all pairs compared that is the same share.
+
 **Overlap:** a judge sees one role and cannot notice a template; `judges/overlap.py` measures it. Overlap above `overlap_free`
 takes up to `overlap_penalty` of the reward away. Only earlier steps count, so shaping never waits for other groups;
 evaluation reports the same overlap, outside the composite.
@@ -27,8 +32,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from recruiter.config import ListedJudgeConfig, RewardConfig
 from recruiter.judges.overlap import OverlapWindow
@@ -74,7 +81,8 @@ def group_rewards(judgements_G: Sequence[Judgement], judges: Sequence[ListedJudg
     Args:
         judges: several judges and their jobs; none: the judgements are of one judge.
     """
-    rewarding = [entry for entry in judges if entry.does == "reward"]
+    said = {name for judgement in judgements_G for name in judgement.parts}  # nothing, of a group that people rated
+    rewarding = [entry for entry in judges if entry.does == "reward" and entry.title in said]
     if len(rewarding) < 2:
         return [level(judgement, judges) for judgement in judgements_G]
     scored = [judgement for judgement in judgements_G if judgement.scores is not None]
@@ -89,6 +97,23 @@ def group_rewards(judgements_G: Sequence[Judgement], judges: Sequence[ListedJudg
     return [
         None if judgement.scores is None else next(rewards) * _kept(judgement, judges) for judgement in judgements_G
     ]
+
+
+def order_rewards(count: int, comparisons: Iterable[tuple[int, int, float]]) -> list[float]:
+    """Rewards in [0, 1] of `count` questions of one group that people compared.
+
+    Args:
+        comparisons: two questions and 1 if the first was preferred, -1 if the second, 0 if neither; of several people all
+            together.
+    """
+    rows = list(comparisons)
+    if count < 2 or not rows:
+        return [MIDDLE] * count
+    design, said = np.zeros((len(rows), count)), np.array([preferred for *_, preferred in rows], dtype=float)
+    for row, (first, second, _) in enumerate(rows):
+        design[row, first], design[row, second] = 1.0, -1.0
+    standings = np.linalg.lstsq(design, said, rcond=None)[0] * count / (count - 1)
+    return [round(float(np.clip((1 + standing) / 2, 0.0, 1.0)), 9) for standing in standings]
 
 
 def level(judgement: Judgement, judges: Sequence[ListedJudgeConfig] = ()) -> float | None:

@@ -22,7 +22,10 @@ from recruiter.errors import ConfigError
 
 MAX_SCORE = 10.0
 MIN_RATING, MAX_RATING = 1, 5
-RATING_WORDS = {1: "useless", 3: "usable after rewriting", 5: "could not be better"}  # what judges are told of 0, 5, 10
+RATING_WORDS = {
+    1: "useless", 2: "hardly usable", 3: "usable after rewriting", 4: "good, with small blemishes", 5: "could not be better",
+}  # fmt: skip
+TOLD_JUDGES = (1, 3, 5)  # ratings of which a judge is told what they mean: of 0, 5 and 10
 # Names that stand beside those of the criteria in metrics, tables and CSV files, and so cannot be criteria.
 RESERVED = frozenset(
     "composite reasoning unscored_reason role_id id title level focus stack description key_skills question tokens "
@@ -30,8 +33,8 @@ RESERVED = frozenset(
     "stale_groups groups_without_spread length_mean length_max cut_off trained_tokens loss kl entropy clipped "
     "rollout_ratio_mean rollout_ratio_max updates grad_norm learning_rate updates_skipped group_id run policy_step role_title "
     "group_status late question_indices reward_level kept sense alarm rating_id rater revision counts unused "
-    "all_equal note comment improved role judges position lease_id leased_at rated_at revised_at consumed_step "
-    "consumed_at".split()
+    "all_equal note comment improved no_sense place better role judges position lease_id "
+    "leased_at rated_at revised_at consumed_step consumed_at".split()
 )
 RESERVED_BEGINNINGS = ("judge_", "validation_", "watch_", "seconds")
 
@@ -58,8 +61,9 @@ class Criterion(_Part):
         question: what the score answers.
         weight: in the composite, relative to the other criteria.
         red_flags: what lowers the score.
-        anchors: what a rating of 1, 3 and 5 (a score of 0, 5 and 10) means; none, or all three.
+        anchors: what a rating of 1, 3 and 5 (a score of 0, 5 and 10) means, and for people perhaps of 2 and 4; or none.
         checks: short questions to which yes speaks for the question, for judges that read probabilities of yes and no.
+        label: what people see instead of the name.
     """
 
     name: Name
@@ -68,12 +72,32 @@ class Criterion(_Part):
     red_flags: tuple[RedFlag, ...] = ()
     anchors: dict[int, Words] = Field(default_factory=dict)
     checks: tuple[Words, ...] = ()
+    label: Words | None = None
+
+    @property
+    def title(self) -> str:
+        """What people see."""
+        return self.label or self.name.replace("_", " ").capitalize()
+
+
+class Example(_Part):
+    """A question for a role as somebody who knows the rubric would rate it, and why; for people who begin.
+
+    Attributes:
+        ratings: 1 to 5, one for each criterion in the rubric's order.
+    """
+
+    role: Words
+    question: Words
+    ratings: tuple[Annotated[int, Field(strict=True, ge=MIN_RATING, le=MAX_RATING)], ...]
+    why: Words
 
 
 class Rubric(_Part):
     """All criteria, in the order in which they are shown."""
 
     criteria: Annotated[tuple[Criterion, ...], Field(min_length=1)]
+    examples: tuple[Example, ...] = ()
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Rubric:
@@ -85,9 +109,15 @@ class Rubric(_Part):
         if taken := next((name for name in names if name in RESERVED or name.startswith(RESERVED_BEGINNINGS)), None):
             raise ValueError(f"a criterion cannot be called '{taken}', which is a column beside the scores; rename it")
         for criterion in self.criteria:
-            if criterion.anchors and set(criterion.anchors) != set(RATING_WORDS):
+            if set(criterion.anchors) not in (set(), set(TOLD_JUDGES), set(RATING_WORDS)):
                 raise ValueError(
-                    f"the anchors of '{criterion.name}' must say what 1, 3 and 5 mean; write these three, or none"
+                    f"the anchors of '{criterion.name}' must say what 1, 3 and 5 mean; write these three, or 1 to 5, or none"
+                )
+        for example in self.examples:
+            if len(example.ratings) != len(names):
+                raise ValueError(
+                    f"the example '{example.question[:40]}' has {len(example.ratings)} ratings; write one for each of "
+                    f"{', '.join(names)}, in this order"
                 )
         return self
 
@@ -98,8 +128,13 @@ class Rubric(_Part):
 
     @cached_property
     def hash(self) -> str:
-        """Changes with whatever changes in the rubric."""
-        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:16]
+        """Changes with whatever a judge is told or a score is computed with. What only helps people has no part in it:
+        labels, examples, and what 2 and 4 mean."""
+        criteria = [
+            {**one.model_dump(exclude={"label"}), "anchors": {k: v for k, v in one.anchors.items() if k in TOLD_JUDGES}}
+            for one in self.criteria
+        ]
+        return hashlib.sha256(json.dumps({"criteria": criteria}, sort_keys=True).encode()).hexdigest()[:16]
 
     def scores(self, values: Mapping[str, float]) -> Scores:
         """The scores of one question, `values` being one number for each criterion.
@@ -166,17 +201,29 @@ _WISHES = {
     "red_flags": "a list of red flags, each with name, text and penalty",
     "text": "in words what the defect is",
     "penalty": f"the points that it takes away, above 0 and up to {MAX_SCORE:g}",
-    "anchors": "what 1, 3 and 5 mean, a line each",
+    "anchors": "what 1, 3 and 5 mean, a line each, and perhaps 2 and 4",
+    "label": "in words what people see instead of the name",
+    "examples": "a list of examples, each with role, question, ratings and why",
+    "role": "in a sentence what the role is",
+    "ratings": f"a list of whole numbers from {MIN_RATING} to {MAX_RATING}, one for each criterion",
+    "why": "in a sentence why it is rated so",
     "checks": "a list of short yes/no questions",
 }
 
 
 _KEYS = {
-    "": ("criteria",),
+    "": ("criteria", "examples"),
+    "examples": tuple(Example.model_fields),
     "criteria": tuple(Criterion.model_fields),
     "red_flags": tuple(RedFlag.model_fields),
 }
-_CALLED = {"criteria": "criterion", "red_flags": "red flag", "checks": "check", "anchors": "anchor"}
+_CALLED = {
+    "criteria": "criterion",
+    "examples": "example",
+    "red_flags": "red flag",
+    "checks": "check",
+    "anchors": "anchor",
+}
 
 
 def _explain(data: Any, place: Sequence[str | int], kind: str, message: str) -> str:
@@ -209,7 +256,8 @@ class Scores:
     """Scores of one question by the criteria of a rubric, each in [0, 10]; made by `Rubric.scores`.
 
     Attributes:
-        values: by criterion, in the rubric's order; or the one figure that a judge measures instead, under its own name.
+        values: by criterion, in the rubric's order; or the one figure that a judge measures instead, under its own name; none
+            where people compared questions instead of scoring them.
         composite: their weighted mean, in [0, 10].
     """
 
@@ -251,6 +299,11 @@ class Judgement:
     def unscored(cls, reason: str) -> Judgement:
         """A judgement without scores: a timeout, a refusal, malformed output, a skipped or expired rating."""
         return cls(scores=None, unscored_reason=reason)
+
+    @classmethod
+    def by_order(cls, reward: float) -> Judgement:
+        """What an order within a group says of one question: how it did there, and nothing of single criteria."""
+        return cls(Scores({}, reward * MAX_SCORE))
 
     @property
     def reward(self) -> float | None:

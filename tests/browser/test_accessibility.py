@@ -63,6 +63,20 @@ def test_the_rating_page(look: Visit, server: Server) -> None:
     check(page)
 
 
+@pytest.mark.parametrize("task", ["rank", "best_worst", "pairs"])
+def test_the_other_tasks(look: Visit, server: Server, task: str) -> None:
+    server.add(
+        "word " * 40 + LONG, "How?", "Why?", "When?", "Where to?", "Who?", "What for?", task=task, sheet="b" * 64
+    )
+    page = look("/")
+    page.locator("#rating").wait_for()
+    for key in ("1", "Enter"):
+        page.keyboard.press(key)
+    check(page)
+    overlapping = page.evaluate(OVERLAPS)
+    assert not overlapping
+
+
 def test_the_empty_queue(look: Visit) -> None:
     page = look("/")
     page.locator("#empty").wait_for()

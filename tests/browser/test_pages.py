@@ -93,9 +93,17 @@ def test_the_owner_makes_and_revokes_links_exports_and_deletes(visit: Visit, ser
     expect(rater.get_by_role("link", name="Owner")).to_be_visible()  # on this machine, by a choice of their own
 
     with page.expect_download() as download:
-        page.get_by_role("link", name="Ratings as CSV").click()
+        page.get_by_label("Run").fill("test-run")
+        page.get_by_role("button", name="Download").click()
     rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
     assert group in {row["group_id"] for row in rows}
+    saved = download.value.path().read_text().replace(group, f"{group}-again")
+    page.get_by_label("File of ratings").set_input_files(
+        {"name": "ratings.csv", "mimeType": "text/csv", "buffer": re.sub(r"\b[0-9a-f]{20}\b", "", saved).encode()}
+    )
+    page.get_by_role("button", name="Import").click()
+    expect(page.locator("#import-told")).to_contain_text("Took in ratings of")
+    assert server.view(f"{group}-again")["status"] == "rated"
     page.get_by_role("textbox", name="Group").fill(group)
     page.get_by_role("button", name="Delete …").click()
     page.locator("#sure-yes").click()
@@ -113,6 +121,34 @@ def test_the_owner_erases_a_person(visit: Visit, server: Server) -> None:
     page.get_by_role("button", name="Erase, keep the ratings").click()
     expect(row).to_have_count(0)
     expect(page.locator("#raters tr").filter(has_text="forgotten").last).to_be_visible()
+
+
+def test_the_owner_renames_a_person_says_what_they_know_and_makes_a_new_link(visit: Visit, server: Server) -> None:
+    page = visit("/owner")
+    page.get_by_label("Name").fill("Barbara")
+    page.get_by_role("button", name="Create a link").click()
+    first = page.locator("#link").input_value()
+    page.locator("#raters tr").filter(has_text="Barbara").get_by_role("button", name="Change").click()
+    page.get_by_label("Shown as").fill("Barbara L.")
+    page.get_by_label("Fields that they know").fill("storage, queues")
+    page.get_by_role("button", name="Save", exact=True).click()
+    row = page.locator("#raters tr").filter(has_text="Barbara L.")
+    expect(row).to_contain_text("storage, queues")
+    row.get_by_role("button", name="New link").click()
+    page.locator("#sure-yes").click()
+    expect(page.locator("#link")).not_to_have_value(first)
+    expect(page.locator("#link-for")).to_have_text("Barbara L.")
+
+
+def test_how_steadily_people_rate_is_the_owners_to_see(visit: Visit, server: Server) -> None:
+    group = server.add(overlap=2)
+    for keys in ("5 5 5 3 3 3 1 1 1 Enter", "5 5 5 1 1 1 3 3 3 Enter"):
+        rate(visit(), keys)
+    page = visit("/owner")
+    page.get_by_label("Known answers are those of").fill(group)
+    page.get_by_role("button", name="Use its ratings").click()
+    expect(page.locator("#steady")).to_contain_text("Known answers: 1 group.")
+    expect(page.locator("#steady tbody")).to_contain_text("1 group")
 
 
 def test_raters_see_the_teams_guidelines_before_they_start(visit: Visit, server: Server) -> None:

@@ -246,7 +246,9 @@ def test_comments_and_better_wordings_are_kept_with_their_revision(server: Any, 
     taken = rater.next()
     texts = {c["candidate_id"]: c["text"] for c in taken["group"]["candidates"]}
     remarks = {"1": {"comment": " too short ", "improved": ""}, "3": {"comment": "", "improved": "How, and why?"}}
-    stored_ = {"1": {"comment": "too short", "improved": ""}, "3": remarks["3"]}
+    stored_ = {
+        "1": {"comment": "too short", "improved": "", "no_sense": False}, "3": {**remarks["3"], "no_sense": False},
+    }  # fmt: skip
     rating = rater.rate(taken, 3, remarks={**remarks, "2": {"comment": " ", "improved": ""}})["rating_id"]
     assert rater.rate(taken, 3, remarks=remarks)["rating_id"] == rating
     assert rater.refused("POST", rater.lease("submit", taken), answer(taken, 3)) == (409, "already_submitted")

@@ -20,7 +20,8 @@ import sqlalchemy as sa
 
 from feedback import export
 from feedback.access import TimedCache
-from feedback.correlation import ordinal_alpha, pearson, tau_b
+from feedback.correlation import ordinal_alpha, pearson
+from recruiter.evaluation.calibration import tau_b
 
 from .conftest import FAR, answer, group
 
@@ -192,6 +193,33 @@ def test_people_are_compared_with_a_judge(rated: tuple[Any, ...]) -> None:
     assert -1 <= judge["rank"] <= 1
     assert server.training.refused("POST", "/api/groups/g1/judge", {"judge": "j", "scores": [None]})[0] == 422
     assert server.training.refused("POST", "/api/groups/none/judge", {"judge": "j", "scores": [None]})[0] == 404
+
+
+def test_what_calibration_would_change_is_shown_when_enough_is_rated(server: Any) -> None:
+    """Of two judges one says what people say and one the opposite: weighing them helps."""
+    rater = server.rater()
+    chance = random.Random(1)
+
+    def rate(name: str) -> None:
+        server.training.ok("POST", "/api/groups", group(name))
+        taken = rater.next()
+        stars = {one["text"]: chance.sample(range(1, 6), 1)[0] for one in taken["group"]["candidates"]}
+        rater.rate(taken, *(stars[one["text"]] for one in taken["group"]["candidates"]))
+        for judge, score in (("good", lambda s: 2.5 * (s - 1)), ("bad", lambda s: chance.uniform(0, 10))):
+            scores = [dict.fromkeys(CRITERIA, score(stars[text])) for text in ("How?", "Why?", "When?")]
+            server.training.ok("POST", f"/api/groups/{name}/judge", {"judge": judge, "scores": scores})
+
+    assert rater.ok("GET", "/api/stats")["calibration"] is None
+    server.context.statistics = TimedCache(0.0)
+    rate("g0")
+    few = rater.ok("GET", "/api/stats")["calibration"]
+    assert (few["judges"], few["groups"], few["needed"], few["gain"]) == (["bad", "good"], 1, 20, None)
+    for number in range(1, 30):
+        rate(f"g{number}")
+    found = rater.ok("GET", "/api/stats")["calibration"]
+    assert found["helps"]
+    assert found["gain"]["low"] > 0
+    assert found["after"]["mean"] > 0.9
 
 
 def test_ratings_are_searched_and_paged(rated: tuple[Any, ...]) -> None:

@@ -22,6 +22,8 @@ Step = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Stars = Annotated[int, Field(ge=MIN_RATING, le=MAX_RATING)]
 JudgeScore = Annotated[float, Field(ge=0, le=MAX_SCORE)]
 BLANKS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and signs that show nothing
+SheetHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Mark = Annotated[int, Field(ge=1, le=MAX_QUESTIONS)]  # a number on a scale; which ones there are, the group's task says
 GroupStatus = Literal["pending", "leased", "rated", "skipped", "expired", "cancelled"]
 SkipReason = Literal["unclear_role", "not_my_field", "broken_text", "other"]
 

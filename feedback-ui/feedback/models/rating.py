@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from feedback.models.common import CLEAN, MAX_QUESTIONS, Body, Note, Question, SkipReason, Stars
+from feedback.models.common import CLEAN, MAX_QUESTIONS, Body, Mark, Note, Question, SkipReason
+from feedback.tasks import Task
 
 
 class Session(BaseModel):
@@ -35,6 +36,7 @@ class CriterionView(BaseModel):
     """What raters are asked, and what a rating means."""
 
     name: str
+    label: str
     question: str
     weight: float
     red_flags: list[str]
@@ -53,12 +55,18 @@ class Remark(Body):
 
     comment: Note = ""
     improved: Question = ""
+    no_sense: bool = False  # of a blind sheet
 
 
 class AnswerIn(Body):
-    """Scores by candidate id and criterion (`GET /api/rubric` has them); with `all_equal`, one set that counts for all."""
+    """What the group's `task` asks for, by candidate id and scale.
 
-    ratings: dict[str, dict[str, Stars]] = Field(min_length=1, max_length=MAX_QUESTIONS)
+    score: each criterion (`GET /api/rubric` has them) from 1 to 5; with `all_equal`, one set that counts for all. rank:
+    `place`, 1 for the best, equal places for ties. best_worst: `place` 1 for one, 3 for one, 2 for the others. pairs: by
+    the ids of `pairs` such as "1-2", `better` 1 for the first, 3 for the second, 2 for neither.
+    """
+
+    ratings: dict[str, dict[str, Mark]] = Field(min_length=1, max_length=2 * MAX_QUESTIONS)
     all_equal: bool = False
     note: Note = ""
     remarks: dict[str, Remark] = Field(default_factory=dict, max_length=MAX_QUESTIONS)
@@ -88,19 +96,25 @@ class Candidate(BaseModel):
 
 
 class RatedGroup(BaseModel):
-    """What a rater sees of a group. A role of which little is known lacks fields."""
+    """What a rater sees of a group. A role of which little is known lacks fields.
+
+    `pairs`: candidates to compare, if that is the task. `blind`: it is of a blind sheet.
+    """
 
     group_id: str
     run: str
     policy_step: int
     role: dict[str, Any]
     candidates: list[Candidate]
+    task: Task
+    pairs: list[tuple[str, str]]
+    blind: bool
 
 
 class Draft(BaseModel):
     """The answer that an edit starts from."""
 
-    ratings: dict[str, dict[str, Stars]]
+    ratings: dict[str, dict[str, Mark]]
     all_equal: bool
     note: str
     remarks: dict[str, Remark]
@@ -150,7 +164,9 @@ class WaitedFor(BaseModel):
     run: str
     step: int
     groups_waited_for: int
+    groups_in_step: int
     since_seconds: float
+    minutes_left: float | None  # at the pace of the latest ratings, by those who are there
 
 
 class Progress(BaseModel):

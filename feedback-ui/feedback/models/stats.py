@@ -62,6 +62,28 @@ class JudgeStats(BaseModel):
     rank: float | None
 
 
+class Interval(BaseModel):
+    """A mean with its 95% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class CalibrationStats(BaseModel):
+    """What weighing judges by people's ratings would change: mean Kendall tau-b with people within groups, by
+    cross-validation. Null with fewer groups than `needed`. `more`: what twice as many ratings would add, about."""
+
+    judges: list[str]
+    groups: int
+    needed: int
+    before: Interval | None
+    after: Interval | None
+    gain: Interval | None
+    more: float | None
+    helps: bool
+
+
 class PositionStats(BaseModel):
     """Mean rating of what stood at a place of the page, each group's own level taken out."""
 
@@ -79,6 +101,7 @@ class Statistics(BaseModel):
     raters: list[RaterStats]
     agreement: Agreement
     judges: list[JudgeStats]
+    calibration: CalibrationStats | None
     position: list[PositionStats]
     skips: dict[str, int]
     runs: list[str]

@@ -18,9 +18,11 @@ from feedback.models.common import (
     Question,
     RequestId,
     RubricHash,
+    SheetHash,
     Step,
     is_visible,
 )
+from feedback.tasks import Task
 from recruiter.roles import Role
 
 
@@ -35,6 +37,8 @@ class GroupIn(Body):
     rubric_hash: RubricHash | None = None  # null: any
     overlap: int = Field(default=1, ge=1, le=16)
     priority: int = Field(default=0, ge=-1000, le=1000)
+    task: Task = "score"
+    sheet: SheetHash | None = None  # its questions stand on this blind sheet: raters are also asked what makes no sense
 
     @field_validator("role")
     @classmethod
@@ -54,7 +58,10 @@ class GroupIn(Body):
 
 
 class QuestionResult(BaseModel):
-    """What people say of one question: means over raters, each rater's own level taken out where they share groups."""
+    """What people say of one question: means over raters, each rater's own level taken out where they share groups.
+
+    Where questions were compared instead of scored, there is a reward and no score.
+    """
 
     question_index: int
     status: Literal["rated", "skipped", "expired", "cancelled", "pending"]
@@ -129,6 +136,23 @@ class JudgeIn(Body):
 
     judge: Name
     scores: list[dict[str, JudgeScore] | None] = Field(min_length=1, max_length=MAX_QUESTIONS)
+
+
+class ReadQuestion(BaseModel):
+    """What a reader says of a question of a blind sheet, in the columns of a file of readings; scores from 0 to 10."""
+
+    reader: str
+    kind: str
+    sheet: str
+    ID: str
+    score: float
+    X: str
+
+
+class Readings(BaseModel):
+    """What was read of a sheet."""
+
+    readings: list[ReadQuestion]
 
 
 class RunStep(Body):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 import database as db
-from feedback import accounts, guidelines, leases, ratings, runs, safety
+from feedback import accounts, guidelines, leases, ratings, runs, safety, tasks
 from feedback.access import (
     SOMEBODY,
     Context,
@@ -101,6 +101,7 @@ def rubric(_: SignedIn, context: Shared) -> RubricView:
     criteria = [
         CriterionView(
             name=criterion.name,
+            label=criterion.title,
             question=criterion.question,
             weight=criterion.weight,
             red_flags=[flag.text for flag in criterion.red_flags],
@@ -123,7 +124,9 @@ def take_next(body: NextIn, rater: Rating, context: Shared) -> NextView:
     """My group on the screen, or the next one."""
     now = time.time()
     with context.database.write() as c:
-        lease = leases.take_next(c, context.rubric, rater.id, body.prefer, now, context.settings.lease_seconds)
+        lease = leases.take_next(
+            c, context.rubric, rater.id, body.prefer, now, context.settings.lease_seconds, context.settings.check_every
+        )
         if isinstance(lease, str):
             return NextView(lease=None, reason=lease)  # type: ignore[arg-type]
         return _view(c, context, lease, now)
@@ -260,14 +263,21 @@ def _view(c: sa.Connection, context: Context, lease: sa.RowMapping, now: float) 
 
 
 def _group(c: sa.Connection, key: int, shown: list[int]) -> RatedGroup:
-    columns = (db.groups.c.group_id, db.groups.c.run, db.groups.c.policy_step, db.groups.c.role)
-    row: Any = c.execute(sa.select(*columns).where(db.groups.c.id == key)).mappings().one()
-    return RatedGroup(**row, candidates=[Candidate(**candidate) for candidate in leases.candidates(c, key, shown)])
+    row = c.execute(sa.select(db.groups).where(db.groups.c.id == key)).mappings().one()
+    pairs = tasks.pairs_of(len(shown)) if row["task"] == "pairs" else []
+    return RatedGroup(
+        group_id=row["group_id"], run="" if row["copy_of"] else row["run"], policy_step=row["policy_step"], role=row["role"],
+        task=row["task"],
+        candidates=[Candidate(**candidate) for candidate in leases.candidates(c, key, shown)],
+        pairs=[(str(first), str(second)) for first, second in pairs], blind=row["sheet"] is not None,
+    )  # fmt: skip
 
 
-def _answer(body: AnswerIn) -> ratings.Answer:
-    remarks = {name: (remark.comment.strip(), remark.improved.strip()) for name, remark in body.remarks.items()}
-    return ratings.Answer(body.ratings, body.all_equal, body.note, {k: v for k, v in remarks.items() if any(v)})
+def _answer(body: AnswerIn) -> tasks.Answer:
+    remarks = {
+        name: (said.comment.strip(), said.improved.strip(), said.no_sense) for name, said in body.remarks.items()
+    }
+    return tasks.Answer(body.ratings, body.all_equal, body.note, {k: v for k, v in remarks.items() if any(v)})
 
 
 def _progress(context: Context, rater: Rater) -> Progress:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, Response
 
-from feedback import groups, judges, runs, views
+from feedback import groups, judges, runs, sheets, views, webhook
 from feedback.access import Context, Shared, training
 from feedback.errors import Refusal, errors, not_found
-from feedback.models.common import Identifier, Name
+from feedback.models.common import Identifier, Name, SheetHash
 from feedback.models.owner import Ok
 from feedback.models.training import (
     CancelIn,
@@ -21,6 +21,8 @@ from feedback.models.training import (
     GroupView,
     Ids,
     JudgeIn,
+    Readings,
+    ReadQuestion,
     RunIn,
     WaitIn,
 )
@@ -41,7 +43,7 @@ def submit(body: GroupIn, context: Shared, response: Response) -> GroupView:
     refuse_other(context.rubric, body.rubric_hash)
     new = groups.NewGroup(
         body.group_id, body.run, body.policy_step, body.role.model_dump(mode="json"), body.questions, body.rubric_hash,
-        body.overlap, body.priority,
+        body.overlap, body.priority, body.task, body.sheet,
     )  # fmt: skip
     now = time.time()
     with context.database.write() as c:
@@ -106,11 +108,20 @@ def attach_judge(group_id: Identifier, body: JudgeIn, context: Shared) -> Ok:
 
 
 @router.put("/runs/{run}")
-def report_run(run: Name, body: RunIn, context: Shared) -> Ok:
-    """A run in progress says where it is."""
+def report_run(run: Name, body: RunIn, context: Shared, afterwards: BackgroundTasks) -> Ok:
+    """A run in progress says where it is. When it begins to wait, `FEEDBACK_WEBHOOK` is told."""
     with context.database.write() as c:
-        runs.report(c, run, body.model_dump(), time.time())
+        began_to_wait = runs.report(c, run, body.model_dump(), time.time())
+    if began_to_wait and context.settings.webhook:
+        afterwards.add_task(webhook.tell, context.settings.webhook, run, body.step, len(body.waiting_groups))
     return Ok()
+
+
+@router.get("/sheets/{sheet}/readings")
+def read_sheet(sheet: SheetHash, context: Shared) -> Readings:
+    """What raters have said so far of the questions of a blind sheet."""
+    with context.database.read() as c:
+        return Readings(readings=[ReadQuestion(**row) for row in sheets.readings(c, context.rubric, sheet)])
 
 
 def _versions(context: Context, ids: list[str]) -> dict[str, int]:

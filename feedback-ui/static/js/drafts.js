@@ -8,26 +8,28 @@ const KEPT = 20; // of each rater
 const prefix = () => `draft:${identity()}:`;
 const textOf = (group) => new Map(group.candidates.map((one) => [one.candidate_id, one.text]));
 
+/** The texts of what is rated, by its id: questions, or pairs of them. */
+function ratedIn(group) {
+  const texts = textOf(group);
+  return group.task === "pairs" ? new Map(group.pairs.map((ids) => [ids.join("-"), ids.map((id) => texts.get(id)).join("\n\n")])) : texts;
+}
+
 /** The answer that was begun for a group, by its candidate ids, or null. */
 export function load(group) {
   const kept = read(prefix() + group.group_id);
   if (!kept?.answer) return null;
   const { texts, said, all, all_equal } = kept.answer;
   const [ratings, remarks] = [{}, {}];
-  for (const [id, text] of textOf(group)) {
-    if (texts[text]) ratings[id] = texts[text];
-    if (said?.[text]) remarks[id] = said[text];
-  }
+  for (const [id, text] of ratedIn(group)) if (texts[text]) ratings[id] = texts[text];
+  for (const [id, text] of textOf(group)) if (said?.[text]) remarks[id] = said[text];
   if (all_equal) return { ratings: { all }, all_equal, remarks };
   return Object.keys({ ...ratings, ...remarks }).length ? { ratings, all_equal, remarks } : null;
 }
 
 export function save(group, { ratings, all_equal, remarks }) {
   const [texts, said] = [{}, {}];
-  for (const [id, text] of textOf(group)) {
-    if (!all_equal) texts[text] = ratings[id];
-    if (remarks[id]) said[text] = remarks[id];
-  }
+  if (!all_equal) for (const [id, text] of ratedIn(group)) texts[text] = ratings[id];
+  for (const [id, text] of textOf(group)) if (remarks[id]) said[text] = remarks[id];
   const answer = { texts, said, all: all_equal ? Object.values(ratings)[0] : null, all_equal };
   try {
     localStorage.setItem(prefix() + group.group_id, JSON.stringify({ answer, saved: Date.now() }));

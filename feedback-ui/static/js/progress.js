@@ -29,10 +29,12 @@ export function draw({ mine, team, queue, waiting, minutes_a_group: minutes }) {
   const each = minutes === null ? "" : `about ${Math.max(1, Math.round(minutes))} min each`;
   setText("queue-word", (queue.pending === 1 ? "group waits" : "groups wait") + (queue.pending && each ? `, ${each}` : ""));
   setText("start-time", each ? `, here ${each}` : "");
+  const left = waiting?.minutes_left ? `, about ${duration(60 * waiting.minutes_left)} with who is here` : "";
   const text = waiting
     ? `Training ${waiting.run}, step ${waiting.step}, has waited ${duration(waiting.since_seconds)} for ` +
-      plural(waiting.groups_waited_for, "group")
+      `${plural(waiting.groups_waited_for, "group")} of ${waiting.groups_in_step}${left}`
     : "";
   setText("training-waits", text);
+  setText("team-here", team.raters_online > 1 ? `, ${team.raters_online} here now` : "");
   show("progress");
 }

@@ -8,7 +8,7 @@ import * as keys from "./keys.js";
 import { Lease } from "./lease.js";
 import { Practice } from "./practice.js";
 import * as progress from "./progress.js";
-import { RatingForm, showRole } from "./rating_form.js";
+import { RatingForm, showRole, TASKS } from "./rating_form.js";
 import { Recent } from "./recent.js";
 import * as start from "./start.js";
 
@@ -62,7 +62,11 @@ function display(group, answer) {
   practice.reset();
   purpose(group.run === PRACTICE ? "For practice: no training uses these ratings, and they are not counted." : "");
   showRole(group.role);
-  form.open(group.candidates, answer);
+  setText("task", TASKS[group.task] ?? "");
+  show("task", group.task in TASKS);
+  byId("rating").dataset.task = group.task;
+  setText("rubric-title", group.task in TASKS ? "What makes a question better" : "What the numbers mean");
+  form.open(group, answer);
   for (const id of ["rating", "actions"]) show(id);
   show("all-equal", form.canBeEqual);
   show("undo", !current.rating);
@@ -162,7 +166,7 @@ function equal() {
 function setAllEqual(value) {
   form.setAllEqual(value);
   changed();
-  if (value) byId("equal-card").scrollIntoView({ block: "nearest" });
+  if (value) byId("equal-card")?.scrollIntoView({ block: "nearest" });
 }
 
 async function goOn(done, unused = false) {

@@ -5,79 +5,142 @@ import { byId, setText, show } from "./page.js";
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const EQUAL = "equal"; // stands for every question of the group
+const [FIRST, BETWEEN, LAST] = [1, 2, 3];
+
+/** What a rater does with a group, in words, where it is not scoring. */
+export const TASKS = {
+  rank: "Put the questions in order: 1 is the one that you would ask first. Equal places are ties.",
+  best_worst: "Name the best and the worst of these questions. If you see no difference, say that all are equal.",
+  pairs: "Say for each pair which question you would rather ask.",
+};
 
 export const letter = (index) => (index < 26 ? LETTERS[index] : `${LETTERS[Math.floor(index / 26) - 1]}${LETTERS[index % 26]}`);
 
 export class RatingForm {
-  #candidates = [];
-  #cards = new Map(); // by candidate id, and EQUAL
-  allEqual = false;
+  #group = { candidates: [], task: "score" };
+  #cards = new Map(); // by what is rated: candidate ids and EQUAL, or pairs
+  #remarks = new Map(); // by candidate id
+  #isEqual = false;
 
   /** `root` is the form element; `onChange` is called after every change by the rater. */
   constructor(root, onChange) {
     this.root = root;
     this.onChange = onChange;
-    root.addEventListener("input", () => this.#changed());
+    root.addEventListener("input", (event) => this.#changed(event.target));
     root.addEventListener("submit", (event) => event.preventDefault());
   }
 
-  /** Show the questions, with an answer that was begun earlier. */
-  open(candidates, draft = null) {
-    this.#candidates = candidates;
-    this.#cards = new Map([[EQUAL, this.#card("equal-template", EQUAL, "all questions")]]);
-    candidates.forEach(({ candidate_id, text }, index) => {
-      const name = candidates.length > 1 ? `Question ${letter(index)}` : "Question";
-      const card = this.#card("candidate-template", candidate_id, name);
-      card.querySelector(".candidate-name").textContent = name;
-      card.querySelector(".candidate-name").id = `name-${index}`;
-      card.setAttribute("aria-labelledby", `name-${index}`);
-      card.querySelector(".candidate-text").textContent = text.trim() ? text : "(nothing was written)";
-      card.querySelector(".remark-of").textContent = ` for ${name}`;
-      const improved = card.querySelector(".remark-improved");
-      card.querySelector(".remark").addEventListener("toggle", (event) => {
-        if (event.target.open && !improved.value) improved.value = text; // to be changed; as it is it says nothing
-      });
-      this.#cards.set(candidate_id, card);
-    });
+  /** Show the questions of a group, with an answer that was begun earlier. */
+  open(group, draft = null) {
+    this.#group = group;
+    this.#remarks = new Map();
+    this.#cards = new Map(group.task === "pairs" ? this.#pairs() : this.#questions());
     this.root.replaceChildren(...this.#cards.values());
-    this.allEqual = false;
+    this.#isEqual = false;
     this.#fill(draft);
-    this.setAllEqual(Boolean(draft?.all_equal) && candidates.length > 1);
+    if (this.#isScored) this.setAllEqual(Boolean(draft?.all_equal) && this.canBeEqual);
+    this.#refresh();
+  }
+
+  #questions() {
+    const { candidates, task } = this.#group;
+    const cards = candidates.map(({ candidate_id, text }, index) => {
+      const name = candidates.length > 1 ? `Question ${letter(index)}` : "Question";
+      const card = this.#named("candidate-template", `name-${index}`, name);
+      showText(card.querySelector(".candidate-text"), text);
+      if (!this.#isScored) card.querySelector(".criteria").replaceChildren(task === "rank" ? places(candidates.length) : bestOrWorst());
+      card.append(this.#remark(candidate_id, text, name));
+      return [candidate_id, this.#labelled(card, candidate_id, name)];
+    });
+    if (!this.#isScored) return cards;
+    const equal = byId("equal-template").content.firstElementChild.cloneNode(true);
+    return [[EQUAL, this.#labelled(equal, EQUAL, "all questions")], ...cards];
+  }
+
+  #pairs() {
+    const { candidates, pairs } = this.#group;
+    const place = new Map(candidates.map((one, index) => [one.candidate_id, index]));
+    return pairs.map((ids, index) => {
+      const [one, other] = ids.map((id) => letter(place.get(id)));
+      const card = this.#named("pair-template", `name-${index}`, `${one} or ${other}`);
+      card.querySelector(".pair").append(...ids.map((id) => {
+        const { text } = candidates[place.get(id)];
+        const name = `Question ${letter(place.get(id))}`;
+        const words = el("p", { class: "candidate-text", dir: "auto" });
+        showText(words, text);
+        return el("div", { class: "stack" }, el("h3", { class: "candidate-name", text: name }), words, this.#remarks.has(id) ? null : this.#remark(id, text, name));
+      }));
+      card.querySelector(".criteria").append(scale("better", "I would rather ask", [one, "No difference", other]));
+      return [ids.join("-"), this.#labelled(card, ids.join("-"), `${one} or ${other}`)];
+    });
+  }
+
+  /** Room for a comment and a better wording; of a blind sheet also for what makes no sense. */
+  #remark(id, text, name) {
+    const box = byId("remark-template").content.firstElementChild.cloneNode(true);
+    for (const of of box.querySelectorAll(".remark-of")) of.textContent = ` for ${name}`;
+    const improved = box.querySelector(".remark-improved");
+    box.querySelector("details").addEventListener("toggle", (event) => {
+      if (event.target.open && !improved.value) improved.value = text; // to be changed; as it is it says nothing
+    });
+    box.querySelector(".remark-blind").hidden = !this.#group.blind;
+    this.#remarks.set(id, box);
+    return box;
   }
 
   /** What the rater has entered: for the draft, and, when nothing is missing, for the server. */
   get answer() {
     const ratings = {};
-    const ids = this.allEqual ? [EQUAL] : this.#candidates.map((candidate) => candidate.candidate_id);
+    const ids = [...this.#cards.keys()].filter((id) => (id === EQUAL) === this.#isEqual);
     for (const id of ids) ratings[id] = this.#values(id);
-    return { ratings, all_equal: this.allEqual, remarks: this.#remarks };
+    return { ratings, all_equal: this.#isEqual, remarks: this.#said };
   }
 
   /** Comments and better wordings, where there are any. */
-  get #remarks() {
+  get #said() {
     const found = {};
-    for (const { candidate_id, text } of this.#candidates) {
-      const [comment, improved] = [".remark-comment", ".remark-improved"].map((name) => this.#cards.get(candidate_id).querySelector(name).value.trim());
+    for (const { candidate_id, text } of this.#group.candidates) {
+      const box = this.#remarks.get(candidate_id);
+      const [comment, improved] = [".remark-comment", ".remark-improved"].map((name) => box.querySelector(name).value.trim());
       const better = improved === text.trim() ? "" : improved;
-      if (comment || better) found[candidate_id] = { comment, improved: better };
+      const no_sense = box.querySelector(".remark-no-sense").checked;
+      if (comment || better || no_sense) found[candidate_id] = { comment, improved: better, no_sense };
     }
     return found;
   }
 
+  get #isScored() {
+    return this.#group.task === "score";
+  }
+
+  /** Whether the rater said that there is no difference. */
+  get allEqual() {
+    if (this.#isScored) return this.#isEqual;
+    return this.#rows.length > 0 && this.#rows.every((row) => row.querySelector(`input[value="${this.#alike}"]`).checked);
+  }
+
+  /** What each row holds where there is no difference, if questions are compared. */
+  get #alike() {
+    return this.#group.task === "rank" ? FIRST : BETWEEN;
+  }
+
   /** Groups with one question have nothing to be equal to. */
   get canBeEqual() {
-    return this.#candidates.length > 1;
+    return this.#group.candidates.length > 1;
   }
 
   /** Whether every question has the same complete ratings without the rater having said that they are equal. */
   get looksEqual() {
     const all = Object.values(this.answer.ratings).map((values) => JSON.stringify(values));
-    return this.canBeEqual && !this.allEqual && this.missing.length === 0 && new Set(all).size === 1;
+    return this.#isScored && this.canBeEqual && !this.allEqual && this.missing.length === 0 && new Set(all).size === 1;
   }
 
-  /** The criteria without a rating, in the order of the page. */
+  /** The scales without a rating, in the order of the page. */
   get missing() {
-    return this.#rows.filter((row) => !row.querySelector("input:checked"));
+    const open = this.#rows.filter((row) => !checked(row));
+    if (open.length || this.#group.task !== "best_worst") return open;
+    const extremes = [FIRST, LAST].filter((value) => this.#rows.some((row) => checked(row) === value));
+    return extremes.length === 1 ? this.#rows.filter((row) => checked(row) === BETWEEN) : [];
   }
 
   get count() {
@@ -85,8 +148,12 @@ export class RatingForm {
   }
 
   setAllEqual(equal) {
-    if (equal && !this.allEqual) this.#takeOver();
-    this.allEqual = equal;
+    if (!this.#isScored) {
+      for (const input of this.root.querySelectorAll(".scale input")) input.checked = equal && Number(input.value) === this.#alike;
+      return this.#refresh();
+    }
+    if (equal && !this.#isEqual) this.#takeOver();
+    this.#isEqual = equal;
     this.root.classList.toggle("equal", equal);
     for (const [id, card] of this.#cards) {
       if (id === EQUAL) card.hidden = !equal;
@@ -103,7 +170,7 @@ export class RatingForm {
     const input = row?.querySelector(`input[value="${value}"]`);
     if (!input) return;
     input.checked = true;
-    this.#changed();
+    this.#changed(input);
     const next = this.#rows[this.#rows.indexOf(row) + 1];
     if (next) this.#focus(next);
     else input.focus();
@@ -135,7 +202,7 @@ export class RatingForm {
   }
 
   get #rows() {
-    const cards = this.allEqual ? [this.#cards.get(EQUAL)] : [...this.#cards].filter(([id]) => id !== EQUAL).map(([, card]) => card);
+    const cards = [...this.#cards].filter(([id]) => (id === EQUAL) === this.#isEqual).map(([, card]) => card);
     return cards.flatMap((card) => [...card.querySelectorAll(".criterion")]);
   }
 
@@ -154,8 +221,16 @@ export class RatingForm {
 
   // ---- values
 
-  #card(template, id, name) {
+  #named(template, id, name) {
     const card = byId(template).content.firstElementChild.cloneNode(true);
+    const heading = card.querySelector(".candidate-name");
+    heading.textContent = name;
+    heading.id = id;
+    card.setAttribute("aria-labelledby", id);
+    return card;
+  }
+
+  #labelled(card, id, name) {
     for (const row of card.querySelectorAll(".criterion")) {
       row.querySelector(".criterion-of").textContent = ` of ${name}`;
       for (const input of row.querySelectorAll("input")) input.name = `${id}-${row.dataset.criterion}`;
@@ -174,12 +249,13 @@ export class RatingForm {
 
   #fill(draft) {
     for (const [id, values] of Object.entries(draft?.ratings ?? {})) this.#set(draft.all_equal ? EQUAL : id, values);
-    for (const [id, { comment, improved }] of Object.entries(draft?.remarks ?? {})) {
-      const card = this.#cards.get(id);
-      if (!card) continue;
-      card.querySelector(".remark-comment").value = comment;
-      card.querySelector(".remark-improved").value = improved;
-      card.querySelector(".remark").open = true;
+    for (const [id, { comment, improved, no_sense }] of Object.entries(draft?.remarks ?? {})) {
+      const box = this.#remarks.get(id);
+      if (!box) continue;
+      box.querySelector(".remark-comment").value = comment;
+      box.querySelector(".remark-improved").value = improved;
+      box.querySelector(".remark-no-sense").checked = no_sense;
+      box.querySelector(".remark").open = Boolean(comment || improved);
     }
   }
 
@@ -193,13 +269,24 @@ export class RatingForm {
 
   /** Whoever has entered the same ratings throughout and then says that all are equal need not enter them again. */
   #takeOver() {
-    const begun = this.#candidates.map(({ candidate_id }) => this.#values(candidate_id)).filter((values) => Object.keys(values).length);
+    const begun = this.#group.candidates.map(({ candidate_id }) => this.#values(candidate_id)).filter((values) => Object.keys(values).length);
     if (new Set(begun.map((values) => JSON.stringify(values))).size === 1) this.#set(EQUAL, begun[0]);
   }
 
-  #changed() {
+  #changed(input) {
+    if (this.#group.task === "best_worst" && input.type === "radio") this.#oneBestOneWorst(input);
     this.#refresh();
     this.onChange();
+  }
+
+  /** There is one best and one worst: who held the place is between now; with both named, so are all others. */
+  #oneBestOneWorst(input) {
+    const value = Number(input.value);
+    const others = this.#rows.filter((row) => !row.contains(input));
+    const isNamed = [FIRST, LAST].every((extreme) => this.#rows.some((row) => checked(row) === extreme));
+    for (const row of others) {
+      if ((value !== BETWEEN && checked(row) === value) || (isNamed && !checked(row))) row.querySelector(`input[value="${BETWEEN}"]`).checked = true;
+    }
   }
 
   #refresh() {
@@ -209,11 +296,29 @@ export class RatingForm {
     for (const [id, card] of this.#cards) {
       const complete = Object.keys(this.#values(id)).length === card.querySelectorAll(".criterion").length;
       const done = card.querySelector(".candidate-done");
-      if (done) done.textContent = complete && !this.allEqual ? "rated" : "";
-      card.classList.toggle("complete", complete && !this.allEqual);
+      if (done) done.textContent = complete && !this.#isEqual ? "rated" : "";
+      card.classList.toggle("complete", complete && !this.#isEqual);
     }
   }
 }
+
+const checked = (row) => Number(row.querySelector("input:checked")?.value ?? 0);
+
+function showText(node, text) {
+  node.textContent = text.trim() ? text : "(nothing was written)";
+}
+
+/** A scale of words or numbers: the first stands for 1. */
+function scale(name, legend, words) {
+  const row = byId("scale-template").content.firstElementChild.cloneNode(true);
+  row.dataset.criterion = name;
+  row.querySelector(".criterion-name").textContent = legend;
+  row.querySelector(".scale").append(...words.map((text, index) => el("label", {}, el("input", { type: "radio", value: String(index + 1) }), el("span", { text }))));
+  return row;
+}
+
+const places = (count) => scale("place", "Place", Array.from({ length: count }, (_, index) => String(index + 1)));
+const bestOrWorst = () => scale("place", "In this group", ["Best", "Between", "Worst"]);
 
 /** Show the role of a group beside its questions. Of a question that was handed in alone little may be known. */
 export function showRole(role) {

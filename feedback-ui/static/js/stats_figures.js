@@ -7,7 +7,7 @@ const VALUES = [1, 2, 3, 4, 5];
 
 export function figures(stats) {
   if (!stats.counts.ratings) return [el("p", { class: "card muted", text: "No ratings yet in this choice. Charts appear with the first." })];
-  return [counts(stats.counts), distributions(stats), overTime(stats), agreement(stats), positions(stats), raters(stats), skips(stats)].filter(Boolean);
+  return [counts(stats.counts), distributions(stats), overTime(stats), agreement(stats), calibration(stats), positions(stats), raters(stats), skips(stats)].filter(Boolean);
 }
 
 const section = (title, text, ...content) =>
@@ -101,6 +101,26 @@ function agreement({ agreement, judges, criteria }) {
     );
   }
   return section("Agreement", null, ...content);
+}
+
+/** What weighing the judges by people's ratings would change. */
+function calibration({ calibration: found }) {
+  if (!found) return null;
+  const names = found.judges.join(", ");
+  if (!found.gain) {
+    return section("Calibrating judges", `${plural(found.groups, "group")} have ratings and scores of ${names}; ${found.needed} are needed to say whether weighing judges by people's ratings helps.`);
+  }
+  const shown = ({ mean, low, high }) => `${number(mean, 2)} (${number(low, 2)} to ${number(high, 2)})`;
+  const rows = [["Judges as they are", shown(found.before)], ["Weighed by ratings", shown(found.after)], ["Gain", shown(found.gain)]];
+  const more = found.more === null ? "" : ` Twice as many ratings would add about ${number(found.more, 3)}.`;
+  const verdict = found.helps ? "Weighing helps: export the ratings and run judge --calibrate." : "Weighing does not help beyond chance.";
+  return section(
+    "Calibrating judges",
+    null,
+    table(`Same order as people within groups (mean Kendall tau-b, cross-validated, 95% interval): ${names}`, ["", "Agreement"], rows, { caption: "small" }),
+    el("p", { text: verdict + more }),
+    el("p", { class: "small muted", text: `From ${plural(found.groups, "group")}.` }),
+  );
 }
 
 function meaning(alpha) {

@@ -11,9 +11,11 @@ from pathlib import Path
 from rich.console import Console
 
 from recruiter.cli.command import shown_progress
+from recruiter.config import HumanFeedbackConfig
 from recruiter.errors import ConfigError, DataError, RecruiterError
 from recruiter.evaluation.blind import is_of, make_sheet, sheet_roles, with_sheet
 from recruiter.evaluation.model_reader import ModelReader
+from recruiter.evaluation.people_reader import PeopleReader
 from recruiter.evaluation.readings import read_readings
 from recruiter.evaluation.records import Reading
 from recruiter.evaluation.results import Results, load_results
@@ -73,8 +75,10 @@ def read_blind(
         DataError: a file of readings is wrong.
     """
     given = _given(results, options)
+    asked = HumanFeedbackConfig(options.people or "", overlap=options.people_each, task=options.people_task)
+    people = PeopleReader(asked) if options.people else None
     sheet, problems = results.sheet, list[str]()
-    if options.blind_sheet or (readers and sheet is None):
+    if options.blind_sheet or ((readers or people) and sheet is None):
         fresh = make_sheet(results, options.seed, options.sheet_roles)
         if sheet and sheet.items != fresh.items:
             raise ConfigError(
@@ -93,6 +97,17 @@ def read_blind(
             highlight=False,
             soft_wrap=True,
         )
+    if people:
+        with_sheet(results, sheet).save(options.output)
+        count = people.hand_in(sheet_roles(results, sheet), sheet)
+        by_people = people.readings(sheet, options.output.with_name(f"{options.output.stem}_people.csv"))
+        line = (
+            f"{count} roles of the sheet are there to be read at {people.url}; the same command takes in what was read."
+        )
+        console.print(line, highlight=False, soft_wrap=True)
+        if twice := by_people.keys() & given.keys():
+            raise DataError(f"{people.url}: a file is by {min(twice)} too; give the file another name.")
+        given |= by_people
     for name, reading in given.items():
         before = f", {len(sheet.readings[name].marks)} of them earlier" if name in sheet.readings else ""
         line = f"{name} ({reading.kind}) read {len(reading.marks)} of {len(sheet.items)} questions{before}."

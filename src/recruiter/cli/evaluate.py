@@ -5,6 +5,7 @@
   recruiter eval --model starter --judge rubric --simulate-candidates anthropic
   recruiter eval --blind-sheet sheets/first --sheet-roles 40
   recruiter eval --readings anna.csv ben.csv --reader anthropic
+  recruiter eval --people http://127.0.0.1:8000 --people-task rank
 
 Models: baseline, rl, starter, grok-4-1, claude-4-5-haiku, gpt-5-mini, a folder, a checkpoint, a Hub id, or
 provider/model. Differences are to `baseline` if it takes part, else to the first one. An evaluation that was stopped goes
@@ -215,6 +216,15 @@ def parse_options() -> argparse.Namespace:
         help="what readers are whose file does not say",
     )
     add("--reader", nargs="+", default=[], metavar="NAME", help="provider or provider/model that reads the sheet blind")
+    add("--people", metavar="URL", help="have people read the sheet on this feedback server, such as http://127.0.0.1:8000; "
+        "the same command again takes in what they have read")  # fmt: skip
+    add("--people-each", type=int, default=2, metavar="N", help="people who read each role (default 2)")
+    add(
+        "--people-task",
+        choices=("score", "rank", "best_worst", "pairs"),
+        default="score",
+        help="what they do (default score)",
+    )
     add("--inspect-log", type=Path, metavar="FOLDER", help="also write logs for the viewer of Inspect AI, one a model")
     add("--show", type=int, default=0, metavar="N", help="print the questions for N roles side by side")
     add("--output", type=Path, default=WORKSPACE / "results/eval_results.json", metavar="FILE")
@@ -224,13 +234,14 @@ def parse_options() -> argparse.Namespace:
         "--candidate-answers": (lambda number: 1 <= number <= 32, "from 1 to 32"),
         "--twice": (lambda number: number >= 0, "0 or more"),
         "--trim": (lambda number: 0 < number < 0.5, "between 0 and 0.5"),
+        "--people-each": (lambda number: 1 <= number <= 16, "1 to 16"),
         "--sheet-roles": (lambda number: number >= 1, "1 or more"),
         "--budget-usd": (lambda number: number > 0, "above 0"),
     })  # fmt: skip
     if options.output.suffix != ".json":
         parser.error(f"--output {options.output} cannot work; name a .json file, the others get its name")
-    if not (options.model or options.blind_sheet or options.readings or options.reader):
-        parser.error("give --model, or --blind-sheet, --readings or --reader for results that are there")
+    if not (options.model or options.blind_sheet or options.readings or options.reader or options.people):
+        parser.error("give --model, or --blind-sheet, --readings, --reader or --people for results that are there")
     candidates = options.simulate_candidates or []
     if len(candidates) > 3:
         parser.error(f"--simulate-candidates takes one to three models, not {len(candidates)}")

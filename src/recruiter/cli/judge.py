@@ -3,27 +3,40 @@
   recruiter judge --role role-017 "How would you find the query that holds the lock?"
   recruiter judge --file questions.csv --judge xai --format csv --output judged.csv
 
+  recruiter judge --calibrate ratings.jsonl --judge rubric xai --output team.json
+
 A file has a column `question`, and `role_id` (or `id`) of a role of the data set, or the role's fields: title, level,
 focus, stack, description, key_skills. Judgements are cached: a run that was stopped goes on where it was. The exit status
-is 2 when questions stayed without a score.
+is 2 when questions stayed without a score. With `--calibrate`, ratings that people gave (an export of the feedback server)
+say how much each judge counts on each criterion; what is written is a judge, `--judge calibrated/team.json`.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
 from recruiter.cli.command import argument_parser, command
 from recruiter.config.paths import ROLES
-from recruiter.files import short_path
-from recruiter.judges.lists import find_role, judge_all, read_questions
+from recruiter.errors import DataError
+from recruiter.evaluation import calibration
+from recruiter.evaluation.calibration import RatedGroup
+from recruiter.files import short_path, write_json
+from recruiter.judges import Judge
+from recruiter.judges.calibrated import calibrated_file
+from recruiter.judges.lists import Entry, find_role, judge_all, read_questions
 from recruiter.judges.making import make_judge, named_judge
+from recruiter.judges.ratings import read_ratings
 from recruiter.roles import load_roles
-from recruiter.rubric import load_rubric
+from recruiter.rubric import Judgement, load_rubric
 from recruiter.writers.formats import LIST_FORMATS, format_list
 
 
@@ -42,8 +55,13 @@ def main() -> None:
         help="where ids are looked up (default data/backend_roles.json)",
     )
     parser.add_argument(
-        "--judge", default="xai", metavar="NAME", help="rubric, a provider, or provider/model (default xai)"
+        "--judge",
+        default=["xai"],
+        nargs="+",
+        metavar="NAME",
+        help="rubric, a provider, provider/model, or calibrated/FILE (default xai); several with --calibrate",
     )
+    parser.add_argument("--calibrate", type=Path, metavar="FILE", help="ratings, as the page Owner exports them")
     parser.add_argument(
         "--rubric", metavar="FILE", help="what to judge by, in the form of configs/rubric.yaml (default: that one)"
     )
@@ -52,8 +70,15 @@ def main() -> None:
     parser.add_argument("--format", choices=LIST_FORMATS, default="table", help="default table")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of to the terminal")
     options = parser.parse_args()
+    if options.calibrate:
+        if options.questions or options.file or not options.output:
+            parser.error("--calibrate takes --judge and --output, the file of the judge that is made, and no questions")
+        calibrate(options)
+        return
     if not options.questions and not options.file:
         parser.error("give questions, or --file")
+    if len(options.judge) > 1:
+        parser.error("several judges are for --calibrate; name one")
     if options.questions and not options.role:
         parser.error("questions on the command line need --role")
 
@@ -62,14 +87,9 @@ def main() -> None:
     entries = [(role, question) for question in options.questions if role is not None]
     for path in options.file:
         entries += read_questions(path, roles, role)
-    settings = named_judge(options.judge, options.base_url)
-    settings = dataclasses.replace(settings, cache_path=options.cache) if options.cache else settings
-    judge = make_judge(settings, rubric=load_rubric(options.rubric))
-
+    judge = find_judge(options, options.judge[0])
     messages = Console(stderr=True)
-    with Progress(console=messages, transient=True) as bar:
-        task = bar.add_task(f"judging with {judge.name}", total=len(entries))
-        judgements = judge_all(judge, entries, lambda: bar.advance(task))
+    judgements = judged(judge, entries, messages)
     text = format_list(entries, judgements, options.format, judge.rubric.names)
     if options.output:
         options.output.write_text(text, encoding="utf-8")
@@ -81,3 +101,74 @@ def main() -> None:
     if failed := sum(judgement.scores is None for judgement in judgements):
         messages.print(f"{failed} of {len(entries)} questions have no score; run it again to ask for them.")
         sys.exit(2)
+
+
+def find_judge(options: argparse.Namespace, name: str) -> Judge:
+    """The judge of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    settings = named_judge(name, options.base_url)
+    settings = dataclasses.replace(settings, cache_path=options.cache) if options.cache else settings
+    return make_judge(settings, rubric=load_rubric(options.rubric))
+
+
+def judged(judge: Judge, entries: Sequence[Entry], messages: Console) -> list[Judgement]:
+    """A judgement for each question, with a bar that shows how far it is."""
+    with Progress(console=messages, transient=True) as bar:
+        task = bar.add_task(f"judging with {judge.name}", total=len(entries))
+        return judge_all(judge, entries, lambda: bar.advance(task))
+
+
+def calibrate(options: argparse.Namespace) -> None:
+    """Find how much each judge counts, and write the judge that is made of them, if it agrees better with people.
+
+    Raises:
+        DataError: the ratings cannot be used, or there are too few.
+    """
+    messages = Console(stderr=True, highlight=False, soft_wrap=True)
+    rubric = load_rubric(options.rubric)
+    ratings = read_ratings(options.calibrate, rubric, {role.id: role for role in load_roles(options.roles)})
+    entries = [(group.role, question) for group in ratings for question in group.questions]
+    said = {name: judged(find_judge(options, name), entries, messages) for name in options.judge}
+    groups, place = [], 0
+    for group in ratings:
+        here = slice(place, place + len(group.questions))
+        place = here.stop
+        scores = [[judgement.scores for judgement in said[name][here]] for name in options.judge]
+        kept = [n for n in range(len(group.questions)) if all(of_judge[n] is not None for of_judge in scores)]
+        if len(kept) > 1:
+            people = np.array([group.means(question, rubric) for question in group.questions])[kept]
+            judges = np.array(
+                [[[s[c] for c in rubric.names] for n in kept if (s := of_judge[n])] for of_judge in scores]
+            )
+            groups.append(RatedGroup(people, judges))
+    found = calibration.calibrate(rubric, groups)
+    if found is None:
+        raise DataError(
+            f"{len(groups)} groups are rated and judged; at least {calibration.FEWEST_GROUPS} are needed in which people see "
+            f"a difference. Nothing was written: have more rated."
+        )
+    shown = {"before": found.before, "after": found.after, "gain": found.gain}
+    for name, each in shown.items():
+        messages.print(f"{name}: {each.mean:.3f} ({each.low:.3f} to {each.high:.3f})")
+    messages.print(f"Mean Kendall tau-b with people within {found.groups} groups, 95% intervals, by cross-validation.")
+    if found.more is not None:
+        messages.print(f"Twice as many ratings would add about {found.more:.3f}.")
+    if not found.helps:
+        messages.print("Calibration does not agree better with people beyond chance, so nothing was written.")
+        sys.exit(2)
+    address = {name: own_address(name, options.base_url) for name in options.judge}
+    file = calibrated_file(
+        rubric, list(address.items()), found.weights.weights, found.weights.offsets, groups=found.groups,
+        agreement={name: [each.mean, each.low, each.high] for name, each in shown.items()},
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )  # fmt: skip
+    write_json(options.output, file.model_dump())
+    messages.print(f"Wrote {short_path(options.output)}: use it as --judge calibrated/{short_path(options.output)}")
+
+
+def own_address(name: str, base_url: str | None) -> str | None:
+    """`--base-url` for a judge that is named as a server of one's own."""
+    return base_url if name.partition("/")[0] == "openai_compatible" else None

@@ -128,6 +128,9 @@ class JudgeConfig(ApiConfig):
         "told to be one")
     strong: str | None = setting(None, "of `simulated`: the same for the strong candidate")
     answers: int = setting(4, "of `simulated`: answers of each candidate to a question", ge=1, le=32)
+    examples: str | None = setting(None,
+        "ratings that people gave, as the feedback server exports them, of which a few are shown to a language model behind an "
+        "API as examples; null: none")
 
     place, does = "judge", "reward"  # what differs for one of several judges
     KEYLESS: ClassVar[str] = "the judge rubric needs none"
@@ -152,8 +155,8 @@ class ListedJudgeConfig(JudgeConfig):
     does: Literal["reward", "gate", "watch"] = setting("reward",
         "`reward`: its scores are the reward; `gate`: it may only lower it, for a defect; `watch`: it sees and never rewards")
     weight: float = setting(1.0, "of a rewarding judge, relative to the others", gt=0)
-    share: float = setting(0.25, "share of a step's questions that a watching judge sees; of a validation it sees all",
-        gt=0, le=1)
+    share: float = setting(0.25, "share of a step's questions that a watching judge sees (of a validation it sees all), or of "
+        "its groups that people are asked about", gt=0, le=1)
 
     @property
     def title(self) -> str:
@@ -199,7 +202,7 @@ class NamedCandidateConfig(JudgeConfig):
 
 @dataclass
 class HumanFeedbackConfig(Section):
-    """With `judge.provider=human`."""
+    """With `judge.provider=human`, or with people among `judges`."""
 
     api_url: str = setting("http://127.0.0.1:8000", "the feedback server; its key is taken from `FEEDBACK_API_KEY`",
         pattern=r"^https?://[^\s/@]+(?:/\S*)?$",
@@ -212,6 +215,13 @@ class HumanFeedbackConfig(Section):
         "seconds that one request waits for news; ratings are noticed at once in any case", gt=0, le=60,
         may_change=True)
     overlap: int = setting(1, "raters that each group is shown to", ge=1)
+    task: Literal["score", "rank", "best_worst", "pairs"] = setting("score",
+        "what raters do with a group: `score` each question by the criteria, put them in order (`rank`), name the best and "
+        "the worst (`best_worst`), or compare two at a time (`pairs`); an order is a reward within the group",
+        may_change=True)
+    ask: Literal["uncertain", "random"] = setting("uncertain",
+        "with people among `judges`, which groups they are asked about: those whose order the other judges leave most unclear, "
+        "or any", may_change=True)
     max_staleness_steps: int = setting(0,
         "groups that are rated up to so many steps too late are still trained on; 0: late ratings are only kept", ge=0,
         may_change=True)
@@ -403,6 +413,11 @@ class Config(Section):
     def all_judges(self) -> list[JudgeConfig]:
         """The judges in use: `judges`, or `judge` alone."""
         return [entry.at(index) for index, entry in enumerate(self.judges)] or [self.judge]
+
+    @property
+    def asks_people(self) -> bool:
+        """Whether people judge, alone or a share of the groups."""
+        return any(judge.asks_people for judge in self.all_judges)
 
 
 # fmt: on

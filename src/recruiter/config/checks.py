@@ -44,7 +44,7 @@ def checked(values: Mapping[str, Any]) -> Config:
             f"endpoint.instance_type={config.endpoint.instance_type} cannot work; write one of "
             f"{', '.join(config.endpoint.instances)}."
         )
-    if config.judge.asks_people:
+    if config.asks_people:
         _check_people(trainer.train_batch_size, samples)
     if config.engine == "skyrl":
         _check_skyrl(config)
@@ -57,6 +57,10 @@ def _check_skyrl(config: Config) -> None:
         raise ConfigError(
             f"human_feedback.max_staleness_steps={config.human_feedback.max_staleness_steps} cannot work with "
             f"engine=skyrl, which trains on the present step alone; write 0, or engine=local."
+        )
+    if config.judges and config.asks_people:
+        raise ConfigError(
+            "People for a share of the groups cannot work with engine=skyrl; write judge.provider=human, or engine=local."
         )
     if trainer.device == "cpu":
         raise ConfigError("trainer.device=cpu cannot work with engine=skyrl, which needs a GPU; write engine=local.")
@@ -105,8 +109,14 @@ def _check_judges(config: Config) -> None:
     titles = [entry.title for entry in config.judges]
     if twice := next((title for title in titles if titles.count(title) > 1), None):
         raise ConfigError(f"Two of judges are called {twice}; give each a name of its own, such as name: {twice}_2.")
-    if "human" in {entry.provider for entry in config.judges}:
-        raise ConfigError("People judge alone; write judge.provider=human instead of naming them in judges.")
+    people = [entry for entry in config.judges if entry.asks_people]
+    if people and (len(people) > 1 or people[0].does != "reward"):
+        raise ConfigError("People stand once in judges, with does: reward; judge.provider=human is people alone.")
+    if people and not any(entry.does == "reward" and not entry.asks_people for entry in config.judges):
+        raise ConfigError(
+            "People in judges rate a share of the groups, and no other judge rewards the rest: add one such as "
+            "{provider: rubric}, or write judge.provider=human to have people rate all."
+        )
     if not any(entry.does == "reward" for entry in config.judges):
         raise ConfigError(f"None of judges rewards ({', '.join(titles)}); write does: reward at one of them at least.")
 

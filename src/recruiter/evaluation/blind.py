@@ -49,7 +49,7 @@ def make_sheet(results: Results, seed: int, roles: int | None = None) -> Sheet:
         writers = sorted(by_role[role].values())
         generator.shuffle(writers)
         items += [
-            SheetItem(id=f"{number}{_letters(place)}", role_id=role, samples=samples)
+            SheetItem(id=f"{number}{letters(place)}", role_id=role, samples=samples)
             for place, samples in enumerate(writers)
         ]
     salt = secrets.token_hex(16)
@@ -97,7 +97,7 @@ def _key(seed: int, salt: str, items: Sequence[SheetItem]) -> str:
     return json.dumps({"salt": salt, "seed": seed, "questions": who}, indent=1) + "\n"
 
 
-def _letters(place: int) -> str:
-    """A to Z, then AA, as columns of a spreadsheet."""
+def letters(place: int) -> str:
+    """The letter of a question's place among those of its role: A to Z, then AA, as columns of a spreadsheet."""
     first, last = divmod(place, 26)
-    return (_letters(first - 1) if first else "") + chr(ord("A") + last)
+    return (letters(first - 1) if first else "") + chr(ord("A") + last)

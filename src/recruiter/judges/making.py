@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recruiter.config import Config, HumanFeedbackConfig, JudgeConfig, NamedJudgeConfig
+from recruiter.errors import ConfigError
 from recruiter.judges import Judge
 from recruiter.rubric import Rubric, load_rubric
 
@@ -23,6 +24,11 @@ def make_judge(
         ConfigError: there is no such provider, or something that it needs is missing.
         ApiError: its cache cannot be used.
     """
+    if settings.examples and (settings.provider not in PROVIDERS or settings.mode != "single"):
+        raise ConfigError(
+            f"{settings.place}.examples is for language models behind an API that score one question at a time, and "
+            f"{settings.provider} with mode={settings.mode} is none; leave it out."
+        )
     if settings.provider == "rubric":
         from recruiter.judges.rubric_judge import RubricJudge
 
@@ -39,6 +45,13 @@ def make_judge(
         from recruiter.judges.simulated import SimulatedJudge
 
         return SimulatedJudge(settings, rubric, base)
+    if settings.provider == "calibrated":
+        from recruiter.judges.calibrated import CalibratedJudge
+
+        def member(name: str, base_url: str | None, by: Rubric) -> Judge:
+            return make_judge(named_judge(name, base_url), rubric=by, base=base)
+
+        return CalibratedJudge(settings, rubric or load_rubric(), member)
     from recruiter.judges.llm import LLMJudge
     from recruiter.judges.llm.modes import GroupJudge, PairsJudge
 
@@ -60,7 +73,15 @@ def training_judge(config: Config) -> Judge:
         return made[0]
     from recruiter.judges.panel import Panel
 
-    return Panel(config.judges, made, config.trainer.seed)
+    if not config.asks_people:
+        return Panel(config.judges, made, config.trainer.seed)
+    from recruiter.human_feedback import HumanJudge, PeopleAndJudges
+
+    entries = [entry for entry in config.judges if not entry.asks_people]
+    others = [judge for judge in made if not isinstance(judge, HumanJudge)]
+    filling = others[0] if len(others) == 1 else Panel(entries, others, config.trainer.seed)
+    people = next(judge for judge in made if isinstance(judge, HumanJudge))
+    return PeopleAndJudges(people, filling, dict(zip((entry.title for entry in config.judges), made, strict=True)))
 
 
 def named_judge(name: str, base_url: str | None = None, kind: type[JudgeConfig] = NamedJudgeConfig) -> JudgeConfig:

@@ -126,7 +126,9 @@ def find_provider(settings: ApiConfig) -> Provider:
     """
     name, named = settings.provider, settings.spelled("provider", settings.provider)
     if name not in PROVIDERS:
-        raise ConfigError(f"{named} cannot work; write one of rubric, human, {', '.join(PROVIDERS)}.")
+        raise ConfigError(
+            f"{named} cannot work; write one of local, calibrated, rubric, human, {', '.join(PROVIDERS)}."
+        )
     provider = PROVIDERS[name]
     if not (settings.model or provider.default_model):
         raise ConfigError(f"{named} needs {settings.spelled('model', '<a model that the server has>')}.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,11 +23,12 @@ from recruiter.train.layout import RunFolder
 
 @dataclass(frozen=True)
 class AskedGroup:
-    """One role's samples under the id by which the group is known elsewhere."""
+    """One role's samples under the id by which the group is known elsewhere; `asked`: people are to rate it."""
 
     id: str
     role: Role
     samples: list[Sample]
+    asked: bool = True
 
 
 class AskedGroups:
@@ -41,11 +42,18 @@ class AskedGroups:
         """Steps that have a file, ascending."""
         return sorted(int(path.stem.removeprefix("step_")) for path in self._folder.glob("step_*.json"))
 
-    def store(self, step: int, sampled: Iterable[tuple[Role, list[Sample]]]) -> list[AskedGroup]:
-        """Give each group of a step an id and write them all down."""
+    def store(
+        self, step: int, sampled: Iterable[tuple[Role, list[Sample]]], asked: Collection[int] | None = None
+    ) -> list[AskedGroup]:
+        """Give each group of a step an id and write them all down.
+
+        Args:
+            asked: the indices of those that people rate; None: all.
+        """
         token = secrets.token_hex(6)
         groups = [
-            AskedGroup(f"step-{step}-{token}-{index}", role, samples) for index, (role, samples) in enumerate(sampled)
+            AskedGroup(f"step-{step}-{token}-{index}", role, samples, asked is None or index in asked)
+            for index, (role, samples) in enumerate(sampled)
         ]
         self._folder.mkdir(exist_ok=True)
         rows = [{**asdict(group), "role": group.role.model_dump(mode="json")} for group in groups]
@@ -64,7 +72,12 @@ class AskedGroups:
         try:
             rows = json.loads(path.read_text(encoding="utf-8"))
             return [
-                AskedGroup(row["id"], Role.model_validate(row["role"]), [Sample(**sample) for sample in row["samples"]])
+                AskedGroup(
+                    row["id"],
+                    Role.model_validate(row["role"]),
+                    [Sample(**sample) for sample in row["samples"]],
+                    row.get("asked", True),
+                )
                 for row in rows
             ]
         except (OSError, ValueError, LookupError, TypeError):

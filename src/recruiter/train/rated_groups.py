@@ -1,8 +1,9 @@
 """Groups that people rate (`judge.provider=human`): the other source of the loop in `grpo.py`.
 
-A step's samples are on disk before anybody is asked (`asked_groups.py`). Ratings are taken as they are at the moment the
-step trains on them; groups that nobody rated are left out. Ratings that come too late may still be trained on, against
-the policy that wrote the questions.
+People rate all groups, or, with other judges beside them (`judges`), a share: `choosing.py` says which, and what those judges
+say stands for the rest. A step's samples are on disk before anybody is asked (`asked_groups.py`). Ratings are taken as they
+are at the moment the step trains on them; groups that nobody rated are left out. Ratings that come too late may still be
+trained on, against the policy that wrote the questions.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from recruiter.config import Config
 from recruiter.engines import Sample
-from recruiter.human_feedback import GroupView, HumanJudge, QuestionGroup
+from recruiter.human_feedback import GroupView, HumanJudge, PeopleAndJudges, QuestionGroup
 from recruiter.judges.feedback_client import duration_text
 from recruiter.metrics_logger import RunLog
 from recruiter.prompts import generator_messages
@@ -22,6 +23,7 @@ from recruiter.roles import Role
 from recruiter.rubric import Judgement
 from recruiter.train.asked_groups import AskedGroup, AskedGroups
 from recruiter.train.background_judge import BackgroundJudge
+from recruiter.train.choosing import choose_groups
 from recruiter.train.interruption import NOTICED_WITHIN, Interrupted, wait_for
 from recruiter.train.rollout import Rollout
 from recruiter.train.rows import MetricsRow
@@ -37,13 +39,15 @@ class RatedGroups:
     def __init__(
         self,
         config: Config,
-        people: HumanJudge,
+        judge: HumanJudge | PeopleAndJudges,
         log: RunLog,
         total_steps: int,
         stop_requested: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.config, self.people, self.log, self.stop_requested = config, people, log, stop_requested
-        self.judge = BackgroundJudge(people)
+        self.config, self.log, self.stop_requested = config, log, stop_requested
+        self.people = judge.people if isinstance(judge, PeopleAndJudges) else judge
+        self._is_mixed = isinstance(judge, PeopleAndJudges)
+        self.judge = BackgroundJudge(judge)
         self.asked = AskedGroups(log.run)
         self._step, self._total = 0, total_steps  # the step that people are asked about
         self._staleness = config.human_feedback.max_staleness_steps
@@ -59,21 +63,35 @@ class RatedGroups:
             JudgeError: the server cannot be used.
         """
         if not self._step:
-            most = (self._total - step + 1) * self.config.trainer.train_batch_size
+            of_step = self.config.trainer.train_batch_size
+            most = (self._total - step + 1) * (max(1, round(self._share * of_step)) if self._is_mixed else of_step)
             self.log.say(f"People are asked about {most} groups at most; stop whenever you like, no rating is lost.")
         self._step, self._is_asking = step, True
         self._seconds_waiting, self._stale_groups = 0.0, 0
         groups = self.asked.load(step)
         if not groups:
             self._report("sampling", f"writing the questions of step {step}")
-            groups = self.asked.store(step, sampled)
+            written = list(sampled)
+            judged = self._judged(written) if self._is_mixed else None
+            groups = self.asked.store(step, written, self._chosen(judged) if judged else None)
+        elif self._is_mixed:
+            judged = self._judged([(group.role, group.samples) for group in groups])
+        else:
+            judged = None
+        everything, groups = groups, [group for group in groups if group.asked]
         start = time.perf_counter()
         views = self._rated(groups)
         self._seconds_waiting = time.perf_counter() - start
         self._report("training", f"training on the ratings of step {step}")
         usable = [group.id for group in groups if views[group.id].counts_in(step, is_own=True)]
         views |= self._result(self.people.consume(usable, step))
-        own = [_rollout(group, _judgements(views[group.id], group.id in usable)) for group in groups]
+        own = [
+            _rollout(group, _judgements(views[group.id], group.id in usable) if group.asked else filled)
+            for group, filled in zip(everything, judged or [[]] * len(everything), strict=True)
+        ]
+        for group, said in zip(everything, judged or (), strict=False):
+            if group.asked:
+                self.judge.start(self.people.show_judges(group.id, said))
         late = self._late() if self._staleness else []
         self._stale_groups, self._is_asking = len(late), False
         return [*own, *late]
@@ -98,7 +116,9 @@ class RatedGroups:
         if saved:  # a file is needed until its groups were given up, which happens in the step after their last chance
             self.asked.forget_until(saved[-1] - (self._staleness + 1 if self._staleness else 0))
         if step == self._total:
-            self._result(self.people.expire([g.id for known in self.asked.steps for g in self.asked.load(known)]))
+            self._result(
+                self.people.expire([g.id for known in self.asked.steps for g in self.asked.load(known) if g.asked])
+            )
             self._report("done", "all steps are done")
 
     def __enter__(self) -> Self:
@@ -112,6 +132,23 @@ class RatedGroups:
                 self.asked.forget_until(self._total)
         finally:
             self.judge.close()
+
+    # ---- judges beside people -------------------------------------------------------------------------------------
+
+    @property
+    def _share(self) -> float:
+        return next((entry.share for entry in self.config.judges if entry.asks_people), 1.0)
+
+    def _judged(self, written: Sequence[tuple[Role, list[Sample]]]) -> list[list[Judgement]]:
+        """What the other judges say of each group."""
+        texts = [(role, [sample.text for sample in samples]) for role, samples in written]
+        waiting = [self.judge.submit(role, questions, self._step) for role, questions in texts]
+        self.judge.read(texts, self._step)
+        return [wait_for(future, self.stop_requested) for future in waiting]
+
+    def _chosen(self, judged: Sequence[Sequence[Judgement]]) -> list[int]:
+        by_uncertainty = self.config.human_feedback.ask == "uncertain"
+        return choose_groups(judged, self._share, by_uncertainty, self.config.trainer.seed, self._step)
 
     # ---- asking people --------------------------------------------------------------------------------------------
 
@@ -157,7 +194,8 @@ class RatedGroups:
     def _late(self) -> list[Rollout]:
         """Groups of the latest steps that were rated after their own step had gone on; older ones are given up."""
         step = self._step
-        earlier = {g.id: (known, g) for known in self.asked.steps if known < step for g in self.asked.load(known)}
+        before = (known for known in self.asked.steps if known < step)
+        earlier = {g.id: (known, g) for known in before for g in self.asked.load(known) if g.asked}
         recent = [name for name, (known, _) in earlier.items() if known >= step - self._staleness]
         self._result(self.people.expire([name for name in earlier if name not in recent]))
         seen = self._result(self.people.look(recent))

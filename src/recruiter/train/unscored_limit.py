@@ -23,7 +23,7 @@ class UnscoredLimit:
         needed = [judge for judge in config.all_judges if judge.does != "watch"]
         judge = min(needed, key=lambda judge: judge.max_unscored)
         self.share, self.strained, self._setting = judge.max_unscored, 0, f"{judge.place}.max_unscored"
-        self._is_off = judge.asks_people
+        self._is_off = config.asks_people
 
     def check(self, step: int, rollouts: Sequence[Rollout]) -> None:
         """End the run, before anything is updated, if too many samples of the step have no score by now.

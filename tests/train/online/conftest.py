@@ -74,10 +74,11 @@ def train(tmp_path: Path, role: MakeRole) -> Train:
         policy: Any = None,
         stop: Any = lambda: False,
         raises: Any = None,
+        people: Any = None,
     ) -> tuple[Any, ...]:
         folder, policy = tmp_path / name, policy or FakePolicy()
         start = RunFolder(folder).latest
-        made = judge or HumanJudge(config.human_feedback)
+        made = judge or people or HumanJudge(config.human_feedback)
         total = total_steps(config, len(roles))
         resumed = start.logged_step() if start else 0
         with RunLog(folder, config, made, total, resumed, folder.is_dir()) as log:

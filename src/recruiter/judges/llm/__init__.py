@@ -11,22 +11,24 @@ import asyncio
 import copy
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from recruiter.config import JudgeConfig
 from recruiter.config.paths import WORKSPACE
-from recruiter.errors import JudgeError
+from recruiter.errors import ConfigError, JudgeError
 from recruiter.judges import Bill, Judge, Probe
 from recruiter.judges.comparing import SCHEMA, Preference, read_preference
 from recruiter.judges.llm.cache import JudgementCache
 from recruiter.judges.llm.canary import counting_judgement, without_manipulation
 from recruiter.judges.llm.reply import ReplyError, ReplyFormat
+from recruiter.judges.ratings import choose_examples, read_ratings
 from recruiter.llm.api_model import ApiModel
 from recruiter.llm.failure import CallFailed
 from recruiter.llm.gathering import gathered
 from recruiter.llm.reply import Tokens
 from recruiter.llm.reply_cache import cache_key
-from recruiter.prompts import Message, comparison_messages, judge_messages, repair_messages
+from recruiter.prompts import Message, RatedExample, comparison_messages, judge_messages, repair_messages
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Rubric, load_rubric
 
@@ -62,11 +64,28 @@ class LLMJudge(Judge):
         self.usage = self.api.usage
         self.name = self.api.name
         self._asked_as = (settings.provider, self.api.model, *map(str, self._drawn()))
-        told = judge_messages(self.rubric, PROBE_ROLE, PROBE_QUESTION)
+        self.examples = self._load_examples(settings)
+        told = self.messages(PROBE_ROLE, PROBE_QUESTION)
         self.version = cache_key(self._asked_as, self.rubric.hash, told, *self._mode())[:16]
         self.cache = JudgementCache(WORKSPACE / settings.cache_path, self.rubric)
         self._format = ReplyFormat(self.rubric)
         self._under_way: dict[str, asyncio.Task[Judgement]] = {}
+
+    def _load_examples(self, settings: JudgeConfig) -> list[RatedExample]:
+        if settings.examples is None:
+            return []
+        path = next(
+            (place for place in (Path(settings.examples), WORKSPACE / settings.examples) if place.is_file()), None
+        )
+        if path is None:
+            raise ConfigError(
+                f"There are no ratings at {settings.place}.examples={settings.examples}; export them first."
+            )
+        return choose_examples(read_ratings(path, self.rubric, {}), self.rubric)
+
+    def messages(self, role: Role, question: str) -> list[Message]:
+        """What the model is asked about a question."""
+        return judge_messages(self.rubric, role, question, self.examples)
 
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
         """One judgement per question, in order.
@@ -94,12 +113,12 @@ class LLMJudge(Judge):
 
     def bill(self, probe: Probe, role: Role, questions: int) -> Bill:
         """See `Judge`: a call for each question."""
-        messages = judge_messages(self.rubric, role, PROBE_QUESTION)
+        messages = self.messages(role, PROBE_QUESTION)
         return self._bill(probe, questions, _letters(messages) * questions, probe.tokens.output * questions)
 
     def _probe(self) -> tuple[Sequence[Message], Coroutine[Any, Any, tuple[object, Tokens]]]:
         """The messages that show whether a judgement can be had, and asking them."""
-        messages = judge_messages(self.rubric, PROBE_ROLE, PROBE_QUESTION)
+        messages = self.messages(PROBE_ROLE, PROBE_QUESTION)
         return messages, self._ask(messages, self._format.schema, self._format.parse)
 
     def _bill(self, probe: Probe, calls: int, letters: int, output: int) -> Bill:
@@ -146,7 +165,7 @@ class LLMJudge(Judge):
         return judgement
 
     async def _known_or_asked(self, role: Role, question: str) -> Judgement:
-        messages = judge_messages(self.rubric, role, question)
+        messages = self.messages(role, question)
         key = cache_key(*self._asked_as, messages)
         task = self._under_way.get(key)
         known = self.cache.get(key) if task is None else None

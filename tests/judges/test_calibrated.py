@@ -1,0 +1,139 @@
+"""A calibrated judge: made from ratings by command, used like any other judge, refused in a sentence where it cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recruiter.config import Config, JudgeConfig
+from recruiter.config.loading import load_config
+from recruiter.errors import ConfigError
+from recruiter.judges.making import make_judge, named_judge, training_judge
+from recruiter.judges.rubric_judge import RubricJudge
+from recruiter.roles import Role, load_roles
+from recruiter.rubric import load_rubric
+from tests import REPOSITORY
+
+RUBRIC = load_rubric()
+GOOD = "A consumer dies after it charged a customer and before it acknowledged the message. How do you find out?"
+QUESTIONS = (
+    GOOD,
+    "What is Go?",
+    "Queue backpressure Go Kafka latency throughput replication",
+    "Tell us about yourself and Go and tests?",
+)
+
+
+def judged(role: Role, questions: Sequence[str]) -> list[dict[str, float]]:
+    return [dict(one.scores.values) for one in asyncio.run(RubricJudge().score(role, questions)) if one.scores]
+
+
+def ratings(path: Path, groups: int, opinion: Callable[[str, float], float]) -> Path:
+    """An export in which people hold an opinion of what the rubric judge says."""
+    roles = load_roles(REPOSITORY / "data/backend_roles.json")[:groups]
+    with path.open("w") as file:
+        for role in roles:
+            for question, scores in zip(QUESTIONS, judged(role, QUESTIONS), strict=True):
+                stars = {name: round(1 + 0.4 * min(10, max(0, opinion(name, value)))) for name, value in scores.items()}
+                row = {"group_id": role.id, "role": json.dumps(role.model_dump(mode="json")), "question": question,
+                       "rater": "rater-1", "counts": True, **stars}  # fmt: skip
+                file.write(json.dumps(row) + "\n")
+    return path
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "scripts/judge.py", *map(str, arguments)]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=200)
+
+
+def written(path: Path, weight: float = 1.0, **changes: Any) -> Path:
+    """A calibrated judge of the rubric judge alone."""
+    member = {"judge": "rubric", "base_url": None, "weights": dict.fromkeys(RUBRIC.names, weight)}
+    content = {
+        "kind": "calibrated judge", "rubric_hash": RUBRIC.hash, "members": [member], "groups": 30,
+        "offsets": dict.fromkeys(RUBRIC.names, 1.0), "agreement": {}, "made_at": "2026-11-30", **changes,
+    }  # fmt: skip
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_the_command_writes_a_judge_only_if_it_agrees_better(tmp_path: Path) -> None:
+    """People think the opposite of the judge on two criteria, which no plain mean can say."""
+    contrary = ratings(tmp_path / "contrary.jsonl", 30, lambda name, v: v if name == "clarity" else 10 - v)
+    done = run("--calibrate", contrary, "--judge", "rubric", "--output", tmp_path / "team.json")
+    assert done.returncode == 0, done.stderr
+    assert "tau-b with people within 30 groups" in done.stderr
+    found = json.loads((tmp_path / "team.json").read_text())
+    assert found["groups"] == 30
+    assert found["members"][0]["weights"]["relevance"] < 0 < found["members"][0]["weights"]["clarity"]
+    assert found["agreement"]["gain"][1] > 0
+
+    few = ratings(tmp_path / "few.jsonl", 5, lambda name, v: 10 - v)
+    done = run("--calibrate", few, "--judge", "rubric", "--output", tmp_path / "few.json")
+    assert done.returncode != 0
+    assert "5 groups are rated and judged; at least 20 are needed" in done.stderr
+    chance = random.Random(0)
+    unlike = ratings(tmp_path / "unlike.jsonl", 25, lambda name, v: chance.uniform(0, 10))
+    done = run("--calibrate", unlike, "--judge", "rubric", "--output", tmp_path / "unlike.json")
+    assert done.returncode == 2
+    assert "nothing was written" in done.stderr
+    assert not list(tmp_path.glob("few.json")) + list(tmp_path.glob("unlike.json"))
+    done = run("--judge", f"calibrated/{tmp_path / 'team.json'}", "--role", "ad-serving-01", GOOD, "--format", "json")
+    assert done.returncode == 0, done.stderr
+
+
+def test_scores_are_weighed_shifted_and_kept_in_range(role: Callable[..., Role], tmp_path: Path) -> None:
+    plain = judged(role(1), QUESTIONS)
+    judge = make_judge(named_judge(f"calibrated/{written(tmp_path / 'team.json', 0.5)}"))
+    for before, after in zip(plain, asyncio.run(judge.score(role(1), QUESTIONS)), strict=True):
+        assert after.scores is not None
+        assert dict(after.scores.values) == pytest.approx({name: 1 + 0.5 * value for name, value in before.items()})
+    high = make_judge(named_judge(f"calibrated/{written(tmp_path / 'high.json', 9.0)}"))
+    (judgement,) = asyncio.run(high.score(role(1), [GOOD]))
+    assert judgement.scores is not None
+    assert max(judgement.scores.values.values()) == 10.0
+    assert judge.version != high.version
+    assert judge.name == "calibrated/team.json"
+
+
+def test_training_takes_it_alone_and_in_a_list(tmp_path: Path) -> None:
+    file = written(tmp_path / "team.json")
+    alone = load_config("quickstart_config", ["judges=[]", "judge.provider=calibrated", f"judge.model={file}"])
+    assert training_judge(alone).name == "calibrated/team.json"
+    listed: Config = load_config(
+        "train_config",
+        [
+            "trainer.policy.model.path=exports/starter",
+            f"judges=[{{provider: calibrated, model: {file}}}, {{provider: rubric, does: gate}}]",
+        ],
+    )
+    assert list(training_judge(listed).members) == ["calibrated", "rubric"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rubric_hash": "0" * 16}, "was calibrated by rubric 0000000000000000"),
+        ({"kind": "other"}, "is no calibrated judge"),
+        ({"members": [{"judge": "nobody", "weights": {}}]}, "nobody"),
+        ({"groups": "many"}, "is no calibrated judge"),
+    ],
+)
+def test_what_cannot_be_used_is_said(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        make_judge(JudgeConfig(provider="calibrated", model=str(written(tmp_path / "team.json", **change))))
+
+
+def test_a_file_that_is_missing_is_one_sentence() -> None:
+    with pytest.raises(ConfigError, match=r"There is no calibrated judge at judge\.model=no\.json"):
+        make_judge(JudgeConfig(provider="calibrated", model="no.json"))
+    with pytest.raises(ConfigError, match="needs the file that `--calibrate` wrote"):
+        make_judge(JudgeConfig(provider="calibrated"))
