@@ -114,11 +114,17 @@ class HumanJudge(Judge):
 
     name = "human"
     version = "1"
+    filling: Judge | None = None  # nobody else judges
 
     def __init__(self, settings: HumanFeedbackConfig, rubric: Rubric | None = None) -> None:
         self.settings, self.rubric = settings, rubric or load_rubric()
         self.client = FeedbackClient(settings)
         self.waiting: Waiting | None = None
+
+    @property
+    def people(self) -> HumanJudge:
+        """Who rate: the same as of `PeopleAndJudges`."""
+        return self
 
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
         """Have the questions of one role rated. Those that are not rated in time are unscored.

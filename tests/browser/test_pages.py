@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Callable
 
+import httpx
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Server
@@ -43,6 +44,38 @@ def test_statistics_draw_what_was_rated(visit: Visit, server: Server) -> None:
     page.get_by_label("Search roles and questions").fill("no such words")
     page.get_by_role("button", name="Search").click()
     expect(page.locator("#ratings-range")).to_have_text("Nothing matches.")
+
+
+def test_the_place_on_the_page_is_drawn_when_enough_was_rated_there(visit: Visit, server: Server) -> None:
+    """A chart of one rating would show what one rater thinks of three questions."""
+    session = httpx.Client(base_url=server.url)
+    session.headers["X-CSRF-Token"] = session.get("/api/session").json()["csrf_token"]
+    criteria = session.get("/api/rubric").json()["criteria"]
+
+    def rate_groups(run: str, count: int) -> None:
+        for number in range(count):
+            group = server.add(run=run)
+            taken = session.post("/api/rate/next", json={"prefer": group}).json()
+            scores = {
+                one["candidate_id"]: {criterion["name"]: 1 + (number + place) % 5 for criterion in criteria}
+                for place, one in enumerate(taken["group"]["candidates"])
+            }
+            path = f"/api/rate/leases/{taken['lease']['id']}/submit"
+            session.post(path, json={"ratings": scores}).raise_for_status()
+
+    rate_groups("few-places", 1)
+    rate_groups("many-places", 30)
+    page = visit("/stats")
+    for run, says, is_drawn in (
+        ("few-places", "shows when 30 questions were rated", 0),
+        ("many-places", "shuffled", 1),
+    ):
+        page.get_by_label("Run").select_option(run)
+        page.get_by_role("button", name="Show").click()
+        section = page.locator("#figures section").filter(has_text="Position on the page")
+        expect(section).to_contain_text(says)
+        expect(section.locator("svg")).to_have_count(is_drawn)
+    session.close()
 
 
 def test_a_run_in_progress_is_drawn_and_followed(visit: Visit, server: Server) -> None:

@@ -317,5 +317,5 @@ def test_rated_questions_are_shown_as_examples_and_are_part_of_the_version(
 def test_examples_that_cannot_be_had_are_one_sentence(judge: MakeJudge) -> None:
     with pytest.raises(ConfigError, match=r"There are no ratings at judge\.examples=no\.jsonl"):
         judge(examples="no.jsonl")
-    with pytest.raises(ConfigError, match="for language models behind an API, and rubric is none"):
+    with pytest.raises(ConfigError, match="rubric with mode=single is none"):
         make_judge(JudgeConfig(provider="rubric", examples="no.jsonl"))

@@ -7,6 +7,7 @@ named as any judge is: `judge.provider=calibrated judge.model=team.json`, an ent
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -140,8 +141,6 @@ class CalibratedJudge(Judge):
 
     def without_memory(self) -> Self:
         """See `Judge`."""
-        import copy
-
         other = copy.copy(self)
         other._members = [member.without_memory() for member in self._members]
         return other

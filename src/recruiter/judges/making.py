@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from recruiter.config import Config, HumanFeedbackConfig, JudgeConfig, NamedJudgeConfig
 from recruiter.errors import ConfigError
 from recruiter.judges import Judge
+from recruiter.judges.calibrated import CalibratedJudge
+from recruiter.judges.panel import Panel
+from recruiter.llm.providers import PROVIDERS
 from recruiter.rubric import Rubric, load_rubric
 
 
@@ -46,7 +51,6 @@ def make_judge(
 
         return SimulatedJudge(settings, rubric, base)
     if settings.provider == "calibrated":
-        from recruiter.judges.calibrated import CalibratedJudge
 
         def member(name: str, base_url: str | None, by: Rubric) -> Judge:
             return make_judge(named_judge(name, base_url), rubric=by, base=base)
@@ -71,17 +75,17 @@ def training_judge(config: Config) -> Judge:
     made = [make_judge(settings, config.human_feedback, rubric, base) for settings in config.all_judges]
     if len(made) == 1:
         return made[0]
-    from recruiter.judges.panel import Panel
-
     if not config.asks_people:
         return Panel(config.judges, made, config.trainer.seed)
     from recruiter.human_feedback import HumanJudge, PeopleAndJudges
 
-    entries = [entry for entry in config.judges if not entry.asks_people]
-    others = [judge for judge in made if not isinstance(judge, HumanJudge)]
-    filling = others[0] if len(others) == 1 else Panel(entries, others, config.trainer.seed)
-    people = next(judge for judge in made if isinstance(judge, HumanJudge))
-    return PeopleAndJudges(people, filling, dict(zip((entry.title for entry in config.judges), made, strict=True)))
+    named = list(zip(config.judges, made, strict=True))
+    (people,) = (judge for entry, judge in named if entry.asks_people)
+    others = [(entry, judge) for entry, judge in named if not entry.asks_people]
+    filling = others[0][1]
+    if len(others) > 1:
+        filling = Panel([entry for entry, _ in others], [judge for _, judge in others], config.trainer.seed)
+    return PeopleAndJudges(cast(HumanJudge, people), filling, {entry.title: judge for entry, judge in named})
 
 
 def named_judge(name: str, base_url: str | None = None, kind: type[JudgeConfig] = NamedJudgeConfig) -> JudgeConfig:

@@ -45,8 +45,7 @@ class RatedGroups:
         stop_requested: Callable[[], bool] = lambda: False,
     ) -> None:
         self.config, self.log, self.stop_requested = config, log, stop_requested
-        self.people = judge.people if isinstance(judge, PeopleAndJudges) else judge
-        self._is_mixed = isinstance(judge, PeopleAndJudges)
+        self.people, self._is_mixed = judge.people, judge.filling is not None
         self.judge = BackgroundJudge(judge)
         self.asked = AskedGroups(log.run)
         self._step, self._total = 0, total_steps  # the step that people are asked about

@@ -1,7 +1,7 @@
 """At equal numbers of ratings, asking people where judges are unsure teaches more than asking them anywhere.
 
 A tiny random model writes words. The scripted rater likes one kind of word and dislikes another. One judge likes the first
-kind, the other likes the second more than the first: where they contradict one another, only the rater knows. People rate a
+kind, the other both: where they contradict one another, only the rater knows. People rate a
 quarter of the groups.
 """
 
@@ -35,7 +35,7 @@ from tests.train.online.people import Crowd, Stars
 
 SEEDS = range(16)
 T_15 = 2.131  # Student's t of a 95% interval, 15 degrees of freedom
-STEPS, GROUPS, SIZE, SHARE = 14, 8, 8, 0.25
+STEPS, GROUPS, SIZE, SHARE = 12, 8, 8, 0.25
 
 
 def share(text: str, kind: int) -> float:
@@ -89,7 +89,7 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(config: Config, ask: Any, seed: int, folder: Path, roles: Sequence[Role]) -> tuple[float, int]:
     """How well what the trained model writes suits the rater, and how many groups they rated."""
     config.trainer.seed, config.human_feedback.ask = seed, ask
-    people, judges = HumanJudge(config.human_feedback), [Liking("first", 1.0, 0.0), Liking("second", 0.5, 1.0)]
+    people, judges = HumanJudge(config.human_feedback), [Liking("first", 1.0, 0.0), Liking("second", 1.0, 1.0)]
     panel = Panel(config.judges[1:], judges, seed)
     judge = PeopleAndJudges(people, panel, {"human": people, "first": judges[0], "second": judges[1]})
     policy = LocalPolicy(config)
@@ -102,7 +102,7 @@ def trained(config: Config, ask: Any, seed: int, folder: Path, roles: Sequence[R
         Trainer(config, policy, RatedGroups(config, judge, log, total), roles, [], log).train()
     prompts = [generator_messages(role) for role in roles[:GROUPS]]
     written = [
-        sample.text for group in policy.sample(prompts, 32, config.generator.sampling_params, 99) for sample in group
+        sample.text for group in policy.sample(prompts, 64, config.generator.sampling_params, 99) for sample in group
     ]
     return statistics.fmean(map(taste, written)), len(crowd.handled)
 
