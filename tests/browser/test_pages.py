@@ -66,6 +66,10 @@ def test_the_place_on_the_page_is_drawn_when_enough_was_rated_there(visit: Visit
     rate_groups("few-places", 1)
     rate_groups("many-places", 30)
     page = visit("/stats")
+    while page.locator("select[name=run] option[value=many-places]").count() == 0:  # figures may be some seconds old
+        page.wait_for_timeout(500)
+        page.reload()
+        page.locator("#figures[aria-busy=false]").wait_for()
     for run, says, is_drawn in (
         ("few-places", "shows when 30 questions were rated", 0),
         ("many-places", "shuffled", 1),

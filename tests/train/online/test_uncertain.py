@@ -1,8 +1,7 @@
 """At equal numbers of ratings, asking people where judges are unsure teaches more than asking them anywhere.
 
 A tiny random model writes words. The scripted rater likes one kind of word and dislikes another. One judge likes the first
-kind, the other both: where they contradict one another, only the rater knows. People rate a
-quarter of the groups.
+kind, the other the second: where they contradict one another, only the rater knows. People rate a quarter of the groups.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from tests.train.online.people import Crowd, Stars
 
 SEEDS = range(16)
 T_15 = 2.131  # Student's t of a 95% interval, 15 degrees of freedom
-STEPS, GROUPS, SIZE, SHARE = 12, 8, 8, 0.25
+STEPS, GROUPS, SIZE, SHARE = 16, 8, 8, 0.25
 
 
 def share(text: str, kind: int) -> float:
@@ -89,7 +88,7 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(config: Config, ask: Any, seed: int, folder: Path, roles: Sequence[Role]) -> tuple[float, int]:
     """How well what the trained model writes suits the rater, and how many groups they rated."""
     config.trainer.seed, config.human_feedback.ask = seed, ask
-    people, judges = HumanJudge(config.human_feedback), [Liking("first", 1.0, 0.0), Liking("second", 1.0, 1.0)]
+    people, judges = HumanJudge(config.human_feedback), [Liking("first", 1.0, 0.0), Liking("second", 0.0, 1.0)]
     panel = Panel(config.judges[1:], judges, seed)
     judge = PeopleAndJudges(people, panel, {"human": people, "first": judges[0], "second": judges[1]})
     policy = LocalPolicy(config)
@@ -119,7 +118,7 @@ def test_at_equal_numbers_of_ratings_asking_where_judges_are_unsure_teaches_more
         ListedJudgeConfig(provider="rubric", name="second"),
     ]
     trainer.policy.model.path, trainer.device, trainer.policy.model.dtype = str(writer), "cpu", "float32"
-    trainer.policy.optimizer_config.lr, trainer.train_batch_size = 5e-3, GROUPS
+    trainer.policy.optimizer_config.lr, trainer.train_batch_size = 2e-3, GROUPS
     trainer.max_training_steps, trainer.epochs, trainer.ckpt_interval = STEPS, STEPS, STEPS
     online.generator.n_samples_per_prompt = SIZE
     online.generator.sampling_params.max_generate_length = 16
