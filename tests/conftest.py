@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
@@ -10,6 +11,13 @@ from recruiter.config import Config
 from recruiter.roles import LEVELS, Role
 
 MakeRole = Callable[..., Role]
+T = TypeVar("T")
+
+
+def known(value: T | None) -> T:
+    """A value that a test counts on."""
+    assert value is not None
+    return value
 
 
 @pytest.fixture

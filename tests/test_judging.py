@@ -21,7 +21,7 @@ from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.rubric import Judgement
 from recruiter.writers.formats import format_list
 from tests import REPOSITORY
-from tests.conftest import MakeRole
+from tests.conftest import MakeRole, known
 from tests.fake_judge import FakeJudge, Faults
 from tests.scoring import RUBRIC
 
@@ -117,7 +117,7 @@ def test_every_format_has_scores_reasons_and_what_is_unscored(roles: dict[str, A
     judged = judge_all(RubricJudge(), entries[:1])
     judgements = [*judged, Judgement.unscored("timeout: nothing")]
     rows = json.loads(format_list(entries, judgements, "json", RUBRIC.names))
-    assert rows[0]["relevance"] == judged[0].scores["relevance"]
+    assert rows[0]["relevance"] == known(judged[0].scores)["relevance"]
     assert rows[0]["reasoning"] == judged[0].reasoning
     assert (rows[1]["composite"], rows[1]["unscored_reason"]) == (None, "timeout: nothing")
     table = list(csv.DictReader(io.StringIO(format_list(entries, judgements, "csv", RUBRIC.names))))

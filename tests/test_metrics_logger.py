@@ -17,7 +17,7 @@ from recruiter.prompts import PROMPT_HASH
 from recruiter.reward import Reward
 from recruiter.rubric import Judgement
 from recruiter.train.rollout import Rollout, rollout_rows, step_metrics
-from tests.conftest import MakeRole
+from tests.conftest import MakeRole, known
 from tests.scoring import RUBRIC, scored
 
 
@@ -173,7 +173,7 @@ def rollout(role: Any, *values: float | None, lengths: Any = (2, 4), finished: b
     rewards = []
     for value in values:
         judgement = Judgement.unscored("timed out") if value is None else Judgement(scored(value, value + 1, value + 2))
-        rewards.append(Reward(judgement, 0.25, None if value is None else judgement.reward - 0.05))
+        rewards.append(Reward(judgement, 0.25, None if value is None else known(judgement.reward) - 0.05))
     samples = [Sample("Why?", [1] * length, [0.0] * length, finished) for length in lengths]
     return Rollout(role, [], samples, rewards=rewards)
 

@@ -11,12 +11,12 @@ from recruiter.llm.failure import CallFailed
 from recruiter.llm.reply import Completion, Tokens, json_objects, read_chat_completion, read_message, without_thoughts
 
 
-def chat(content: Any, finish: str = "stop", usage: Any = None, **message: Any) -> dict[str, Any]:
+def chat(content: Any, finish: str | None = "stop", usage: Any = None, **message: Any) -> dict[str, Any]:
     choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content, **message}}
     return {"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 6} if usage is None else usage}
 
 
-def message(content: Any, reason: str = "end_turn", usage: Any = None) -> dict[str, Any]:
+def message(content: Any, reason: str | None = "end_turn", usage: Any = None) -> dict[str, Any]:
     return {"type": "message", "content": content, "stop_reason": reason, "usage": usage or {}}
 
 

@@ -21,7 +21,7 @@ from recruiter.prompts import comparison_messages, judge_messages
 from recruiter.rubric import load_rubric
 from recruiter.train.layout import RunFolder
 from tests import REPOSITORY
-from tests.conftest import MakeRole
+from tests.conftest import MakeRole, known
 from tests.fake_judge import FakeJudge
 from tests.test_main import command_for, data, tiny  # noqa: F401
 
@@ -164,7 +164,7 @@ def test_what_was_judged_by_a_rubric_is_asked_anew_by_another_and_not_by_the_sam
     finished([*command, "--rubric", folder / "other.yaml", "--output", folder / "reweighted.json"])
     assert all("compare" in r.system for r in server.requests[reweighted:])  # weights: no new scores
     results = load_results(folder / "reweighted.json")
-    scores = results.samples[0].judgements[JUDGE].scores
+    scores = known(results.samples[0].judgements[JUDGE].scores)
     assert scores["composite"] == pytest.approx(
         (scores["depth"] + scores["tone"] + 0.5 * scores["brevity"] + 1.5 * scores["fairness"]) / 4
     )

@@ -18,6 +18,7 @@ from recruiter.judges.rubric_judge.knowledge import knowledge
 from recruiter.judges.rubric_judge.language import stem
 from recruiter.roles import Role
 from recruiter.rubric import Rubric
+from tests.conftest import known
 from tests.scoring import RUBRIC
 
 DATA = Path(__file__).parent / "data"
@@ -323,7 +324,7 @@ def test_stems_bring_forms_together(forms: str) -> None:
 
 
 def test_phrases_are_spelled_as_candidates_spell_them() -> None:
-    assert wording.RECALL.search("Which acronym stands behind CAP?").group() == "acronym"
+    assert known(wording.RECALL.search("Which acronym stands behind CAP?")).group() == "acronym"
     assert wording.BROAD_DESIGN.search("Design out a system.")
     assert not wording.SITUATION["a symptom"][1].search("Explore it.")
     assert wording.SITUATION["a symptom"][1].search("The bill exploded.")
@@ -339,7 +340,7 @@ def test_penalties_and_weights_may_be_others_but_criteria_and_red_flags_may_not(
     changed = RUBRIC.model_dump()
     changed["criteria"][2]["weight"] = 4.0
     harder = RubricJudge(Rubric.model_validate(changed))
-    mine, built_in = harder.judge(PAYMENTS, question).scores, JUDGE.judge(PAYMENTS, question).scores
+    mine, built_in = (known(judge.judge(PAYMENTS, question).scores) for judge in (harder, JUDGE))
     assert mine.values == built_in.values
     assert mine.composite == pytest.approx((mine["relevance"] + mine["clarity"] + 4 * mine["discriminative"]) / 6)
     assert harder.version != JUDGE.version

@@ -17,6 +17,7 @@ import pytest
 
 from recruiter.evaluation.results import load_results
 from tests import REPOSITORY
+from tests.conftest import known
 from tests.fake_judge import FakeJudge
 from tests.fake_judge.faults import Faults
 
@@ -101,7 +102,7 @@ def test_a_budget_that_is_spent_leaves_results_and_exit_status_2(run: Callable[.
     assert "run the same command again" in done.stderr
     results = load_results(folder / "poor/eval.json")
     assert 0 < results.figures["openai_compatible/poor"][MODEL].unscored < 10
-    assert results.spent["openai_compatible/poor"].cost_usd <= 0.5
+    assert known(results.spent["openai_compatible/poor"].cost_usd) <= 0.5
 
 
 def test_a_judge_that_does_not_answer_ends_it_before_anything_is_written(run: Callable[..., Any], server: Any) -> None:
@@ -179,8 +180,11 @@ def test_a_sheet_is_read_by_a_model_and_people_without_any_judge(
     assert len([r for r in server.requests if r.body["model"] == "reader"]) == len(told)  # nothing is asked twice
     assert max(map(len, [line for line in done.stdout.splitlines() if line.startswith(" ")])) <= 80
     results = load_results(stored)
-    assert list(results.reads.readers.items()) == [("openai_compatible/reader", "language model"), ("anna", "person")]
-    assert results.reads.alpha is not None
+    assert list(known(results.reads).readers.items()) == [
+        ("openai_compatible/reader", "language model"),
+        ("anna", "person"),
+    ]
+    assert known(results.reads).alpha is not None
     assert (folder / "blind/eval.md").read_text().split("\n")[2].startswith("**Read blind by 1 ")
 
     done, _ = run(*models, output="blind/eval.json")  # the same questions: what was read is kept
@@ -202,10 +206,10 @@ def test_what_a_reader_cannot_read_is_said_and_asked_for_again(
     assert done.returncode == 2
     assert "openai_compatible/shaky did not read " in done.stderr
     assert "malformed: the reply holds no score" in done.stderr
-    first = load_results(folder / "unread/eval.json").sheet.readings["openai_compatible/shaky"].marks
+    first = known(load_results(folder / "unread/eval.json").sheet).readings["openai_compatible/shaky"].marks
     done, _ = run("--reader", "openai_compatible/shaky", output="unread/eval.json")
     assert done.returncode == 0, done.stderr
-    second = load_results(folder / "unread/eval.json").sheet.readings["openai_compatible/shaky"].marks
+    second = known(load_results(folder / "unread/eval.json").sheet).readings["openai_compatible/shaky"].marks
     assert len(first) < len(second) == 5
     done, _ = run("--blind-sheet", str(tmp_path / "other"), "--seed", "9", output="unread/eval.json")
     assert "holds another sheet, which somebody may be reading (seed 0)" in done.stderr
@@ -226,8 +230,8 @@ def test_options_that_cannot_work_are_refused(
     arguments: list[Any], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = REPOSITORY / "scripts/eval.py"
-    script = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location("eval_script", path))
-    spec.loader.exec_module(script)
+    script = importlib.util.module_from_spec(spec := known(importlib.util.spec_from_file_location("eval_script", path)))
+    known(spec.loader).exec_module(script)
     monkeypatch.setattr(sys, "argv", ["eval.py", "--model", "starter", *arguments])
     with pytest.raises(SystemExit) as ended:
         script.main()

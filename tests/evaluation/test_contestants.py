@@ -22,7 +22,7 @@ from recruiter.judges.making import make_judge, named_judge
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.rubric import load_rubric
 from recruiter.writers.local import LocalWriter
-from tests.conftest import MakeRole
+from tests.conftest import MakeRole, known
 from tests.scoring import RUBRIC
 
 
@@ -92,7 +92,7 @@ def test_all_models_are_sampled_as_the_first_that_was_trained_here(trained: Path
 def test_a_checkpoint_and_its_export_know_their_training(trained: Path, which: str, role: MakeRole) -> None:
     (contestant,), _ = find_contestants(["rl"], str(trained / which))
     record = contestant.record(SamplingParams())
-    assert (record.kind, record.training.step, record.training.judge) == ("local", 3, "rubric")
+    assert (record.kind, known(record.training).step, known(record.training).judge) == ("local", 3, "rubric")
     assert judge_flags(RubricJudge(), [contestant]) == [
         "it also judged the training of rl, so its word is no evidence that rl got better"
     ]
@@ -146,7 +146,7 @@ def test_a_budget_needs_every_price_and_prices_need_their_model() -> None:
     with pytest.raises(ConfigError, match=r"--budget-usd 2 needs the price of mine: add --price mine INPUT OUTPUT"):
         limit_spending(found, [], 2.0, {})
     limit_spending(found, [], 2.0, {"mine": (1.0, 2.0)})
-    assert found[0].api.usage.price.output == 2.0
+    assert known(known(found[0].api).usage.price).output == 2.0
     with pytest.raises(ConfigError, match="--price names yours"):
         limit_spending(found, [], None, {"yours": (1.0, 2.0)})
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from recruiter.evaluation.inspect_log import write_inspect_logs
+from tests.conftest import known
 from tests.evaluation.conftest import Evaluate, ListWriter
 
 
@@ -29,7 +30,7 @@ def test_logs_read_back_by_inspect_hold_the_same_results(evaluate: Evaluate, tmp
     )
     (score,) = log.results.scores
     assert (score.scorer, score.scored_samples, score.unscored_samples) == ("words", 1, 2)
-    assert score.metrics["composite"].value == results.figures["words"]["a"].scores["composite"].mean
+    assert score.metrics["composite"].value == known(results.figures["words"]["a"].scores["composite"]).mean
     first, refused, missing = log.samples
     assert first.scores["words"].value == {"relevance": 3, "clarity": 3, "discriminative": 3, "composite": 3}
     assert [message.role for message in first.messages] == ["system", "user", "assistant"]

@@ -8,7 +8,7 @@ import pytest
 
 from recruiter.evaluation.text_figures import distinct, read_rollouts, text_figures
 from recruiter.train.layout import RunFolder
-from tests.conftest import MakeRole
+from tests.conftest import MakeRole, known
 from tests.evaluation.conftest import sample
 
 
@@ -25,9 +25,9 @@ def test_figures_by_hand(role: MakeRole) -> None:
         sample("m", "role-002", None, question=None, failure="busy", tokens=None, seconds=None, cost_usd=0.0),
     ]
     found = text_figures(samples, by_id(role(0), role(1), role(2)))
-    assert (found.tokens.mean, found.words.mean, found.cut_off) == (15.0, 4.0, 1)
+    assert (known(found.tokens).mean, known(found.words).mean, found.cut_off) == (15.0, 4.0, 1)
     assert (found.seconds_median, found.cost_usd) == (2.0, 0.75)
-    assert found.overlap.mean == pytest.approx(0.5)  # "one two three" is one of two trigrams of each
+    assert known(found.overlap).mean == pytest.approx(0.5)  # "one two three" is one of two trigrams of each
     assert found.distinct == pytest.approx({"1": 5 / 8, "2": 4 / 6, "3": 3 / 4})
     assert (found.identical, found.novelty, found.copies, found.rollouts_of) == (0, None, None, None)
 
@@ -45,9 +45,11 @@ def test_overlap_is_with_the_questions_of_other_roles_and_the_same_number(role: 
         2: "How do you keep a queue short?",
     }
     alone = [sample("m", "role-000", 5, i, question=text) for i, text in texts.items()]
-    assert text_figures(alone, by_id(role(0))).overlap.mean == 0.0
+    assert known(text_figures(alone, by_id(role(0))).overlap).mean == 0.0
     others = [*alone, sample("m", "role-001", 5, 2, question=texts[0])]
-    assert text_figures(others, by_id(role(0), role(1))).overlap.mean == pytest.approx((0 + 0 + 1) / 3 / 2 + 1 / 2)
+    assert known(text_figures(others, by_id(role(0), role(1))).overlap).mean == pytest.approx(
+        (0 + 0 + 1) / 3 / 2 + 1 / 2
+    )
 
 
 def test_the_same_question_for_several_roles_is_counted_whatever_its_case_and_spaces(role: MakeRole) -> None:
@@ -69,7 +71,7 @@ def test_novelty_against_the_rollouts_of_training(tmp_path: Path, role: MakeRole
         sample("m", "role-002", 5, question="something else entirely"),
     ]
     found = text_figures(samples, by_id(*map(role, range(3))), rollouts, "checkpoints/mine")
-    assert found.novelty.mean == pytest.approx((0 + 0.5 + 1) / 3)
+    assert known(found.novelty).mean == pytest.approx((0 + 0.5 + 1) / 3)
     assert (found.copies, found.rollouts_of) == (1, "checkpoints/mine")
     assert read_rollouts(RunFolder(tmp_path / "nowhere"), {}) is None
 

@@ -20,7 +20,7 @@ from recruiter.export.verify import verify
 from recruiter.prompts import PROMPT_HASH
 from recruiter.rubric import load_rubric
 from tests import REPOSITORY
-from tests.conftest import MakeRole
+from tests.conftest import MakeRole, known
 from tests.export.conftest import Train
 from tests.fake_hub import FakeHub
 from tests.report_data import make_results
@@ -129,7 +129,7 @@ def test_base_on_the_hub_is_fetched(train: Train, monkeypatch: pytest.MonkeyPatc
         settings.write_text(settings.read_text().replace(str(trained.base), "org/base"))
         made = write(trained)
         manifest = Manifest.read(made.folder)
-        assert (manifest.base, manifest.hub_base) == ("org/base", "org/base")
+        assert (known(manifest).base, known(manifest).hub_base) == ("org/base", "org/base")
         with pytest.raises(HubError, match="The Hub has no org/other"):
             plan(trained, base="org/other", name="b")
     finally:

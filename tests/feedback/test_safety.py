@@ -41,7 +41,7 @@ def database_url(sqlite_file: Path, tmp_path: Path) -> str:
     return f"sqlite:///{shutil.copy(sqlite_file, tmp_path / 'feedback.db')}"
 
 
-def connection(peer: str = "127.0.0.1", host: str = "localhost:8000", **headers: Any) -> HTTPConnection:
+def connection(peer: str | None = "127.0.0.1", host: str = "localhost:8000", **headers: Any) -> HTTPConnection:
     raw = [(b"host", host.encode())] + [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()]
     return HTTPConnection({"type": "http", "client": (peer, 1) if peer else None, "headers": raw, "scheme": "http"})
 
@@ -361,8 +361,9 @@ def test_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("feedback.safety.PIECE_SECONDS", 0.2)
 
     async def half_open() -> None:
-        async def never() -> None:
+        async def never() -> dict[str, Any]:
             await asyncio.sleep(60)
+            return {}
 
         await limited_body(Headers({"content-length": "100"}), never)
 

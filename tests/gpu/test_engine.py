@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import resource
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,10 +17,11 @@ from recruiter.engines.local import LocalPolicy
 from recruiter.engines.lora import refresh_adapters
 from recruiter.engines.model import group_logprobs
 from recruiter.engines.rollouts import generate_groups
+from recruiter.prompts import Message
 from tests.engines.conftest import Dtype, tiny_model, tiny_tokenizer
 
 pytestmark = pytest.mark.gpu
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "hidden_size": 256,
     "intermediate_size": 512,
     "num_hidden_layers": 4,
@@ -112,7 +114,7 @@ def test_recorded_rollouts_equal_those_step_by_step(tmp_path: Path, group_size: 
 
 def test_an_update_is_seen_by_recorded_rollouts(tmp_path: Path) -> None:
     policy = policy_for(tmp_path, "bfloat16")
-    messages, sampling = [{"role": "user", "content": "a queue"}], policy.config.generator.sampling_params
+    messages, sampling = [Message(role="user", content="a queue")], policy.config.generator.sampling_params
     (before,) = policy.sample([messages], 4, sampling, 0)
     policy.forward_backward([TrainGroup(messages, before, [1.0, -1.0, 0.5, -0.5])])
     policy.optim_step(sum(len(sample.token_ids) for sample in before))
@@ -125,7 +127,7 @@ def test_an_update_is_seen_by_recorded_rollouts(tmp_path: Path) -> None:
 
 def test_memory_does_not_grow_over_200_steps(tmp_path: Path) -> None:
     policy = policy_for(tmp_path, "bfloat16")
-    prompts = [[{"role": "user", "content": f"role {i} " * (i % 5 + 1)}] for i in range(8)]
+    prompts = [[Message(role="user", content=f"role {i} " * (i % 5 + 1))] for i in range(8)]
     sizes: list[tuple[int, int]] = []
     for step in range(200):
         groups = list(policy.sample(prompts, 4, policy.config.generator.sampling_params, step))

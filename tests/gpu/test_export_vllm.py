@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from recruiter.roles import Role
 from tests.engines.conftest import tiny_tokenizer
 
 pytestmark = pytest.mark.gpu
-QWEN3_4B = {
+QWEN3_4B: dict[str, Any] = {
     "vocab_size": 151936, "hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36, "num_attention_heads": 32,
     "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 262144, "rope_theta": 5_000_000,
     "tie_word_embeddings": True, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
@@ -76,7 +77,8 @@ def test_vllm_loads_it_and_says_what_transformers_says(exported: Path) -> None:
     (answer,) = server.chat([messages], SamplingParams(temperature=0, max_tokens=8, logprobs=1, detokenize=False))
     completion = answer.outputs[0]
     assert len(completion.token_ids) == 8
-    model = AutoModelForCausalLM.from_pretrained(exported, dtype=torch.bfloat16).to("cuda")
+    model: Any = AutoModelForCausalLM.from_pretrained(exported, dtype=torch.bfloat16)
+    model.to("cuda")
     ids = torch.tensor([[*answer.prompt_token_ids, *completion.token_ids]], device="cuda")
     with torch.no_grad():
         logprobs = model(ids).logits[0].float().log_softmax(-1)

@@ -16,6 +16,7 @@ import pytest
 from recruiter.config import JudgeConfig
 from recruiter.judges.llm import LLMJudge
 from tests import REPOSITORY
+from tests.conftest import known
 from tests.fake_judge import FakeJudge
 
 MakeJudge = Callable[..., LLMJudge]
@@ -43,7 +44,7 @@ def by_hand(*arguments: Any) -> Iterator[Any]:
     command = [sys.executable, "-u", "-m", "tests.fake_judge", "--port", "0", *arguments]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
         try:
-            yield re.search(r"http://[\d.:]+/v1", process.stdout.readline()).group()
+            yield known(re.search(r"http://[\d.:]+/v1", known(process.stdout).readline())).group()
         finally:
             process.kill()
 

@@ -11,7 +11,7 @@ import pytest
 from recruiter.errors import ApiError, BudgetError, ConfigError
 from recruiter.judges.llm.estimate import ask_for_probe
 from tests import REPOSITORY
-from tests.conftest import MakeRole
+from tests.conftest import MakeRole, known
 from tests.fake_judge import FakeJudge
 from tests.judges.conftest import GOOD, QUESTIONS, MakeJudge, score
 
@@ -69,9 +69,9 @@ def test_killing_the_process_loses_no_judgement_that_had_arrived(
         role=role().model_dump(mode="json"), url=server.openai_url, cache=str(tmp_path / "cache.sqlite")
     )
     with subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
-        arrived = [int(process.stdout.readline()) for _ in range(60)]
+        arrived = [int(known(process.stdout).readline()) for _ in range(60)]
         process.kill()
-        arrived += [int(line) for line in process.stdout.read().split("\n") if line.strip().isdigit()]
+        arrived += [int(line) for line in known(process.stdout).read().split("\n") if line.strip().isdigit()]
     asked = len(server.requests)
     made = judge()
     score(made, role(), [f"Question {n} of many: how?" for n in arrived])

@@ -35,6 +35,7 @@ from recruiter.train.grpo import Trainer
 from recruiter.train.layout import RunFolder
 from recruiter.writers.starter import ensure_starter
 from tests import REPOSITORY
+from tests.conftest import known
 from tests.fake_judge import FakeJudge, Faults
 from tests.fake_policy import FakePolicy
 from tests.judges.conftest import KEY
@@ -121,7 +122,7 @@ def training(tmp_path: Path, server: FakeJudge, monkeypatch: pytest.MonkeyPatch)
 
 
 def parameters(folder: Path) -> bytes:
-    saved = RunFolder(folder).latest.policy
+    saved = known(RunFolder(folder).latest).policy
     whole = saved / "lora_adapter/adapter_model.safetensors"
     return (whole if whole.is_file() else saved / "weight.json").read_bytes()
 

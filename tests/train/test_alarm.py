@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from recruiter.train.alarm import alarm, change
+from tests.conftest import known
 
 
 def rows(steps: int = 20, **figures: Any) -> list[dict[str, Any]]:
@@ -19,7 +20,8 @@ def rows(steps: int = 20, **figures: Any) -> list[dict[str, Any]]:
 
 
 def test_means_of_the_first_and_the_last_five_steps_are_compared_by_hand() -> None:
-    moved = change([{"x": value} for value in (1, 1, 1, 1, 2, 9, 9, 3, 3, 3, 3, 4)], lambda row: row.get("x"))
+    values = (1, 1, 1, 1, 2, 9, 9, 3, 3, 3, 3, 4)
+    moved = known(change([{"x": value} for value in values], lambda row: row.get("x")))
     assert (moved.first, moved.last) == pytest.approx((1.2, 3.2))
     # neighbours differ by 1, 7, -6, 1 and otherwise nothing: 1 + 49 + 36 + 1 = 87 over 11 differences and halved
     assert moved.noise == pytest.approx(2 * (87 / 11 / 2) ** 0.5 * (2 / 5) ** 0.5)
@@ -46,9 +48,9 @@ def test_a_rising_reward_alone_is_no_alarm_nor_is_a_falling_sense_alone() -> Non
 )  # fmt: skip
 def test_a_figure_that_goes_the_other_way_is_named_in_one_sentence(figures: dict[str, Any], words: str) -> None:
     text = alarm(rows(**figures))
-    assert words in text
-    assert text.startswith("Alarm: since the first steps the reward rose from 0.24 to 0.56, but ")
-    assert text.count(". ") == 0
+    assert words in known(text)
+    assert known(text).startswith("Alarm: since the first steps the reward rose from 0.24 to 0.56, but ")
+    assert known(text).count(". ") == 0
 
 
 @pytest.mark.parametrize(
@@ -77,14 +79,14 @@ def test_a_figure_that_jumps_about_must_move_further() -> None:
 def test_several_judges_are_watched_by_the_level_of_their_reward() -> None:
     """Standardised within the group, the mean reward stays where it is; the level can be compared."""
     assert alarm(rows(reward_level=(0.5, 0.5), sense=(-1.5, -3.0))) is None
-    assert "from 0.24 to 0.56" in alarm(rows(composite=(5.0, 5.0), reward_level=(0.2, 0.6), sense=(-1.5, -3.0)))
+    assert "from 0.24 to 0.56" in known(alarm(rows(composite=(5.0, 5.0), reward_level=(0.2, 0.6), sense=(-1.5, -3.0))))
 
 
 def test_steps_without_a_figure_are_passed_over() -> None:
     some = rows(watch_grok=(7.0, 5.0))
     for row in some[3:8]:
         row["watch_grok"] = None
-    assert "grok" in alarm(some)
+    assert "grok" in known(alarm(some))
     for row in some[3:16]:
         row["watch_grok"] = None
     assert alarm(some) is None

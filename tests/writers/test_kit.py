@@ -18,7 +18,7 @@ from recruiter.writers.kit import Guide, Kit
 from recruiter.writers.kit.making import choose_skills, line_of, make_kit
 from recruiter.writers.kit.sheets import render_kits
 from recruiter.writers.local import LocalWriter
-from tests.conftest import MakeRole
+from tests.conftest import MakeRole, known
 from tests.fake_judge import FakeJudge
 from tests.fake_judge.server import GUIDE, Request
 from tests.kits import sample_kit
@@ -61,7 +61,7 @@ def test_a_kit_covers_skills_and_each_question_has_its_guide(
     assert len({made.question for made in kit.questions}) == 3
     assert kit.questions[0].line == "Design indexes for tables of 2 billion rows."
     assert kit.questions[1].line is None
-    assert all(made.guide == Guide(**GUIDE) and made.checked.is_passed for made in kit.questions)
+    assert all(made.guide == Guide(**GUIDE) and known(made.checked).is_passed for made in kit.questions)
     assert (kit.is_whole, kit.minutes, kit.checked_by) == (True, 12, kit.model)
     assert Kit.model_validate_json(kit.model_dump_json()) == kit
     for doing in ("writing questions", "writing guides", "checking guides"):
@@ -182,7 +182,7 @@ def test_a_spent_budget_leaves_what_was_paid(api_writer: MakeWriter, server: Fak
     spent = whole.usage.cost_usd
     server.requests.clear()
     (Path(whole._cache)).unlink()
-    kit = make_kit(api_writer(budget_usd=0.6 * spent), wanted, 3)
+    kit = make_kit(api_writer(budget_usd=0.6 * known(spent)), wanted, 3)
     assert kit.questions
     reasons = [*kit.notes, *(text for made in kit.questions for text in made.missing)]
     assert reasons

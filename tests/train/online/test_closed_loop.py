@@ -20,6 +20,7 @@ from recruiter.roles.dataset import read_raw
 from recruiter.rubric import MAX_RATING, MAX_SCORE, MIN_RATING
 from recruiter.writers.starter import ensure_starter
 from tests import REPOSITORY
+from tests.conftest import known
 from tests.scoring import RUBRIC
 from tests.test_main import data  # noqa: F401
 from tests.train.online.people import Crowd, Person, Server
@@ -35,7 +36,7 @@ def rates_by_the_rubric(person: Person, shown: dict[str, Any]) -> None:
     judged = asyncio.run(RubricJudge().score(role, [candidate["text"] for candidate in candidates]))
     step = (MAX_RATING - MIN_RATING) / MAX_SCORE
     ratings = {
-        candidate["candidate_id"]: {n: round(MIN_RATING + step * j.scores[n]) for n in RUBRIC.names}
+        candidate["candidate_id"]: {n: round(MIN_RATING + step * known(j.scores)[n]) for n in RUBRIC.names}
         for candidate, j in zip(candidates, judged, strict=True)
     }
     person.post(f"/api/rate/leases/{shown['lease']['id']}/submit", {"ratings": ratings})

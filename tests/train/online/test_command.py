@@ -12,6 +12,7 @@ from pathlib import Path
 from recruiter.files import read_jsonl
 from recruiter.train.layout import RunFolder
 from tests import REPOSITORY
+from tests.conftest import known
 from tests.test_main import command_for, data, tiny  # noqa: F401
 from tests.train.online.people import Crowd, Person, Server
 
@@ -26,10 +27,10 @@ def begun(command: list[str]) -> subprocess.Popen[str]:
 
 def says(process: subprocess.Popen[str], part: str) -> None:
     """Read on until a line has this part."""
-    for line in process.stdout:
+    for line in known(process.stdout):
         if part in line:
             return
-    raise AssertionError(process.stderr.read())
+    raise AssertionError(known(process.stderr).read())
 
 
 def test_command_survives_no_server_ctrl_c_and_sigkill_and_asks_nobody_twice(

@@ -16,7 +16,7 @@ from recruiter.files import read_jsonl
 from recruiter.judges import Judge
 from recruiter.roles.schedule import step_roles
 from recruiter.rubric import Judgement
-from tests.conftest import MakeRole
+from tests.conftest import MakeRole, known
 from tests.fake_policy import FakePolicy
 from tests.scoring import RUBRIC
 from tests.train.online.conftest import PATIENCE, Train, pending, same, when
@@ -59,7 +59,7 @@ def test_parameters_equal_those_of_an_offline_run_with_the_same_rewards(online: 
     assert people.weight == offline.weight != 0.0
     assert same(rows) == same(offline_rows)
     scores = [(row["question"], row["scores"]) for row in read_jsonl(folder / "rollouts.jsonl")]
-    assert all(found["clarity"] == judged(stars_of(text)).scores["clarity"] for text, found in scores)
+    assert all(found["clarity"] == known(judged(stars_of(text)).scores)["clarity"] for text, found in scores)
     assert pending(folder) == {}
 
 
@@ -173,7 +173,7 @@ def test_late_ratings_are_trained_on_only_if_allowed_then_against_the_policy_tha
 
     def work() -> None:
         person.rate(3)
-        shown = person.open()  # stays on the screen until the step has gone on
+        shown = known(person.open())  # stays on the screen until the step has gone on
         late.append(shown["group"]["group_id"])
         when(lambda: view(human.api_url, person.seen[0])["consumed_step"] == 1, lambda: person.submit(shown)).join()
         person.rate(4)
