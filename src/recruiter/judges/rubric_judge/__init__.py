@@ -18,8 +18,9 @@ from pathlib import Path
 from recruiter.errors import ConfigError
 from recruiter.judges import Judge
 from recruiter.judges.rubric_judge import wording
+from recruiter.judges.rubric_judge.checks import CHECKS, Defect, check_bundled, check_copied, runs
 from recruiter.judges.rubric_judge.knowledge import Grounding, RoleProfile, knowledge
-from recruiter.judges.rubric_judge.prose import CHECKS, Defect, Text, check_bundled, check_copied, ramp, runs
+from recruiter.judges.rubric_judge.text import Text, ramp
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.rubric import MAX_SCORE, Judgement, Rubric, Scores, load_rubric
