@@ -184,3 +184,33 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_model("llama", eos_token_id=list(range(2, 22))).save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def rater(server: Any) -> Any:
+    return server.rater()
+
+
+def hand_in(server: Any, *names: Any, **changes: Any) -> None:
+    for name in names:
+        server.training.ok("POST", "/api/groups", group(name, **changes))
+
+
+def stored(server: Any, table: Any) -> Any:
+    with server.context.database.read() as c:
+        return c.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+
+
+def status(server: Any, name: Any) -> Any:
+    return server.training.ok("GET", f"/api/groups/{name}")["status"]
+
+
+@pytest.fixture
+def far(server: Any) -> Any:
+    return server.person(FAR, "ratings.example")
+
+
+def invite(server: Any, role: str = "rater") -> tuple[Any, ...]:
+    owner = server.rater()
+    made = owner.ok("POST", "/api/owner/raters", {"name": "Ada", "role": role})
+    return owner, made["id"], made["path"].partition("#")[2]
