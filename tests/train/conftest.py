@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,7 @@ from recruiter.train.grpo import Trainer
 from recruiter.train.layout import RunFolder
 from tests.conftest import MakeRole
 from tests.fake_policy import FakeJudge, FakePolicy
-
-Train = Callable[..., tuple[Any, list[dict[str, Any]], Path]]
+from tests.train.running import Train, finish
 
 
 @pytest.fixture
@@ -50,14 +48,7 @@ def train(tmp_path: Path, role: MakeRole) -> Train:
         start = RunFolder(folder).checkpoint(resume) if resume else None
         with RunLog(folder, config, FakeJudge(), total_steps(config, len(roles)), resume or 0) as log:
             trainer = Trainer(config, policy, JudgedGroups(judge or FakeJudge()), roles, held_back, log, stop)
-            if start:
-                trainer.resume(start)
-            if raises is None:
-                trainer.train()
-            else:
-                with pytest.raises(raises) as caught:
-                    trainer.train()
-                policy.error = str(caught.value)
+            finish(trainer, policy, start, raises)
         rows = read_jsonl(folder / "metrics.jsonl")
         return policy, [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in rows], folder
 

@@ -17,7 +17,8 @@ from recruiter.rubric import Judgement
 from recruiter.train.interruption import Interrupted
 from recruiter.train.layout import RunFolder
 from tests.fake_policy import FakeJudge, FakePolicy
-from tests.train.conftest import Train, saved_weight
+from tests.train.conftest import saved_weight
+from tests.train.running import Train
 
 
 def test_too_many_unscored_end_the_run_before_anything_is_updated(small: Config, train: Train) -> None:

@@ -15,7 +15,8 @@ from recruiter.errors import DivergedError
 from recruiter.files import read_jsonl
 from recruiter.train.layout import RunFolder
 from tests.fake_policy import FakePolicy
-from tests.train.conftest import Train, saved_weight
+from tests.train.conftest import saved_weight
+from tests.train.running import Train
 
 
 class Diverges(FakePolicy):

@@ -15,7 +15,7 @@ from recruiter.prompts import generator_messages
 from recruiter.roles.schedule import sampling_seed, step_roles
 from tests.conftest import MakeRole
 from tests.fake_policy import FakeJudge
-from tests.train.conftest import Train
+from tests.train.running import Train
 
 
 def test_step_samples_each_role_once_trains_in_order_and_updates_once(

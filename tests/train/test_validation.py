@@ -13,7 +13,7 @@ from recruiter.rubric import Judgement
 from recruiter.train.layout import RunFolder
 from tests.fake_policy import FakeJudge
 from tests.scoring import scored
-from tests.train.conftest import Train
+from tests.train.running import Train
 
 
 class ScriptedValidation(FakeJudge):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,10 @@ from recruiter.train.rated_groups import RatedGroups
 from tests.conftest import MakeRole
 from tests.fake_policy import FakePolicy
 from tests.train.online.people import Server
+from tests.train.running import Train, finish
 
 PATIENCE = 60.0  # seconds, for tests in which nobody gives up
 SAME = ("step", "reward_mean", "reward_std", "composite", "unscored", "groups_without_spread", "trained_tokens", "loss")
-
-Train = Callable[..., tuple[Any, list[dict[str, Any]], Path]]
 
 
 @pytest.fixture(autouse=True)
@@ -84,14 +83,7 @@ def train(tmp_path: Path, role: MakeRole) -> Train:
         with RunLog(folder, config, made, total, resumed, folder.is_dir()) as log:
             source = JudgedGroups(judge) if judge else RatedGroups(config, made, log, total, stop)
             trainer = Trainer(config, policy, source, roles, held_back, log, stop)
-            if start:
-                trainer.resume(start)
-            if raises is None:
-                trainer.train()
-            else:
-                with pytest.raises(raises) as caught:
-                    trainer.train()
-                policy.error = str(caught.value)
+            finish(trainer, policy, start, raises)
         rows = read_jsonl(folder / "metrics.jsonl")
         return policy, rows, folder
 

@@ -14,8 +14,9 @@ from recruiter.errors import DataError, JudgeError, UnscoredError
 from recruiter.train.interruption import Interrupted
 from recruiter.train.layout import RunFolder
 from tests.fake_policy import FakePolicy
-from tests.train.online.conftest import Train, pending, same, when
+from tests.train.online.conftest import pending, same, when
 from tests.train.online.people import Crowd, Person, Server
+from tests.train.running import Train
 
 
 @pytest.mark.parametrize("interval", [1, 100], ids=["each step saved", "nothing saved"])

@@ -19,8 +19,9 @@ from recruiter.rubric import Judgement
 from tests.conftest import MakeRole, known
 from tests.fake_policy import FakePolicy
 from tests.scoring import RUBRIC
-from tests.train.online.conftest import PATIENCE, Train, pending, same, when
+from tests.train.online.conftest import PATIENCE, pending, same, when
 from tests.train.online.people import Crowd, Person, judged, stars_of
+from tests.train.running import Train
 
 
 class Opinionated(Judge):
