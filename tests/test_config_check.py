@@ -8,8 +8,7 @@ from functools import reduce
 import pytest
 import yaml
 
-from recruiter.config import Config, to_dict
-from recruiter.config.checks import check_config
+from recruiter.config import Config, checks, to_dict
 from recruiter.config.loading import load_config
 from recruiter.errors import ConfigError
 from tests.conftest import known
@@ -23,11 +22,11 @@ def checked(config: Config, *overrides: str) -> None:
         node = reduce(getattr, parents, config)
         assert hasattr(node, name)
         setattr(node, name, yaml.safe_load(value.replace("nan", ".nan")))
-    check_config(config)
+    checks.checked(to_dict(config))
 
 
 def value_refusal(config: Config, *overrides: str) -> str:
-    """The message with which `check_config` refuses these values."""
+    """The message with which `checked` refuses these values."""
     with pytest.raises(ConfigError) as caught:
         checked(config, *overrides)
     assert re.fullmatch(r"[^\n]+[^.]\.", str(caught.value))
@@ -160,7 +159,7 @@ def test_early_stop_without_validation_is_refused(config: Config, off: str) -> N
 
 def test_checking_a_sound_configuration_changes_nothing(config: Config) -> None:
     before = to_dict(config)
-    check_config(config)
+    checks.checked(to_dict(config))
     assert to_dict(config) == before
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from recruiter.config import Config, JudgeConfig, ListedJudgeConfig, may_change
-from recruiter.config.checks import check_config
+from recruiter.config import Config, JudgeConfig, ListedJudgeConfig, may_change, to_dict
+from recruiter.config.checks import checked
 from recruiter.config.loading import load_config
 from recruiter.errors import ConfigError
 
@@ -95,9 +95,9 @@ def test_what_cannot_work_is_refused_in_one_sentence(overrides: list[str], words
 def test_both_forms_in_one_configuration_are_refused_however_it_was_made(config: Config) -> None:
     config.judges, config.judge.provider = [ListedJudgeConfig(provider="rubric")], "rubric"
     with pytest.raises(ConfigError, match="leave the other out"):
-        check_config(config)
+        checked(to_dict(config))
     config.judge = JudgeConfig()
-    check_config(config)
+    checked(to_dict(config))
 
 
 def test_a_run_is_continued_with_other_values_where_one_judge_allows_it() -> None:

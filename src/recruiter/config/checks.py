@@ -5,21 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from recruiter.config import Config, JudgeConfig, TrainerConfig, to_dict
+from recruiter.config import Config, JudgeConfig, TrainerConfig
 from recruiter.config.setting import validate
 from recruiter.errors import ConfigError
 
 BOTH = "judge and judges are both given; name one judge by judge.provider=…, or several by judges=[…], and leave the other out."
 MAX_QUESTIONS_A_PAGE, MAX_GROUPS_A_CALL = 64, 256  # what the feedback server takes
-
-
-def check_config(config: Config) -> None:
-    """Refuse values that cannot work, alone or together. Looks at settings only, touches no model.
-
-    Raises:
-        ConfigError: on the first problem found.
-    """
-    checked(to_dict(config))
 
 
 def checked(values: Mapping[str, Any]) -> Config:

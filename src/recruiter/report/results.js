@@ -6,7 +6,6 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const models = Object.keys(data.models);
 const judges = Object.keys(data.judges);
 const baseline = data.plan.baseline;
-const rolesById = new Map(data.roles.map((role) => [role.id, role]));
 
 const dollars = (value) => (isNumber(value) ? "$" + value.toFixed(value > 0 && value < 1 ? 4 : 2) : "unknown");
 const pValue = (value) => (!isNumber(value) ? NONE : value < 0.001 ? "< 0.001" : value.toFixed(3));
