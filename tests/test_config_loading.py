@@ -200,7 +200,7 @@ def test_override_that_cannot_be_read_is_quoted(override: str) -> None:
     assert override in refusal(override)
 
 
-def test_load_config_refuses_what_check_config_refuses() -> None:
+def test_load_config_refuses_what_the_checks_refuse() -> None:
     assert "generator.n_samples_per_prompt=1" in refusal("generator.n_samples_per_prompt=1", name="quickstart_config")
 
 

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page
 from recruiter.roles import Role
 from recruiter.writers.kit.sheets import render_kits
 from tests.browser.conftest import DESKTOP
+from tests.conftest import known
 from tests.kits import sample_kit
 
 Open = Callable[..., Page]
@@ -54,8 +55,8 @@ def test_each_printed_page_has_room_for_notes_and_a_score(opened: Open, width: i
     page.set_viewport_size({"width": width, "height": height})
     page.emulate_media(media="print")
     for section in page.locator(".page:not(.cover)").all():
-        assert section.bounding_box()["height"] <= height
-        notes = section.locator(".notes").bounding_box()
+        assert known(section.bounding_box())["height"] <= height
+        notes = known(section.locator(".notes").bounding_box())
         assert notes["height"] >= 100
         assert section.locator(".scale .box").count() == 4
     assert page.evaluate("document.documentElement.scrollWidth") <= width

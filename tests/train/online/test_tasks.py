@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from recruiter.config import Config, JudgeConfig, ListedJudgeConfig
-from recruiter.config.checks import check_config
+from recruiter.config import Config, JudgeConfig, ListedJudgeConfig, to_dict
+from recruiter.config.checks import checked
 from recruiter.errors import ConfigError
 from recruiter.files import read_jsonl
 from recruiter.human_feedback import HumanJudge, PeopleAndJudges
 from recruiter.judges.making import training_judge
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.train.interruption import Interrupted
-from tests.train.online.conftest import Train
 from tests.train.online.people import Crowd, Person, stars_of
+from tests.train.running import Train
 
 
 def liking(text: str) -> int:
@@ -56,7 +56,7 @@ def mixed(online: Config) -> Config:
     """People for one of four groups, the rubric for the others."""
     online.judge = JudgeConfig()
     online.judges = [ListedJudgeConfig(provider="human", share=0.25), ListedJudgeConfig(provider="rubric")]
-    check_config(online)
+    checked(to_dict(online))
     return online
 
 
@@ -124,4 +124,4 @@ def test_people_among_judges_that_cannot_work_are_refused(
 ) -> None:
     config.judges = [ListedJudgeConfig(**entry) for entry in judges]
     with pytest.raises(ConfigError, match=said):
-        check_config(config)
+        checked(to_dict(config))
