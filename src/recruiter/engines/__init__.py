@@ -18,6 +18,8 @@ from recruiter.config import SamplingParams
 from recruiter.prompts import Message
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 ADAPTER, WEIGHTS, OPTIMIZER = "lora_adapter", "adapter_model.safetensors", "optimizer.pt"  # names in a policy's folder
@@ -120,6 +122,12 @@ class Reader(Protocol):
         self, prompts: Sequence[list[Message]], answers: Sequence[Sequence[str]]
     ) -> list[list[list[float]]]:
         """Log-probability of every token of every answer and of the token that ends it, group by group."""
+        ...
+
+    def answer_states(
+        self, prompts: Sequence[list[Message]], answers: Sequence[Sequence[str]], depth: float
+    ) -> list[NDArray[np.float32]]:
+        """Hidden state (G, C) after a share `depth` of the layers, mean over each answer's tokens, group by group."""
         ...
 
     def choice_logits(

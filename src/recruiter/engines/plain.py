@@ -80,10 +80,28 @@ def plain_choices(
     return chosen_NK
 
 
+def plain_states(
+    model: PreTrainedModel, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]]
+) -> Tensor:
+    """Like `model.predicting_states`, one padded row for each answer."""
+    inputs, picked_T = _padded(model, prompts, answers)
+    states_TC: Tensor = model.get_decoder()(**inputs).last_hidden_state.flatten(0, 1)[picked_T]
+    return states_TC
+
+
 def _predicting_logits(
     model: PreTrainedModel, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]]
 ) -> Tensor:
     """Logits (T, V), float32, of the positions that predict the answer tokens."""
+    inputs, picked_T = _padded(model, prompts, answers)
+    logits_TV: Tensor = model(**inputs).logits.flatten(0, 1)[picked_T]
+    return logits_TV.float()
+
+
+def _padded(
+    model: PreTrainedModel, prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]]
+) -> tuple[dict[str, Any], Tensor]:
+    """One padded row for each answer, and where in all rows the T positions are that predict the answer tokens."""
     device = next(model.parameters()).device
     rows = [(prompt, answer) for prompt, group in zip(prompts, answers, strict=True) for answer in group]
     longest = max(len(prompt) + len(answer) for prompt, answer in rows)
@@ -92,10 +110,9 @@ def _predicting_logits(
     for row, (prompt, answer) in enumerate(rows):
         ids_RT[row, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
         mask_RT[row, : len(prompt) + len(answer)] = 1
-    logits_RTV = model(input_ids=ids_RT.to(device), attention_mask=mask_RT.to(device), use_cache=False).logits
     picked = [torch.arange(len(p) - 1, len(p) + len(a) - 1) + row * longest for row, (p, a) in enumerate(rows)]
-    picked_TV: Tensor = logits_RTV.flatten(0, 1)[torch.cat(picked).to(device)]
-    return picked_TV.float()
+    inputs = {"input_ids": ids_RT.to(device), "attention_mask": mask_RT.to(device), "use_cache": False}
+    return inputs, torch.cat(picked).to(device)
 
 
 def _completion(tokens_T: Tensor, logprobs_T: Tensor, stop_ids: Sequence[int]) -> Completion:

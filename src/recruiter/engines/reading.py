@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import linear
 from transformers import PreTrainedModel
 
 from recruiter.engines.model import LocalModel, group_logprobs, predicting_states
-from recruiter.engines.plain import plain_choices, plain_logprobs
+from recruiter.engines.plain import plain_choices, plain_logprobs, plain_states
 from recruiter.prompts import Message
 
 _MARK = "\u241e"  # where a chat is cut; no template has it
@@ -44,6 +47,29 @@ class ModelReader:
         for part in self._passes(encoded, tokens):
             flat = iter(compute(self.local.causal_lm, encoded[part], tokens[part], 1.0)[0].tolist())
             found += [[list(islice(flat, len(answer))) for answer in group] for group in tokens[part]]
+        return found
+
+    @torch.no_grad()
+    def answer_states(
+        self, prompts: Sequence[list[Message]], answers: Sequence[Sequence[str]], depth: float
+    ) -> list[NDArray[np.float32]]:
+        """Hidden state (G, C) after a share `depth` of the layers, mean over each answer's tokens, group by group.
+
+        Args:
+            prompts: one for each group.
+            answers: for each group, the G texts to read as answers to its prompt.
+            depth: in (0, 1]. Layers beyond it are not computed, where the model keeps them in a list called `layers`.
+        """
+        encoded = [self.local.encode(messages) for messages in prompts]
+        tokens = [[[*self._encode_text(text), self.local.stop_ids[0]] for text in group] for group in answers]
+        compute = predicting_states if self.local.shares_prompts else plain_states
+        found: list[NDArray[np.float32]] = []
+        for part in self._passes(encoded, tokens):
+            with _first_layers(self.local.causal_lm, depth):
+                states_TC = compute(self.local.causal_lm, encoded[part], tokens[part]).float().cpu()
+            each = iter(states_TC.split([len(answer) for group in tokens[part] for answer in group]))
+            for group in tokens[part]:  # a state stands where the next token is predicted: the first is the prompt's
+                found.append(torch.stack([states[1:].mean(dim=0) for states in islice(each, len(group))]).numpy())
         return found
 
     @torch.no_grad()
@@ -95,6 +121,21 @@ class ModelReader:
             size += tokens
         if start < len(prompts):
             yield slice(start, len(prompts))
+
+
+@contextmanager
+def _first_layers(model: PreTrainedModel, share: float) -> Iterator[None]:
+    """Let the model compute only the first layers."""
+    decoder = model.get_decoder()
+    layers = getattr(decoder, "layers", None)
+    if layers is None:
+        yield
+        return
+    decoder.layers = layers[: max(1, round(len(layers) * share))]
+    try:
+        yield
+    finally:
+        decoder.layers = layers
 
 
 def group_choices(

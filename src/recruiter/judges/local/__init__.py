@@ -1,17 +1,16 @@
-"""A language model in this process as a judge: it writes nothing, its probabilities are read.
+"""A language model in this process as a judge: it writes nothing, what it makes of a question is read.
 
 In training it is by default the policy's own base, adapter switched off: no second copy, no download, no key. Any folder or
 Hub id serves as well. `signals.py` says what is read, `calibration.py` how that becomes scores.
 
-It sees whether a question makes sense and belongs to its role. It does not see keyword lists or copies of the role, and
-it cannot tell which of two good questions is better: the rubric judge beside it knows the first, people the second.
+It sees what readers saw in the anchors, as far as the model's states hold it. What was not among the anchors it may take for
+good: the rubric judge beside it, and closeness to the base, keep a policy from going there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -21,10 +20,9 @@ from typing import TYPE_CHECKING
 from recruiter.config import JudgeConfig
 from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError
-from recruiter.files import write_json
 from recruiter.judges.in_trainer import InTrainer
 from recruiter.judges.local.calibration import Calibration, anchors
-from recruiter.judges.local.signals import READS_CHECKS, Group, Signals, read_signals
+from recruiter.judges.local.signals import READS_CHECKS, Floats, Group, read_checks, read_states
 from recruiter.judges.rubric_judge.wording import manipulation
 from recruiter.rubric import Judgement, Rubric, load_rubric
 
@@ -34,11 +32,10 @@ if TYPE_CHECKING:
     from recruiter.engines import Policy, Reader
 
 CALIBRATIONS = "data/local_judge"
-FEW_ANCHORS = 12  # roles, six questions each: enough for the four signals of a small model, which mostly runs on a CPU
 
 
 class LocalJudge(InTrainer):
-    """Scores by the probabilities of a causal language model. Deterministic for given groups.
+    """Scores by the states of a causal language model. Deterministic for given groups.
 
     Attributes:
         model: folder or Hub id; None: the base of the policy that is trained.
@@ -60,7 +57,6 @@ class LocalJudge(InTrainer):
         self.version = _hash(Path(__file__).parent.glob("*.*"), self.rubric.hash, self.name)
         self._open: Callable[[], AbstractContextManager[Reader]] | None = None
         self._calibration: Calibration | None = None
-        self._is_large = True
         self._lock = threading.Lock()
         if self.model:
             from recruiter.engines.loading import check_model
@@ -80,18 +76,21 @@ class LocalJudge(InTrainer):
     def _judge(self, groups: Sequence[Group]) -> list[list[Judgement]]:
         with self._lock, self._reader() as reader:
             calibration = self._calibration or self._calibrate(reader)
-            signals = read_signals(reader, self.rubric, groups, self._is_large)
-        return [
-            [self._judgement(calibration, question, found) for question, found in zip(questions, group, strict=True)]
-            for (_, questions), group in zip(groups, signals, strict=True)
-        ]
+            states_NC, checks = self._read(reader, groups)
+        scores = iter(calibration.scores(self.rubric.names, states_NC, checks))
+        return [[self._judgement(question, next(scores)) for question in questions] for _, questions in groups]
 
-    def _judgement(self, calibration: Calibration, question: str, signals: Signals) -> Judgement:
+    def _read(self, reader: Reader, groups: Sequence[Group]) -> tuple[Floats, dict[str, Floats]]:
+        """States (N, C) of all questions, and what the checks say (N,) of criteria that the anchors have no scores of."""
+        own = [c for c in self.rubric.criteria if c.checks and c.name not in anchors()[1]]
+        checks = {c.name: read_checks(reader, c, groups) for c in own if reader.parameters >= READS_CHECKS}
+        return read_states(reader, groups), checks
+
+    def _judgement(self, question: str, scores: dict[str, float]) -> Judgement:
         if manipulation(self.rubric.names).search(question):
             zeros = dict.fromkeys(self.rubric.names, 0.0)
             return Judgement(self.rubric.scores(zeros), "It addresses the judge instead of the candidate.")
-        listed = ", ".join(f"{name} {value:.2f}" for name, value in signals.items())
-        return Judgement(self.rubric.scores(calibration.scores(self.rubric, signals)), f"Read: {listed}.")
+        return Judgement(self.rubric.scores(scores), "What readers gave questions that the model takes alike.")
 
     def _reader(self) -> AbstractContextManager[Reader]:
         if self._open is None:
@@ -116,16 +115,16 @@ class LocalJudge(InTrainer):
 
     def _calibrate(self, reader: Reader) -> Calibration:
         """Read the anchors, or what an earlier run with the same model made of them."""
-        self._is_large = reader.parameters >= READS_CHECKS
-        path = WORKSPACE / CALIBRATIONS / f"{_hash((), self.version, reader.fingerprint)}.json"
+        path = WORKSPACE / CALIBRATIONS / f"{_hash((), self.version, reader.fingerprint)}.npz"
         try:
-            self._calibration = Calibration.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, LookupError, TypeError):
-            groups = anchors()[0][: None if self._is_large else FEW_ANCHORS]
-            signals = read_signals(reader, self.rubric, groups, self._is_large)
-            self._calibration = Calibration.fit(self.rubric, signals)
+            self._calibration = Calibration.load(path)
+        except (OSError, ValueError, LookupError):
+            groups, scores = anchors()
+            known = {name: scores[name] for name in self.rubric.names if name in scores} or scores
+            states_NC, checks = self._read(reader, groups)
+            self._calibration = Calibration.fit(states_NC, known, checks)
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, self._calibration.to_json())
+            self._calibration.save(path)
         return self._calibration
 
 

@@ -1,114 +1,104 @@
-"""From signals to scores: what readers gave questions in which these signals were seen.
+"""From what is read to scores: what readers gave to questions in which the same was read.
 
-`anchors.json` holds questions that two independent language-model readers scored blind, by criterion. For each judge model
-the weights of the signals are a ridge regression on them (Hoerl and Kennard 1970), signals standardised. A criterion that
-nobody scored there, of a rubric of one's own, is the mean of two figures: the anchors' composite as its signals predict it,
-and the rank of its checks among those of the anchors, from 0 to 10.
+`anchors.json` holds questions that independent language-model readers scored blind, by criterion. For each judge model the
+weights of its states are a ridge regression on them (Hoerl and Kennard 1970), states standardised. A criterion that nobody
+scored there, of a rubric of one's own, is the mean of two figures: the anchors' composite as its states predict it, and the
+rank of its checks among those of the anchors, from 0 to 10.
 """
 
 from __future__ import annotations
 
-import bisect
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from recruiter.judges.local.signals import COMMON, Group, Signals, check_names
+from recruiter.judges.local.signals import Floats, Group
 from recruiter.roles import Role
-from recruiter.rubric import MAX_SCORE, Rubric
+from recruiter.rubric import MAX_SCORE
 
-RIDGE = 20.0  # weight of the penalty, in anchors
-_COMPOSITE = "composite"
+RIDGE = 1.0  # weight of the penalty, in anchors, for each dimension of a state
 
 
 @cache
-def anchors() -> tuple[list[Group], list[list[Mapping[str, float]]]]:
-    """The anchor questions by role, and the readers' scores by criterion."""
+def anchors() -> tuple[list[Group], dict[str, Floats]]:
+    """The anchor questions by role, and the readers' scores (N,) by criterion."""
     data = json.loads(Path(__file__).with_name("anchors.json").read_text(encoding="utf-8"))
     groups: list[Group] = [(Role.model_validate(e["role"]), [q["text"] for q in e["questions"]]) for e in data]
-    return groups, [[q["scores"] for q in entry["questions"]] for entry in data]
-
-
-@dataclass(frozen=True)
-class Line:
-    """A linear prediction from signals."""
-
-    names: list[str]
-    means: list[float]
-    weights: list[float]
-    constant: float
-
-    @classmethod
-    def fit(cls, names: Sequence[str], rows: Sequence[Signals], targets: Sequence[float]) -> Line:
-        """Ridge regression of the targets (N,) on the named signals."""
-        x_NS = np.array([[row[name] for name in names] for row in rows])
-        y_N = np.array(targets)
-        means, spreads = x_NS.mean(axis=0), x_NS.std(axis=0) + 1e-9
-        z_NS = (x_NS - means) / spreads
-        weights = np.linalg.solve(z_NS.T @ z_NS + RIDGE * np.eye(len(names)), z_NS.T @ (y_N - y_N.mean()))
-        return cls(list(names), means.tolist(), (weights / spreads).tolist(), float(y_N.mean()))
-
-    def predict(self, signals: Signals) -> float:
-        """The prediction for one question."""
-        parts = zip(self.names, self.means, self.weights, strict=True)
-        return self.constant + sum(weight * (signals[name] - mean) for name, mean, weight in parts)
+    scores = [question["scores"] for entry in data for question in entry["questions"]]
+    return groups, {name: np.array([score[name] for score in scores], dtype=np.float32) for name in scores[0]}
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What makes scores of one judge model's signals.
+    """What makes scores of one judge model's states.
 
     Attributes:
-        lines: by criterion, and one for the composite.
-        checks: for criteria that the anchors have no scores of: the anchors' mean checks, ascending.
+        means: (C,) of the anchors' states.
+        weights: (C,) by criterion that readers scored.
+        constants: a score at the mean, by criterion.
+        checks: for criteria that they did not score: what the checks say of the anchors, ascending.
     """
 
-    lines: dict[str, Line]
-    checks: dict[str, list[float]]
+    means: Floats
+    weights: Mapping[str, Floats]
+    constants: Mapping[str, float]
+    checks: Mapping[str, Floats]
 
     @classmethod
-    def fit(cls, rubric: Rubric, signals: Sequence[Sequence[Signals]]) -> Calibration:
-        """Fit to the signals of the anchors, or of their first roles, in the order of `anchors`."""
-        rows = [row for group in signals for row in group]
-        scores = [score for group in anchors()[1][: len(signals)] for score in group]
-        names = check_names(rubric)
-        common = list(COMMON)
-        has_checks = any(name not in COMMON for name in rows[0])
-        composites = [sum(score.values()) / len(score) for score in scores]
-        lines = {_COMPOSITE: Line.fit(common, rows, composites)}
-        checks = {}
-        for criterion in rubric.names:
-            own = names[criterion] if has_checks else []
-            if all(criterion in score for score in scores):
-                lines[criterion] = Line.fit([*common, *own], rows, [score[criterion] for score in scores])
-            elif own:
-                checks[criterion] = sorted(_mean(row, own) for row in rows)
-        return cls(lines, checks)
+    def fit(cls, states_NC: Floats, scores: Mapping[str, Floats], checks: Mapping[str, Floats]) -> Calibration:
+        """Fit to the states of the anchors.
 
-    def scores(self, rubric: Rubric, signals: Signals) -> dict[str, float]:
-        """Scores by criterion, each in [0, 10]."""
+        Args:
+            scores: (N,) by criterion.
+            checks: (N,) by criterion without scores.
+        """
+        means_C, spreads_C = states_NC.mean(axis=0), states_NC.std(axis=0) + 1e-6
+        z_NC = ((states_NC - means_C) / spreads_C).astype(np.float64)
+        penalised_NN = z_NC @ z_NC.T + RIDGE * z_NC.shape[1] * np.eye(len(z_NC))
+        found = {
+            name: (z_NC.T @ np.linalg.solve(penalised_NN, y_N - y_N.mean()) / spreads_C).astype(np.float32)
+            for name, y_N in scores.items()
+        }
+        constants = {name: float(y_N.mean()) for name, y_N in scores.items()}
+        return cls(means_C, found, constants, {name: np.sort(values) for name, values in checks.items()})
+
+    def scores(self, names: tuple[str, ...], states_NC: Floats, checks: Mapping[str, Floats]) -> list[dict[str, float]]:
+        """Scores by criterion in [0, 10], one mapping for each question."""
+        away_NC = states_NC - self.means
+        known = {name: self.constants[name] + away_NC @ weights_C for name, weights_C in self.weights.items()}
+        composite_N = np.mean(list(known.values()), axis=0)
         found = {}
-        for criterion, own in check_names(rubric).items():
-            value = self.lines.get(criterion, self.lines[_COMPOSITE]).predict(signals)
-            if known := self.checks.get(criterion):
-                rank = MAX_SCORE * bisect.bisect(known, _mean(signals, own)) / len(known)
-                value = (value + rank) / 2
-            found[criterion] = min(MAX_SCORE, max(0.0, value))
-        return found
+        for name in names:
+            values_N = known.get(name, composite_N)
+            if name in self.checks:
+                ranks_N = np.searchsorted(self.checks[name], checks[name], side="right") / len(self.checks[name])
+                values_N = (values_N + MAX_SCORE * ranks_N) / 2
+            found[name] = values_N.clip(0.0, MAX_SCORE)
+        return [{name: float(values_N[index]) for name, values_N in found.items()} for index in range(len(states_NC))]
 
-    def to_json(self) -> dict[str, object]:
-        """As plain data."""
-        return asdict(self)
+    def save(self, path: Path) -> None:
+        """Write to a file of NumPy's."""
+        parts = {"weights": self.weights, "constants": self.constants, "checks": self.checks}
+        named = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+        with path.open("wb") as file:
+            np.savez(file, means=self.means, **named)  # type: ignore[arg-type]
 
     @classmethod
-    def from_json(cls, data: dict[str, dict[str, dict[str, list[float]]]]) -> Calibration:
-        """What `to_json` gave."""
-        return cls({name: Line(**line) for name, line in data["lines"].items()}, data["checks"])  # type: ignore[arg-type]
+    def load(cls, path: Path) -> Calibration:
+        """What `save` wrote.
 
-
-def _mean(signals: Signals, names: Sequence[str]) -> float:
-    return sum(signals[name] for name in names) / len(names)
+        Raises:
+            OSError, ValueError, LookupError: there is none, or none of this form.
+        """
+        with np.load(path) as stored:
+            parts: dict[str, dict[str, Floats]] = {"weights": {}, "constants": {}, "checks": {}}
+            for key in stored.files:
+                if key != "means":
+                    part, name = key.split(".", 1)
+                    parts[part][name] = stored[key]
+            constants = {name: float(value) for name, value in parts["constants"].items()}
+            return cls(stored["means"], parts["weights"], constants, parts["checks"])
