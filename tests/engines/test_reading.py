@@ -54,6 +54,19 @@ def test_choices_are_logits_of_the_first_token_of_the_answer(reader: ModelReader
     assert [len(group) for group in got] == [2, 1]
 
 
+def test_states_are_those_of_a_model_of_the_first_layers(reader: ModelReader, tiny_folder: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
+    half, layers = reader.answer_states(PROMPTS, ANSWERS, 0.5), len(model.model.layers)
+    model.model.layers = model.model.layers[: max(1, round(layers / 2))]
+    prompt, answer = reader.local.encode(PROMPTS[0]), reader.local.tokenizer(ANSWERS[0][1])["input_ids"]
+    with torch.no_grad():
+        states = model.model(torch.tensor([prompt + answer])).last_hidden_state[0, len(prompt) :]
+    assert half[0][1] == pytest.approx(states.mean(0).numpy(), abs=1e-4)
+    assert [group.shape for group in half] == [(2, states.shape[1]), (1, states.shape[1])]
+    assert reader.answer_logprobs(PROMPTS, ANSWERS)[0][0] is not None
+    assert len(reader.local.causal_lm.get_decoder().layers) == layers  # all layers are there afterwards
+
+
 def test_reading_in_several_passes_gives_the_same(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = ModelReader(LocalModel(str(tiny_folder), "cpu", "float32"))
     together = model.answer_logprobs(PROMPTS, ANSWERS)

@@ -4,18 +4,21 @@ import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from recruiter.config import JudgeConfig, NamedJudgeConfig
+from recruiter.config.paths import ROLES
 from recruiter.errors import ConfigError, ModelError
 from recruiter.judges.local import LocalJudge
-from recruiter.judges.local.calibration import Calibration, Line, anchors
-from recruiter.judges.local.signals import read_signals
+from recruiter.judges.local.calibration import Calibration, anchors
 from recruiter.judges.making import make_judge, named_judge
 from recruiter.prompts import Message
-from recruiter.roles import Role
+from recruiter.roles import Role, parse_roles
+from recruiter.roles.dataset import split_roles
 from recruiter.rubric import Rubric, load_rubric
 
 ROLE = Role(
@@ -26,22 +29,17 @@ GOOD, BAD = "How would you keep the queue short?", "Queue the the of xylophone?"
 
 
 class Words:
-    """A reader to whom each word has a fixed log-probability, and a yes the number of question marks."""
+    """A reader to whom a text's state is how many words it has, and how many of them it does not know."""
 
     parameters = 10**9
     fingerprint = "words"
 
-    def answer_logprobs(
-        self, prompts: Sequence[list[Message]], answers: Sequence[Sequence[str]]
-    ) -> list[list[list[float]]]:
-        own = ["Kafka" in messages[-1]["content"] for messages in prompts]
-        return [
-            [
-                [-9.0 if word in ("xylophone?", "of") else -1.0 - 1.0 * (not is_own) for word in text.split()]
-                for text in g
-            ]
-            for g, is_own in zip(answers, own, strict=True)
-        ]
+    def answer_states(
+        self, prompts: Sequence[list[Message]], answers: Sequence[Sequence[str]], depth: float
+    ) -> list[np.ndarray]:
+        assert len(prompts) == len(answers)
+        assert 0 < depth <= 1
+        return [np.array([_state(text) for text in group], dtype=np.float32) for group in answers]
 
     def choice_logits(
         self, openings: Sequence[list[Message]], endings: Sequence[Sequence[str]], choices: Sequence[str]
@@ -50,11 +48,16 @@ class Words:
         return [[[1.0 - 2.0 * ("xylophone" in text), 0.0] for text in group] for group in endings]
 
 
+def _state(text: str) -> list[float]:
+    words = text.split()
+    return [len(words), sum(word in ("xylophone?", "the") for word in words)]
+
+
 class WithWords(LocalJudge):
     """The judge with that reader in place of a model."""
 
-    def __init__(self) -> None:
-        super().__init__(NamedJudgeConfig(provider="local"))
+    def __init__(self, rubric: Rubric | None = None) -> None:
+        super().__init__(NamedJudgeConfig(provider="local"), rubric)
 
         @contextmanager
         def opened() -> Iterator[Words]:
@@ -68,33 +71,23 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recruiter.judges.local.WORKSPACE", tmp_path)
 
 
-def test_signals_by_hand() -> None:
-    rubric = load_rubric()
-    ((good, bad),) = read_signals(Words(), rubric, [(ROLE, [GOOD, BAD])], is_large=True)
-    assert good["fluency"] == -1.0
-    assert good["surprise"] == -5.0  # within the bounds
-    assert good["specificity"] == pytest.approx(1.0)
-    assert bad["fluency"] == pytest.approx((-1 - 1 - 1 - 9 - 9) / 5)
-    assert bad["surprise"] == -9.0
-    assert good["clarity_0"] == 1.0
-    assert bad["clarity_0"] == -1.0
-    ((small, _),) = read_signals(Words(), rubric, [(ROLE, [GOOD, BAD])], is_large=False)
-    assert "clarity_0" not in small
+def test_calibration_is_the_ridge_regression() -> None:
+    states = np.stack([np.arange(40.0), np.ones(40)], axis=1).astype(np.float32)
+    calibration = Calibration.fit(states, {"clarity": np.arange(40.0, dtype=np.float32) / 8}, {})
+    middle, last = calibration.scores(("clarity",), np.array([[19.5, 1.0], [39.0, 1.0]], dtype=np.float32), {})
+    # states are standardised, so that the penalty of 1 for each of 2 dimensions shrinks the slope by 40 / (40 + 2)
+    assert middle["clarity"] == pytest.approx(39 / 16)
+    assert last["clarity"] == pytest.approx(39 / 16 + 39 / 16 * 40 / 42, rel=1e-4)
 
 
-def test_a_line_is_the_ridge_regression() -> None:
-    rows = [{"a": float(i), "b": 1.0} for i in range(40)]
-    line = Line.fit(["a", "b"], rows, [2.0 * i for i in range(40)])
-    # z has variance 1: the weight is shrunk by n / (n + 20)
-    assert line.predict({"a": 19.5, "b": 1.0}) == pytest.approx(39.0)
-    assert line.predict({"a": 39.0, "b": 1.0}) == pytest.approx(39.0 + 39.0 * 40 / 60)
-
-
-def test_anchors_are_whole() -> None:
+def test_anchors_are_whole_and_of_no_held_out_role() -> None:
     groups, scores = anchors()
-    assert sum(len(questions) for _, questions in groups) == sum(map(len, scores)) == 180
-    assert all(set(score) == {"relevance", "clarity", "discriminative"} for group in scores for score in group)
-    assert all(0 <= value <= 10 for group in scores for score in group for value in score.values())
+    number = sum(len(questions) for _, questions in groups)
+    assert number > 1000
+    assert set(scores) == {"relevance", "clarity", "discriminative"}
+    assert all(values.shape == (number,) and 0 <= values.min() <= values.max() <= 10 for values in scores.values())
+    _, held_out = split_roles(parse_roles(json.loads(ROLES.read_text(encoding="utf-8")), "roles"))
+    assert not {role.id for role, _ in groups} & {role.id for role in held_out}
 
 
 def test_scores_are_on_the_scale_and_repeat() -> None:
@@ -112,10 +105,9 @@ def test_text_that_speaks_to_the_judge_gets_nothing() -> None:
 
 def test_calibration_is_kept_and_taken_up(tmp_path: Path) -> None:
     asyncio.run(WithWords().score(ROLE, [GOOD]))
-    (kept,) = tmp_path.rglob("*.json")
-    data = json.loads(kept.read_text())
-    data["lines"]["clarity"]["constant"] = 100.0
-    kept.write_text(json.dumps(data))
+    (kept,) = tmp_path.rglob("*.npz")
+    calibration = Calibration.load(kept)
+    replace(calibration, constants={**calibration.constants, "clarity": 100.0}).save(kept)
     (judgement,) = asyncio.run(WithWords().score(ROLE, [GOOD]))
     assert judgement.scores is not None
     assert judgement.scores["clarity"] == 10.0
@@ -128,11 +120,10 @@ def test_calibration_is_kept_and_taken_up(tmp_path: Path) -> None:
 def test_a_criterion_that_no_anchor_has_is_scored_by_its_checks() -> None:
     base = load_rubric()
     own = Rubric(criteria=(base.criteria[1].model_copy(update={"name": "plain_words"}),))
-    signals = [read_signals(Words(), own, [group], is_large=True)[0] for group in anchors()[0]]
-    calibration = Calibration.fit(own, signals)
-    ((good, bad),) = read_signals(Words(), own, [(ROLE, [GOOD, BAD])], is_large=True)
-    assert calibration.scores(own, good)["plain_words"] > calibration.scores(own, bad)["plain_words"]
-    assert Calibration.from_json(json.loads(json.dumps(calibration.to_json()))) == calibration
+    good, bad = asyncio.run(WithWords(own).score(ROLE, [GOOD, BAD]))
+    assert good.scores is not None
+    assert bad.scores is not None
+    assert good.scores["plain_words"] > bad.scores["plain_words"] + 2  # all anchors make sense, as the checks see them
 
 
 def test_without_a_model_or_a_policy_there_is_one_sentence() -> None:

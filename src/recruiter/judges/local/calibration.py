@@ -1,9 +1,9 @@
 """From what is read to scores: what readers gave to questions in which the same was read.
 
-`anchors.json` holds questions that independent language-model readers scored blind, by criterion. For each judge model the
-weights of its states are a ridge regression on them (Hoerl and Kennard 1970), states standardised. A criterion that nobody
-scored there, of a rubric of one's own, is the mean of two figures: the anchors' composite as its states predict it, and the
-rank of its checks among those of the anchors, from 0 to 10.
+`anchors.json` holds questions for shipped roles, none of them held out, that independent language-model readers scored
+blind, by criterion. For each judge model the weights of its states are a ridge regression on them (Hoerl and Kennard 1970),
+states standardised. A criterion that nobody scored there, of a rubric of one's own, is the mean of two figures: the anchors'
+composite as its states predict it, and the rank of its checks among those of the anchors, from 0 to 10.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from recruiter.judges.local.signals import Floats, Group
-from recruiter.roles import Role
+from recruiter.config.paths import ROLES
+from recruiter.judges.in_trainer import Group
+from recruiter.judges.local.signals import Floats
+from recruiter.roles import parse_roles
 from recruiter.rubric import MAX_SCORE
 
 RIDGE = 1.0  # weight of the penalty, in anchors, for each dimension of a state
@@ -27,7 +29,8 @@ RIDGE = 1.0  # weight of the penalty, in anchors, for each dimension of a state
 def anchors() -> tuple[list[Group], dict[str, Floats]]:
     """The anchor questions by role, and the readers' scores (N,) by criterion."""
     data = json.loads(Path(__file__).with_name("anchors.json").read_text(encoding="utf-8"))
-    groups: list[Group] = [(Role.model_validate(e["role"]), [q["text"] for q in e["questions"]]) for e in data]
+    roles = {role.id: role for role in parse_roles(json.loads(ROLES.read_text(encoding="utf-8")), str(ROLES))}
+    groups: list[Group] = [(roles[entry["role"]], [q["text"] for q in entry["questions"]]) for entry in data]
     scores = [question["scores"] for entry in data for question in entry["questions"]]
     return groups, {name: np.array([score[name] for score in scores], dtype=np.float32) for name in scores[0]}
 
