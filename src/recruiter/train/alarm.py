@@ -1,7 +1,8 @@
 """The alarm: the reward rises, and something else says that the questions get worse.
 
-The mean of the last five steps is compared with the mean of the first five. The alarm speaks where the reward has risen by
-`REWARD_RISE` and a watched figure has meanwhile gone the wrong way by at least what `WATCHED` says. Either change must also be
+The mean of the last five steps is compared: that of the reward with the first five, that of a watched figure with the best
+five before, since a policy often becomes better first and games its judge afterwards. The alarm speaks where the reward has
+risen by `REWARD_RISE` and a watched figure has gone the wrong way by at least what `WATCHED` says. Either change must also be
 twice the noise of such a comparison, which is estimated from how much neighbouring steps differ, so that figures which jump
 about need a larger change. Less than ten steps say nothing.
 
@@ -76,7 +77,7 @@ def alarm(rows: Sequence[Row]) -> str | None:
     judges = [Watched(f"the watching judge {key.removeprefix(WATCH)}", JUDGE_FALL, _figure(key)) for key in names]
     found = []
     for watched in (*judges, *WATCHED, LONGER, SHORTER):
-        moved = change(rows, watched.of)
+        moved = change(rows, watched.of, since=max if watched.least < 0 else min)
         if moved is not None and moved.by * math.copysign(1.0, watched.least) >= max(abs(watched.least), moved.noise):
             found.append(f"{watched.name} {_spoken(watched, moved)}")
     if not found:
@@ -96,7 +97,7 @@ def reward_level(row: Row) -> float | None:
 
 @dataclass(frozen=True)
 class Change:
-    """Means of a figure over the first and the last steps, and what a difference must exceed to be more than noise."""
+    """Means of a figure over earlier and the last steps, and what a difference must exceed to be more than noise."""
 
     first: float
     last: float
@@ -108,15 +109,23 @@ class Change:
         return self.last - self.first
 
 
-def change(rows: Sequence[Row], of: Callable[[Row], float | None]) -> Change | None:
-    """How a figure moved; None where less than two windows of steps have it."""
+def change(
+    rows: Sequence[Row],
+    of: Callable[[Row], float | None],
+    since: Callable[[list[float]], float] = lambda means: means[0],
+) -> Change | None:
+    """How a figure moved; None where less than two windows of steps have it.
+
+    Args:
+        since: picks what the last window is compared with from the means of all windows before it; default: the first.
+    """
     values = [value for row in rows if (value := of(row)) is not None]
     if len(values) < 2 * WINDOW:
         return None
     steps = [(b - a) ** 2 for a, b in pairwise(values)]
     deviation = math.sqrt(sum(steps) / len(steps) / 2)  # of one step around a slow trend
-    first, last = sum(values[:WINDOW]) / WINDOW, sum(values[-WINDOW:]) / WINDOW
-    return Change(first, last, SURE * deviation * math.sqrt(2 / WINDOW))
+    means = [sum(values[start : start + WINDOW]) / WINDOW for start in range(len(values) - WINDOW + 1)]
+    return Change(since(means[:-WINDOW]), means[-1], SURE * deviation * math.sqrt(2 / WINDOW))
 
 
 def _spoken(watched: Watched, moved: Change) -> str:
