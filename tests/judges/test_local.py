@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from recruiter.config import JudgeConfig, NamedJudgeConfig
 from recruiter.config.paths import ROLES
+from recruiter.engines import Reader
 from recruiter.errors import ConfigError, ModelError
 from recruiter.judges.local import LocalJudge
 from recruiter.judges.local.calibration import Calibration, anchors
@@ -36,10 +38,15 @@ class Words:
 
     def answer_states(
         self, prompts: Sequence[list[Message]], answers: Sequence[Sequence[str]], depth: float
-    ) -> list[np.ndarray]:
+    ) -> list[NDArray[np.float32]]:
         assert len(prompts) == len(answers)
         assert 0 < depth <= 1
         return [np.array([_state(text) for text in group], dtype=np.float32) for group in answers]
+
+    def answer_logprobs(
+        self, prompts: Sequence[list[Message]], answers: Sequence[Sequence[str]]
+    ) -> list[list[list[float]]]:
+        raise AssertionError("the judge does not read these")
 
     def choice_logits(
         self, openings: Sequence[list[Message]], endings: Sequence[Sequence[str]], choices: Sequence[str]
@@ -60,7 +67,7 @@ class WithWords(LocalJudge):
         super().__init__(NamedJudgeConfig(provider="local"), rubric)
 
         @contextmanager
-        def opened() -> Iterator[Words]:
+        def opened() -> Iterator[Reader]:
             yield Words()
 
         self._open = opened
@@ -73,7 +80,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_calibration_is_the_ridge_regression() -> None:
     states = np.stack([np.arange(40.0), np.ones(40)], axis=1).astype(np.float32)
-    calibration = Calibration.fit(states, {"clarity": np.arange(40.0, dtype=np.float32) / 8}, {})
+    calibration = Calibration.fit(states, {"clarity": np.arange(40, dtype=np.float32) / np.float32(8)}, {})
     middle, last = calibration.scores(("clarity",), np.array([[19.5, 1.0], [39.0, 1.0]], dtype=np.float32), {})
     # states are standardised, so that the penalty of 1 for each of 2 dimensions shrinks the slope by 40 / (40 + 2)
     assert middle["clarity"] == pytest.approx(39 / 16)

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 from recruiter.config import JudgeConfig
 from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError
-from recruiter.judges.in_trainer import InTrainer
+from recruiter.judges.in_trainer import Group, InTrainer
 from recruiter.judges.local.calibration import Calibration, anchors
-from recruiter.judges.local.signals import READS_CHECKS, Floats, Group, read_checks, read_states
+from recruiter.judges.local.signals import READS_CHECKS, Floats, read_checks, read_states
 from recruiter.judges.rubric_judge.wording import manipulation
 from recruiter.rubric import Judgement, Rubric, load_rubric
 

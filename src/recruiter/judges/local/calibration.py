@@ -72,8 +72,10 @@ class Calibration:
     def scores(self, names: tuple[str, ...], states_NC: Floats, checks: Mapping[str, Floats]) -> list[dict[str, float]]:
         """Scores by criterion in [0, 10], one mapping for each question."""
         away_NC = states_NC - self.means
-        known = {name: self.constants[name] + away_NC @ weights_C for name, weights_C in self.weights.items()}
-        composite_N = np.mean(list(known.values()), axis=0)
+        known: dict[str, Floats] = {
+            name: self.constants[name] + away_NC @ weights_C for name, weights_C in self.weights.items()
+        }
+        composite_N: Floats = np.mean(list(known.values()), axis=0)
         found = {}
         for name in names:
             values_N = known.get(name, composite_N)
