@@ -11,6 +11,7 @@ clearest in the middle of a model; the later layers turn to the next word, and n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from recruiter.rubric import Criterion
 DEPTH = 0.5
 READS_CHECKS = 300e6
 CERTAIN = 4.0
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 
 def read_states(reader: Reader, groups: Sequence[Group]) -> Floats:
