@@ -165,6 +165,6 @@ def test_checking_a_sound_configuration_changes_nothing(config: Config) -> None:
 
 def test_a_local_judge_is_refused_where_the_model_is_in_other_processes() -> None:
     with pytest.raises(
-        ConfigError, match=r"^judges\.1\.provider=local cannot work with engine=skyrl, .*engine=local\.$"
+        ConfigError, match=r"^judges\.0\.provider=local cannot work with engine=skyrl, .*engine=local\.$"
     ):
         load_config("quickstart_config", ["engine=skyrl"])

@@ -56,7 +56,7 @@ def test_train_config_has_the_values_that_the_user_named() -> None:
 def test_base_mode_uses_an_llm_judge_and_quickstart_two_that_cost_nothing() -> None:
     assert load_config("train_config").judge.provider == "xai"
     quickstart = load_config("quickstart_config")
-    assert [judge.provider for judge in quickstart.all_judges] == ["rubric", "local"]
+    assert [judge.provider for judge in quickstart.all_judges] == ["local", "rubric"]
     assert quickstart.trainer.algorithm.use_kl_loss
     assert load_config("quickstart_config").trainer.policy.model.path == "exports/starter"
 
@@ -220,7 +220,7 @@ def test_unknown_configuration_lists_those_that_exist() -> None:
 def test_a_file_elsewhere_may_build_on_those_that_come_with_the_package(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("defaults: [quickstart_config, _self_]\ntrainer: {epochs: 2}\n")
     config = load_config("mine", folder=tmp_path)
-    assert ([judge.provider for judge in config.all_judges], config.trainer.epochs) == (["rubric", "local"], 2)
+    assert ([judge.provider for judge in config.all_judges], config.trainer.epochs) == (["local", "rubric"], 2)
 
 
 def test_unknown_key_in_a_file_is_named(own_configs: Callable[..., Any]) -> None:

@@ -135,7 +135,7 @@ def test_two_steps_of_the_starter_model_and_its_evaluation(data: Path, tmp_path:
     assert "validation_reward" in second
     assert (run / "best.json").is_file()
     described = json.loads((run / "run.json").read_text())
-    assert described["judge"] == f"rubric + local/{starter}"
+    assert described["judge"] == f"local/{starter}"
 
     roles = json.loads((REPOSITORY / "data/backend_roles.json").read_text())[:3]
     (tmp_path / "roles.json").write_text(json.dumps(roles))

@@ -97,7 +97,7 @@ def test_it_prepares_trains_evaluates_and_draws_in_the_current_folder(site: Path
     trained = recruiter(site, folder, "train", "--config-name=mine", *TRAINING)
     assert "Next: recruiter eval" in trained.stdout
     run = json.loads((folder / "checkpoints/mine/run.json").read_text())
-    assert (run["judge"], run["config"]["trainer"]["seed"], run["revision"]) == ("rubric + local/tiny", 7, None)
+    assert (run["judge"], run["config"]["trainer"]["seed"], run["revision"]) == ("local/tiny", 7, None)
     roles = json.loads((REPOSITORY / "data/backend_roles.json").read_text(encoding="utf-8"))[:2]
     (folder / "roles.json").write_text(json.dumps(roles))
     options = (
