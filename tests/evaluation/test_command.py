@@ -20,6 +20,7 @@ from tests import REPOSITORY
 from tests.conftest import known
 from tests.fake_judge import FakeJudge
 from tests.fake_judge.faults import Faults
+from tests.judges.test_simulated import interviewing, is_interview
 
 MODEL = "openai_compatible/writer"
 
@@ -116,6 +117,24 @@ def test_a_judge_that_does_not_answer_ends_it_before_anything_is_written(run: Ca
     assert "refused the key" in done.stderr
     assert len(server.requests) == asked + 1
     assert not (folder / "locked/eval.json").exists()
+
+
+def test_simulated_candidates_stand_in_results_tables_and_report(run: Callable[..., Any], server: Any) -> None:
+    server.instead = lambda request: interviewing(request) if is_interview(request) else None
+    arguments = [
+        "--model", MODEL, "--judge", "none", "--samples", "1",
+        "--simulate-candidates", "openai_compatible/weak", "openai_compatible/strong", "--candidate-answers", "2",
+    ]  # fmt: skip
+    done, folder = run(*arguments, output="simulated/eval.json")
+    server.instead = lambda _: None
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "will take at most 25 calls" in done.stdout
+    results = load_results(folder / "simulated/eval.json")
+    assert results.simulated.models[MODEL].mean == 0.5  # two models get no persona, and answer alike
+    assert "strong beats weak" in done.stdout
+    assert "Simulated candidates" in (folder / "simulated/eval.html").read_text(encoding="utf-8")
+    refused, _ = run("--model", MODEL, "--simulate-candidates", "a", "b", "c", "d", output="x/eval.json")
+    assert "--simulate-candidates takes one to three models, not 4" in refused.stderr
 
 
 @pytest.mark.parametrize("stage", ["writing", "judging"])

@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from recruiter.config import JudgeConfig
+from recruiter.config import JudgeConfig, ListedJudgeConfig
 from recruiter.config.loading import load_config
 from recruiter.errors import BudgetError, ConfigError, JudgeError, ModelError
 from recruiter.files import read_jsonl
 from recruiter.judges.llm.estimate import ask_for_probe
 from recruiter.judges.llm.reply import letter_of
 from recruiter.judges.making import make_judge
+from recruiter.judges.panel import Panel
+from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.judges.simulated import FIGURE, TOO_FEW, Asked, Graded, Interviews, SimulatedJudge
 from recruiter.judges.simulated.speakers import read_grades, yes_grade
 from recruiter.prompts import PERSONAS
@@ -36,6 +38,11 @@ CONCRETE, VAGUE = "I would look at the consumer lag first, then at its partition
 
 def graded(*grades: float | None) -> list[Graded]:
     return [Graded("text", grade) for grade in grades]
+
+
+def is_interview(request: Request) -> bool:
+    """Whether a request is about a simulated candidate."""
+    return "You are a candidate in an interview" in request.system or bool(ANSWER.search(request.message))
 
 
 def interviewing(request: Request) -> tuple[int, Any] | None:
@@ -188,6 +195,24 @@ def test_no_key_and_no_model_are_refused_in_a_sentence(monkeypatch: pytest.Monke
     monkeypatch.setenv("XAI_API_KEY", "")
     with pytest.raises(ConfigError, match="XAI_API_KEY"):
         make_judge(JudgeConfig(provider="simulated", model="xai/grok-4.3"))
+
+
+def test_beside_other_judges_its_figure_is_one_of_its_own(
+    simulated: Callable[..., SimulatedJudge], role: MakeRole
+) -> None:
+    settings = [
+        ListedJudgeConfig(provider="rubric"),
+        ListedJudgeConfig(name="candidates", weight=3.0),
+        ListedJudgeConfig(name="eye", does="watch", share=1.0),
+    ]
+    judges = [RubricJudge(), simulated(), simulated()]
+    rewarding, watching = Panel(settings[:2], judges[:2]), Panel([settings[0], settings[2]], [judges[0], judges[2]])
+    (told,) = score(RubricJudge(), role(), QUESTIONS[:1])
+    (both,), (watched,) = (score(panel, role(), QUESTIONS[:1]) for panel in (rewarding, watching))
+    assert both.scores.values == {**told.scores.values, FIGURE: 10.0}
+    assert both.scores.composite == pytest.approx((told.scores.composite + 3 * 10.0) / 4)
+    assert watched.scores == told.scores
+    assert watched.parts["eye"].scores.values == {FIGURE: 10.0}
 
 
 def test_no_key_goes_to_a_server_of_ones_own(simulated: Callable[..., SimulatedJudge], server: FakeJudge) -> None:

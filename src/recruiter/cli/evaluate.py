@@ -50,6 +50,7 @@ from recruiter.report import write_report
 from recruiter.roles import load_roles
 from recruiter.roles.dataset import read_raw
 from recruiter.rubric import Rubric, load_rubric
+from recruiter.writers.finding import ALIASES
 
 HELD_OUT = WORKSPACE / "data/raw/test.parquet"
 
@@ -94,6 +95,7 @@ def main() -> None:
     has_gaps = any(sample.question is None for sample in results.samples) or any(
         figures.unscored for each in results.figures.values() for figures in each.values()
     )
+    has_gaps = has_gaps or bool(results.simulated and any(results.simulated.missing.values()))
     if unread or (options.model and has_gaps):
         print(
             "Some questions, scores or readings are missing; run the same command again to ask for them.",
@@ -280,7 +282,7 @@ def find_candidates(options: argparse.Namespace) -> SimulatedJudge | None:
         ConfigError: a key is missing, or a name means nothing.
         ModelError: there is no such model.
     """
-    names = options.simulate_candidates
+    names = [ALIASES.get(name, name) for name in options.simulate_candidates or []]
     if not names:
         return None
     weak, strong = (names[0], names[1]) if len(names) > 1 else (None, None)
