@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from recruiter.config import SamplingParams
 from recruiter.evaluation.agreement import agreements, consistency
+from recruiter.evaluation.estimates import Estimate, Simulated
 from recruiter.evaluation.figures import judge_figures
 from recruiter.evaluation.records import ComparisonRecord, JudgementRecord, JudgeRecord, ModelRecord, Plan, SampleRecord
 from recruiter.evaluation.results import Results, metrics
@@ -77,6 +78,10 @@ def make_results(
         texts={name: text_figures([s for s in samples if s.model == name], by_id) for name in names},
         consistency={judge: consistency([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]) for judge in judges},
         agreement=agreements(judges, samples),
+        simulated=Simulated(
+            judge="simulated/local/tiny", version="1", answers=4, missing=dict.fromkeys(names, 1),
+            models={name: Estimate(mean=0.75, low=0.5, high=1.0, roles=9) if name != names[0] else None for name in names},
+        ),
         pairwise={judge: pairwise_figures(names, comparisons) for judge in judges[:1]} if len(names) > 1 else {},
     )  # fmt: skip
 

@@ -148,6 +148,7 @@ def test_the_word_of_the_training_judge_is_said_to_be_no_evidence(draw: Callable
     expect(page.locator("#groups td.gain")).to_have_count(0)
     expect(page.locator("#questions .up")).to_have_count(0)
     expect(page.locator("#reads")).to_have_count(0)
+    expect(page.locator("#simulated tbody tr").last).to_contain_text("75%")
 
 
 @pytest.mark.parametrize("judges", [("rubric",), ()])

@@ -121,7 +121,8 @@ def test_a_question_that_tells_candidates_apart_scores_10_and_one_that_does_not_
     for request in graders:  # it does not see who is who, nor the role
         assert not any(str(text) in request.system + request.message for text in PERSONAS.values())
         assert role().title not in request.system + request.message
-    order = [CONCRETE in text for _, _, text in ANSWER.findall(graders[0].message)]
+    message = next(request.message for request in graders if QUESTIONS[0] in request.message)
+    order = [CONCRETE in text for _, _, text in ANSWER.findall(message)]
     assert sorted(order) != order
     assert sorted(order, reverse=True) != order
 
