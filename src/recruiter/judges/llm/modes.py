@@ -23,7 +23,7 @@ from recruiter.judges.comparing import Preference
 from recruiter.judges.llm import PROBE_QUESTION, PROBE_ROLE, LLMJudge
 from recruiter.judges.llm.cache import PreferenceCache
 from recruiter.judges.llm.canary import without_manipulation
-from recruiter.judges.llm.reply import ReplyError, letter_of
+from recruiter.judges.llm.reply import ReplyError, ReplyFormat, letter_of
 from recruiter.judges.llm.tournament import FIGURE, ROUNDS, Pair, matches, win_shares
 from recruiter.llm.failure import CallFailed
 from recruiter.llm.gathering import gathered
@@ -68,7 +68,7 @@ class GroupJudge(LLMJudge):
     def _probe(self) -> tuple[Sequence[Message], Coroutine[Any, Any, tuple[object, Tokens]]]:
         shown = _lettered([PROBE_QUESTION, OTHER_QUESTION])
         messages = group_messages(self.rubric, PROBE_ROLE, shown)
-        return messages, self._ask(messages, self._format.group_schema(list(shown)), _WholeReply(self, shown))
+        return messages, self._ask(messages, self._format.group_schema(list(shown)), _WholeReply(self._format, shown))
 
     def _divided(self, questions: Sequence[str]) -> tuple[list[str], list[str]]:
         """The different questions: those that may be shown together, and those that address the judge."""
@@ -97,7 +97,7 @@ class GroupJudge(LLMJudge):
         if len(known) == len(order):
             self.usage.count(wanted=len(order), hits=len(order))
             return known
-        reply = _WholeReply(self, shown)
+        reply = _WholeReply(self._format, shown)
         tokens = Tokens()
         try:
             _, tokens = await self._ask(messages, self._format.group_schema(list(shown)), reply)
@@ -130,8 +130,8 @@ class _WholeReply:
         found: judgements by letter.
     """
 
-    def __init__(self, judge: GroupJudge, shown: Mapping[str, str]) -> None:
-        self._format, self._letters = judge._format, list(shown)
+    def __init__(self, form: ReplyFormat, shown: Mapping[str, str]) -> None:
+        self._format, self._letters = form, list(shown)
         self.found: dict[str, Judgement] = {}
 
     def __call__(self, text: str) -> dict[str, Judgement]:
