@@ -119,7 +119,7 @@ def _check_mode(judge: JudgeConfig) -> None:
             raise ConfigError(
                 f"{judge.place}.rounds={judge.rounds} cannot work with {named}; write {judge.place}.mode=group or pairs."
             )
-    elif judge.provider in ("rubric", "human", "local", "simulated"):
+    elif judge.provider in ("rubric", "human", "local", "simulated", "calibrated"):
         raise ConfigError(
             f"{named} cannot work with {judge.place}.provider={judge.provider}, which calls no model's API; write "
             f"{judge.place}.mode=single."
