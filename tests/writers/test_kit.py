@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from recruiter import QuestionWriter
+from recruiter.config import SamplingParams
 from recruiter.errors import ApiError, ConfigError
 from recruiter.roles import Role
+from recruiter.writers.generate import generate
 from recruiter.writers.kit import Guide, Kit
 from recruiter.writers.kit.making import choose_skills, line_of, make_kit
 from recruiter.writers.kit.sheets import render_kits
@@ -214,9 +216,22 @@ def test_a_question_in_another_language_than_asked_is_named(api_writer: MakeWrit
     assert "asked for in German and came in English" in kit.questions[0].missing[-1]
 
 
-def test_a_model_that_cannot_write_guides_leaves_them_empty(wanted: Role, tiny_writer_folder: Path) -> None:
-    from recruiter.config import SamplingParams
+def test_questions_are_asked_for_in_the_language_of_the_description_or_the_one_asked_for(
+    api_writer: MakeWriter, server: FakeJudge, wanted: Role
+) -> None:
+    german = wanted.model_copy(update={"description": "Du entwickelst die Dienste für Zahlungen und bist für sie da."})
+    for role, language, end in (
+        (wanted, None, "role."),
+        (german, None, "German."),
+        (german, "en", "role."),
+        (wanted, "zh", "Chinese."),
+    ):
+        server.requests.clear()
+        generate(api_writer(), [role], 1, SamplingParams(64, temperature=0.9), seed=len(end), language=language)
+        assert server.requests[0].message.endswith(end)
 
+
+def test_a_model_that_cannot_write_guides_leaves_them_empty(wanted: Role, tiny_writer_folder: Path) -> None:
     kit = make_kit(LocalWriter(str(tiny_writer_folder), name="tiny"), wanted, 1, sampling=SamplingParams(16))
     reasons = [*kit.notes, *(text for made in kit.questions for text in made.missing)]
     assert reasons

@@ -79,7 +79,7 @@ def complete_role(
     def as_read(name: str) -> Any:
         nonlocal reading
         if reading is None:
-            reading = read(whole) if read and whole else {}
+            reading = read(description) if read and description else {}
         return reading.get(name)
 
     title = _text(known.get("title")) or title_of(whole, TITLE_LETTERS) or _text(as_read("title"))
