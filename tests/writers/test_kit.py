@@ -220,12 +220,10 @@ def test_questions_are_asked_for_in_the_language_of_the_description_or_the_one_a
     api_writer: MakeWriter, server: FakeJudge, wanted: Role
 ) -> None:
     german = wanted.model_copy(update={"description": "Du entwickelst die Dienste für Zahlungen und bist für sie da."})
-    for role, language, end in (
-        (wanted, None, "role."),
-        (german, None, "German."),
-        (german, "en", "role."),
-        (wanted, "zh", "Chinese."),
-    ):
+    cases: list[tuple[Role, Any, str]] = [
+        (wanted, None, "role."), (german, None, "German."), (german, "en", "role."), (wanted, "zh", "Chinese."),
+    ]  # fmt: skip
+    for role, language, end in cases:
         server.requests.clear()
         generate(api_writer(), [role], 1, SamplingParams(64, temperature=0.9), seed=len(end), language=language)
         assert server.requests[0].message.endswith(end)
