@@ -170,7 +170,7 @@ def _reward(axes: Axes, runs: Sequence[Run]) -> None:
             axes.axvline(step, color=colour(index), linestyle=":", label=None if number else "alarm")
     title = "Reward, and what watching judges say" if watchers else "Reward, with the spread within groups"
     axes.set(title=title, ylim=(0, 1))
-    axes.legend(loc="upper left")
+    axes.legend(loc="best", fontsize=9)
 
 
 def _held_out(axes: Axes, runs: Sequence[Run], results: Sequence[Results]) -> None:
@@ -197,7 +197,7 @@ def _held_out(axes: Axes, runs: Sequence[Run], results: Sequence[Results]) -> No
                 label=f"evaluation by {judge}{suffix}{_caveat(run, judge)}",
             )
     axes.set(title="Held-out roles, composite", ylim=(0, MAX_SCORE))
-    axes.legend(loc="upper left")
+    axes.legend(loc="best", fontsize=9)
 
 
 def _caveat(run: Run, judge: str) -> str:
@@ -215,7 +215,7 @@ def _criteria(axes: Axes, runs: Sequence[Run]) -> None:
             labelled.add(name)
             axes.plot(*run.series(name), color=colour(number if alone else index), linestyle=style, label=label)
     axes.set(title="The judge's criteria", ylim=(0, MAX_SCORE))
-    axes.legend(loc="upper left")
+    axes.legend(loc="best", fontsize=9)
 
 
 def _lines(axes: Axes, runs: Sequence[Run], key: str, title: str) -> None:
