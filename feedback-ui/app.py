@@ -19,7 +19,6 @@ from types import FrameType
 from typing import Any
 
 import sqlalchemy as sa
-from dotenv import load_dotenv
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
@@ -37,8 +36,8 @@ from feedback.routes import owner, practice, queue, rating, stats, training, wri
 from feedback.safety import Guard, refused
 from feedback.settings import FOLDER, Settings
 from generator import QuestionGenerator
-from recruiter.config.paths import WORKSPACE
 from recruiter.errors import RecruiterError
+from recruiter.files import load_environment
 from recruiter.report import KIT
 from recruiter.rubric import load_rubric
 
@@ -51,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        load_dotenv(WORKSPACE / ".env")
+        load_environment()
         chosen = settings or Settings.from_environment()
         rubric = load_rubric(chosen.rubric)
         database = Database(chosen.database_url)

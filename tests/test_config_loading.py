@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -193,6 +194,55 @@ def test_skyrls_settings_without_the_engine_are_unknown(override: str) -> None:
 def test_a_value_from_the_environment_is_read_as_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EPOCHS", "3")
     assert load_config("train_config", ["trainer.epochs=${oc.env:EPOCHS}"]).trainer.epochs == 3
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/été", "/a=b", "/日本", "/a#b", "/a[b]", "/a(b)", "/a{b", '/a"b', "/a'b", "/a,b", '/a\\"b', "/a&b|c", "/a;b"],
+)
+def test_a_path_that_hydra_cannot_read_comes_with_the_words_to_write(path: str) -> None:
+    try:
+        assert load_config("train_config", [f"trainer.ckpt_path={path}"]).trainer.ckpt_path == path
+    except ConfigError as error:
+        message = str(error)
+        assert message.startswith(f"trainer.ckpt_path={path} is not valid: a value with such signs stands in quotation")
+        (written,) = shlex.split(message.partition("; write ")[2].removesuffix("."))
+        assert load_config("train_config", [written]).trainer.ckpt_path == path
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("hydra.run.dir=/tmp/x", "Hydra reads settings here and runs nothing; leave it out."),
+        ("hydra/launcher=joblib", "leave it out."),
+        ("~trainer.epochs", "write trainer.epochs=<value>."),
+        ("~trainer.epochs=3", "write trainer.epochs=<value>."),
+        ("+trainer.epochs=3", "write trainer.epochs=3."),
+        ("++trainer.epochs=3", "write trainer.epochs=3."),
+    ],
+)
+def test_hydras_own_words_are_refused(override: str, sentence: str) -> None:
+    message = refusal(override)
+    assert message.startswith(f"{override} cannot work")
+    assert message.endswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        ("trainer:\n\tepochs: 3\n", 3, "character '\\t'"),
+        ("trainer:\n  epochs: 3\n bad\n", 4, "expected <block end>"),
+        ("trainer: {epochs: 3}\ntrainer: {epochs: 4}\n", 3, "duplicate key trainer"),
+        ("judge: {model: *none}\n", 2, "undefined alias"),
+        ("trainer: {epochs: 3\n", 3, "expected ',' or '}'"),
+    ],
+)
+def test_yaml_that_cannot_be_read_is_named_with_its_line(
+    own_configs: Callable[..., Any], text: str, line: int, problem: str
+) -> None:
+    folder = own_configs(f"defaults: [train_config, _self_]\n{text}")
+    message = refusal(name="mine", folder=folder)
+    assert re.search(rf"mine\.yaml, line {line}: it cannot be read as YAML \(.*{re.escape(problem)}", message)
 
 
 @pytest.mark.parametrize("override", ["trainer.epochs", "trainer.epochs=[1", "=3"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
+import dataclasses
 import json
 import os
 import subprocess
@@ -18,6 +20,7 @@ from recruiter.config import SamplingParams
 from recruiter.errors import ConfigError, DataError
 from recruiter.judges import Judge
 from recruiter.judges.lists import read_questions
+from recruiter.judges.making import make_judge, named_judge
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.llm.usage import NO_USAGE, Usage
 from recruiter.rubric import Judgement
@@ -170,6 +173,22 @@ def test_three_lines_of_python(tiny_writer_folder: Any) -> None:
     assert all(question.text for question in questions)
     with pytest.raises(DataError, match="no title"):
         writer.questions(stack=["Go"])
+
+
+def test_in_a_notebook_whose_loop_runs_already(tiny_writer_folder: Any, tmp_path: Path) -> None:
+    async def cell() -> list[Question]:
+        with FakeJudge() as server:
+            settings = named_judge("openai_compatible/m", server.openai_url)
+            settings = dataclasses.replace(settings, cache_path=str(tmp_path / "cache.sqlite"))
+            writer = QuestionWriter(
+                str(tiny_writer_folder),
+                make_judge(settings),
+            )
+            fields: dict[str, Any] = {"title": "Senior Backend Engineer", "stack": ["Go"]}
+            first = writer.questions(**fields, best_of=2, sampling=SamplingParams(40, temperature=3.0))
+            return first + writer.questions(**fields, seed=1, sampling=SamplingParams(40, temperature=3.0))
+
+    assert [each.judgement.scores for each in asyncio.run(cell())].count(None) == 0
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

@@ -121,7 +121,7 @@ def test_every_format_has_scores_reasons_and_what_is_unscored(roles: dict[str, A
     assert rows[0]["reasoning"] == judged[0].reasoning
     assert (rows[1]["composite"], rows[1]["unscored_reason"]) == (None, "timeout: nothing")
     table = list(csv.DictReader(io.StringIO(format_list(entries, judgements, "csv", RUBRIC.names))))
-    assert [row["question"] for row in table] == [question for _, question in entries]
+    assert [row["question"] for row in table] == ["How would [you] do it?", "'=1+1"]  # no formula
     assert (table[1]["relevance"], table[1]["unscored_reason"]) == ("", "timeout: nothing")
     shown = format_list(entries, judgements, "table", RUBRIC.names)
     assert "[you]" in shown

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 import recruiter
 
 FOLDER = Path(recruiter.__file__).parent
 # From the ground up: a module may import what stands in its own row or above it here.
 LAYERS = (
-    ("errors", "config", "files"),
+    ("errors", "config", "files", "cli.terminal"),
     ("rubric", "roles", "objective"),
     ("prompts", "roles.dataset"),
     ("engines", "llm"),
@@ -93,6 +96,19 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 def test_no_import_runs_up() -> None:
     inside = [each for each in imports() if each.importer and each.imported]  # "": the package, which has no layer
     assert [each for each in inside if _layer(each.imported) > _layer(each.importer)] == []
+
+
+@pytest.mark.parametrize(
+    ("what", "places"),
+    [
+        (r"\bConsole\(", {"cli/terminal.py", "writers/formats.py"}),  # without markup; formats.py prints into a text
+        (r"\basyncio\.run\(", {"llm/loop_thread.py", "skyrl/run.py"}),  # also in a notebook; SkyRL has its own process
+        (r"\bcsv\.(DictW|w)riter\(", {"files.py", "report/sheet.py"}),  # without formulas; the sheet has comments
+    ],
+)
+def test_what_is_done_in_one_place(what: str, places: set[str]) -> None:
+    files = {str(path.relative_to(FOLDER)): path.read_text(encoding="utf-8") for path in FOLDER.rglob("*.py")}
+    assert {name for name, text in files.items() if re.search(what, text)} == places
 
 
 def test_late_imports_are_counted() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +35,13 @@ from scripts import analyze_results
 from tests.conftest import MakeRole
 from tests.report_data import make_results
 from tests.scoring import RUBRIC
+
+
+def test_a_notebooks_backend_is_not_taken_over() -> None:
+    code = "import recruiter.report.plots, matplotlib; print(matplotlib.get_backend())"
+    environment = {**os.environ, "MPLBACKEND": "module://no_such_backend"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.lower() == "agg\n"
 
 
 def step(number: int, **changes: object) -> dict[str, Any]:

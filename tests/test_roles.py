@@ -96,11 +96,19 @@ def test_missing_role_file_is_named_with_the_option(tmp_path: Path) -> None:
         load_roles(tmp_path / "nowhere.json")
 
 
-@pytest.mark.parametrize("content", [b"[{", b"\xff\xfe\x00"])
-def test_file_that_is_no_json_is_named(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"[{", "is not a JSON file"),
+        (b"\xff\xfe\x00", "line 1: it is no text in UTF-8; save"),
+        (b'[{"title":\n"Caf\xe9"}]', "line 2: it is no text in UTF-8; save"),
+        ('[{"title": "A"}]'.encode("utf-16-le"), "line 1: it is no text in UTF-8; save"),
+    ],
+)
+def test_file_that_is_no_json_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "roles.json"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"roles.json is not a JSON file"):
+    with pytest.raises(DataError, match=rf"roles\.json.*{reason}"):
         load_roles(path)
 
 

@@ -58,7 +58,7 @@ def _file(url: str) -> Path:
         raise ConfigError(
             "DATABASE_URL is of PostgreSQL: save it with `pg_dump --format=custom`, and restore it with `pg_restore`."
         )
-    return Path(database.engine.url.database or "")
+    return Path(database.engine.url.database or "").resolve()
 
 
 def _copy(source: Path, target: Path) -> int:

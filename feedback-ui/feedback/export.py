@@ -23,6 +23,7 @@ import database as db
 from feedback import accounts
 from feedback.choice import EVERYTHING, Choice
 from feedback.views import reward_of
+from recruiter.files import safe_cell
 from recruiter.rubric import Rubric
 
 Format = Literal["json", "parquet", "csv", "jsonl"]
@@ -34,7 +35,6 @@ MEDIA = {
     "parquet": "application/vnd.apache.parquet",
 }
 ROWS_AT_ONCE, ROWS_IN_GROUP, BYTES_AT_ONCE = 1000, 20_000, 256 * 1024
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
 TIME = pa.timestamp("ms", tz="UTC")
 GROUP = [
     *((name, pa.string()) for name in ("group_id", "run")), ("policy_step", pa.int64()),
@@ -278,10 +278,8 @@ def _as_text(row: Row) -> Row:
 
 
 def _cell(value: Any) -> Any:
-    """A value for CSV. A text that a spreadsheet would compute gets a ' before it, which spreadsheets do not show."""
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    return "'" + value if isinstance(value, str) and value.startswith(FORMULAS) else value
+    """A value for CSV; see `safe_cell`."""
+    return " ".join(map(str, value)) if isinstance(value, list) else safe_cell(value)
 
 
 def _jsonl(found: Iterator[dict[str, Any]]) -> Iterator[bytes]:
@@ -300,7 +298,7 @@ def _json(found: Iterator[dict[str, Any]]) -> Iterator[bytes]:
 
 def _csv(found: Iterator[dict[str, Any]], columns: pa.Schema) -> Iterator[bytes]:
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns.names, lineterminator="\n")
+    writer = csv.DictWriter(stream, columns.names)
     writer.writeheader()
     for part in _batches(found, ROWS_AT_ONCE):
         writer.writerows({name: _cell(value) for name, value in row.items()} for row in part)

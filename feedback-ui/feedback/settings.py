@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import sqlalchemy as sa
 from pydantic import BeforeValidator
 
 from recruiter.config.paths import IS_INSTALLED, WORKSPACE
@@ -16,6 +17,11 @@ from recruiter.config.setting import Section, Setting, format_value, setting, se
 
 FOLDER = Path(__file__).resolve().parents[1]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def file_url(path: Path) -> str:
+    """The address of a database in a file, whatever the file is called."""
+    return sa.URL.create("sqlite", database=str(path)).render_as_string()
 
 
 def _networks(text: object) -> object:
@@ -33,7 +39,7 @@ class Settings(Section):
     """What can be set."""
 
     database_url: str = setting(
-        f"sqlite:///{(WORKSPACE if IS_INSTALLED else FOLDER) / 'feedback.db'}",
+        file_url((WORKSPACE if IS_INSTALLED else FOLDER) / "feedback.db"),
         "where ratings are stored; default: `feedback-ui/feedback.db`, installed `feedback.db` in the current folder",
         instead="`sqlite:///file.db` or `postgresql://user:password@host/name`",
         variable="DATABASE_URL",

@@ -63,10 +63,10 @@ def run(config: Config) -> None:
         from recruiter.skyrl import prepare_imports
 
         prepare_imports()
-    from recruiter.engines.loading import check_model
+    from recruiter.engines.loading import check_policy
 
     folder = WORKSPACE / config.trainer.ckpt_path
-    check_model(config.trainer.policy.model.path, config.trainer.device)
+    check_policy(config)
     check_free_space(folder)
     with sole_owner(RunFolder(folder)):
         _train(config, judge, folder)
@@ -94,7 +94,8 @@ def _train(config: Config, judge: Judge, folder: Path) -> None:
     is_continued = start is not None or bool(AskedGroups(RunFolder(folder)).steps)
     run_before = (start.run if start else RunFolder(folder)).read_description() if is_continued else None
     dtype = (run_before.get("dtype") if run_before else None) or _dtype(config)
-    with RunLog(folder, config, judge, steps, resumed_step, is_continued, roles_hash(split), dtype) as log:
+    origin = start.run if start else None
+    with RunLog(folder, config, judge, steps, resumed_step, is_continued, roles_hash(split), dtype, origin) as log:
         log.say(
             f"GRPO on {config.trainer.policy.model.path}: {steps} steps of {config.trainer.train_batch_size} roles × "
             f"{config.generator.n_samples_per_prompt} questions, judge {judge.name}"
@@ -193,9 +194,9 @@ def _start_from(config: Config, run: RunFolder) -> Checkpoint | None:
 
 
 def _next_command(config: Config, folder: Path) -> str:
-    offline = " --judge rubric" if {judge.provider for judge in config.all_judges} <= {"rubric", "local"} else ""
-    rubric = f" --rubric {config.rubric}" if config.rubric else ""
-    return f"Next: {command_line('eval')} --model starter rl --checkpoint {short_path(folder)}{offline}{rubric}"
+    offline = {judge.provider for judge in config.all_judges} <= {"rubric", "local"}
+    judged = (*(("--judge", "rubric") if offline else ()), *(("--rubric", config.rubric) if config.rubric else ()))
+    return "Next: " + command_line("eval", "--model", "starter", "rl", "--checkpoint", short_path(folder), *judged)
 
 
 def _stop_on_interrupt() -> Callable[[], bool]:

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from recruiter.cli.terminal import make_console
 from recruiter.config import Config
 from recruiter.errors import ConfigError
 from recruiter.files import JsonLines
@@ -44,6 +44,7 @@ class RunLog:
         is_continued: bool = False,
         data_hash: str | None = None,
         dtype: str | None = None,
+        origin: RunFolder | None = None,
     ) -> None:
         """Open the run's files; lines of steps after `resumed_from` are dropped, for those steps run again.
 
@@ -51,6 +52,7 @@ class RunLog:
             is_continued: whether the folder's run goes on although no step of it is done yet.
             data_hash: of the training split.
             dtype: what the model computes in.
+            origin: the run whose checkpoint this one starts from, where it is another one.
 
         Raises:
             ConfigError: the folder holds a run with other settings, data, prompt or rubric.
@@ -58,25 +60,25 @@ class RunLog:
         folder.mkdir(parents=True, exist_ok=True)
         self.run = RunFolder(folder)
         goes_on = bool(resumed_from) or is_continued
-        description, changes = describe_run(self.run, config, judge, goes_on, data_hash, dtype)
+        description, changes = describe_run(self.run, config, judge, goes_on, data_hash, dtype, origin)
         self.run_id = description["id"]
         before = (self.run.read_metrics(), self.run.read_rollouts()) if resumed_from else ([], [])
         self._rows = list(_until(resumed_from, before[0]))
         self._metrics = JsonLines(self.run.metrics, self._rows)
         self._rollouts = JsonLines(self.run.rollouts, _until(resumed_from, before[1]))
         self._tensorboard = _tensorboard(folder) if config.trainer.tensorboard else None
-        self._console = Console()
+        self._console = make_console()
         self._start, self._first, self._total = time.perf_counter(), resumed_from, total_steps
         self._progress = Progress(
             TextColumn("[bold]training"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[now]}"),
+            TextColumn("{task.fields[now]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=not self._console.is_interactive,
         )
         self._task = self._progress.add_task("training", total=total_steps, completed=resumed_from, now="")
         for change in changes:
@@ -95,7 +97,7 @@ class RunLog:
 
     def say(self, text: str) -> None:
         """Print a line above the progress bar."""
-        self._progress.console.print(text, highlight=False, soft_wrap=True)
+        self._progress.console.print(text, soft_wrap=True)
 
     def status(self, text: str) -> None:
         """Change what the progress bar says about the present moment."""

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from recruiter.config.paths import CONFIGS, WORKSPACE
 from recruiter.errors import ConfigError
+from recruiter.files import read_text, yaml_fault
 
 MAX_SCORE = 10.0
 MIN_RATING, MAX_RATING = 1, 5
@@ -178,12 +179,9 @@ def _built_in() -> Rubric:
 
 def _read(path: Path, name: str) -> Rubric:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or getattr(error, "strerror", None) or error
-        raise ConfigError(f"{name}{line}: it cannot be read as YAML ({problem}).") from None
+        data = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise ConfigError(yaml_fault(name, error)) from None
     if not isinstance(data, dict):
         raise ConfigError(f"{name} is no rubric: write `criteria:` and under it a list, as in configs/rubric.yaml.")
     try:

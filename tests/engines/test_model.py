@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
 
-from recruiter.config import SamplingParams
+from recruiter.config import Config, SamplingParams
+from recruiter.engines import TrainGroup
 from recruiter.engines.head import token_logprobs
-from recruiter.engines.loading import check_model
+from recruiter.engines.loading import check_model, check_policy
+from recruiter.engines.local import LocalPolicy
 from recruiter.engines.model import LocalModel, enable_group_attention, group_logprobs
 from recruiter.engines.packing import common_prefix
 from recruiter.engines.plain import generate_plain, plain_logprobs
@@ -180,6 +183,99 @@ def test_a_model_that_is_no_causal_lm_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "vit"}')
     with pytest.raises(ModelError, match="vit model, not a causal language model"):
         check_model(str(tmp_path))
+
+
+DAMAGES = {
+    "a pointer of Git LFS": ("model.safetensors", b"version https://git-lfs.github.com/spec/v1\nsize 9\n", "git lfs pull"),
+    "cut weights": ("model.safetensors", None, "model.safetensors is damaged .*get the model again"),
+    "no weights": ("model.safetensors", b"", "model.safetensors is damaged"),
+    "a lost shard": ("model.safetensors.index.json", b'{"weight_map": {"a": "model-00001-of-00002.safetensors"}}',
+                     "incomplete: model-00001-of-00002.safetensors is missing"),
+    "a cut index": ("model.safetensors.index.json", b'{"weight_map"', "index.json cannot be read"),
+    "a broken template": ("chat_template.jinja", b"{% for m in messages %}{{ m ", "chat template of .* cannot be used"),
+    "half a tokenizer": ("tokenizer.json", b'{"version": "1.0"}', "cannot be read"),
+    "no tokenizer": ("tokenizer.json", b"", "cannot be read"),
+    "no configuration": ("config.json", b"{", "cannot be read"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_folder_is_refused_before_anything_is_spent(
+    tiny_folder: Path, tmp_path: Path, config: Config, damage: str
+) -> None:
+    name, content, sentence = DAMAGES[damage]
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+    (folder / name).write_bytes((tiny_folder / name).read_bytes()[:-100] if content is None else content)
+    config.trainer.policy.model.path = str(folder)
+    with pytest.raises(ModelError, match=sentence) as caught:
+        check_policy(config)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"quantization_config": {"quant_method": "awq", "bits": 4}},
+            "is quantised, and adapters need the full weights",
+        ),
+        ({"hidden_size": 48}, r"contradicts itself: \S+ has shape"),
+        ({"num_hidden_layers": 3}, r"is incomplete: \d+ weights are missing|`num_hidden_layers` \(3\)"),
+        ({"model_type": "of-the-future"}, "cannot be read"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_refused(
+    tiny_folder: Path, tmp_path: Path, changes: dict[str, Any], sentence: str
+) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, **changes}))
+    with pytest.raises(ModelError, match=sentence):
+        check_model(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("targets", "fault"),
+    [
+        ("q_proj", "not found"),
+        ("q_proj,v_proj", "not found"),
+        (["q_proj", "nope"], "no layer nope is trained"),
+        (["lm_head"], "no layer lm_head is trained"),
+        (".*(q_proj|lm_head)", "no layer lm_head is trained"),
+        (["input_layernorm"], "is not supported"),
+        (["self_attn"], "(Target module "),
+        (["proj"], "not found"),
+        ("(", "unterminated subpattern"),
+    ],
+)
+def test_layers_that_would_not_be_trained_are_refused(
+    tiny_folder: Path, config: Config, targets: str | list[str], fault: str
+) -> None:
+    config.trainer.policy.model.path = str(tiny_folder)
+    config.trainer.policy.lora.target_modules = targets
+    with pytest.raises(ModelError, match=r"write all-linear, or a list of some of down_proj, .* v_proj\.") as caught:
+        check_policy(config)
+    assert fault in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("targets", "layers"),
+    [("all-linear", 14), (["q_proj", "v_proj"], 4), (["layers.1.mlp.up_proj"], 1), (r".*layers\.0\..*_proj", 7),
+     (["embed_tokens"], 1)],
+)  # fmt: skip
+def test_every_layer_that_is_asked_for_gets_a_gradient(
+    tiny_folder: Path, config: Config, targets: str | list[str], layers: int
+) -> None:
+    config.trainer.policy.model.path, config.trainer.policy.model.dtype = str(tiny_folder), "float32"
+    config.trainer.policy.lora.target_modules = targets
+    check_policy(config)
+    policy = LocalPolicy(config)
+    messages: list[Message] = [{"role": "user", "content": "How?"}]
+    (samples,) = policy.sample([messages], 2, SamplingParams(8), seed=1)
+    policy.forward_backward([TrainGroup(messages, samples, [1.0, -1.0])])
+    moved = [parameter.grad.abs().sum() > 0 for parameter in policy.parameters if parameter.grad is not None]
+    assert sum(map(bool, moved)) == layers
 
 
 def test_a_large_model_without_a_gpu_is_refused_unless_insisted(

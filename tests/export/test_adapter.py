@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from recruiter.errors import ExportError
+from recruiter.engines.model import LocalModel
+from recruiter.errors import ExportError, ModelError
 from recruiter.export.adapter import LoraDelta, read_adapter
 from tests.export.conftest import Train
 
@@ -73,6 +74,45 @@ def test_settings_that_cannot_be_merged(
     edit_json(trained.adapter / "adapter_config.json", **changes)
     with pytest.raises(ExportError, match=sentence):
         read_adapter(trained.adapter)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"init_lora_weights": "pissa"}, "init_lora_weights=pissa, which changes the base"),
+        ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights=pissa_niter_4"),
+        ({"init_lora_weights": "olora"}, "init_lora_weights=olora"),
+        ({"init_lora_weights": "loftq"}, "init_lora_weights=loftq"),
+        ({"alora_invocation_tokens": [4, 5]}, "alora_invocation_tokens"),
+        ({"layer_replication": [[0, 2]]}, "layer_replication"),
+        ({"lora_bias": True}, "lora_bias=True"),
+        ({"use_qalora": True}, "use_qalora=True"),
+        ({"target_parameters": ["mlp.gate_proj.weight"]}, "target_parameters"),
+        ({"of_the_future": {"a": 1}}, "of_the_future"),
+    ],
+)
+def test_settings_that_make_it_no_plain_lora_are_refused_everywhere(
+    train: Train, edit_json: Callable[..., None], changes: dict[str, Any], named: str
+) -> None:
+    trained = train()
+    edit_json(trained.adapter / "adapter_config.json", **changes)
+    with pytest.raises(ExportError, match=named):
+        read_adapter(trained.adapter)
+    with pytest.raises(ModelError, match=named):
+        LocalModel(str(trained.base), adapter=trained.adapter)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"init_lora_weights": "gaussian"}, {"of_the_future": None}, {"of_the_future": False}, {"peft_version": "9.9"},
+     {"alora_invocation_tokens": None}, {"loftq_config": {}}],
+)  # fmt: skip
+def test_settings_that_change_nothing_are_taken(
+    train: Train, edit_json: Callable[..., None], changes: dict[str, Any]
+) -> None:
+    trained = train()
+    edit_json(trained.adapter / "adapter_config.json", **changes)
+    assert read_adapter(trained.adapter).deltas
 
 
 def test_weights_that_cannot_be_merged(train: Train) -> None:

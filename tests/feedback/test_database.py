@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from alembic.migration import MigrationContext
 
 import database as db
 from feedback import export, views
-from feedback.settings import Settings, table
+from feedback.settings import Settings, file_url, table
 from recruiter.errors import ConfigError, DataError
 from recruiter.rubric import load_rubric
 from tests import REPOSITORY
@@ -184,6 +185,19 @@ def test_unusable_addresses_are_explained_without_the_password(url: str, part: s
         db.Database(url).upgrade()
     assert "secret-word" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["feature%2Fx", "50%", "q?x", "a#b", "a b", "[x]", "é日本", "a'\"b", "${y}&;="])
+def test_the_clones_path_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    folder = Path(shutil.copytree(REPOSITORY / "feedback-ui/migrations", tmp_path / name / "migrations")).parent
+    monkeypatch.setattr(db, "MIGRATIONS", folder / "migrations")
+    database = db.Database(file_url(folder / "feedback.db"))
+    database.upgrade()
+    with database.write() as c:
+        c.execute(db.texts.insert().values(name="guidelines", value="x", updated_at=0.0))
+    database.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name]
+    assert (folder / "feedback.db").is_file()
 
 
 def test_server_that_cannot_start_says_why_in_one_sentence(tmp_path: Path) -> None:

@@ -172,6 +172,19 @@ def test_damaged_checkpoint_is_named_with_the_whole_one_before_it(
     assert "\n" not in str(caught.value)
 
 
+def test_a_run_that_starts_from_another_ones_checkpoint_says_in_what_it_differs(
+    settings: Callable[..., Config], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(settings(1))
+    named = {"trainer.resume_mode": "from_path", "trainer.resume_path": tmp_path / "run/global_step_1"}
+    elsewhere = {**named, "trainer.ckpt_path": tmp_path / "other"}
+    train(settings(2, **elsewhere))
+    assert "is of a run" not in capsys.readouterr().out
+    train(settings(2, **{**elsewhere, "trainer.ckpt_path": tmp_path / "third", "reward.overlap_free": 0.7}))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "starts from is of a run with reward.overlap_free=0.3, not 0.7 (" in said
+
+
 def test_the_offer_is_whole_and_works(settings: Callable[..., Config], tmp_path: Path) -> None:
     train(settings(3))
     cut(tmp_path / "run/global_step_3/trainer_state.json")

@@ -41,7 +41,6 @@ def with_earlier_reads(results: Results, output: Path, console: Console) -> Resu
     output.replace(kept)
     console.print(
         f"The questions changed, so the sheet and the readings of the earlier ones stay with these, in {short_path(kept)}.",
-        highlight=False,
         soft_wrap=True,
     )
     return results
@@ -94,7 +93,6 @@ def read_blind(
         console.print(
             f"Wrote {short_path(options.blind_sheet)}, the sheet of {len(sheet.items)} questions, for readers, and the key "
             f"{short_path(key)}, not for them.",
-            highlight=False,
             soft_wrap=True,
         )
     if people:
@@ -104,14 +102,14 @@ def read_blind(
         line = (
             f"{count} roles of the sheet are there to be read at {people.url}; the same command takes in what was read."
         )
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
         if twice := by_people.keys() & given.keys():
             raise DataError(f"{people.url}: a file is by {min(twice)} too; give the file another name.")
         given |= by_people
     for name, reading in given.items():
         before = f", {len(sheet.readings[name].marks)} of them earlier" if name in sheet.readings else ""
         line = f"{name} ({reading.kind}) read {len(reading.marks)} of {len(sheet.items)} questions{before}."
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     readings = {**sheet.readings, **given}
     with shown_progress(console) as progress:
         for reader in readers:

@@ -1,4 +1,4 @@
-"""What every command shares: keys from `.env`, errors as one sentence, Ctrl-C without a stack trace."""
+"""What every command shares: keys from `.env`, errors as one sentence, Ctrl-C without a stack trace, a terminal or none."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from dotenv import load_dotenv
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from recruiter.config.paths import WORKSPACE, command_line
+from recruiter.cli.terminal import prepare_terminal
+from recruiter.config.paths import command_line
 from recruiter.errors import RecruiterError
+from recruiter.files import load_environment
 
 
 def command(function: Callable[[], None]) -> Callable[[], None]:
@@ -23,8 +24,9 @@ def command(function: Callable[[], None]) -> Callable[[], None]:
 
     @functools.wraps(function)
     def run() -> None:
-        load_dotenv(WORKSPACE / ".env")
+        prepare_terminal()
         try:
+            load_environment()
             function()
         except RecruiterError as error:
             print(error, file=sys.stderr)
@@ -33,15 +35,21 @@ def command(function: Callable[[], None]) -> Callable[[], None]:
             print("\nStopped; what was finished is stored.", file=sys.stderr)
             sys.exit(130)
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno is None:  # none of the system's, so a fault of ours
                 raise
-            print(
-                f"The disk is full ({error.filename or 'while writing'}): free some space and run again.",
-                file=sys.stderr,
-            )
+            print(_refused(error), file=sys.stderr)
             sys.exit(1)
 
     return run
+
+
+def _refused(error: OSError) -> str:
+    """What the system would not do, in one sentence."""
+    if error.errno == errno.ENOSPC:
+        return f"The disk is full ({error.filename or 'while writing'}): free some space and run again."
+    reason = " ".join((error.strerror or str(error)).split()).rstrip(".")
+    what = f"{error.filename} cannot be read or written ({reason})" if error.filename else reason
+    return f"{what}: mend that or name another place, and run the same command again."
 
 
 def argument_parser(about: str | None) -> argparse.ArgumentParser:
@@ -85,8 +93,9 @@ def read_prices(parser: argparse.ArgumentParser, given: list[list[str]]) -> dict
 @contextmanager
 def shown_progress(console: Console) -> Iterator[Callable[[str, str, float], None]]:
     """A bar for everything that somebody is at work on; where there is no terminal, a line when it is done."""
-    columns = TextColumn("{task.description}"), BarColumn(bar_width=24), TaskProgressColumn(), TimeElapsedColumn()
-    bars = Progress(*columns, console=console, disable=not console.is_terminal)
+    what = TextColumn("{task.description}", markup=False)
+    columns = what, BarColumn(bar_width=24), TaskProgressColumn(), TimeElapsedColumn()
+    bars = Progress(*columns, console=console, disable=not console.is_interactive)
     tasks: dict[str, TaskID] = {}
 
     def progress(who: str, what: str, share: float) -> None:
@@ -96,7 +105,7 @@ def shown_progress(console: Console) -> Iterator[Callable[[str, str, float], Non
         was_done = bars.tasks[tasks[name]].finished
         bars.update(tasks[name], completed=share)
         if bars.disable and share >= 1.0 and not was_done:
-            console.print(f"{name}: done", highlight=False)
+            console.print(f"{name}: done")
 
     with bars:
         yield progress

@@ -33,4 +33,4 @@ def main() -> None:
         return
     fetched = download(options.repo, options.revision, folder, print)
     print(f"{options.repo} is {'ready, verified' if fetched else 'already there, verified'}: {short_path(folder)}")
-    print(f"Next: {command_line('eval')} --model {short_path(folder)}")
+    print(f"Next: {command_line('eval', '--model', short_path(folder))}")

@@ -6,18 +6,18 @@ to zero is waited for.
 
 from __future__ import annotations
 
-import asyncio
 import os
 
 import numpy as np
-from rich.console import Console
 
 from recruiter.cli.command import argument_parser, check_numbers, command
+from recruiter.cli.terminal import make_console, shown_status
 from recruiter.config.loading import load_config
 from recruiter.config.paths import ROLES
 from recruiter.deploy.asking import ask_server
 from recruiter.errors import ConfigError
 from recruiter.judges.lists import find_role
+from recruiter.llm.loop_thread import run_async
 from recruiter.prompts import Message, generator_messages
 from recruiter.roles import load_roles
 
@@ -38,27 +38,20 @@ def main() -> None:
     options = parser.parse_args()
     check_numbers(parser, options, {"--calls": (lambda number: number >= 1, "1 or more")})
     messages = _messages(options.prompt, options.role)
-    console = Console()
+    console = make_console()
     limit = load_config("train_config").generator.sampling_params.max_generate_length
-    with console.status("asking which model it has") as status:
+    with shown_status(console, "asking which model it has") as status:
         asked = ask_server(
-            _address(),
-            messages,
-            limit,
-            options.calls,
-            60 * options.wait,
-            say=lambda text: console.print(text, highlight=False),
-            status=status.update,
+            _address(), messages, limit, options.calls, 60 * options.wait, say=console.print, status=status
         )
-        model, answers = asyncio.run(asked)
-    console.print(f"\n{answers[0].text}\n", highlight=False, markup=False)
+        model, answers = run_async(asked)
+    console.print(f"\n{answers[0].text}\n")
     seconds = [answer.seconds for answer in answers]
     tokens = sum(answer.tokens for answer in answers)
     p50, p90, p99 = np.percentile(seconds, [50, 90, 99], method="inverted_cdf")
     console.print(
         f"{len(answers)} calls of {model}: latency p50 {p50:.2f} s, p90 {p90:.2f} s, p99 {p99:.2f} s, "
         f"{tokens / sum(seconds):.1f} tokens a second",
-        highlight=False,
         soft_wrap=True,
     )
 

@@ -28,6 +28,7 @@ from rich.table import Table
 
 from recruiter.cli.blind import STORE, read_blind, with_earlier_reads
 from recruiter.cli.command import add_price, argument_parser, check_numbers, command, read_prices, shown_progress
+from recruiter.cli.terminal import make_console
 from recruiter.config import NamedCandidateConfig
 from recruiter.config.paths import WORKSPACE, command_line
 from recruiter.errors import ConfigError
@@ -51,6 +52,7 @@ from recruiter.roles import load_roles
 from recruiter.roles.dataset import read_raw
 from recruiter.rubric import Rubric, load_rubric
 from recruiter.writers.finding import ALIASES
+from recruiter.writers.formats import heading
 
 HELD_OUT = WORKSPACE / "data/raw/test.parquet"
 
@@ -61,7 +63,7 @@ def main() -> None:
     options = parse_options()
     if options.inspect_log:
         require_inspect()
-    console = Console()
+    console = make_console()
     readers = [ModelReader(name, own_address(name, options.base_url)) for name in options.reader]
     if options.model:
         results, called, problems = evaluate(options, readers, console)
@@ -78,18 +80,15 @@ def main() -> None:
         write_inspect_logs(results, options.inspect_log)
     print_results(console, results, options.show)
     for usage in called:
-        console.print(f"{usage.name}: {usage.summary()}", highlight=False, soft_wrap=True)
+        console.print(f"{usage.name}: {usage.summary()}", soft_wrap=True)
     console.print(
         f"\nWrote {short_path(report)} (to read and filter), {short_path(tables_file)} (tables), "
         f"{short_path(options.output)} (everything)",
-        highlight=False,
         soft_wrap=True,
     )
     if options.inspect_log:
-        console.print(
-            f"Inspect logs: inspect view --log-dir {short_path(options.inspect_log)}", highlight=False, soft_wrap=True
-        )
-    console.print(f"Next: {_next(options, results)}", highlight=False, soft_wrap=True)
+        console.print(f"Inspect logs: inspect view --log-dir {short_path(options.inspect_log)}", soft_wrap=True)
+    console.print(f"Next: {_next(options, results)}", soft_wrap=True)
     for problem in [*problems, *unread]:
         print(problem, file=sys.stderr)
     has_gaps = any(sample.question is None for sample in results.samples) or any(
@@ -139,7 +138,7 @@ def evaluate(
     with shown_progress(console) as progress:
         evaluation = Evaluation(setup, store, progress)
         for line in evaluation.probe_judges():
-            console.print(line, highlight=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
         results = evaluation.run()
     return (
         with_earlier_reads(results, options.output, console),
@@ -150,11 +149,9 @@ def evaluate(
 
 def _next(options: argparse.Namespace, results: Results) -> str:
     if results.sheet is None or results.sheet.readings:
-        return f"{command_line('analyze')} --results {short_path(options.output)}"
-    return (
-        f"have the sheet read, then {command_line('eval')} --output {short_path(options.output)} --readings FILE …, the CSV of "
-        f"each reader"
-    )
+        return command_line("analyze", "--results", short_path(options.output))
+    again = command_line("eval", "--output", short_path(options.output), "--readings")
+    return f"have the sheet read, then {again} FILE …, the CSV of each reader"
 
 
 def own_address(name: str, base_url: str | None) -> str | None:
@@ -300,7 +297,7 @@ def find_candidates(options: argparse.Namespace) -> SimulatedJudge | None:
 def print_results(console: Console, results: Results, show: int) -> None:
     """What is known, all tables but the long ones, what to know before believing them, and some questions."""
     for line in results.evidence:
-        console.print(f"\n{line}", style="bold", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"\n{line}", style="bold", soft_wrap=True)
     console.print(f"\n{len(results.roles)} roles from {results.plan.roles_from}; scores 0–10, 95% intervals over roles")
     for each in tables(results):
         if each.is_long:
@@ -314,7 +311,7 @@ def print_results(console: Console, results: Results, show: int) -> None:
             table.add_row(*row)
         console.print(table)
     for warning in warnings(results):
-        console.print(f"Note: {warning}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"Note: {warning}", soft_wrap=True)
     if show:
         print_questions(console, results, show)
 
@@ -323,10 +320,10 @@ def print_questions(console: Console, results: Results, count: int) -> None:
     """What each model asked for some roles."""
     judge = next(iter(results.judges), "")
     for role in results.roles[:: max(1, len(results.roles) // count)][:count]:
-        console.print(f"\n[bold]{role.title}[/bold] ({role.level}; {', '.join(role.stack)})")
+        console.print(f"\n{heading(role)}", style="bold")
         for sample in results.samples:
             if sample.role_id == role.id and sample.sample == 0:
                 scores = sample.judgements[judge].scores if judge in sample.judgements else None
                 score = f" ({scores['composite']:.1f})" if scores else " (unscored)" if judge else ""
                 text = f"(nothing: {sample.failure})" if sample.question is None else sample.question
-                console.print(f"  {sample.model}{score}: {text}", highlight=False, markup=False)
+                console.print(f"  {sample.model}{score}: {text}")

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import DownloadColumn, Progress
 
 from recruiter.cli.command import argument_parser, command
+from recruiter.cli.terminal import make_console, shown_status
 from recruiter.config.loading import load_config
 from recruiter.config.paths import ROLES, WORKSPACE, command_line
 from recruiter.errors import ConfigError, EndpointError
@@ -65,7 +66,7 @@ def main() -> None:
         parser.error("--verify compares with a checkpoint: give --checkpoint too")
     if (options.push_to_hub or endpoint) and not options.hub_repo:
         raise ConfigError("Which repository is it? Give --hub_repo USER/NAME, or set HF_REPO in .env.")
-    console = Console()
+    console = make_console()
     _check_accounts(options)
     if options.checkpoint:
         _export(options, console)
@@ -95,12 +96,12 @@ def _export(options: argparse.Namespace, console: Console) -> None:
     from recruiter.roles import load_roles
 
     adapter = find_checkpoint(options.checkpoint, WORKSPACE / "checkpoints").adapter
-    with console.status("checking adapter and base"):
+    with shown_status(console, "checking adapter and base"):
         export = plan_export(
             adapter, options.output, options.max_model_len, options.torch_dtype, options.base, options.overwrite
         )
     if export.existing:
-        console.print(f"{short_path(options.output)} already is this export, verified by its hashes.", highlight=False)
+        console.print(f"{short_path(options.output)} already is this export, verified by its hashes.")
     else:
         columns = (*Progress.get_default_columns(), DownloadColumn())
         with Progress(*columns, console=console) as bar:
@@ -112,7 +113,6 @@ def _export(options: argparse.Namespace, console: Console) -> None:
             f"{export.max_model_len} tokens of context.\n"
             f"The adapter moves its weights by {merged.relative_change:.2%}; {min(merged.kept, 1):.1%} of that is left after "
             f"rounding.",
-            highlight=False,
             soft_wrap=True,
         )
         if merged.kept < 0.9:
@@ -124,21 +124,20 @@ def _export(options: argparse.Namespace, console: Console) -> None:
         from recruiter.export.verify import verify
 
         roles = load_roles(ROLES)
-        with console.status("verifying") as status:
-            found = verify(export, roles[:: len(roles) // VERIFIED_ROLES][:VERIFIED_ROLES], status.update)
+        with shown_status(console, "verifying") as status:
+            found = verify(export, roles[:: len(roles) // VERIFIED_ROLES][:VERIFIED_ROLES], status)
         for role, question in found.questions:
-            console.print(f"  {role.title} ({role.level}): {question}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"  {role.title} ({role.level}): {question}", soft_wrap=True)
         console.print(
             f"Against base + adapter in float32, over {found.tokens} tokens: largest difference of a probability "
             f"{found.max_difference:.2g}, mean KL {max(found.kl_lost, 0):.2g} nats "
             f"(the adapter itself: {found.kl_adapter:.2g}).",
-            highlight=False,
             soft_wrap=True,
         )
         found.check(options.torch_dtype)
         console.print("Verified.")
     if not options.push_to_hub:
-        console.print(f"Next: {command_line('eval')} --model {short_path(options.output)}", highlight=False)
+        console.print(f"Next: {command_line('eval', '--model', short_path(options.output))}")
 
 
 def _publish(options: argparse.Namespace, console: Console) -> None:
@@ -149,9 +148,9 @@ def _publish(options: argparse.Namespace, console: Console) -> None:
     manifest.check(options.output)
     if manifest.licence is None:
         console.print(f"Note: {manifest.base} states no licence in its files; its terms apply to what you publish.")
-    console.print(f"Uploading {short_path(options.output)} to {options.hub_repo} …", highlight=False)
+    console.print(f"Uploading {short_path(options.output)} to {options.hub_repo} …")
     address = publish(options.output, options.hub_repo, options.private, console.print)
-    console.print(f"Published: {address}", highlight=False)
+    console.print(f"Published: {address}")
 
 
 def _deploy(options: argparse.Namespace, console: Console) -> None:
@@ -160,15 +159,15 @@ def _deploy(options: argparse.Namespace, console: Console) -> None:
 
     settings = load_config("train_config").endpoint
     plan = plan_endpoint(settings, options.hub_repo, options.instance_type, *model_size(options.hub_repo))
-    console.print(plan.text, highlight=False, soft_wrap=True)
+    console.print(plan.text, soft_wrap=True)
     _ask(options.yes, "Create it?", "creates it")
     endpoint = create_endpoint(plan)
-    remove = f"{command_line('export')} --hub_repo {options.hub_repo} --delete_endpoint"
-    console.print(f"It is starting, also if you stop waiting. To remove it: {remove}", highlight=False, soft_wrap=True)
-    with console.status("starting") as status:
-        address = wait_for_endpoint(endpoint, settings.wait_minutes, lambda state: status.update(f"endpoint: {state}"))
-    console.print(f"It runs: {address}", highlight=False)
-    console.print(f"Next: HF_ENDPOINT_URL={address} {command_line('endpoint-test')}", highlight=False, soft_wrap=True)
+    remove = command_line("export", "--hub_repo", options.hub_repo, "--delete_endpoint")
+    console.print(f"It is starting, also if you stop waiting. To remove it: {remove}", soft_wrap=True)
+    with shown_status(console, "starting") as status:
+        address = wait_for_endpoint(endpoint, settings.wait_minutes, lambda state: status(f"endpoint: {state}"))
+    console.print(f"It runs: {address}")
+    console.print(f"Next: HF_ENDPOINT_URL={address} {command_line('endpoint-test')}", soft_wrap=True)
 
 
 def _undeploy(options: argparse.Namespace, console: Console) -> None:
@@ -176,7 +175,7 @@ def _undeploy(options: argparse.Namespace, console: Console) -> None:
 
     _ask(options.yes, f"Delete the endpoint {endpoint_name(options.hub_repo)}?", "deletes it")
     name = delete_endpoint(options.hub_repo)
-    console.print(f"Deleted the endpoint {name}; {options.hub_repo} itself stays.", highlight=False)
+    console.print(f"Deleted the endpoint {name}; {options.hub_repo} itself stays.")
 
 
 def _ask(is_agreed: bool, question: str, what_yes_does: str) -> None:

@@ -26,6 +26,7 @@ from rich.text import Text
 
 from recruiter.cli import kit
 from recruiter.cli.command import add_price, argument_parser, check_numbers, command, read_prices
+from recruiter.cli.terminal import make_console
 from recruiter.config import SamplingParams
 from recruiter.config.paths import ROLES
 from recruiter.errors import ConfigError, DataError, RecruiterError
@@ -51,7 +52,7 @@ FIELDS = ("title", "level", "focus", "stack", "skills", "description")
 def main() -> None:
     """See above."""
     options = parse()
-    messages = Console(stderr=True, highlight=False)
+    messages = make_console(stderr=True)
     find = functools.cache(lambda: writer_of(options))
     completed = roles_of(options, lambda text: read_advertisement(find(), text))
     writer = find()
@@ -61,7 +62,7 @@ def main() -> None:
         sampling = dataclasses.replace(sampling, temperature=options.temperature)
     for each in completed if len(completed) == 1 else ():
         if each.assumed:
-            messages.print(f"Assumed: {'; '.join(each.assumed)}.", markup=False)
+            messages.print(f"Assumed: {'; '.join(each.assumed)}.")
     if options.best_of > 1 and not options.judge:
         messages.print("The judge is rubric, an offline check of form and fit; --judge names another.")
 
@@ -114,7 +115,7 @@ def make_kits(
     if stopped and not kits:
         raise stopped
     if stopped:
-        messages.print(f"These are {len(kits)} of {len(completed)} roles: {stopped}", markup=False, soft_wrap=True)
+        messages.print(f"These are {len(kits)} of {len(completed)} roles: {stopped}", soft_wrap=True)
     asked = {model.name: model.usage for model in (writer, *helpers)}
     kit.show_kits(kits, options, [*asked.items(), *([(judge.name, judge.usage)] if judge else [])])
 
@@ -158,8 +159,9 @@ def write(
 
 def progress_bar(messages: Console) -> Progress:
     """What is being done, how far it is, and for how long; nothing where nobody watches."""
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
-    return Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal)
+    what = TextColumn("{task.description}", markup=False)
+    columns = what, BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=messages, transient=True, disable=not messages.is_interactive)
 
 
 def parse() -> argparse.Namespace:
@@ -274,7 +276,7 @@ def show(sets: list[QuestionSet], options: argparse.Namespace, made_with: dict[s
     width = min(messages.width, 100) if options.output is None else None
     if options.output is None and form == "text" and sys.stdout.isatty():
         for line, style in text_lines(sets, width or 100):
-            Console(highlight=False).print(Text(line, style))
+            make_console().print(Text(line, style))
         return
     text = format_sets(sets, form, made_with, width)
     if options.output is None:

@@ -22,9 +22,11 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from recruiter.cli.command import argument_parser, command
+from recruiter.cli.terminal import make_console
 from recruiter.config.paths import ROLES
 from recruiter.errors import DataError
 from recruiter.evaluation import calibration
@@ -88,16 +90,16 @@ def main() -> None:
     for path in options.file:
         entries += read_questions(path, roles, role)
     judge = find_judge(options, options.judge[0])
-    messages = Console(stderr=True)
+    messages = make_console(stderr=True)
     judgements = judged(judge, entries, messages)
     text = format_list(entries, judgements, options.format, judge.rubric.names)
     if options.output:
         options.output.write_text(text, encoding="utf-8")
-        messages.print(f"Wrote {len(entries)} judgements to {short_path(options.output)}.", highlight=False)
+        messages.print(f"Wrote {len(entries)} judgements to {short_path(options.output)}.")
     else:
         print(text, end="")
     if usage := judge.usage.summary():
-        messages.print(usage, highlight=False, soft_wrap=True)
+        messages.print(usage, soft_wrap=True)
     if failed := sum(judgement.scores is None for judgement in judgements):
         messages.print(f"{failed} of {len(entries)} questions have no score; run it again to ask for them.")
         sys.exit(2)
@@ -117,7 +119,7 @@ def find_judge(options: argparse.Namespace, name: str) -> Judge:
 def judged(judge: Judge, entries: Sequence[Entry], messages: Console) -> list[Judgement]:
     """A judgement for each question, with a bar that shows how far it is."""
     with Progress(console=messages, transient=True) as bar:
-        task = bar.add_task(f"judging with {judge.name}", total=len(entries))
+        task = bar.add_task(escape(f"judging with {judge.name}"), total=len(entries))
         return judge_all(judge, entries, lambda: bar.advance(task))
 
 
@@ -127,7 +129,8 @@ def calibrate(options: argparse.Namespace) -> None:
     Raises:
         DataError: the ratings cannot be used, or there are too few.
     """
-    messages = Console(stderr=True, highlight=False, soft_wrap=True)
+    messages = make_console(stderr=True)
+    messages.soft_wrap = True
     rubric = load_rubric(options.rubric)
     ratings = read_ratings(options.calibrate, rubric, {role.id: role for role in load_roles(options.roles)})
     entries = [(group.role, question) for group in ratings for question in group.questions]

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import get_args
 
-from rich.console import Console
-
+from recruiter.cli.terminal import make_console
 from recruiter.config import SamplingParams
 from recruiter.errors import ConfigError, RecruiterError
 from recruiter.files import short_path
@@ -142,7 +141,7 @@ def _write(kits: Sequence[Kit], options: argparse.Namespace) -> None:
 
 def show_kits(kits: Sequence[Kit], options: argparse.Namespace, usages: Sequence[tuple[str, Usage]]) -> None:
     """Print the sheets or say where they are, and what they lack."""
-    messages = Console(stderr=True, highlight=False)
+    messages = make_console(stderr=True)
     if options.output is None:
         print(render_kits(kits, form_of(options), options.candidate), end="")
     else:
@@ -158,7 +157,7 @@ def show_kits(kits: Sequence[Kit], options: argparse.Namespace, usages: Sequence
     for reason in dict.fromkeys(
         text for kit in kits for text in (*kit.notes, *(m for q in kit.questions for m in q.missing))
     ):
-        messages.print(f"  {reason}", soft_wrap=True, markup=False)
+        messages.print(f"  {reason}", soft_wrap=True)
     if not all(kit.is_whole for kit in kits):
         sys.exit(2)
 

@@ -248,7 +248,9 @@ class LoraConfig(Section):
         skyrl=_lora("alpha"))
     dropout: float = setting(0.0, "dropout on the adapters' input while training", ge=0, le=0.99,
         skyrl=_lora("dropout"))
-    target_modules: str = setting("all-linear", "layers that get an adapter, in PEFT's words",
+    target_modules: str | Annotated[list[str], Field(min_length=1)] = setting("all-linear",
+        "layers that get an adapter, in PEFT's words: `all-linear`, the ends of their names in a list, or a regular "
+        "expression of whole names", instead="all-linear, a list such as [q_proj, v_proj], or a regular expression",
         skyrl=_lora("target_modules"))
 
 

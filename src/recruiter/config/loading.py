@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +26,7 @@ from recruiter.config.checks import BOTH, checked
 from recruiter.config.paths import CONFIGS, WORKSPACE
 from recruiter.config.setting import find, format_value, listed, sections, settings
 from recruiter.errors import ConfigError
+from recruiter.files import read_text, yaml_fault
 
 _IN_LIST = re.compile(r"judges\.\d+\.\w")  # a setting of one of several judges
 _SHARED = ("trainer", "generator")  # sections in which SkyRL has keys too
@@ -44,9 +46,8 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path | None = 
     folder = folder or (own if (own / f"{name}.yaml").is_file() else CONFIGS)
     ConfigStore.instance().store(name="schema", node=OmegaConf.create(to_dict(Config())))
     overrides = [re.sub(r"^\+*trainer\.policy\.model\.lora\.", "trainer.policy.lora.", item) for item in overrides]
-    added = next((item for item in overrides if item.startswith(("+", "~"))), None)
-    if added is not None:
-        raise ConfigError(f"{added} cannot work: every setting exists already; write {added.lstrip('+~')}.")
+    for item in overrides:
+        _check_override(item)
     in_list = [item for item in overrides if _IN_LIST.match(item)]
     try:
         with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
@@ -64,7 +65,7 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path | None = 
         for item in in_list:
             _set_in_list(values, item)
     except MissingConfigException:
-        names = sorted(path.stem for path in folder.glob("*.yaml") if "\ndefaults:" in f"\n{path.read_text()}")
+        names = sorted(path.stem for path in folder.glob("*.yaml") if "\ndefaults:" in f"\n{read_text(path)}")
         raise ConfigError(
             f"There is no configuration '{name}' in {folder}; choose one of {', '.join(names)}."
         ) from None
@@ -79,6 +80,30 @@ def load_config(name: str, overrides: Sequence[str] = (), folder: Path | None = 
         raise ConfigError(_unknown_setting(min(refused)))
     _choose_judges(values, {item.partition("=")[0] for item in overrides})
     return checked(values)
+
+
+def _check_override(item: str) -> None:
+    """Refuse what Hydra cannot read, or would use for something else, in a sentence that says what to write."""
+    key, _, value = item.partition("=")
+    if item.startswith("+"):
+        raise ConfigError(f"{item} cannot work: every setting exists already; write {item.lstrip('+')}.")
+    if item.startswith("~"):
+        raise ConfigError(f"{item} cannot work: a setting can be changed, not taken away; write {key[1:]}=<value>.")
+    if re.match(r"hydra\b", key):
+        raise ConfigError(f"{item} cannot work: Hydra reads settings here and runs nothing; leave it out.")
+    escaped = re.sub(r'(\\*)"', r'\1\1\\"', value)
+    if value[:1] not in ("", "[", "{") and not _is_readable(item) and _is_readable(quoted := f'{key}="{escaped}"'):
+        raise ConfigError(
+            f"{item} is not valid: a value with such signs stands in quotation marks, inside those of the shell; write "
+            f"{shlex.quote(quoted)}."
+        )
+
+
+def _is_readable(override: str) -> bool:
+    try:
+        return not OverridesParser.create().parse_override(override).is_sweep_override()
+    except HydraException:
+        return False
 
 
 def _set_in_list(values: dict[str, Any], override: str) -> None:
@@ -114,7 +139,7 @@ def _choose_judges(values: dict[str, Any], overridden: Set[str]) -> None:
 
 def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
     """`++` sets a key whether or not it exists, and adds to a mapping; what is unknown is refused afterwards."""
-    place = str(CONFIGS).replace("'", "\\'")
+    place = re.sub(r"(\\*)'", r"\1\1\\'", str(CONFIGS))
     return compose(
         config_name=name, overrides=[f"hydra.searchpath=['file://{place}']", *(f"++{item}" for item in overrides)]
     )
@@ -154,6 +179,8 @@ def _explain(error: Exception, overrides: Sequence[str], name: str) -> str:
         if deeper is None or str(deeper) in ("", "None"):
             break
         cause = deeper
+    if isinstance(cause, yaml.MarkedYAMLError) and cause.problem_mark:
+        return yaml_fault(cause.problem_mark.name, cause)
     message = str(cause).split("\n")[0].rstrip(".").replace("++", "")
     for override in overrides:
         key, _, value = override.partition("=")

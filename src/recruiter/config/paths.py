@@ -6,6 +6,7 @@ In a checkout both are the repository, wherever a command runs. Installed, what 
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -33,10 +34,10 @@ _IN_A_CHECKOUT = {
 }
 
 
-def command_line(name: str) -> str:
-    """How a user runs a command of `recruiter`, such as `eval`."""
+def command_line(name: str, *arguments: str) -> str:
+    """How a user runs a command of `recruiter`, such as `eval`; arguments are quoted for a shell where they need it."""
     door = None if IS_INSTALLED else _IN_A_CHECKOUT.get(name)
-    return f"python {door}" if door else f"recruiter {name}"
+    return " ".join([f"python {door}" if door else f"recruiter {name}", *map(shlex.quote, arguments)])
 
 
 QUICKSTART = (

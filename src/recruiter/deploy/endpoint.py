@@ -19,6 +19,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 from recruiter.config import EndpointConfig
 from recruiter.deploy.hub import TOKEN_PAGE, NetworkError
 from recruiter.errors import EndpointError
+from recruiter.llm.transport import check_environment
 
 MODEL_NAME = "question-writer"  # what the server calls the model, whatever repository it comes from
 PAGE = "https://endpoints.huggingface.co"
@@ -204,5 +205,8 @@ def _refusals(name: str, repo: str) -> Iterator[None]:
         }
         fallback = f"The endpoint service refused {name} ({status}): {reason}."
         raise EndpointError(sentences.get(status or 0, fallback)) from None
+    except (ValueError, ImportError, FileNotFoundError):
+        check_environment()
+        raise
     except NetworkError as error:
         raise EndpointError(f"The endpoint service cannot be reached ({type(error).__name__}): try again.") from None

@@ -31,6 +31,7 @@ from huggingface_hub.errors import (
 from recruiter.errors import HubError
 from recruiter.files import short_path
 from recruiter.llm.retry import pauses
+from recruiter.llm.transport import check_environment
 
 MODEL = "ash256/qwen3-4b-question-gen"
 TOKEN_PAGE = "https://huggingface.co/settings/tokens"  # noqa: S105 (an address)
@@ -114,7 +115,7 @@ def download(repo: str, revision: str | None, folder: Path, say: Callable[[str],
         HubError: there is no such repository or revision, no access, no connection, too little disk, or the folder holds
             something else.
     """
-    api = HfApi()
+    api, folder = HfApi(), folder.resolve()
     beside = folder.with_name(f".{folder.name}.part")
     with explained(repo if revision is None else f"{repo} at {revision}"):
         info = api.model_info(repo, revision=revision, files_metadata=True)
@@ -204,6 +205,9 @@ def explained(what: str) -> Iterator[None]:
         raise HubError(_http_sentence(what, error)) from None
     except LocalEntryNotFoundError:
         raise HubError(f"{what} could not be fetched: the Hub cannot be reached, or HF_HUB_OFFLINE is set.") from None
+    except (ValueError, ImportError, FileNotFoundError):
+        check_environment()
+        raise
     except NetworkError as error:
         raise HubError(f"The Hub cannot be reached for {what} ({type(error).__name__}): run again to go on.") from None
 

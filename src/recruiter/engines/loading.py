@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+from huggingface_hub import is_offline_mode
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
-from recruiter.config import QUICKSTART_OFFER, require_model
+from recruiter.config import QUICKSTART_OFFER, Config, require_model
 from recruiter.config.paths import model_folder, model_source
 from recruiter.engines.chat import prepare_template
+from recruiter.engines.folder import make_skeleton, read_whole, readable
+from recruiter.engines.lora import add_adapter
 from recruiter.errors import ConfigError, ModelError
+from recruiter.llm.transport import check_environment
 
+# Settings of PEFT under which W' = W + scaling B A holds; all others must be unset.
+_PLAIN_LORA = frozenset(
+    "task_type peft_type auto_mapping peft_version base_model_name_or_path revision inference_mode r target_modules "
+    "exclude_modules lora_alpha lora_dropout fan_in_fan_out bias use_rslora modules_to_save init_lora_weights "
+    "layers_to_transform layers_pattern rank_pattern alpha_pattern megatron_core loftq_config eva_config "
+    "qalora_group_size runtime_config ensure_weight_tying".split()
+)
+_STARTS_FROM_BASE = (True, False, None, "gaussian", "orthogonal", "eva")
 LARGE_MODEL_BYTES = 3e9  # weights on disk above which a machine without a GPU is refused unless asked for
 
 
@@ -24,10 +40,43 @@ def adapter_base(adapter: Path) -> str:
     Raises:
         ModelError: the folder holds no adapter.
     """
+    return str(read_adapter_settings(adapter)["base_model_name_or_path"])
+
+
+def read_adapter_settings(adapter: Path) -> dict[str, Any]:
+    """What `adapter_config.json` says of an adapter of plain LoRA; of another kind it would be misunderstood.
+
+    Raises:
+        ModelError: there is none, it is damaged, or of another kind.
+    """
+    with adapter_file(adapter, "adapter_config.json") as path:
+        settings: dict[str, Any] = json.loads(path.read_bytes())
+        kind, start = settings.get("peft_type"), settings.get("init_lora_weights")
+        settings["base_model_name_or_path"]
+    other = next((name for name, value in settings.items() if value and name not in _PLAIN_LORA), None)
+    if kind == "LORA" and (other or start not in _STARTS_FROM_BASE):
+        kind = f"{other}={settings[other]}" if other else f"init_lora_weights={start}, which changes the base"
+        kind = "DoRA" if other == "use_dora" else kind
+    if kind != "LORA":
+        raise ModelError(f"The adapter at {adapter} is of the kind {kind}; only LoRA can be merged or read.")
+    return settings
+
+
+@contextmanager
+def adapter_file(adapter: Path, name: str) -> Iterator[Path]:
+    """The path of one of an adapter's files. What reading it raises becomes a sentence."""
+    path = adapter / name
     try:
-        return str(json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"])
-    except (OSError, KeyError, json.JSONDecodeError) as error:
-        raise ModelError(f"There is no adapter at {adapter}: {error}.") from None
+        yield path
+    except PermissionError:
+        raise ModelError(
+            f"The adapter at {adapter} cannot be read by this user: {name} belongs to another; have its owner run "
+            f"chmod -R a+rX on the folder."
+        ) from None
+    except FileNotFoundError:
+        raise ModelError(f"There is no adapter at {adapter}: {name} is missing.") from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
+        raise ModelError(f"The adapter at {adapter} is damaged ({type(error).__name__}: {error}).") from None
 
 
 def check_model(path: str, device: str = "auto", spelled: str = "trainer.policy.model.path={}") -> None:
@@ -41,17 +90,24 @@ def check_model(path: str, device: str = "auto", spelled: str = "trainer.policy.
             without a GPU.
     """
     require_model(path, spelled)
-    try:
+    folder = model_folder(path)
+    with readable(spelled.format(path)):
+        if folder is None and not is_offline_mode():
+            check_environment()
         config = AutoConfig.from_pretrained(model_source(path))
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ModelError(f"{spelled.format(path)} cannot be read as a model: {reason}") from None
     if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise ModelError(
             f"{spelled.format(path)} is a {config.model_type} model, not a causal language model; name one "
             f"such as Qwen/Qwen3-4B-Instruct-2507."
         )
-    folder = model_folder(path)
+    if getattr(config, "quantization_config", None):
+        raise ModelError(
+            f"{spelled.format(path)} is quantised, and adapters need the full weights; name the full model."
+        )
+    if folder and not any(folder.glob("*.bin")):
+        with readable(spelled.format(path)):
+            skeleton = make_skeleton(config)
+        read_whole(folder, skeleton)
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder else 0
     if device == "auto" and size > LARGE_MODEL_BYTES and not torch.cuda.is_available():
         raise ModelError(
@@ -61,13 +117,34 @@ def check_model(path: str, device: str = "auto", spelled: str = "trainer.policy.
         )
 
 
+def check_policy(config: Config) -> None:
+    """Find out whether the model can be trained as configured, before anything is spent: as `check_model`, and whether its
+    chat template takes our chats and its layers are those that shall get adapters.
+
+    Raises:
+        ModelError: it cannot.
+    """
+    model = config.trainer.policy.model
+    check_model(model.path, config.trainer.device)
+    source = model_source(model.path)
+    with readable(model.path):
+        prepare_template(AutoTokenizer.from_pretrained(source), model.path)
+        skeleton = make_skeleton(AutoConfig.from_pretrained(source))
+    add_adapter(skeleton, config.trainer.policy.lora, model.path)
+
+
 def load_model(path: str, dtype: torch.dtype, device: torch.device) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
-    """Tokenizer and causal LM from a folder or the Hub."""
+    """Tokenizer and causal LM from a folder or the Hub.
+
+    Raises:
+        ModelError: they cannot be read.
+    """
     source = model_source(path)
     transformers_logging.disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    prepare_template(tokenizer, path)
-    model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, device_map=None)
+    with readable(path):
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        prepare_template(tokenizer, path)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, device_map=None)
     model = model.eval().to(device)
     for parameter in model.parameters():
         parameter.requires_grad_(False)

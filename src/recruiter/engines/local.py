@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig as PeftLoraConfig
-from peft import PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -22,8 +21,8 @@ from recruiter.config import Config, SamplingParams
 from recruiter.engines import ADAPTER, OPTIMIZER, WEIGHTS, Sample, TokenSums, TrainGroup, UpdateResult, torch_seed
 from recruiter.engines.attention import upload
 from recruiter.engines.compiling import compile_layers
-from recruiter.engines.lora import join_adapters, refresh_adapters
-from recruiter.engines.model import LocalModel, group_logprobs, quiet_peft, set_mode
+from recruiter.engines.lora import add_adapter, join_adapters, refresh_adapters
+from recruiter.engines.model import LocalModel, group_logprobs, set_mode
 from recruiter.engines.packing import common_prefix
 from recruiter.engines.plain import plain_logprobs
 from recruiter.engines.reading import ModelReader
@@ -50,17 +49,8 @@ class LocalPolicy:
         self.local = LocalModel(trainer.policy.model.path, trainer.device, dtype or trainer.policy.model.dtype)
         self.device = self.local.device
         torch.manual_seed(torch_seed(trainer.seed))
-        lora = trainer.policy.lora
-        settings = PeftLoraConfig(
-            r=lora.rank,
-            lora_alpha=lora.alpha,
-            lora_dropout=lora.dropout,
-            target_modules=lora.target_modules,
-            task_type="CAUSAL_LM",
-        )
         causal_lm = self.local.causal_lm
-        with quiet_peft():
-            self.model: PeftModel = get_peft_model(causal_lm, settings)
+        self.model = add_adapter(causal_lm, trainer.policy.lora, trainer.policy.model.path)
         self.model.peft_config["default"].base_model_name_or_path = trainer.policy.model.path
         wanted = trainer.gradient_checkpointing
         self.checkpoints_layers = self.local.needs_checkpointing if wanted is None else wanted

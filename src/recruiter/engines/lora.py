@@ -15,12 +15,24 @@ Shapes: T tokens, r rank, R rank padded to `RANK_MULTIPLE`.
 
 from __future__ import annotations
 
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
+from peft import LoraConfig as PeftLoraConfig
+from peft import PeftModel, get_peft_model
 from peft.tuners.lora import Linear as PeftLinear
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.nn.functional import linear
+from transformers import PreTrainedModel
+
+from recruiter.config import LoraConfig
+from recruiter.config.setting import format_value
+from recruiter.errors import ModelError
 
 RANK_MULTIPLE = 8  # keeps the rows of `joined` aligned for tensor cores
 
@@ -101,6 +113,51 @@ class JoinedLora(PeftLinear):
             flat, *self.masters, self.joined, self.down, self.base.bias, self.scaling["default"]
         )
         return output.view(*x.shape[:-1], -1)
+
+
+def add_adapter(model: PreTrainedModel, lora: LoraConfig, path: str) -> PeftModel:
+    """Add a fresh adapter, in place. Every layer that is asked for must be one that answers are computed and trained with.
+
+    Raises:
+        ModelError: one is not, or none is there.
+    """
+    wanted = lora.target_modules
+    settings = PeftLoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=wanted, task_type="CAUSAL_LM"
+    )
+    trained = {*model.get_decoder().modules()}
+    names = sorted(
+        {name.rpartition(".")[2] for name, m in model.named_modules() if m in trained and isinstance(m, nn.Linear)}
+    )
+    try:
+        with quiet_peft():
+            adapted = get_peft_model(model, settings)
+        fault = _not_trained(model, trained, wanted)
+    except (ValueError, re.error) as error:
+        fault = str(error).split("\n")[0].rstrip(".(")
+    if fault:
+        raise ModelError(
+            f"trainer.policy.lora.target_modules={format_value(wanted)} cannot work with {path} ({fault}); write "
+            f"all-linear, or a list of some of {', '.join(names)}."
+        )
+    return adapted
+
+
+def _not_trained(model: nn.Module, trained: set[nn.Module], wanted: str | list[str]) -> str | None:
+    """What was asked for and gets no adapter, or one that no gradient reaches: the output layer is not called as one."""
+    layers = {name: m.get_base_layer() in trained for name, m in model.named_modules() if isinstance(m, LoraLayer)}
+    asked = wanted if isinstance(wanted, list) else [] if wanted == "all-linear" else list(layers)
+    within = [name for name, is_trained in layers.items() if is_trained]
+    missing = next((each for each in asked if not any(f".{name}".endswith(f".{each}") for name in within)), None)
+    return missing and f"no layer {missing} is trained"
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """PEFT reads a name that transformers is renaming, and warns of it each time layers are added."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 def join_adapters(model: nn.Module) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Iterator, Sequence, Set
-from contextlib import contextmanager
 from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
@@ -21,10 +19,19 @@ from recruiter.config import SamplingParams
 from recruiter.engines import Sample, torch_seed
 from recruiter.engines.attention import upload, use_group_attention
 from recruiter.engines.compiling import compile_layers, has_compiler
+from recruiter.engines.folder import readable
 from recruiter.engines.head import token_logprobs
 from recruiter.engines.linear import refresh_rollout_layers, use_rollout_layers
-from recruiter.engines.loading import check_model, device_memory, load_model, pick_device, pick_dtype, stop_token_ids
-from recruiter.engines.lora import JoinedLora, join_adapters
+from recruiter.engines.loading import (
+    check_model,
+    device_memory,
+    load_model,
+    pick_device,
+    pick_dtype,
+    read_adapter_settings,
+    stop_token_ids,
+)
+from recruiter.engines.lora import JoinedLora, join_adapters, quiet_peft
 from recruiter.engines.packing import PackedGroups, common_prefix
 from recruiter.engines.plain import generate_plain, plain_logprobs
 from recruiter.engines.rollouts import Completion, generate_groups
@@ -79,7 +86,8 @@ class LocalModel:
 
             self._generate = GraphRollouts().generate
         if adapter is not None:
-            with quiet_peft():
+            read_adapter_settings(adapter)
+            with quiet_peft(), readable(str(adapter)):
                 PeftModel.from_pretrained(self.causal_lm, str(adapter))  # adds its layers in place
             join_adapters(self.causal_lm)
 
@@ -212,14 +220,6 @@ def set_mode(model: PreTrainedModel, training: bool) -> None:
     """As `model.train(training)`, unless it is in that mode: visiting thousands of modules takes 40 ms."""
     if model.training != training:
         model.train(training)
-
-
-@contextmanager
-def quiet_peft() -> Iterator[None]:
-    """PEFT reads a name that transformers is renaming, and warns of it each time layers are added."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        yield
 
 
 def enable_group_attention(model: PreTrainedModel) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,6 +15,7 @@ from recruiter.judges.making import named_judge
 from recruiter.llm.api_model import ApiModel
 from recruiter.llm.failure import CallFailed
 from recruiter.llm.gathering import gathered
+from recruiter.llm.loop_thread import run_async
 from recruiter.llm.providers import PROVIDERS
 from recruiter.llm.reply import json_objects
 from recruiter.prompts import Message, reader_messages
@@ -83,7 +83,7 @@ class ModelReader:
             finally:
                 await self.api.close()
 
-        found = asyncio.run(everything())
+        found = run_async(everything())
         return Reading(kind="language model", marks={name: mark for name, mark in found if mark}), problems
 
     async def _mark(self, role: Role, text: str, store: RecordStore) -> Mark:

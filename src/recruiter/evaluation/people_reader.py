@@ -6,8 +6,6 @@ Raters see the questions shuffled, without letters, and nothing of who wrote the
 
 from __future__ import annotations
 
-import asyncio
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,7 +13,9 @@ from recruiter.config import HumanFeedbackConfig
 from recruiter.evaluation.blind import SheetRole
 from recruiter.evaluation.readings import COLUMNS, read_readings
 from recruiter.evaluation.records import Reading, Sheet
+from recruiter.files import csv_text
 from recruiter.judges.feedback_client import FeedbackClient
+from recruiter.llm.loop_thread import run_async
 
 
 class PeopleReader:
@@ -55,7 +55,7 @@ class PeopleReader:
                 count += 1
             return count
 
-        return asyncio.run(submit())
+        return run_async(submit())
 
     def readings(self, sheet: Sheet, path: Path) -> dict[str, Reading]:
         """What people have read so far, by reader; the table that holds it is kept at `path`.
@@ -63,11 +63,8 @@ class PeopleReader:
         Raises:
             JudgeError: the server cannot be used.
         """
-        answer = asyncio.run(self._client.call("GET", f"/api/sheets/{sheet.hash}/readings"))
+        answer = run_async(self._client.call("GET", f"/api/sheets/{sheet.hash}/readings"))
         if not answer["readings"]:
             return {}
-        with path.open("w", encoding="utf-8", newline="") as file:
-            table = csv.DictWriter(file, (*COLUMNS, "reader", "kind", "sheet"))
-            table.writeheader()
-            table.writerows(answer["readings"])
+        path.write_bytes(csv_text((*COLUMNS, "reader", "kind", "sheet"), answer["readings"]).encode())
         return read_readings(path, sheet)

@@ -96,7 +96,6 @@ class Results(Record):
 
     def save(self, path: Path) -> None:
         """Write the file beside its place and rename it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, self.model_dump(mode="json"))
 
 

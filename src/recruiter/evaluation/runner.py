@@ -26,6 +26,7 @@ from recruiter.evaluation.spending import probe, probe_candidates
 from recruiter.evaluation.store import RecordStore
 from recruiter.judges import Judge
 from recruiter.judges.comparing import Preference
+from recruiter.llm.loop_thread import run_async
 from recruiter.llm.reply_cache import cache_key
 from recruiter.prompts import PROMPT_HASH, comparison_system
 from recruiter.roles import Role
@@ -236,7 +237,7 @@ class Evaluation:
             finally:
                 await judge.close()
 
-        return asyncio.run(everything())
+        return run_async(everything())
 
 
 def _add(known: list[str], new: Sequence[str]) -> None:

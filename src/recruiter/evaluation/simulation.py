@@ -5,7 +5,6 @@ Measured after all models have written, and stored question by question; `judges
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from recruiter.evaluation.figures import over_roles
 from recruiter.evaluation.records import InterviewRecord, SampleRecord
 from recruiter.evaluation.store import RecordStore
 from recruiter.judges.simulated import Asked, Interviews, SimulatedJudge
+from recruiter.llm.loop_thread import run_async
 from recruiter.roles import Role
 
 AT_A_TIME = 64  # questions whose interviews are held together
@@ -42,7 +42,7 @@ def simulate(
     done = len(written) - len(waiting)
     for part in _parts(waiting):
         asked = [Asked(roles[sample.role_id], str(sample.question)) for sample in part]
-        for sample, found in zip(part, asyncio.run(_measured(judge, asked, seed)), strict=True):
+        for sample, found in zip(part, run_async(_measured(judge, asked, seed)), strict=True):
             sample.interviews = _record(found, found.probability(judge.answers))
             if sample.interviews.probability is not None:
                 store.put(*places[id(sample)], value=sample.interviews.model_dump())

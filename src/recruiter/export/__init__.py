@@ -60,7 +60,8 @@ class Export:
         Raises:
             ExportError: something is not as it should be. The folder then is as it was before.
         """
-        beside = self.folder.with_name(f".{self.folder.name}.tmp")
+        folder = self.folder.resolve()
+        beside = folder.with_name(f".{folder.name}.tmp")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
         try:
@@ -68,11 +69,11 @@ class Export:
             write_config_files(self.plan, beside, self.max_model_len, run.sampling if run else None)
             merged = write_weights(self.plan, beside, progress)
             self._manifest(merged, beside, run).write(beside)
-            old = self.folder.with_name(f".{self.folder.name}.old")
+            old = folder.with_name(f".{folder.name}.old")
             shutil.rmtree(old, ignore_errors=True)
-            if self.folder.exists():
-                self.folder.rename(old)
-            beside.rename(self.folder)
+            if folder.exists():
+                folder.rename(old)
+            beside.rename(folder)
             shutil.rmtree(old, ignore_errors=True)
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)

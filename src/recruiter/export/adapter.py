@@ -10,7 +10,6 @@ an error: a tensor that is left out would give a model that nobody trained.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -20,11 +19,12 @@ from typing import Any
 
 import torch
 from peft.utils.other import get_pattern_key
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from recruiter.engines.loading import adapter_file, read_adapter_settings
 from recruiter.errors import ExportError
+from recruiter.export.base import refused
 from recruiter.files import sha256_of
 
 _PREFIX = "base_model.model."
@@ -87,28 +87,15 @@ def read_adapter(folder: Path) -> Adapter:
     Raises:
         ExportError: there is none, it is damaged or untrained, or of a kind that cannot be merged.
     """
-    settings, weights = folder / "adapter_config.json", folder / "adapter_model.safetensors"
-    try:
-        config = json.loads(settings.read_text(encoding="utf-8"))
-        base = config["base_model_name_or_path"]
-        sha256 = sha256_of(weights)
-        tensors = load_file(str(weights))
-    except PermissionError as error:
-        raise ExportError(
-            f"The adapter at {folder} cannot be read by this user: {Path(error.filename or weights).name} belongs to "
-            f"another; have its owner run chmod -R a+rX on the folder."
-        ) from None
-    except FileNotFoundError as error:
-        raise ExportError(
-            f"There is no adapter at {folder}: {Path(error.filename or weights).name} is missing."
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise ExportError(f"The adapter at {folder} is damaged ({type(error).__name__}: {error}).") from None
-    if config.get("peft_type") != "LORA" or config.get("use_dora"):
-        kind = "DoRA" if config.get("use_dora") else config.get("peft_type")
-        raise ExportError(f"The adapter at {folder} is of the kind {kind}; only LoRA can be merged.")
+    with refused():
+        config = read_adapter_settings(folder)
+        with adapter_file(folder, "adapter_model.safetensors") as weights:
+            sha256, tensors = sha256_of(weights), load_file(str(weights))
+    base = config["base_model_name_or_path"]
     if not base:
-        raise ExportError(f"{settings} does not say which model the adapter belongs to; name it with --base.")
+        raise ExportError(
+            f"{folder / 'adapter_config.json'} does not say which model the adapter belongs to; name it with --base."
+        )
     deltas, replaced = _sort_tensors(folder, config, tensors)
     if not replaced and not any(delta.up.any() and delta.down.any() for delta in deltas.values()):
         raise ExportError(f"The adapter at {folder} changes nothing: it was saved before its first update.")

@@ -11,34 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig
 
 from recruiter.config.paths import is_hub_id, model_folder
 from recruiter.deploy.hub import fetch_snapshot
-from recruiter.errors import ExportError
+from recruiter.engines.folder import TensorInfo, is_tied, make_skeleton, read_whole, readable, weight_name
+from recruiter.errors import ExportError, ModelError
 
 _FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "README.md", "LICENSE*", "NOTICE*")
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """Where a tensor lies and what it is like. `dtype` is safetensors' name of it, such as BF16."""
-
-    file: Path
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def is_float(self) -> bool:
-        """Whether it is stored in the type that is asked for."""
-        return self.dtype in ("F64", "F32", "F16", "BF16")
-
-    @property
-    def elements(self) -> int:
-        """How many numbers it holds."""
-        return int(torch.Size(self.shape).numel())
 
 
 @dataclass(frozen=True)
@@ -83,70 +63,20 @@ def open_base(name: str) -> BaseModel:
         raise ExportError(
             f"{name} is quantised, and an adapter cannot be merged into it: name the full model with --base."
         )
-    skeleton = _skeleton(folder, name)
-    tensors = _tensors(folder)
-    input_name, output_name = (
-        _weight_name(skeleton, layer) for layer in (skeleton.get_input_embeddings(), skeleton.get_output_embeddings())
+    with refused():
+        with readable(name):
+            skeleton = make_skeleton(AutoConfig.from_pretrained(str(folder)))
+        tensors = read_whole(folder, skeleton)
+    into, out = (
+        weight_name(skeleton, layer) for layer in (skeleton.get_input_embeddings(), skeleton.get_output_embeddings())
     )
-    is_tied = bool(skeleton.config.get_text_config().tie_word_embeddings)
-    _check_complete(folder, skeleton, tensors, {output_name} if is_tied else set())
-    return BaseModel(name, folder, config, tensors, input_name, output_name, is_tied)
+    return BaseModel(name, folder, config, tensors, into, out, is_tied(skeleton))
 
 
 @contextmanager
-def damaged_file(file: Path) -> Iterator[None]:
-    """Turn what a damaged weight file raises into a sentence."""
+def refused() -> Iterator[None]:
+    """What is wrong with a model is a reason not to export it."""
     try:
         yield
-    except SafetensorError as error:
-        raise ExportError(f"{file} is damaged ({error}): get the model again.") from None
-
-
-def _skeleton(folder: Path, name: str) -> PreTrainedModel:
-    """The model without memory for its weights."""
-    try:
-        config = AutoConfig.from_pretrained(str(folder))
-        with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(config)  # type: ignore[no-any-return]
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ExportError(f"{name} cannot be read as a causal language model: {reason}") from None
-
-
-def _weight_name(model: PreTrainedModel, layer: Any) -> str:
-    name = next(name for name, module in model.named_modules(remove_duplicate=False) if module is layer)
-    return f"{name}.weight"
-
-
-def _tensors(folder: Path) -> dict[str, TensorInfo]:
-    index = folder / "model.safetensors.index.json"
-    names: list[str] = ["model.safetensors"]
-    if index.is_file():
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    found: dict[str, TensorInfo] = {}
-    for name in names:
-        file = folder / name
-        if not file.is_file():
-            raise ExportError(f"{folder} is incomplete: {name} is missing (weights must be safetensors).")
-        with damaged_file(file), safe_open(str(file), "pt") as weights:
-            for key in weights.keys():  # noqa: SIM118 (no mapping)
-                part = weights.get_slice(key)
-                found[key] = TensorInfo(file, tuple(part.get_shape()), part.get_dtype())
-    return found
-
-
-def _check_complete(
-    folder: Path, skeleton: PreTrainedModel, tensors: dict[str, TensorInfo], may_lack: set[str]
-) -> None:
-    """Compare with the weights that the architecture has, where files and architecture use the same names."""
-    expected = {name: tuple(tensor.shape) for name, tensor in skeleton.state_dict().items()}
-    if not tensors.keys() <= expected.keys():
-        return
-    missing = sorted(expected.keys() - tensors.keys() - may_lack)
-    if missing:
-        raise ExportError(f"{folder} is incomplete: {len(missing)} weights are missing, {missing[0]} for one.")
-    wrong = next((name for name, info in tensors.items() if info.shape != expected[name]), None)
-    if wrong:
-        raise ExportError(
-            f"{folder} contradicts itself: {wrong} has shape {tensors[wrong].shape}, config.json says {expected[wrong]}."
-        )
+    except ModelError as error:
+        raise ExportError(str(error)) from None

@@ -21,8 +21,8 @@ from typing import Any
 from transformers import AutoConfig, AutoTokenizer
 
 from recruiter.engines.chat import prepare_template
-from recruiter.errors import ExportError, ModelError
-from recruiter.export.base import BaseModel
+from recruiter.errors import ExportError
+from recruiter.export.base import BaseModel, refused
 from recruiter.export.merge import MergePlan
 from recruiter.files import write_json
 from recruiter.prompts import generator_messages
@@ -85,10 +85,8 @@ def write_config_files(plan: MergePlan, folder: Path, length: int, sampling: dic
     base = plan.base
     write_json(folder / "config.json", model_config(plan, length))
     tokenizer = AutoTokenizer.from_pretrained(str(base.folder))
-    try:
+    with refused():
         prepare_template(tokenizer, base.name)
-    except ModelError as error:
-        raise ExportError(str(error)) from None
     write_json(folder / "generation_config.json", _generation_config(base, tokenizer.eos_token_id, sampling))
     for pattern in (*_TOKENIZER_FILES, "LICENSE*", "NOTICE*"):
         for file in base.folder.glob(pattern):
@@ -154,7 +152,7 @@ def _rope_spellings(base: BaseModel) -> dict[str, Any]:
 def _generation_config(base: BaseModel, eos: int | None, sampling: dict[str, Any] | None) -> dict[str, Any]:
     """Stop tokens of base and tokenizer; questions are drawn as they were in training."""
     path = base.folder / "generation_config.json"
-    config: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     text = _text_config(base.config)
     for key in ("bos_token_id", "pad_token_id", "eos_token_id"):
         if config.get(key) is None and text.get(key) is not None:

@@ -21,9 +21,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from recruiter.engines.folder import TensorInfo, whole_file
 from recruiter.errors import ExportError
 from recruiter.export.adapter import Adapter, LoraDelta
-from recruiter.export.base import BaseModel, TensorInfo, damaged_file
+from recruiter.export.base import BaseModel, refused
 from recruiter.files import share, write_json
 
 SHARD_BYTES = 2_000_000_000
@@ -162,7 +163,7 @@ def _merged_tensors(
     plan: MergePlan, shard: list[PlannedWeight], merged: Merged
 ) -> Iterator[tuple[PlannedWeight, Tensor]]:
     for weight in shard:
-        with damaged_file(weight.info.file), safe_open(str(weight.info.file), "pt") as file:
+        with refused(), whole_file(weight.info.file), safe_open(str(weight.info.file), "pt") as file:
             tensor: Tensor = file.get_tensor(weight.source)
         stored = _merge(weight, tensor, plan.dtype, merged)
         if stored.is_floating_point() and not torch.isfinite(stored).all():
@@ -225,7 +226,7 @@ def _check_tied(base: BaseModel) -> None:
     pair = []
     for name in (base.input_name, base.output_name):
         file = base.tensors[name].file
-        with damaged_file(file), safe_open(str(file), "pt") as weights:
+        with refused(), whole_file(file), safe_open(str(file), "pt") as weights:
             pair.append(weights.get_tensor(name))
     if not torch.equal(*pair):
         raise ExportError(

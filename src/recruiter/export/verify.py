@@ -19,7 +19,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from recruiter.config import SamplingParams
 from recruiter.engines.loading import pick_device
-from recruiter.engines.model import LocalModel, quiet_peft
+from recruiter.engines.lora import quiet_peft
+from recruiter.engines.model import LocalModel
 from recruiter.errors import ExportError
 from recruiter.export import Export
 from recruiter.prompts import generator_messages

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from recruiter.engines import Policy
 from recruiter.errors import ApiError
 from recruiter.judges import Judge
+from recruiter.llm.loop_thread import run_async
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
 
@@ -54,7 +55,7 @@ class InTrainer(Judge):
 
         results = [self._result(role, questions) for role, questions in groups]
         try:
-            judged = asyncio.run(run())
+            judged = run_async(run())
         except ApiError as error:  # whoever waits for them decides what it means
             for result in results:
                 result.set_exception(error)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from recruiter.errors import DataError
 from recruiter.judges import Judge
+from recruiter.llm.loop_thread import run_async
 from recruiter.roles import Role
 from recruiter.roles.completing import complete_role, complete_roles
 from recruiter.roles.rows import read_rows
@@ -89,4 +90,4 @@ def judge_all(judge: Judge, entries: Sequence[Entry], progress: Callable[[], Non
         finally:
             await judge.close()
 
-    return asyncio.run(run())
+    return run_async(run())

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own: calls go on while the caller does something else."""
+"""Event loops: one in a thread of its own, whose calls go on while the caller does something else; or one for a single call."""
 
 from __future__ import annotations
 
@@ -10,6 +10,19 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 SECONDS_TO_CLOSE = 10
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns. Where this thread runs a loop already, as a notebook's does, it gets one elsewhere."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    elsewhere = LoopThread("run_async")
+    try:
+        return elsewhere.submit(work).result()
+    finally:
+        elsewhere.close()
 
 
 class LoopThread:

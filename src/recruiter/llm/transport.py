@@ -38,6 +38,15 @@ def make_http_client(url: str, **options: Any) -> httpx2.AsyncClient:
         raise ConfigError(_sentence("certificates", _CERTIFICATES, error)) from None
 
 
+def check_environment(url: str = "https://huggingface.co") -> None:
+    """Refuse what `make_http_client` would, for connections that a library makes.
+
+    Raises:
+        ConfigError: a variable of the environment names a proxy or certificates that cannot be used.
+    """
+    make_http_client(url)
+
+
 @lru_cache(maxsize=1)
 def _certificates(*paths: str | None) -> ssl.SSLContext:
     """Read once, for that takes tens of milliseconds. `paths` are what the environment names instead of the usual ones."""

@@ -10,7 +10,6 @@ import base64
 import hashlib
 import html
 import json
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from string import Template
 from typing import Any
 
 from recruiter.evaluation.results import Results, load_results
+from recruiter.files import replaced
 from recruiter.roles import LEVELS
 
 FOLDER = Path(__file__).parent
@@ -45,10 +45,8 @@ def write_report(results: Path, target: Path) -> None:
         DataError: there are no results at `results`, or they cannot be read.
     """
     page = report_page(load_results(results))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(target.name + ".tmp")
-    beside.write_text(page, encoding="utf-8", errors="replace")
-    os.replace(beside, target)
+    with replaced(target) as beside:
+        beside.write_text(page, encoding="utf-8", errors="replace")
 
 
 def report_page(results: Results) -> str:

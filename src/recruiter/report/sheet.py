@@ -68,14 +68,13 @@ def _heading(role: Role) -> str:
 def _csv(roles: list[SheetRole], sheet: Sheet) -> str:
     """The instructions as comments, then a line a question with empty cells for score and X."""
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = csv.writer(stream)
     writer.writerows([f"# {line}"] for line in READER_INSTRUCTIONS)
     writer.writerow([*COLUMNS, "role", "question", "sheet"])
     for each in roles:
         role = f"{_heading(each.role)} {each.role.description}"
-        writer.writerows(
-            [name, "", "", safe_cell(role), safe_cell(text), sheet.hash] for name, text in each.questions.items()
-        )
+        questions = each.questions.items()
+        writer.writerows(map(safe_cell, [name, "", "", role, text, sheet.hash]) for name, text in questions)
     return stream.getvalue()
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 
 from recruiter.config.paths import command_line
 from recruiter.errors import DataError
+from recruiter.files import replaced
 from recruiter.prompts import PROMPT_HASH, generator_messages
 from recruiter.roles import LEVELS, Role, parse_roles
 from recruiter.roles.rows import read_rows
@@ -128,8 +128,6 @@ def _stored_hash(path: Path) -> str | None:
 
 
 def _write(table: pa.Table, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".tmp")
-    pq.write_table(table, beside)
-    os.replace(beside, path)
+    with replaced(path) as beside:
+        pq.write_table(table, beside)
     return path

@@ -5,7 +5,6 @@ A value that is missing in one of the usual ways (null, NaN, an empty cell) is n
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from recruiter.errors import DataError
+from recruiter.files import read_bytes, read_cell, read_text
 
 Row = tuple[str, dict[str, Any]]  # place, for errors; fields
 # What people call the fields of a role; letters only, in lower case.
@@ -43,21 +43,12 @@ def read_rows(path: Path, columns: Sequence[str] = ()) -> list[Row]:
         DataError: naming the file, the line and what is wrong there.
     """
     suffix = path.suffix.lower()
-    try:
-        if suffix == ".parquet":
-            rows = _parquet_rows(path)
-        else:
-            text = _decoded(path.read_bytes(), suffix not in (".json", ".jsonl"))
-            if suffix in (".json", ".jsonl"):
-                rows = (_json_rows if suffix == ".json" else _json_lines)(text, path)
-            else:
-                rows = _csv_rows(text, path, columns)
-    except FileNotFoundError:
-        raise DataError(f"There is no file {path}.") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not a JSON file: {error}.") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+    if suffix == ".parquet":
+        rows = _parquet_rows(path)
+    elif suffix in (".json", ".jsonl"):
+        rows = (_json_rows if suffix == ".json" else _json_lines)(read_text(path), path)
+    else:
+        rows = _csv_rows(read_text(path, may_be_8_bit=True), path, columns)
     for place, row in rows:
         if not isinstance(row, dict):
             raise DataError(f"{place}: it is no JSON object.")
@@ -75,18 +66,6 @@ def split_list(value: Any) -> Any:
         return value
     separator = next((mark for mark in (";", "\n") if mark in value), ",")
     return [part.strip(" \t-•*") for part in value.split(separator) if part.strip(" \t-•*")]
-
-
-def _decoded(content: bytes, may_be_8_bit: bool) -> str:
-    """UTF-8; UTF-16 where the file begins as such; else, in tables, what spreadsheets write in western countries."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        if not may_be_8_bit:
-            raise
-        return content.decode("cp1252", "replace")
 
 
 def _present(value: Any) -> Any:
@@ -119,7 +98,10 @@ def _csv_rows(text: str, path: Path, columns: Sequence[str]) -> list[Row]:
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num + skipped}: {error}.") from None
     return [
-        (place, {name: value for name, value in row.items() if name is not None and not _is_empty(value)})
+        (
+            place,
+            {name: read_cell(value) for name, value in row.items() if name is not None and not _is_empty(value)},
+        )
         for place, row in rows
     ]
 
@@ -167,6 +149,7 @@ def _parquet_rows(path: Path) -> list[Row]:
     import pyarrow.parquet as pq
 
     try:
-        return [(f"{path}, row {index}", row) for index, row in enumerate(pq.read_table(path).to_pylist())]
+        rows = pq.read_table(io.BytesIO(read_bytes(path))).to_pylist()
+        return [(f"{path}, row {index}", row) for index, row in enumerate(rows)]
     except pa.ArrowException as error:
         raise DataError(f"{path} is not a Parquet file: {error}.") from None

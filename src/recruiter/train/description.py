@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 from recruiter import __version__
 from recruiter.config import Config, may_change, to_dict
 from recruiter.config.paths import IS_INSTALLED, WORKSPACE
 from recruiter.errors import ConfigError
-from recruiter.files import write_json
+from recruiter.files import short_path, write_json
 from recruiter.judges import Judge
 from recruiter.prompts import PROMPT_HASH
 from recruiter.rubric import stored_rubric
@@ -25,6 +26,7 @@ def describe_run(
     is_continued: bool,
     data_hash: str | None = None,
     dtype: str | None = None,
+    origin: RunFolder | None = None,
 ) -> tuple[RunDescription, list[str]]:
     """Write `run.json`; return what it says, and what has changed that a run may go on with, in words.
 
@@ -32,6 +34,7 @@ def describe_run(
         is_continued: whether the run that is in the folder goes on; it keeps its id.
         data_hash: of the training split.
         dtype: what the model computes in.
+        origin: the run whose checkpoint this one starts from.
 
     Raises:
         ConfigError: the folder holds a run with other settings, data, prompt or rubric.
@@ -53,40 +56,40 @@ def describe_run(
     )
     changes = []
     if before:
-        _check_same_run(run, before, description)
+        for what, remedy in _differences(before, description):
+            raise ConfigError(
+                f"{run.path} holds a run {what}: {remedy}, or choose another trainer.ckpt_path to start a new one."
+            )
         if before["judge_version"] != judge.version:
             changes.append(
                 f"The judge has changed since the run began (version {before['judge_version']}, now {judge.version}): "
                 f"rewards of earlier steps are not quite comparable with those from here on."
             )
+    elif origin and (first := origin.read_description()):
+        for what, _ in _differences(first, description):
+            changes.append(f"The checkpoint that this run starts from is of a run {what} ({short_path(origin.path)}).")
     write_json(run.description, description)
     return description, changes
 
 
-def _check_same_run(run: RunFolder, before: RunDescription, description: RunDescription) -> None:
-    old, new = _flatten(before["config"]), _flatten(description["config"])
+def _differences(before: RunDescription, now: RunDescription) -> Iterator[tuple[str, str]]:
+    """In what a run was another one, and what would make this one the same."""
+    was, now_is = before.get("data_hash"), now.get("data_hash")
+    if was and now_is and was != now_is:
+        yield (
+            "on other training data: roles that were held out may be among these",
+            "prepare the data again as they were when it began",
+        )
+    if "rubric" in before and before["rubric_hash"] != now["rubric_hash"]:  # older runs say only the hash
+        names = ", ".join(stored_rubric(before["rubric"]).names)
+        yield f"by another rubric ({names})", "give that rubric back with rubric=<file> to continue it"
+    if before["prompt_hash"] != now["prompt_hash"]:
+        version = f"version {before['version']}, revision {before['revision']}"
+        yield f"with another prompt ({version})", "continue it with that version of the code"
+    old, new = _flatten(before["config"]), _flatten(now["config"])
     for key in sorted({*old, *new}):
         if old.get(key) != new.get(key) and not may_change(key):
-            raise ConfigError(
-                f"{run.path} holds a run with {key}={old.get(key)}, not {new.get(key)}: set it back to continue that run, "
-                f"or choose another trainer.ckpt_path to start a new one."
-            )
-    if "rubric" in before and before["rubric_hash"] != description["rubric_hash"]:  # older runs say only the hash
-        raise ConfigError(
-            f"{run.path} holds a run by another rubric ({', '.join(stored_rubric(before['rubric']).names)}): give that rubric "
-            f"back with rubric=<file> to continue it, or choose another trainer.ckpt_path to start a new one."
-        )
-    was, now = before.get("data_hash"), description.get("data_hash")
-    if was and now and was != now:
-        raise ConfigError(
-            f"{run.path} holds a run on other training data: roles that were held out may be among these. Prepare the "
-            f"data again as they were when it began, or choose another trainer.ckpt_path to start a new one."
-        )
-    if before["prompt_hash"] != description["prompt_hash"]:
-        raise ConfigError(
-            f"{run.path} holds a run with another prompt (version {before['version']}, revision {before['revision']}): "
-            f"continue it with that version of the code, or choose another trainer.ckpt_path to start a new one."
-        )
+            yield f"with {key}={old.get(key)}, not {new.get(key)}", "set it back to continue that run"
 
 
 def _flatten(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from glob import glob
 from pathlib import Path
 
 from recruiter.config.paths import QUICKSTART
@@ -19,9 +20,9 @@ def find_checkpoint(name: str, root: Path) -> Checkpoint:
     Raises:
         ModelError: nothing is there; the message lists what exists.
     """
-    runs = sorted(
-        (run for run in map(RunFolder, {p.parent for p in root.rglob("global_step_*")}) if run.steps), key=_last_written
-    )
+    found_steps = glob("**/global_step_*", root_dir=root, recursive=True)  # noqa: PTH207 (rglob follows no links)
+    folders = {root / Path(name).parent for name in found_steps}
+    runs = sorted((run for run in map(RunFolder, folders) if run.steps), key=_last_written)
     if name in ("latest", "best"):
         if not runs:
             raise ModelError(f"There is no checkpoint under {root}; train one first, for example with: {QUICKSTART}")

@@ -6,7 +6,6 @@ on a server of one's own are always asked: the same name may be another model to
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import re
@@ -26,7 +25,7 @@ from recruiter.errors import ApiError
 from recruiter.llm.api_model import COLD_START, ApiModel, server_settings
 from recruiter.llm.clients import Sampling
 from recruiter.llm.failure import CallFailed
-from recruiter.llm.loop_thread import LoopThread
+from recruiter.llm.loop_thread import LoopThread, run_async
 from recruiter.llm.reply import Completion
 from recruiter.llm.reply_cache import ReplyCache, cache_key, reply_table
 from recruiter.prompts import Message, generator_messages
@@ -237,5 +236,5 @@ class EndpointWriter(ApiWriter):
             finally:
                 await self.api.close()
 
-        asyncio.run(find())
+        run_async(find())
         self._has_model = True

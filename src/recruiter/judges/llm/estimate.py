@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Sequence
 
 from recruiter.config import Config, JudgeConfig, ListedJudgeConfig
 from recruiter.judges import Judge, Probe
+from recruiter.llm.loop_thread import run_async
 from recruiter.roles import Role
 from recruiter.roles.schedule import step_roles, total_steps
 
@@ -39,7 +39,7 @@ def ask_for_probe(judge: Judge) -> Probe | None:
         finally:
             await judge.close()
 
-    return asyncio.run(ask())
+    return run_async(ask())
 
 
 def estimate(

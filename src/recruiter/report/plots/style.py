@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from recruiter.files import replaced
 
 COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#9c6b4e", "#a463f2", "#97bbf5", "#9498a0")
 LINES = ("-", "--", ":")
@@ -47,13 +45,11 @@ def colour(index: int) -> str:
 
 def save(figure: Figure, target: Path) -> list[Path]:
     """Write a figure as PNG and SVG beside `target`, which has no suffix, each renamed into its place."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     written = []
     for suffix in ("png", "svg"):
         path = target.with_name(f"{target.name}.{suffix}")
-        beside = path.with_name(path.name + ".tmp")
-        figure.savefig(beside, dpi=150, format=suffix, metadata={"Date": None} if suffix == "svg" else None)
-        os.replace(beside, path)
+        with replaced(path) as beside:
+            figure.savefig(beside, dpi=150, format=suffix, metadata={"Date": None} if suffix == "svg" else None)
         written.append(path)
     plt.close(figure)
     return written

@@ -6,8 +6,6 @@ questions and nothing else.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -16,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from recruiter.files import safe_cell
+from recruiter.files import csv_text
 from recruiter.writers.kit import Guide, Kit, KitQuestion
 
 FORMATS = ("markdown", "html", "json", "csv")
@@ -32,7 +30,7 @@ def render_kits(kits: Sequence[Kit], form: str, for_candidate: bool = False) -> 
         data = [_questions_only(kit) if for_candidate else kit.model_dump(mode="json") for kit in kits]
         return json.dumps({"kits": data}, ensure_ascii=False, indent=2) + "\n"
     if form == "csv":
-        return _csv(kits, for_candidate)
+        return csv_text(("role", "question") if for_candidate else CSV_COLUMNS, _rows(kits))
     if form == "markdown":
         return "\n".join(line for kit in kits for line in _markdown(kit, for_candidate)) + "\n"
     return _html(kits, for_candidate)
@@ -61,14 +59,10 @@ def _questions_only(kit: Kit) -> dict[str, object]:
 # ---- CSV
 
 
-def _csv(kits: Sequence[Kit], for_candidate: bool) -> str:
-    stream = io.StringIO()
-    columns = ("role", "question") if for_candidate else CSV_COLUMNS
-    writer = csv.DictWriter(stream, columns, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
+def _rows(kits: Sequence[Kit]) -> Iterator[dict[str, str]]:
     for kit in kits:
         for made in kit.questions:
-            cells = {
+            yield {
                 "role": kit.role.title,
                 "attribute": made.skill,
                 "question": made.question,
@@ -77,8 +71,6 @@ def _csv(kits: Sequence[Kit], for_candidate: bool) -> str:
                 "minutes": str(made.minutes or ""),
                 "difficulty": made.difficulty or "",
             }
-            writer.writerow({name: safe_cell(text) for name, text in cells.items()})
-    return stream.getvalue()
 
 
 def _guidance(guide: Guide, said: Mapping[str, str]) -> Iterator[str]:
