@@ -180,15 +180,12 @@ def test_in_a_notebook_whose_loop_runs_already(tiny_writer_folder: Any, tmp_path
         with FakeJudge() as server:
             settings = named_judge("openai_compatible/m", server.openai_url)
             settings = dataclasses.replace(settings, cache_path=str(tmp_path / "cache.sqlite"))
-            writer = QuestionWriter(
-                str(tiny_writer_folder),
-                make_judge(settings),
-            )
+            writer = QuestionWriter(str(tiny_writer_folder), make_judge(settings))
             fields: dict[str, Any] = {"title": "Senior Backend Engineer", "stack": ["Go"]}
             first = writer.questions(**fields, best_of=2, sampling=SamplingParams(40, temperature=3.0))
             return first + writer.questions(**fields, seed=1, sampling=SamplingParams(40, temperature=3.0))
 
-    assert [each.judgement.scores for each in asyncio.run(cell())].count(None) == 0
+    assert all(each.judgement and each.judgement.scores for each in asyncio.run(cell()))
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

@@ -24,7 +24,6 @@ import sqlalchemy as sa
 
 import database as db
 from feedback import groups, ratings, tasks
-from feedback.export import FORMULAS
 from feedback.settings import Settings
 from recruiter.cli.command import command
 from recruiter.errors import DataError
@@ -150,7 +149,7 @@ def _content(rubric: Rubric, task: tasks.Task, candidates: Mapping[str, int], ro
         candidate = _candidate(candidates, row, "question", place)
         scores[candidate] = {name: _stars(row, name, place) for name in rubric.names}
         order[candidate] = int(row.get("position", len(order) + 1))
-        said = (_plain(row.get("comment", "")), _plain(row.get("improved", "")), bool(row.get("no_sense", False)))
+        said = (str(row.get("comment", "")), str(row.get("improved", "")), bool(row.get("no_sense", False)))
         if any(said):
             remarks[candidate] = said
     place, first = rows[0]
@@ -160,7 +159,7 @@ def _content(rubric: Rubric, task: tasks.Task, candidates: Mapping[str, int], ro
         raise DataError(f"{place}: {first['rater']} has not rated {missing[0][:60]!r} of group {first['group_id']}.")
     shown = sorted(candidates.values(), key=lambda candidate: (order.get(candidate, 0), candidate))
     is_equal = str(first.get("all_equal", "false")).lower() in ("true", "1") and task == "score"
-    note = _plain(first.get("note", ""))
+    note = str(first.get("note", ""))
     return tasks.Content(task, list(dict.fromkeys(shown)), scores, comparisons, remarks, note, is_equal)
 
 
@@ -187,13 +186,7 @@ def _text(row: Mapping[str, Any], name: str, place: str) -> str:
     text = row.get(name)
     if not isinstance(text, str) or not text.strip() or "\0" in text:
         raise DataError(f"{place}: it has no {name}.")
-    return _plain(text)
-
-
-def _plain(value: Any) -> str:
-    """A text without the mark that keeps spreadsheets from computing it, see `export`."""
-    text = str(value)
-    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULAS) else text
+    return text
 
 
 def _stars(row: Mapping[str, Any], name: str, place: str) -> int:
