@@ -113,16 +113,21 @@ def _orders(c: sa.Connection, rubric: Rubric) -> dict[tuple[int, int], tuple[Ord
     found: dict[tuple[int, int], tuple[Order, float]] = {}
     r = db.ratings
     times = {row.id: row for row in c.execute(sa.select(r.c.id, r.c.group_id, r.c.rater_id, r.c.created_at))}
+    g = db.groups
+    copied = sa.select(g.c.copy_of).where(~NO_CHECKS)
+    compared = sa.select(g.c.id).where(sa.or_(g.c.rating_count > 1, g.c.is_gold, ~NO_CHECKS, g.c.id.in_(copied)))
     scored: dict[int, Order] = defaultdict(dict)
-    for row in c.execute(sa.select(composites(rubric, EVERYTHING))).mappings():
+    each = composites(rubric, EVERYTHING)
+    for row in c.execute(sa.select(each).where(each.c.group_id.in_(compared))).mappings():
         scored[row["rating_id"]][row["candidate"]] = round(float(row["value"]), 6)
     said = db.comparisons
     counting = sa.select(said).join(
         db.ratings, (db.ratings.c.id == said.c.rating_id) & (db.ratings.c.revision == said.c.revision)
     )
-    for rating, compared in tasks.by_rating(c.execute(counting).mappings()).items():
-        count = 1 + max(second for _, second in compared)
-        scored[rating] = dict(enumerate(map(float, tasks.net_wins(compared, count))))
+    counting = counting.where(db.ratings.c.group_id.in_(compared))
+    for rating, said_of in tasks.by_rating(c.execute(counting).mappings()).items():
+        count = 1 + max(second for _, second in said_of)
+        scored[rating] = dict(enumerate(map(float, tasks.net_wins(said_of, count))))
     for rating, order in scored.items():
         given = times[rating]
         found[given.group_id, given.rater_id] = order, given.created_at

@@ -291,7 +291,8 @@ def calibrated(rubric: Rubric, rows: Sequence[Any]) -> dict[str, Any] | None:
     said: dict[str, dict[int, dict[int, dict[str, float]]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(dict))
     )
-    for judge, group, index, criterion, value, score in rows:
+    latest = set(sorted({row.group_id for row in rows})[-LATEST_GROUPS:])
+    for judge, group, index, criterion, value, score in (row for row in rows if row.group_id in latest):
         people[group][index][criterion] = rating_to_score(float(value))
         said[judge][group][index][criterion] = float(score)
     if not said:
@@ -299,7 +300,7 @@ def calibrated(rubric: Rubric, rows: Sequence[Any]) -> dict[str, Any] | None:
     most = max(map(len, said.values()))
     names = sorted(judge for judge, groups in said.items() if len(groups) >= most / 2)
     groups = []
-    for group in sorted(people)[-LATEST_GROUPS:]:
+    for group in sorted(people):
         whole = [
             index
             for index, given in people[group].items()
