@@ -229,9 +229,8 @@ def main() -> None:
 
 
 def told(done: Imported) -> str:
-    """What became of a file, in a sentence."""
-    known = f"; {done.known} were there already" if done.known else ""
-    return f"Took in ratings of {done.ratings} groups by single people, {done.groups} groups are new{known}."
+    """What became of a file."""
+    return f"Imported: {done.ratings} ratings of whole groups. New groups: {done.groups}. There already: {done.known}."
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ def test_the_owner_makes_and_revokes_links_exports_and_deletes(visit: Visit, ser
         {"name": "ratings.csv", "mimeType": "text/csv", "buffer": re.sub(r"\b[0-9a-f]{20}\b", "", saved).encode()}
     )
     page.get_by_role("button", name="Import").click()
-    expect(page.locator("#import-told")).to_contain_text("Took in ratings of")
+    expect(page.locator("#import-told")).to_contain_text("Imported:")
     assert server.view(f"{group}-again")["status"] == "rated"
     page.get_by_role("textbox", name="Group").fill(group)
     page.get_by_role("button", name="Delete …").click()

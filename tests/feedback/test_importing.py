@@ -76,7 +76,7 @@ def test_a_spreadsheet_of_somebody_elses(server: Any, tmp_path: Path) -> None:
     path = table(tmp_path, "x1,How?,Ada,5,4,3", "x1,Why?,Ada,1,2,3", "x1,How?,Ben,3,2,1", "x1,Why?,Ben,1,2,3")
     owner = server.rater()
     said = owner.ok("POST", "/api/owner/import", {"format": "csv", "text": path.read_text()})["message"]
-    assert said == "Took in ratings of 2 groups by single people, 1 groups are new."
+    assert said == "Imported: 2 ratings of whole groups. New groups: 1. There already: 0."
     view = server.training.ok("GET", "/api/groups/x1")
     assert (view["status"], view["raters"], view["results"][0]["scores"]["relevance"]) == ("rated", 2, 4.0)
     names = [one["name"] for one in owner.ok("GET", "/api/owner/raters")["raters"]]

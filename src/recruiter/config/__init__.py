@@ -217,8 +217,7 @@ class HumanFeedbackConfig(Section):
     overlap: int = setting(1, "raters that each group is shown to", ge=1)
     task: Literal["score", "rank", "best_worst", "pairs"] = setting("score",
         "what raters do with a group: `score` each question by the criteria, put them in order (`rank`), name the best and "
-        "the worst (`best_worst`), or compare two at a time (`pairs`); an order is a reward within the group",
-        may_change=True)
+        "the worst (`best_worst`), or compare two at a time (`pairs`); an order is a reward within the group")
     ask: Literal["uncertain", "random"] = setting("uncertain",
         "with people among `judges`, which groups they are asked about: those whose order the other judges leave most unclear, "
         "or any", may_change=True)
