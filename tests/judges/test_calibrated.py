@@ -16,10 +16,12 @@ import pytest
 from recruiter.config import Config, JudgeConfig
 from recruiter.config.loading import load_config
 from recruiter.errors import ConfigError
+from recruiter.judges import Judge
+from recruiter.judges.calibrated import CalibratedJudge
 from recruiter.judges.making import make_judge, named_judge, training_judge
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.roles import Role, load_roles
-from recruiter.rubric import load_rubric
+from recruiter.rubric import Rubric, load_rubric
 from tests import REPOSITORY
 
 RUBRIC = load_rubric()
@@ -102,6 +104,23 @@ def test_scores_are_weighed_shifted_and_kept_in_range(role: Callable[..., Role],
     assert max(judgement.scores.values.values()) == 10.0
     assert judge.version != high.version
     assert judge.name == "calibrated/team.json"
+
+
+def test_its_judges_get_its_settings_and_share_its_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XAI_API_KEY", "xai-not-a-real-key")
+    member = {"judge": "xai/grok-4.3", "base_url": None, "weights": dict.fromkeys(RUBRIC.names, 0.5)}
+    file = written(tmp_path / "team.json", members=[member, {**member, "judge": "rubric"}])
+    cache = str(tmp_path / "cache.sqlite")
+    made: list[JudgeConfig] = []
+
+    def make(settings: JudgeConfig, rubric: Rubric) -> Judge:
+        made.append(settings)
+        return make_judge(settings, rubric=rubric)
+
+    CalibratedJudge(JudgeConfig(provider="calibrated", model=str(file), budget_usd=3.0, cache_path=cache), RUBRIC, make)
+    assert [(one.provider, one.model, one.budget_usd, one.cache_path) for one in made] == [
+        ("xai", "grok-4.3", 1.5, cache), ("rubric", None, 1.5, cache),
+    ]  # fmt: skip
 
 
 def test_training_takes_it_alone_and_in_a_list(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -58,7 +59,7 @@ class CalibratedFile(BaseModel):
 
 
 KIND = "calibrated judge"
-Make = Callable[[str, str | None, Rubric], Judge]
+Make = Callable[[JudgeConfig, Rubric], Judge]
 
 
 class CalibratedJudge(Judge):
@@ -67,8 +68,10 @@ class CalibratedJudge(Judge):
     def __init__(self, settings: JudgeConfig, rubric: Rubric, make: Make) -> None:
         """Read the file and make its judges.
 
+        Its judges get the settings of this one, and an equal part of its budget each.
+
         Args:
-            make: a judge by name, address and rubric.
+            make: a judge by settings and rubric.
 
         Raises:
             ConfigError: there is no such file, it is of another rubric, or one of its judges cannot be made.
@@ -90,11 +93,16 @@ class CalibratedJudge(Judge):
                 f"{named} was calibrated by rubric {self._file.rubric_hash}, and {rubric.hash} is in use: calibrate again."
             )
         self.rubric = rubric
-        self._members = [make(member.judge, member.base_url, rubric) for member in self._file.members]
+        self._members = [make(self._settings_of(member, settings), rubric) for member in self._file.members]
         self.name = f"calibrated/{path.name}"
         parts = [self._file.model_dump_json(exclude={"made_at", "agreement"}), *(m.version for m in self._members)]
         self.version = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
         self.usage = PanelUsage({f"{number}_{m.name}": m.usage for number, m in enumerate(self._members)})
+
+    def _settings_of(self, member: Member, settings: JudgeConfig) -> JudgeConfig:
+        provider, _, model = member.judge.partition("/")
+        budget = settings.budget_usd and settings.budget_usd / len(self._file.members)
+        return replace(settings, provider=provider, model=model or None, base_url=member.base_url, budget_usd=budget)
 
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
         """One judgement per question, in order; unscored where one of the judges gave no score.

@@ -51,11 +51,9 @@ def make_judge(
 
         return SimulatedJudge(settings, rubric, base)
     if settings.provider == "calibrated":
-
-        def member(name: str, base_url: str | None, by: Rubric) -> Judge:
-            return make_judge(named_judge(name, base_url), rubric=by, base=base)
-
-        return CalibratedJudge(settings, rubric or load_rubric(), member)
+        return CalibratedJudge(
+            settings, rubric or load_rubric(), lambda member, by: make_judge(member, rubric=by, base=base)
+        )
     from recruiter.judges.llm import LLMJudge
     from recruiter.judges.llm.modes import GroupJudge, PairsJudge
 
