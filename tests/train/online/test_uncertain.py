@@ -94,7 +94,7 @@ def trained(config: Config, ask: Any, seed: int, folder: Path, roles: Sequence[R
     policy = LocalPolicy(config)
     total = total_steps(config, len(roles))
     with (
-        Crowd(config.human_feedback.api_url, pause=0.01) as crowd,
+        Crowd(config.human_feedback.api_url, pause=0.1) as crowd,
         RunLog(folder, config, judge, total, 0, False) as log,
     ):
         crowd.person.opinion = stars_by_taste
