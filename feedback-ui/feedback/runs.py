@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from statistics import median
 from typing import Any
@@ -82,11 +83,11 @@ def counts(c: sa.Connection, rubric: Rubric, now: float) -> dict[str, Any]:
         .where((db.groups.c.status != "open") | groups.rated_by(rubric))
         .group_by(db.groups.c.status, db.groups.c.late)
     )
-    is_check = db.groups.c.copy_of.is_not(
-        None
-    )  # few: they are subtracted, so that an index alone answers for all groups
-    checks = {(status, late): count for status, late, count in c.execute(by_status.where(is_check))}
-    numbers = {(status, late): count - checks.get((status, late), 0) for status, late, count in c.execute(by_status)}
+    is_check = db.groups.c.copy_of > 0  # few, found by their index; subtracted, so that an index answers for all groups
+    checks = Counter(
+        (status, late) for status, late in c.execute(sa.select(db.groups.c.status, db.groups.c.late).where(is_check))
+    )
+    numbers = {(status, late): count - checks[status, late] for status, late, count in c.execute(by_status)}
     leased = sa.select(sa.func.count(sa.distinct(db.leases.c.group_id))).where(
         db.leases.c.active, db.leases.c.expires_at > now, db.leases.c.rating_id.is_(None),
         db.leases.c.group_id.not_in(sa.select(db.groups.c.id).where(is_check)),
