@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -10,6 +13,8 @@ import pytest
 from recruiter.config import Config
 from recruiter.roles import LEVELS, Role
 
+# As if the environment were activated: commands that are told to the user are then as short as in the documents.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 MakeRole = Callable[..., Role]
 T = TypeVar("T")
 

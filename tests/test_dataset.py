@@ -188,8 +188,14 @@ def test_validation_slice_of_nothing_keeps_all_roles(role: MakeRole) -> None:
 
 
 def test_validation_slice_that_takes_everything_is_refused_by_its_key(role: MakeRole) -> None:
-    with pytest.raises(DataError, match=r"data.val_size=3 leaves nothing.*3 roles"):
-        validation_slice([role(i) for i in range(3)], 3, 1)
+    with pytest.raises(DataError, match=r"data.val_size=3 leaves nothing.*1 role"):
+        validation_slice([role(0)], 3, 1)
+
+
+@pytest.mark.parametrize(("roles", "validated"), [(2, 1), (5, 1), (18, 6), (48, 16), (400, 16)])
+def test_validation_takes_a_third_of_the_training_split_at_most(role: MakeRole, roles: int, validated: int) -> None:
+    rest, held_back = validation_slice([role(i) for i in range(roles)], 16, 1)
+    assert (len(rest), len(held_back)) == (roles - validated, validated)
 
 
 def test_epoch_order_is_a_permutation_fixed_by_seed_and_epoch() -> None:

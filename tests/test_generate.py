@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +19,7 @@ import pytest
 from recruiter import QuestionWriter
 from recruiter.config import SamplingParams
 from recruiter.errors import ConfigError, DataError
+from recruiter.files import as_markdown
 from recruiter.judges import Judge
 from recruiter.judges.lists import read_questions
 from recruiter.judges.making import make_judge, named_judge
@@ -194,6 +196,23 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert done.stdout.split()[:2] == ["False", "False"]
 
 
+@pytest.mark.parametrize("given", [None, "ACTIVE"])
+def test_threads_that_wait_sleep_unless_the_user_says_otherwise(given: str | None) -> None:
+    """What torch's threads were told is asked of the library that reads it, once, when torch is imported."""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_DISPLAY_ENV": "TRUE", **({"OMP_WAIT_POLICY": given} if given else {})}
+    for code in ("import recruiter.engines.loading", "import src.recruiter.main, torch", "import app, torch"):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            env={**environment, "PYTHONPATH": f"{REPOSITORY}/src:{REPOSITORY}/feedback-ui"},
+        )
+        assert done.returncode == 0, done.stderr
+        assert f"OMP_WAIT_POLICY = '{given or 'PASSIVE'}'" in done.stderr
+
+
 @pytest.fixture(scope="session")
 def tiny_writer_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from tests.engines.conftest import tiny_model, tiny_tokenizer
@@ -209,6 +228,9 @@ def test_settings_are_those_of_training(tiny_writer_folder: Any, tmp_path: Path)
 
     assert sampling_of(LocalWriter(str(tiny_writer_folder))) == SamplingParams(256)
     assert sampling_of(LocalWriter("exports/starter", name="starter")) == SamplingParams(128, temperature=0.5)
+    stored = '{"temperature": 0.7, "top_p": 0.8, "top_k": 20, "do_sample": true}'
+    (tmp_path / "generation_config.json").write_text(stored)  # a model from elsewhere, as its makers recommend
+    assert sampling_of(LocalWriter(str(tmp_path))) == SamplingParams(256, temperature=0.7, top_p=0.8, top_k=20)
     (tmp_path / "export.json").write_text("{}")
     (tmp_path / "generation_config.json").write_text('{"temperature": 0.7, "top_p": 0.9, "do_sample": true}')
     assert sampling_of(LocalWriter(str(tmp_path))) == SamplingParams(256, temperature=0.7, top_p=0.9)
@@ -247,6 +269,23 @@ def test_json_and_csv_hold_roles_scores_and_reasons_and_can_be_judged_again(sets
     assert [(role, text) for role, text in again] == [(s.role, q.text) for s in sets for q in s.questions]
 
 
+def test_markdown_shows_what_looks_like_html_as_it_stands() -> None:
+    text = "Why does <b>this</b> `a < b && <T>` hold for 1 < 2?"
+    assert as_markdown(text) == "Why does &lt;b>this&lt;/b> `a < b && <T>` hold for 1 < 2?"
+
+
+def test_an_ending_that_is_not_written_is_refused(tmp_path: Path) -> None:
+    for script, asked in (
+        ("generate", ["--title", "Engineer", "--stack", "Go"]),
+        ("judge", ["--role", "ad-serving-01", "Why?"]),
+    ):
+        for name, told in (("out.docx", "names no format; end it in"), ("nowhere/out.csv", "there is no folder")):
+            command = [sys.executable, f"scripts/{script}.py", *asked, "--output", str(tmp_path / name)]
+            done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+            assert done.returncode == 2
+            assert told in done.stderr
+
+
 def test_markdown_names_model_and_judge(sets: Any) -> None:
     text = format_sets(sets, "markdown", {"model": "m", "judge": "length"})
     assert text.startswith("## Backend Engineer, Area 0 (junior; Python, PostgreSQL)\n\n1. Two workers")
@@ -274,6 +313,42 @@ def test_a_budget_needs_a_price_and_the_option_that_is_named_gives_it(tmp_path: 
         done = run(*asked, "--price", "fake", "1", "2")
     assert done.returncode == 0, done.stderr
     assert "$0." in done.stderr
+
+
+def test_a_judge_at_an_address_of_its_own_is_asked_there(role: MakeRole) -> None:
+    judge_name = f"openai_compatible/judge-{uuid.uuid4()}"  # no cache knows what it said
+    with FakeJudge() as model, FakeJudge() as judge:
+        done = run(
+            "--model", "openai_compatible/fake", "--base-url", model.openai_url, "--title", "Engineer", "--stack", "Go",
+            "-n", 1, "--judge", judge_name, "--judge-base-url", judge.openai_url,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "of 10 (relevance" in done.stdout
+        asked = len(judge.requests)
+        assert asked
+        writer = QuestionWriter(
+            "openai_compatible/fake", judge_name, base_url=model.openai_url, judge_base_url=judge.openai_url
+        )
+        (question,) = writer.questions(role(1))
+        assert len(judge.requests) > asked
+    assert question.judgement
+    assert question.judgement.scores
+
+
+@pytest.mark.parametrize("command", ["generate", "judge", "eval"])
+def test_people_are_not_waited_for_where_nobody_is_asked(command: str) -> None:
+    asked = {
+        "generate": ["--model", "starter", "--title", "Engineer", "--stack", "Go"],
+        "judge": ["--role", "ad-serving-01", "How do you find the slow query?"],
+        "eval": ["--model", "starter", "--roles", "data/backend_roles.json"],
+    }
+    arguments = [sys.executable, f"scripts/{command}.py", *asked[command], "--judge", "human"]
+    done = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("--judge human cannot be waited for here: have people read")
+    assert len(done.stderr.splitlines()) == 1
+    with pytest.raises(ConfigError, match="--judge human cannot be waited for here"):
+        QuestionWriter("starter", judge="human")
 
 
 @pytest.mark.parametrize(
@@ -324,6 +399,17 @@ def test_command_reads_pasted_text_and_files_and_writes_files(tmp_path: Path) ->
     assert done.returncode == 2
     assert "refusal: the model declined" in done.stdout
     assert "2 of 2 roles got fewer than 2 questions." in done.stderr
+
+
+def test_a_file_is_its_text_where_a_description_or_a_role_is_named(tmp_path: Path) -> None:
+    advertisement = tmp_path / "ad.txt"
+    advertisement.write_text("Senior Engineer\nWrites Rust and SQL.\n")
+    with FakeJudge() as server:
+        for option in ("--description", "--role"):
+            done = run("--model", server.openai_url, "-n", 1, "--format", "json", option, advertisement)
+            assert done.returncode == 0, done.stderr
+            role = json.loads(done.stdout)["sets"][0]["role"]
+            assert (role["title"], role["stack"]) == ("Senior Engineer", ["Rust", "SQL"])
 
 
 def test_command_that_ends_early_writes_the_roles_that_are_finished(tmp_path: Path) -> None:

@@ -6,16 +6,22 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
 import pytest
+import torch
 
 from recruiter.deploy import hub
 from recruiter.deploy.hub import download, fetch_snapshot, model_size, publish, user_name
-from recruiter.errors import HubError
+from recruiter.engines.loading import check_model, load_model
+from recruiter.errors import HubError, ModelError
+from recruiter.writers.generate import sampling_of
+from recruiter.writers.local import LocalWriter
+from tests.engines.conftest import tiny_model, tiny_tokenizer
 from tests.fake_hub import FakeHub
 
 REPO = "user/writer"
@@ -213,3 +219,35 @@ def test_a_folder_with_something_else_and_a_small_disk_are_refused(
 
 def test_default_model_is_the_published_one() -> None:
     assert hub.MODEL == "ash256/qwen3-4b-question-gen"
+
+
+@pytest.mark.parametrize("is_off", [False, True])
+def test_a_model_that_is_nowhere_is_one_sentence_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_off: bool
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", is_off)
+    start = time.monotonic()
+    with pytest.raises(ModelError) as caught:
+        check_model("org/none")
+    assert time.monotonic() - start < 5
+    why = "HF_HUB_OFFLINE is set" if is_off else "http://127.0.0.1:9 cannot be reached"
+    assert str(caught.value).startswith(
+        f"trainer.policy.model.path=org/none is not on this machine, and {why}: connect"
+    )
+    with pytest.raises(ModelError, match="org/none is not on this machine"):
+        sampling_of(LocalWriter("org/none"))
+
+
+def test_a_model_that_was_fetched_before_is_used_without_the_hub(fake: Any, tmp_path: Path) -> None:
+    tiny_model("llama").save_pretrained(tmp_path / "tiny")
+    tiny_tokenizer().save_pretrained(tmp_path / "tiny")
+    fake.add("org/tiny", {file.name: file.read_bytes() for file in (tmp_path / "tiny").iterdir()})
+    device = torch.device("cpu")
+    check_model("org/tiny")
+    _, fetched = load_model("org/tiny", torch.float32, device)
+    fake.close()
+    check_model("org/tiny")
+    _, kept = load_model("org/tiny", torch.float32, device)
+    assert all(torch.equal(one, other) for one, other in zip(fetched.parameters(), kept.parameters(), strict=True))

@@ -247,6 +247,12 @@ def test_bad_ratings_are_refused_in_one_sentence(tmp_path: Path, text: str, told
         read_ratings(tmp_path / "ratings.jsonl", [], RUBRIC)
 
 
+def test_ratings_of_a_group_without_a_role_are_ratings_too(tmp_path: Path) -> None:
+    rows = [rating("a", 4), {**rating("b", 2), "role_id": None, "group_id": "imported-1"}]
+    (tmp_path / "ratings.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert [*read_ratings(tmp_path / "ratings.jsonl", [], RUBRIC)] == [("r", "a"), ("", "b")]
+
+
 def test_ratings_that_no_judge_has_seen_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "ratings.jsonl").write_text(json.dumps(rating("a", 3)))
     with pytest.raises(DataError, match=r"scripts/judge\.py"):
@@ -284,7 +290,7 @@ def test_the_command_draws_what_there_is_and_says_so(
     names = ["training", "unscored", "scores", "distributions", "levels"]
     assert out.splitlines() == [
         f"Drew, as PNG and SVG in {output}: {', '.join(names)}",
-        f"Next: open {tmp_path / 'results.html'} to read the questions",
+        f"To read the questions, open {tmp_path / 'results.html'} in a browser.",
     ]
     assert {path.name for path in output.iterdir()} == {f"{name}.{end}" for name in names for end in ("png", "svg")}
 

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 
 from recruiter.errors import DataError
 from recruiter.roles import LEVELS, Role, load_roles, parse_roles
+from recruiter.roles.completing import read_roles
+from recruiter.roles.rows import read_rows
 
 
 def record(**changes: Any) -> dict[str, Any]:
@@ -89,6 +91,27 @@ def test_load_roles_reads_utf8(tmp_path: Path) -> None:
     path = tmp_path / "roles.json"
     path.write_text(json.dumps([record(title="Ingénieur Données")], ensure_ascii=False), encoding="utf-8")
     assert load_roles(path)[0].title == "Ingénieur Données"
+
+
+def test_a_row_with_more_cells_than_columns_loses_nothing_in_silence(tmp_path: Path) -> None:
+    table = tmp_path / "roles.csv"
+    table.write_text("title,stack,description\nEngineer,Go,Owns queues,,\nEngineer,Go,Owns queues, caches and locks\n")
+    with pytest.raises(
+        DataError, match=r"roles\.csv, line 3: it has more cells than there are columns, ' caches and locks'"
+    ):
+        read_rows(table)
+
+
+def test_own_roles_are_read_from_a_table_and_checked_where_they_are_whole(tmp_path: Path) -> None:
+    table = tmp_path / "roles.csv"
+    table.write_text("Job title,Tech stack\nSenior Engineer,Go; Kafka\n")
+    (found,) = read_roles(table)
+    assert (found.role.level, found.role.stack) == ("senior", ("Go", "Kafka"))
+    assert "no description" in found.assumed
+    whole = tmp_path / "roles.json"
+    whole.write_text(json.dumps([{**found.role.model_dump(mode="json"), "level": "guru"}]))
+    with pytest.raises(DataError, match=r"record 0, field 'level'"):
+        read_roles(whole)
 
 
 def test_missing_role_file_is_named_with_the_option(tmp_path: Path) -> None:

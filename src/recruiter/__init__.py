@@ -7,7 +7,11 @@ print(writer.questions(title="Senior Backend Engineer", stack=["Go", "Kafka"])[0
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# Before torch is imported, which reads it once: threads that wait then sleep instead of keeping a core from other processes.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from recruiter.writers.question_writer import QuestionWriter as QuestionWriter

@@ -11,8 +11,10 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +166,16 @@ def short_path(path: Path) -> str:
     """A path relative to the current folder (in a checkout: to its root) where it lies inside, else the whole path."""
     path = path.resolve()
     return str(path.relative_to(WORKSPACE) if path.is_relative_to(WORKSPACE) else path)
+
+
+def free_beside(folder: Path) -> Path:
+    """A folder beside another one that is not there yet: its name and a number."""
+    return next(path for n in count(2) if not (path := folder.with_name(f"{folder.name}-{n}")).exists())
+
+
+def as_markdown(text: str) -> str:
+    """A text as Markdown that shows what looks like HTML outside of code as it stands."""
+    return re.sub(r"(`+).*?\1|<(?=[A-Za-z/!?])", lambda found: found[0] if found[1] else "&lt;", text, flags=re.DOTALL)
 
 
 def _json_line(row: Mapping[str, Any]) -> str:

@@ -12,21 +12,24 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from math import ceil
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, cast
 
 from recruiter import __version__
 from recruiter.cli.command import command
+from recruiter.cli.next_step import next_evaluation
 from recruiter.config import Config, require_model
 from recruiter.config.loading import load_config
 from recruiter.config.paths import WORKSPACE, command_line
 from recruiter.errors import ConfigError
-from recruiter.files import short_path
+from recruiter.files import free_beside, short_path
 from recruiter.roles.dataset import format_prompts, load_split, roles_hash
-from recruiter.roles.schedule import total_steps, validation_slice
+from recruiter.roles.schedule import steps_per_epoch, total_steps, validation_slice
 from recruiter.train.asked_groups import AskedGroups
 from recruiter.train.checkpoints import check_free_space
+from recruiter.train.description import check_same_run
 from recruiter.train.find_checkpoint import find_checkpoint
 from recruiter.train.layout import Checkpoint, RunFolder
 from recruiter.train.lock import sole_owner
@@ -84,8 +87,15 @@ def _train(config: Config, judge: Judge, folder: Path) -> None:
     start = _start_from(config, RunFolder(folder))
     steps = total_steps(config, len(roles))
     resumed_step = start.logged_step() if start else 0
+    if start is not None:
+        check_same_run(RunFolder(folder), config, judge, roles_hash(split))
     if resumed_step >= steps:
-        print(f"{short_path(folder)} already holds all {steps} steps of this run.\n{_next_command(config, folder)}")
+        print(
+            f"{short_path(folder)} already holds all {steps} steps of this run. To train it further, add "
+            f"{_further(config, len(roles), resumed_step)}; "
+            f"trainer.ckpt_path={short_path(free_beside(folder))} starts a new one."
+        )
+        print(_next_command(config, folder))
         return
 
     if estimate := probe_and_estimate(config, judge, roles, len(held_back), resumed_step):
@@ -97,8 +107,10 @@ def _train(config: Config, judge: Judge, folder: Path) -> None:
     origin = start.run if start else None
     with RunLog(folder, config, judge, steps, resumed_step, is_continued, roles_hash(split), dtype, origin) as log:
         log.say(
-            f"GRPO on {config.trainer.policy.model.path}: {steps} steps of {config.trainer.train_batch_size} roles × "
-            f"{config.generator.n_samples_per_prompt} questions, judge {judge.name}"
+            f"GRPO on {config.trainer.policy.model.path}: {steps} steps of "
+            f"{min(config.trainer.train_batch_size, len(roles))} roles × {config.generator.n_samples_per_prompt} questions, "
+            f"judge {judge.name}; {len(roles)} roles train, {len(held_back)} others validate"
+            + (" (at most a third of the training split)" if len(held_back) < config.data.val_size else "")
         )
         if dtype and config.trainer.policy.model.dtype == "auto":
             log.say(
@@ -193,10 +205,28 @@ def _start_from(config: Config, run: RunFolder) -> Checkpoint | None:
     return run.latest
 
 
+def _further(config: Config, roles: int, step: int) -> str:
+    """The settings that let a finished run go on, for twice as many steps."""
+    wanted, changes = 2 * step, []
+    epochs = ceil(wanted / steps_per_epoch(config, roles))
+    if config.trainer.max_training_steps is not None:
+        changes.append(f"trainer.max_training_steps={wanted}")
+    if epochs > config.trainer.epochs:
+        changes.append(f"trainer.epochs={epochs}")
+    return " ".join(changes)
+
+
 def _next_command(config: Config, folder: Path) -> str:
-    offline = {judge.provider for judge in config.all_judges} <= {"rubric", "local"}
-    judged = (*(("--judge", "rubric") if offline else ()), *(("--rubric", config.rubric) if config.rubric else ()))
-    return "Next: " + command_line("eval", "--model", "starter", "rl", "--checkpoint", short_path(folder), *judged)
+    base = config.trainer.policy.model.path
+    return next_evaluation(
+        [base, "rl"],
+        "--checkpoint",
+        short_path(folder),
+        raw=WORKSPACE / config.data.raw_dir,
+        rubric=config.rubric,
+        judge_model=base,
+        is_offline={judge.provider for judge in config.all_judges} <= {"rubric", "local"},
+    )
 
 
 def _stop_on_interrupt() -> Callable[[], bool]:

@@ -130,7 +130,7 @@ def test_simulated_candidates_stand_in_results_tables_and_report(run: Callable[.
     assert (done.returncode, done.stderr) == (0, "")
     assert "will take at most 25 calls" in done.stdout
     results = load_results(folder / "simulated/eval.json")
-    assert results.simulated.models[MODEL].mean == 0.5  # two models get no persona, and answer alike
+    assert known(known(results.simulated).models[MODEL]).mean == 0.5  # two models get no persona, and answer alike
     assert "strong beats weak" in done.stdout
     assert "Simulated candidates" in (folder / "simulated/eval.html").read_text(encoding="utf-8")
     refused, _ = run("--model", MODEL, "--simulate-candidates", "a", "b", "c", "d", output="x/eval.json")
@@ -167,7 +167,7 @@ def test_a_sheet_is_read_by_a_model_and_people_without_any_judge(
     done, folder = run(*models, "--blind-sheet", str(tmp_path / "sheet"), output="blind/eval.json")
     assert (done.returncode, done.stderr) == (0, "")
     assert "not for them" in done.stdout
-    assert done.stdout.rstrip().splitlines()[-1].startswith("Next: have the sheet read, then ")
+    assert done.stdout.rstrip().splitlines()[-1].startswith("Have the sheet read. ")
     stored = folder / "blind/eval.json"
     sheet = load_results(stored).sheet
     assert sheet is not None
@@ -260,7 +260,7 @@ def test_options_that_cannot_work_are_refused(
 
 def test_without_a_model_there_must_be_something_to_do_and_results(run: Callable[..., Any], tmp_path: Path) -> None:
     done, _ = run(output="nothing/eval.json")
-    assert "give --model, or --blind-sheet, --readings or --reader" in done.stderr
+    assert "give --model, or --blind-sheet, --readings, --reader or --people" in done.stderr
     for option, value in (("--blind-sheet", tmp_path / "s"), ("--readings", tmp_path / "a.csv")):
         done, _ = run(option, str(value), output="nothing/eval.json")
         assert "There are no results at" in done.stderr

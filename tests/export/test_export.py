@@ -48,7 +48,7 @@ def test_the_same_export_is_recognised_and_another_refused(train: Train) -> None
     assert plan(trained).existing is None
     write(trained)
     assert plan(trained).existing is not None
-    with pytest.raises(ExportError, match=r"out holds something else; --overwrite replaces it"):
+    with pytest.raises(ExportError, match=r"out holds another export: --overwrite replaces it"):
         plan(trained, dtype="bfloat16")
     assert plan(trained, dtype="bfloat16", overwrite=True).existing is None
 
@@ -75,8 +75,31 @@ def test_folders_that_cannot_be_the_output(train: Train) -> None:
         plan(trained, name="file")
     (trained.base.parent / "full").mkdir()
     (trained.base.parent / "full/notes").write_text("x")
-    with pytest.raises(ExportError, match="full holds something else"):
+    with pytest.raises(ExportError, match="full holds no export, so nothing in it is replaced"):
         plan(trained, name="full")
+
+
+def test_overwrite_replaces_exports_and_nothing_else(train: Train) -> None:
+    trained = train()
+    other = trained.base.parent / "thesis"
+    other.mkdir()
+    (other / "chapter.txt").write_text("years of work")
+    with pytest.raises(ExportError, match="thesis holds no export, so nothing in it is replaced: choose another"):
+        plan(trained, name="thesis", overwrite=True)
+    folder = write(trained).folder
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(ExportError, match=r"out also holds notes\.txt"):
+        plan(trained, overwrite=True)
+    (folder / "notes.txt").unlink()
+    export = plan(trained, dtype="bfloat16", overwrite=True)
+    (folder / "notes.txt").write_text("came while it was merged")
+    with pytest.raises(ExportError, match=r"out also holds notes\.txt"):
+        export.write(lambda _: None)
+    assert (other / "chapter.txt").read_text() == "years of work"
+    assert (folder / "notes.txt").read_text() == "came while it was merged"
+    (folder / "notes.txt").unlink()
+    export.write(lambda _: None)
+    assert known(Manifest.read(folder)).dtype == "bfloat16"
 
 
 def test_disk_is_checked_first(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:

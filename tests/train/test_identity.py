@@ -101,6 +101,42 @@ def test_run_says_what_it_is_made_of_and_refuses_other_data_or_another_prompt(
     assert described(tmp_path)["id"] == before["id"]
 
 
+def test_a_finished_run_says_how_it_goes_on_and_takes_no_other_settings_for_its_own(
+    settings: Callable[..., Config], tmp_path: Path, role: MakeRole, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(settings(2))
+    before = described(tmp_path)
+    capsys.readouterr()
+    train(settings(2, **{"trainer.epochs": 2}))
+    said = capsys.readouterr().out
+    assert "already holds all 2 steps of this run. To train it further, add trainer.max_training_steps=4;" in said
+    new = f"trainer.ckpt_path={tmp_path}/run-2"
+    assert f"{new} starts a new one" in said
+    for key, value in {
+        "trainer.seed": 7,
+        "trainer.policy.optimizer_config.lr": 0.5,
+        "trainer.policy.lora.rank": 2,
+    }.items():
+        with pytest.raises(ConfigError, match=rf"holds a run with {key}=.*, not {value}: set it back .*{new}"):
+            train(settings(2, **{key: value}))
+    write_raw([role(i) for i in range(1, 7)], [role(8)], tmp_path / "raw")
+    with pytest.raises(ConfigError, match=rf"other training data.*{new}"):
+        train(settings(2))
+    assert described(tmp_path) == before
+    write_raw([role(i) for i in range(6)], [role(8)], tmp_path / "raw")
+    train(settings(4))
+    assert RunFolder(tmp_path / "run").steps[-1] == 4
+
+
+def test_the_header_says_what_is_trained_on(
+    settings: Callable[..., Config], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(settings(1, **{"data.val_size": 16, "trainer.train_batch_size": 8}))
+    said = capsys.readouterr().out
+    assert "1 steps of 4 roles × 4 questions" in said
+    assert "4 roles train, 2 others validate (at most a third of the training split)" in said
+
+
 def test_dtype_is_decided_once(
     settings: Callable[..., Config], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

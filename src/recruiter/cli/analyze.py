@@ -59,7 +59,7 @@ def main() -> None:
     )
     for report in (path.with_suffix(".html") for path in files):
         if report.is_file():
-            print(f"Next: open {short_path(report)} to read the questions")
+            print(f"To read the questions, open {short_path(report)} in a browser.")
 
 
 def parse_options() -> argparse.Namespace:

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -70,6 +71,12 @@ def check_numbers(
             parser.error(f"{name} {value} cannot work; write a number {words}")
 
 
+def check_output(parser: argparse.ArgumentParser, output: Path | None) -> None:
+    """End with one sentence where a file could not be written because its folder is not there."""
+    if output and not output.resolve().parent.is_dir():
+        parser.error(f"--output {output}: there is no folder {output.parent}")
+
+
 def add_price(parser: argparse.ArgumentParser) -> None:
     """The option --price, for models whose price is not known; see `read_prices`."""
     parser.add_argument(
@@ -88,6 +95,16 @@ def read_prices(parser: argparse.ArgumentParser, given: list[list[str]]) -> dict
         return {model: (float(dollars), float(more)) for model, dollars, more in given}
     except ValueError:
         parser.error("--price takes a model and two numbers, USD per million tokens in and out")
+
+
+def add_judge_address(parser: argparse.ArgumentParser, *others: str) -> None:
+    """The option --judge-base-url, with the other names that a command gives it."""
+    parser.add_argument(
+        "--judge-base-url",
+        *others,
+        metavar="URL",
+        help="address of the judge's server instead of its provider's, such as http://localhost:11434/v1",
+    )
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from recruiter.cli.command import argument_parser, command
-from recruiter.config.paths import WORKSPACE, command_line
+from recruiter.cli.next_step import next_evaluation
+from recruiter.config.paths import WORKSPACE
 from recruiter.deploy.hub import MODEL, download
 from recruiter.files import short_path
 from recruiter.writers.starter import ensure_starter
@@ -33,4 +34,4 @@ def main() -> None:
         return
     fetched = download(options.repo, options.revision, folder, print)
     print(f"{options.repo} is {'ready, verified' if fetched else 'already there, verified'}: {short_path(folder)}")
-    print(f"Next: {command_line('eval', '--model', short_path(folder))}")
+    print(next_evaluation([short_path(folder)]))

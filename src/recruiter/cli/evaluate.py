@@ -27,7 +27,15 @@ from rich.console import Console
 from rich.table import Table
 
 from recruiter.cli.blind import STORE, read_blind, with_earlier_reads
-from recruiter.cli.command import add_price, argument_parser, check_numbers, command, read_prices, shown_progress
+from recruiter.cli.command import (
+    add_judge_address,
+    add_price,
+    argument_parser,
+    check_numbers,
+    command,
+    read_prices,
+    shown_progress,
+)
 from recruiter.cli.terminal import make_console
 from recruiter.config import NamedCandidateConfig
 from recruiter.config.paths import WORKSPACE, command_line
@@ -48,7 +56,7 @@ from recruiter.judges.simulated import SimulatedJudge
 from recruiter.llm.usage import Usage
 from recruiter.prompts import PROMPT_HASH
 from recruiter.report import write_report
-from recruiter.roles import load_roles
+from recruiter.roles.completing import read_roles
 from recruiter.roles.dataset import read_raw
 from recruiter.rubric import Rubric, load_rubric
 from recruiter.writers.finding import ALIASES
@@ -88,7 +96,7 @@ def main() -> None:
     )
     if options.inspect_log:
         console.print(f"Inspect logs: inspect view --log-dir {short_path(options.inspect_log)}", soft_wrap=True)
-    console.print(f"Next: {_next(options, results)}", soft_wrap=True)
+    console.print(_next(options, results), soft_wrap=True)
     for problem in [*problems, *unread]:
         print(problem, file=sys.stderr)
     has_gaps = any(sample.question is None for sample in results.samples) or any(
@@ -111,12 +119,12 @@ def evaluate(
     Returns:
         The results, the usage of all that is called, and what went wrong.
     """
-    roles = load_roles(options.roles) if options.roles else read_raw(HELD_OUT)
+    roles = [each.role for each in read_roles(options.roles)] if options.roles else read_raw(HELD_OUT)
     contestants, left_out = find_contestants(
         options.model, options.checkpoint, options.base_url, options.skip_missing_keys
     )
     rubric = load_rubric(options.rubric)
-    judges = find_judges(options.judge, rubric, options.base_url, options.cache)
+    judges = find_judges(options.judge, rubric, options.judge_base_url or options.base_url, options.cache)
     simulated = find_candidates(options)
     reading = [reader.usage for reader in readers] + list(simulated.usage.parts if simulated else ())
     limit_spending(contestants, judges, options.budget_usd, options.price, reading)
@@ -149,9 +157,9 @@ def evaluate(
 
 def _next(options: argparse.Namespace, results: Results) -> str:
     if results.sheet is None or results.sheet.readings:
-        return command_line("analyze", "--results", short_path(options.output))
+        return "Next: " + command_line("analyze", "--results", short_path(options.output))
     again = command_line("eval", "--output", short_path(options.output), "--readings")
-    return f"have the sheet read, then {again} FILE …, the CSV of each reader"
+    return f"Have the sheet read. Its readers' CSV files go in with: {again} FILE …"
 
 
 def own_address(name: str, base_url: str | None) -> str | None:
@@ -178,9 +186,14 @@ def parse_options() -> argparse.Namespace:
         "training)",
     )
     add("--rubric", metavar="FILE", help="what judges score by, in the form of configs/rubric.yaml (default: that one)")
-    add("--base-url", metavar="URL", help="address of the models and judges named openai_compatible/…")
+    add(
+        "--base-url",
+        metavar="URL",
+        help="address of the models and readers named openai_compatible/…, and of such judges without --judge-base-url",
+    )
+    add_judge_address(parser)
     add("--cache", metavar="FILE", help="cache of judgements (default data/judge_cache.sqlite)")
-    add("--roles", type=Path, metavar="FILE", help="roles as JSON instead of the held-out split")
+    add("--roles", type=Path, metavar="FILE", help="other roles than the held-out split: CSV, JSON, JSONL or parquet")
     add("--samples", type=int, default=2, metavar="N", help="questions a role (default 2)")
     add("--seed", type=int, default=0, metavar="N")
     add(
@@ -247,6 +260,8 @@ def parse_options() -> argparse.Namespace:
     named = [*(options.model or []), *(options.judge or []), *options.reader, *candidates]
     if options.base_url and not any(name.startswith(OWN_SERVER) for name in named):
         parser.error(f"--base-url is for models, judges and readers named {OWN_SERVER}/…, and none is")
+    if options.judge_base_url and not any(name.startswith(OWN_SERVER) for name in options.judge or []):
+        parser.error(f"--judge-base-url is for judges named {OWN_SERVER}/…, and none is")
     options.price = read_prices(parser, options.price)
     return options
 
@@ -305,8 +320,12 @@ def print_results(console: Console, results: Results, show: int) -> None:
         table = Table(
             title=each.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
         )
-        for index, column in enumerate(each.columns):
-            table.add_column(column, justify="right" if index else "left", no_wrap=index > 0, overflow="fold")
+        for index, column in enumerate(
+            each.columns
+        ):  # what is too wide breaks between words, not within names and numbers
+            words = [word for cell in (column, *(row[index] for row in each.rows)) for word in cell.split()]
+            width = max(map(len, words), default=0)
+            table.add_column(column, justify="right" if index else "left", overflow="fold", min_width=width)
         for row in each.rows:
             table.add_row(*row)
         console.print(table)

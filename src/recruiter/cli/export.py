@@ -17,7 +17,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress
 
-from recruiter.cli.command import argument_parser, command
+from recruiter.cli.command import argument_parser, check_numbers, command
+from recruiter.cli.next_step import next_evaluation
 from recruiter.cli.terminal import make_console, shown_status
 from recruiter.config.loading import load_config
 from recruiter.config.paths import ROLES, WORKSPACE, command_line
@@ -39,7 +40,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--base", metavar="MODEL", help="where the base model is now: a folder or a Hub id")
     parser.add_argument("--max_model_len", type=int, metavar="N", help="cap the context length, in tokens")
     parser.add_argument("--torch_dtype", choices=("bfloat16", "float16", "float32"), default="bfloat16")
-    parser.add_argument("--overwrite", action="store_true", help="replace what --output holds")
+    parser.add_argument("--overwrite", action="store_true", help="replace the export that --output holds")
     parser.add_argument("--verify", action="store_true", help="compare with base + adapter, write questions")
     parser.add_argument("--push_to_hub", action="store_true", help="upload the folder to --hub_repo")
     parser.add_argument("--hub_repo", metavar="USER/NAME", help="default: HF_REPO from the environment or .env")
@@ -56,6 +57,7 @@ def main() -> None:
     """See above."""
     parser = arguments()
     options = parser.parse_args()
+    check_numbers(parser, options, {"--max_model_len": (lambda number: number >= 1, "1 or more")})
     options.hub_repo = options.hub_repo or os.environ.get("HF_REPO")
     endpoint = options.create_endpoint or options.delete_endpoint
     if not (options.checkpoint or options.push_to_hub or endpoint):
@@ -137,7 +139,7 @@ def _export(options: argparse.Namespace, console: Console) -> None:
         found.check(options.torch_dtype)
         console.print("Verified.")
     if not options.push_to_hub:
-        console.print(f"Next: {command_line('eval', '--model', short_path(options.output))}")
+        console.print(next_evaluation([short_path(options.output)]), soft_wrap=True)
 
 
 def _publish(options: argparse.Namespace, console: Console) -> None:

@@ -25,14 +25,22 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from recruiter.cli import kit
-from recruiter.cli.command import add_price, argument_parser, check_numbers, command, read_prices
+from recruiter.cli.command import (
+    add_judge_address,
+    add_price,
+    argument_parser,
+    check_numbers,
+    check_output,
+    command,
+    read_prices,
+)
 from recruiter.cli.terminal import make_console
 from recruiter.config import SamplingParams
 from recruiter.config.paths import ROLES
 from recruiter.errors import ConfigError, DataError, RecruiterError
 from recruiter.files import short_path
 from recruiter.judges import Judge
-from recruiter.judges.lists import find_role
+from recruiter.judges.lists import find_role, read_advertisement_file
 from recruiter.judges.making import make_judge, named_judge
 from recruiter.prompts import PROMPT_HASH
 from recruiter.roles import load_roles
@@ -45,6 +53,7 @@ from recruiter.writers.formats import FORMATS, SUFFIXES, format_sets, text_lines
 from recruiter.writers.generate import QuestionSet, generate, sampling_of
 
 TOGETHER = 128  # questions on their way at a time; what is finished before is shown when a run ends early
+ENDINGS = (*SUFFIXES, ".txt")
 FIELDS = ("title", "level", "focus", "stack", "skills", "description")
 
 
@@ -173,8 +182,8 @@ def parse() -> argparse.Namespace:
     role.add_argument("--stack", help='such as "Go, Kafka, PostgreSQL" (default: from the description)')
     role.add_argument("--skills", help="what the role needs most (default: from the description)")
     role.add_argument("--focus", help="its area (default: from the title or description)")
-    role.add_argument("--description", metavar="TEXT", help="the job description; - reads it from standard input")
-    role.add_argument("--role", metavar="ID|FILE", help="id of a role of the data set, or a file with one role")
+    role.add_argument("--description", metavar="TEXT", help="the job description or its file; - reads standard input")
+    role.add_argument("--role", metavar="ID|FILE", help="id of the data set, or a file with one role or advertisement")
     parser.add_argument("--roles", type=Path, metavar="FILE", help="many roles: CSV, JSON or JSONL")
     parser.add_argument("-n", type=int, default=3, metavar="N", help="questions a role (default 3)")
     parser.add_argument(
@@ -199,6 +208,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--checkpoint", metavar="FOLDER", help="of --model rl: a checkpoint, a run, latest or best")
     parser.add_argument("--base-url", metavar="URL", help="address of the model's server instead of its provider's")
+    add_judge_address(parser)
     parser.add_argument("--budget-usd", type=float, metavar="USD", help="what the model's calls may cost")
     add_price(parser)
     parser.add_argument(
@@ -222,8 +232,9 @@ def parse() -> argparse.Namespace:
         parser.error("say for which role: --title and --stack, --description, --role or --roles")
     if (options.roles and len(given) > 1) or (options.role and len(given) > 1):
         parser.error(f"{' and '.join(given)} do not go together: --role and --roles hold whole roles")
-    if options.output and not options.output.resolve().parent.is_dir():
-        parser.error(f"--output {options.output}: there is no folder {options.output.parent}")
+    check_output(parser, options.output)
+    if options.output and not options.kit and not options.format and options.output.suffix.lower() not in ENDINGS:
+        parser.error(f"--output {options.output} names no format; end it in {', '.join(ENDINGS)}, or add --format")
     check_numbers(parser, options, {
         "-n": (lambda number: number >= 1, "1 or more"),
         "--best_of": (lambda number: number >= 1, "1 or more"),
@@ -238,12 +249,16 @@ def roles_of(options: argparse.Namespace, read: Callable[[str], Reading]) -> lis
     """The roles that the options name; `read` reads advertisements that the rules do not understand."""
     if options.roles:
         return complete_roles(options.roles)
+    if options.role and (text := read_advertisement_file(options.role)):
+        options.role, options.description = None, text
     if options.role:
         known = {role.id: role for role in load_roles(ROLES)}
         return [CompletedRole(find_role(options.role, known), ())]
     fields = {name: getattr(options, name) for name in FIELDS}
     if options.description == "-":
         fields["description"] = sys.stdin.read()
+    elif options.description and (text := read_advertisement_file(options.description)):
+        fields["description"] = text
     try:
         return [complete_role(fields, read=read if options.kit else None)]
     except DataError:  # the rules do not know enough
@@ -267,7 +282,7 @@ def writer_of(options: argparse.Namespace) -> Writer:
 def judge_of(options: argparse.Namespace) -> Judge | None:
     """The judge that the options name; the rubric where one is needed."""
     name = options.judge or ("rubric" if options.best_of > 1 else None)
-    return make_judge(named_judge(name), rubric=load_rubric(options.rubric)) if name else None
+    return make_judge(named_judge(name, options.judge_base_url), rubric=load_rubric(options.rubric)) if name else None
 
 
 def show(sets: list[QuestionSet], options: argparse.Namespace, made_with: dict[str, Any], messages: Console) -> None:
@@ -302,9 +317,8 @@ def finish(
         if summary := usage.summary():
             messages.print(f"{name}: {summary}", soft_wrap=True)
     messages.print(
-        f"Next: other questions with --seed {options.seed + 1}"
-        + ("" if options.best_of > 1 else "; better ones with --best_of 4")
-        + "; read them before you ask them.",
+        f"Read them before you ask them. Other questions: --seed {options.seed + 1}"
+        + ("." if options.best_of > 1 else "; better ones: --best_of 4."),
         soft_wrap=True,
     )
     if short := sum(bool(each.shortfall) for each in sets):

@@ -1,6 +1,6 @@
 """Judge questions by the rubric: from the command line, or from CSV and JSONL files.
 
-  recruiter judge --role role-017 "How would you find the query that holds the lock?"
+  recruiter judge --role ad-serving-01 "How would you find the query that holds the lock?"
   recruiter judge --file questions.csv --judge xai --format csv --output judged.csv
 
   recruiter judge --calibrate ratings.jsonl --judge rubric xai --output team.json
@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from recruiter.cli.command import argument_parser, command
+from recruiter.cli.command import add_judge_address, argument_parser, check_output, command
 from recruiter.cli.terminal import make_console
 from recruiter.config.paths import ROLES
 from recruiter.errors import DataError
@@ -37,7 +37,7 @@ from recruiter.judges.calibrated import calibrated_file
 from recruiter.judges.lists import Entry, find_role, judge_all, read_questions
 from recruiter.judges.making import make_judge, named_judge
 from recruiter.judges.ratings import read_ratings
-from recruiter.roles import load_roles
+from recruiter.roles.completing import read_roles
 from recruiter.rubric import Judgement, load_rubric
 from recruiter.writers.formats import LIST_FORMATS, format_list
 
@@ -47,7 +47,7 @@ def main() -> None:
     """See above."""
     parser = argument_parser(__doc__)
     parser.add_argument("questions", nargs="*", metavar="QUESTION", help="needs --role")
-    parser.add_argument("--role", metavar="ID|FILE", help="id of a role of the data set, or a JSON file with one role")
+    parser.add_argument("--role", metavar="ID|FILE", help="id of a role of the data set, or a file with one role")
     parser.add_argument("--file", type=Path, nargs="+", default=[], metavar="FILE", help="CSV or JSONL files")
     parser.add_argument(
         "--roles",
@@ -67,11 +67,17 @@ def main() -> None:
     parser.add_argument(
         "--rubric", metavar="FILE", help="what to judge by, in the form of configs/rubric.yaml (default: that one)"
     )
-    parser.add_argument("--base-url", metavar="URL", help="address of the judge's server instead of its provider's")
+    add_judge_address(parser, "--base-url")
     parser.add_argument("--cache", metavar="FILE", help="cache of judgements (default data/judge_cache.sqlite)")
-    parser.add_argument("--format", choices=LIST_FORMATS, default="table", help="default table")
+    parser.add_argument("--format", choices=LIST_FORMATS, help="default table, or what the name of --output says")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of to the terminal")
     options = parser.parse_args()
+    check_output(parser, options.output)
+    if options.format is None and not options.calibrate:
+        ending = options.output.suffix.lower() if options.output else ".txt"
+        options.format = {".txt": "table", ".csv": "csv", ".json": "json"}.get(ending)
+        if options.format is None:
+            parser.error(f"--output {options.output} names no format; end it in .txt, .csv or .json, or add --format")
     if options.calibrate:
         if options.questions or options.file or not options.output:
             parser.error("--calibrate takes --judge and --output, the file of the judge that is made, and no questions")
@@ -84,7 +90,7 @@ def main() -> None:
     if options.questions and not options.role:
         parser.error("questions on the command line need --role")
 
-    roles = {role.id: role for role in load_roles(options.roles)}
+    roles = {each.role.id: each.role for each in read_roles(options.roles)}
     role = find_role(options.role, roles) if options.role else None
     entries = [(role, question) for question in options.questions if role is not None]
     for path in options.file:
@@ -111,7 +117,7 @@ def find_judge(options: argparse.Namespace, name: str) -> Judge:
     Raises:
         ConfigError: there is none.
     """
-    settings = named_judge(name, options.base_url)
+    settings = named_judge(name, options.judge_base_url)
     settings = dataclasses.replace(settings, cache_path=options.cache) if options.cache else settings
     return make_judge(settings, rubric=load_rubric(options.rubric))
 
@@ -132,7 +138,7 @@ def calibrate(options: argparse.Namespace) -> None:
     messages = make_console(stderr=True)
     messages.soft_wrap = True
     rubric = load_rubric(options.rubric)
-    ratings = read_ratings(options.calibrate, rubric, {role.id: role for role in load_roles(options.roles)})
+    ratings = read_ratings(options.calibrate, rubric, {each.role.id: each.role for each in read_roles(options.roles)})
     entries = [(group.role, question) for group in ratings for question in group.questions]
     said = {name: judged(find_judge(options, name), entries, messages) for name in options.judge}
     groups, place = [], 0
@@ -162,7 +168,7 @@ def calibrate(options: argparse.Namespace) -> None:
     if not found.helps:
         messages.print("Calibration does not agree better with people beyond chance, so nothing was written.")
         sys.exit(2)
-    address = {name: own_address(name, options.base_url) for name in options.judge}
+    address = {name: own_address(name, options.judge_base_url) for name in options.judge}
     file = calibrated_file(
         rubric, list(address.items()), found.weights.weights, found.weights.offsets, groups=found.groups,
         agreement={name: [each.mean, each.low, each.high] for name, each in shown.items()},
@@ -173,5 +179,5 @@ def calibrate(options: argparse.Namespace) -> None:
 
 
 def own_address(name: str, base_url: str | None) -> str | None:
-    """`--base-url` for a judge that is named as a server of one's own."""
+    """`--judge-base-url` for a judge that is named as a server of one's own."""
     return base_url if name.partition("/")[0] == "openai_compatible" else None

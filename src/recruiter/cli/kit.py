@@ -64,7 +64,7 @@ def helpers_of(options: argparse.Namespace, writer: Writer) -> tuple[Writer, Wri
     """Who writes the guides, and who checks them. What all models cost counts towards one budget."""
     paid = {"budget_usd": options.budget_usd, "prices": options.price}
     guide_writer = find_writer(options.guide_model, **paid) if options.guide_model else writer
-    checker = find_checker(options.judge, **paid) or guide_writer
+    checker = find_checker(options.judge, base_url=options.judge_base_url, **paid) or guide_writer
     budget = Budget(options.budget_usd, "--budget-usd")
     for usage in {id(model.usage): model.usage for model in (writer, guide_writer, checker)}.values():
         if usage is not NO_USAGE:

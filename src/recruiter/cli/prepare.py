@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from recruiter.cli.command import argument_parser, command
-from recruiter.config.paths import ROLES, WORKSPACE, command_line
-from recruiter.files import short_path
-from recruiter.roles import LEVELS, load_roles
+from recruiter.cli.next_step import RAW, next_training
+from recruiter.config.paths import ROLES, WORKSPACE
+from recruiter.files import free_beside, short_path
+from recruiter.roles import LEVELS
+from recruiter.roles.completing import read_roles
 from recruiter.roles.dataset import SEED, TEST_SIZE, split_roles, write_raw
 
 
@@ -15,18 +18,27 @@ from recruiter.roles.dataset import SEED, TEST_SIZE, split_roles, write_raw
 def main() -> None:
     """See above."""
     parser = argument_parser(__doc__)
-    parser.add_argument("--roles", type=Path, default=ROLES, metavar="FILE")
-    parser.add_argument("--test-size", type=int, default=TEST_SIZE, metavar="N", help="roles held out (default 100)")
+    parser.add_argument("--roles", type=Path, default=ROLES, metavar="FILE", help="CSV, JSON, JSONL or parquet")
+    parser.add_argument("--test-size", type=int, metavar="N", help="roles held out (default a fifth, 100 at most)")
     parser.add_argument("--seed", type=int, default=SEED, metavar="N")
-    parser.add_argument("--output", type=Path, default=WORKSPACE / "data/raw", metavar="FOLDER")
+    parser.add_argument("--output", type=Path, default=RAW, metavar="FOLDER")
     options = parser.parse_args()
 
-    roles = load_roles(options.roles)
-    train, test = split_roles(roles, options.test_size, options.seed)
+    completed = read_roles(options.roles)
+    roles = [each.role for each in completed]
+    size = min(TEST_SIZE, max(1, len(roles) // 5)) if options.test_size is None else options.test_size
+    train, test = split_roles(roles, size, options.seed)
     paths = write_raw(train, test, options.output)
     counts = ", ".join(f"{sum(role.level == level for role in test)} {level}" for level in LEVELS)
     print(f"{len(roles)} roles in {len({role.focus for role in roles})} focus areas are valid.")
+    if assumed := next((each for each in completed if each.assumed), None):
+        count = sum(bool(each.assumed) for each in completed)
+        print(f"{count} of them lacked something, such as {assumed.role.title}: {'; '.join(assumed.assumed)}.")
     print(
         f"Wrote {len(train)} to {short_path(paths[0])} and {len(test)} to {short_path(paths[1])} (held out: {counts})."
     )
-    print(f"Next: {command_line('train')} --config-name=quickstart_config")
+    settings = [] if options.output.resolve() == RAW.resolve() else [f"data.raw_dir={short_path(options.output)}"]
+    if options.roles.resolve() != ROLES.resolve():  # a run of its own
+        run = WORKSPACE / "checkpoints" / (re.sub(r"[^A-Za-z0-9_-]+", "-", options.roles.stem).strip("-") or "own")
+        settings.append(f"trainer.ckpt_path={short_path(free_beside(run) if run.exists() else run)}")
+    print(next_training(*settings))

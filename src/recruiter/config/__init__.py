@@ -31,7 +31,8 @@ class DataConfig(Section):
     raw_dir: str = setting("data/raw", "the validated split, `train.parquet` and `test.parquet`")
     processed_dir: str = setting("data/processed",
         "chat prompts, made from `raw_dir` whenever it or the prompt changed")
-    val_size: int = setting(16, "roles of the training split that validation uses instead; 0: none", ge=0)
+    val_size: int = setting(16,
+        "roles of the training split that validation uses instead, a third of it at most; 0: none", ge=0)
 
 
 Dollars = Annotated[int | float, Field(ge=0, allow_inf_nan=False)]
@@ -177,6 +178,7 @@ class NamedJudgeConfig(JudgeConfig):
         **ApiConfig.OPTIONS,
         "provider": "--judge {}",
         "model": "--judge {provider}/{}",
+        "base_url": "--judge-base-url={}",
     }
 
 

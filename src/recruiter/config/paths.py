@@ -7,6 +7,8 @@ In a checkout both are the repository, wherever a command runs. Installed, what 
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -35,9 +37,21 @@ _IN_A_CHECKOUT = {
 
 
 def command_line(name: str, *arguments: str) -> str:
-    """How a user runs a command of `recruiter`, such as `eval`; arguments are quoted for a shell where they need it."""
+    """How a user runs a command of `recruiter`, such as `eval`: with this environment, whether it is activated or not; arguments
+    are quoted for a shell where they need it.
+    """
     door = None if IS_INSTALLED else _IN_A_CHECKOUT.get(name)
-    return " ".join([f"python {door}" if door else f"recruiter {name}", *map(shlex.quote, arguments)])
+    program = f"{_program('python')} {door}" if door else f"{_program('recruiter')} {name}"
+    return " ".join([program, *map(shlex.quote, arguments)])
+
+
+def _program(name: str) -> str:
+    """A program of this environment: its name where a shell finds it by that, else its path."""
+    here, found = Path(sys.executable).absolute().parent, shutil.which(name)
+    path = here / name
+    if not path.is_file() or (found and Path(found).absolute().parent == here):
+        return name
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 
 QUICKSTART = (

@@ -16,10 +16,11 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging as transformers_logging
 
 from recruiter.config import QUICKSTART_OFFER, Config, require_model
-from recruiter.config.paths import model_folder, model_source
+from recruiter.config.paths import model_folder
 from recruiter.engines.chat import prepare_template
 from recruiter.engines.folder import make_skeleton, read_whole, readable
 from recruiter.engines.lora import add_adapter
+from recruiter.engines.sources import find_source
 from recruiter.errors import ConfigError, ModelError
 from recruiter.llm.transport import check_environment
 
@@ -91,10 +92,12 @@ def check_model(path: str, device: str = "auto", spelled: str = "trainer.policy.
     """
     require_model(path, spelled)
     folder = model_folder(path)
-    with readable(spelled.format(path)):
-        if folder is None and not is_offline_mode():
+    if folder is None and not is_offline_mode():
+        with readable(spelled.format(path)):
             check_environment()
-        config = AutoConfig.from_pretrained(model_source(path))
+    source = find_source(path, spelled)
+    with readable(spelled.format(path)):
+        config = AutoConfig.from_pretrained(source)
     if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise ModelError(
             f"{spelled.format(path)} is a {config.model_type} model, not a causal language model; name one "
@@ -111,9 +114,9 @@ def check_model(path: str, device: str = "auto", spelled: str = "trainer.policy.
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder else 0
     if device == "auto" and size > LARGE_MODEL_BYTES and not torch.cuda.is_available():
         raise ModelError(
-            f"{path} has {size / 1e9:.1f} GB of weights and this machine has no GPU; name a smaller model, or train with "
-            f"trainer.device=cpu if you insist. "
-            f"{QUICKSTART_OFFER}"
+            f"{path} has {size / 1e9:.1f} GB of weights and this machine has no GPU; name a smaller model"
+            + (", or train with trainer.device=cpu if you insist" if spelled.startswith("trainer.") else "")
+            + f". {QUICKSTART_OFFER}"
         )
 
 
@@ -126,7 +129,7 @@ def check_policy(config: Config) -> None:
     """
     model = config.trainer.policy.model
     check_model(model.path, config.trainer.device)
-    source = model_source(model.path)
+    source = find_source(model.path)
     with readable(model.path):
         prepare_template(AutoTokenizer.from_pretrained(source), model.path)
         skeleton = make_skeleton(AutoConfig.from_pretrained(source))
@@ -139,7 +142,7 @@ def load_model(path: str, dtype: torch.dtype, device: torch.device) -> tuple[Pre
     Raises:
         ModelError: they cannot be read.
     """
-    source = model_source(path)
+    source = find_source(path)
     transformers_logging.disable_progress_bar()
     with readable(path):
         tokenizer = AutoTokenizer.from_pretrained(source)

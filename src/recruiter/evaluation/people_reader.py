@@ -27,7 +27,7 @@ class PeopleReader:
 
     def __init__(self, settings: HumanFeedbackConfig) -> None:
         """Raises: ConfigError: FEEDBACK_API_KEY is nothing that could be a key."""
-        self._settings, self._client = settings, FeedbackClient(settings)
+        self._settings, self._client = settings, FeedbackClient(settings, "--people {}")
         self.url = self._client.url
 
     def hand_in(self, roles: Iterable[SheetRole], sheet: Sheet) -> int:

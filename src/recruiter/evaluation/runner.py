@@ -104,8 +104,9 @@ class Evaluation:
         except RecruiterError as error:
             reason = str(error)
             _add(self.problems, [f"{contestant.name}: {reason}"])
+        else:
+            progress(1.0)
         contestant.writer.release()
-        progress(1.0)
         return [_sample(contestant.name, slot, known.get(slot), reason) for slot in self._slots]
 
     @property

@@ -71,6 +71,7 @@ class Export:
             self._manifest(merged, beside, run).write(beside)
             old = folder.with_name(f".{folder.name}.old")
             shutil.rmtree(old, ignore_errors=True)
+            _check_replaceable(folder, may_replace=True)  # merging takes minutes in which files may come
             if folder.exists():
                 folder.rename(old)
             beside.rename(folder)
@@ -119,12 +120,9 @@ def plan_export(
         raise ExportError(f"--output {short_path(folder)} is the base model of this adapter; choose another folder.")
     if folder.exists() and not folder.is_dir():
         raise ExportError(f"--output {short_path(folder)} is a file; choose another name.")
-    is_taken = folder.is_dir() and any(folder.iterdir())
     existing = None if overwrite else _existing(folder, (adapter.sha256, dtype, length))
-    if is_taken and not overwrite and existing is None:
-        raise ExportError(
-            f"--output {short_path(folder)} holds something else; --overwrite replaces it, or choose another."
-        )
+    if existing is None:
+        _check_replaceable(folder, overwrite)
     if existing is None:
         _check_disk(plan, folder)
     return Export(adapter, plan, folder, length, dtype, existing)
@@ -161,6 +159,28 @@ def _existing(folder: Path, wanted: tuple[str, str, int]) -> Manifest | None:
         return None
     manifest.check(folder)
     return manifest
+
+
+def _check_replaceable(folder: Path, may_replace: bool) -> None:
+    """Refuse a folder that holds anything but an export.
+
+    Args:
+        may_replace: whether an export may go.
+
+    Raises:
+        ExportError: it is taken.
+    """
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    manifest = Manifest.read(folder)
+    others = manifest.other_files(folder) if manifest else []
+    if manifest is None or others:
+        what = f"also holds {others[0]}, which is no part of the export there" if others else "holds no export"
+        raise ExportError(
+            f"--output {short_path(folder)} {what}, so nothing in it is replaced: choose another folder, or move it away."
+        )
+    if not may_replace:
+        raise ExportError(f"--output {short_path(folder)} holds another export: --overwrite replaces it.")
 
 
 def _check_disk(plan: MergePlan, folder: Path) -> None:

@@ -59,6 +59,10 @@ class Manifest:
         """Store it in the folder."""
         write_json(folder / NAME, asdict(self))
 
+    def other_files(self, folder: Path) -> list[str]:
+        """Names in the folder that no export has put there."""
+        return sorted({path.name for path in folder.iterdir()} - {*self.files, *_NOT_HASHED})
+
     def check(self, folder: Path) -> None:
         """Compare the folder with the hashes.
 

@@ -34,13 +34,17 @@ class FeedbackClient:
         away: since when (`time.monotonic`) the server does not answer, and why; None if it does.
     """
 
-    def __init__(self, settings: HumanFeedbackConfig) -> None:
+    def __init__(self, settings: HumanFeedbackConfig, spelled: str = "human_feedback.api_url={}") -> None:
         """Read the key from the environment.
+
+        Args:
+            spelled: how the user wrote the server's address.
 
         Raises:
             ConfigError: it is nothing that could be a key.
         """
         self.url, self._settings = settings.api_url.rstrip("/"), settings
+        self._spelled = spelled.format(self.url)
         key = os.environ.get(KEY_VARIABLE, "").strip()
         if not key.isascii() or len(key.split()) > 1:
             raise ConfigError(f"{KEY_VARIABLE} holds spaces or letters that no key has; copy it again.")
@@ -61,8 +65,8 @@ class FeedbackClient:
             self._answer(await self._attempt("POST", "/api/groups/wait", body, 0.0))
         except httpx2.RequestError as error:
             raise JudgeError(
-                f"There is no feedback server at human_feedback.api_url={self.url} ({_reason(error)}): start it with "
-                f"`cd feedback-ui && uvicorn app:app --port 8000`, or set human_feedback.api_url to where it is."
+                f"There is no feedback server at {self._spelled} ({_reason(error)}): start it with "
+                f"`cd feedback-ui && uvicorn app:app --port 8000`, or write there where it is."
             ) from None
 
     async def call(self, method: str, path: str, body: Any = None, waits: float = 0.0) -> Any:
@@ -108,7 +112,7 @@ class FeedbackClient:
             message = content["error"]["message"] if status >= 400 else ""
         except (ValueError, LookupError, TypeError):
             raise JudgeError(
-                f"What answers at human_feedback.api_url={self.url} is no feedback server (HTTP {status} for {path}); "
+                f"What answers at {self._spelled} is no feedback server (HTTP {status} for {path}); "
                 f"set the address that `uvicorn` printed."
             ) from None
         if status in (401, 403):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from recruiter.errors import DataError
+from recruiter.files import read_text
 from recruiter.judges import Judge
 from recruiter.llm.loop_thread import run_async
 from recruiter.roles import Role
@@ -16,10 +17,12 @@ from recruiter.rubric import Judgement
 
 AT_A_TIME = 256  # questions on their way; the judge decides how many of them it asks about at once
 Entry = tuple[Role, str]
+TEXTS = (".txt", ".md", ".html", ".htm")  # how files of advertisements end
+LONGEST_NAME = 250  # letters; what is longer is a text, not the name of a file
 
 
 def find_role(name: str, roles: Mapping[str, Role]) -> Role:
-    """A role by its id in `roles`, or from a file that holds one, see `complete_roles`.
+    """A role by its id in `roles`, or from a file that holds one: a table or JSON, or the text of an advertisement.
 
     Raises:
         DataError: there is neither, or the file holds something else.
@@ -27,12 +30,25 @@ def find_role(name: str, roles: Mapping[str, Role]) -> Role:
     if name in roles:
         return roles[name]
     path = Path(name)
+    if text := read_advertisement_file(name):
+        return complete_role({"description": text}, name).role
     if not path.is_file():
         raise DataError(f"--role {name} is neither an id of the roles nor a file with a role.")
     found = complete_roles(path)
     if len(found) > 1:
         raise DataError(f"{path} holds {len(found)} roles; --role takes one.")
     return found[0].role
+
+
+def read_advertisement_file(name: str) -> str | None:
+    """The text of a file of that name, if there is one that is no table of roles.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    path = Path(name)
+    is_text = len(name) < LONGEST_NAME and path.suffix.lower() in TEXTS and path.is_file()
+    return read_text(path, may_be_8_bit=True) if is_text else None
 
 
 def read_questions(path: Path, roles: Mapping[str, Role], role: Role | None = None) -> list[Entry]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from recruiter.config import Config, HumanFeedbackConfig, JudgeConfig, NamedJudgeConfig
+from recruiter.config.paths import command_line
 from recruiter.errors import ConfigError
 from recruiter.judges import Judge
 from recruiter.judges.calibrated import CalibratedJudge
@@ -87,6 +88,20 @@ def training_judge(config: Config) -> Judge:
 
 
 def named_judge(name: str, base_url: str | None = None, kind: type[JudgeConfig] = NamedJudgeConfig) -> JudgeConfig:
-    """Settings of a judge that is named: `rubric`, `xai`, `anthropic/claude-haiku-5-5`, …; `kind` knows by what option."""
+    """Settings of a judge that is named: `rubric`, `xai`, `anthropic/claude-haiku-5-5`, …; `kind` knows by what option.
+
+    Args:
+        base_url: address of a server to ask instead of the provider's own.
+
+    Raises:
+        ConfigError: people are named: nobody waits for them outside training.
+    """
     provider, _, model = name.partition("/")
-    return kind(provider=provider, model=model or None, base_url=base_url)
+    settings = kind(provider=provider, model=model or None, base_url=base_url)
+    if settings.asks_people:
+        raise ConfigError(
+            f"{settings.spelled('provider', provider)} cannot be waited for here: have people read an evaluation's questions "
+            f"with `{command_line('eval')} --people URL`, train on their ratings with judge.provider=human, or name another "
+            f"judge, such as rubric."
+        )
+    return settings

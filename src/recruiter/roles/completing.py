@@ -143,6 +143,20 @@ def complete_roles(path: Path) -> list[CompletedRole]:
     return completed
 
 
+def read_roles(path: Path) -> list[CompletedRole]:
+    """The roles of a file that a person named: those with every field are checked as they are, others completed.
+
+    Raises:
+        DataError: naming the file, the row and what it lacks.
+    """
+    if not path.is_file():
+        raise DataError(f"There is no role file at {path}; give one with --roles.")
+    rows = [row for _, row in read_rows(path)]
+    if all(isinstance(row.get("stack"), list) and row.keys() >= Role.model_fields.keys() for row in rows):
+        return [CompletedRole(role, ()) for role in parse_roles(rows, str(path))]
+    return complete_roles(path)
+
+
 def _renamed(fields: Mapping[str, Any]) -> dict[str, Any]:
     given = {normal_name(name): value for name, value in fields.items() if value}
     return {field: next((given[n] for n in names if n in given), None) for field, names in FIELD_NAMES.items()}

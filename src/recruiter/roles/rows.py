@@ -97,6 +97,13 @@ def _csv_rows(text: str, path: Path, columns: Sequence[str]) -> list[Row]:
         rows = [(f"{path}, line {reader.line_num + skipped}", row) for row in reader]
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num + skipped}: {error}.") from None
+    for place, row in rows:
+        more = [cell for cell in row.get(None, ()) if not _is_empty(cell)]
+        if more:
+            raise DataError(
+                f"{place}: it has more cells than there are columns, '{more[0][:40]}' for one; put texts that hold "
+                f"{delimiter!r} in double quotes."
+            )
     return [
         (
             place,

@@ -14,9 +14,14 @@ from recruiter.roles import Role
 
 
 def validation_slice(roles: Sequence[Role], size: int, seed: int) -> tuple[list[Role], list[Role]]:
-    """Take `size` roles of the training split for validation; return (the rest, the slice)."""
-    if size >= len(roles):
-        raise DataError(f"data.val_size={size} leaves nothing to train on: the training split has {len(roles)} roles.")
+    """Take `size` roles of the training split for validation, but no more than a third; return (the rest, the slice).
+
+    Raises:
+        DataError: nothing would be left to train on.
+    """
+    if size and len(roles) < 2:
+        raise DataError(f"data.val_size={size} leaves nothing to train on: the training split has 1 role; write 0.")
+    size = min(size, max(1, len(roles) // 3))
     chosen = set(random.Random(seed).sample(range(len(roles)), size))
     rest = [role for index, role in enumerate(roles) if index not in chosen]
     return rest, [roles[index] for index in sorted(chosen)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -266,7 +267,8 @@ def main() -> None:
         print(f"{'ok     ' if finding.is_fine else 'MISSING'} {finding.name}: {finding.text}", flush=True)
     if problems:
         sys.exit(f"{problems} of these would stop a run.")
-    print(f"Nothing is missing. Next: {command_line('train')} engine=skyrl with the same settings.")
+    settings = [f"--config-name={options.config_name}", "engine=skyrl", *options.overrides]
+    print(f"Nothing is missing.\nNext: {command_line('train')} {shlex.join(settings)}")
 
 
 if __name__ == "__main__":

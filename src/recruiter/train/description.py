@@ -11,7 +11,7 @@ from recruiter import __version__
 from recruiter.config import Config, may_change, to_dict
 from recruiter.config.paths import IS_INSTALLED, WORKSPACE
 from recruiter.errors import ConfigError
-from recruiter.files import short_path, write_json
+from recruiter.files import free_beside, short_path, write_json
 from recruiter.judges import Judge
 from recruiter.prompts import PROMPT_HASH
 from recruiter.rubric import stored_rubric
@@ -40,7 +40,41 @@ def describe_run(
         ConfigError: the folder holds a run with other settings, data, prompt or rubric.
     """
     before = run.read_description() if is_continued else None
-    description = RunDescription(
+    description = _describe(run, before, config, judge, data_hash, dtype)
+    changes = []
+    if before:
+        _check_same_run(run, before, description)
+        if before["judge_version"] != judge.version:
+            changes.append(
+                f"The judge has changed since the run began (version {before['judge_version']}, now {judge.version}): "
+                f"rewards of earlier steps are not quite comparable with those from here on."
+            )
+    elif origin and (first := origin.read_description()):
+        for what, _ in _differences(first, description):
+            changes.append(f"The checkpoint that this run starts from is of a run {what} ({short_path(origin.path)}).")
+    write_json(run.description, description)
+    return description, changes
+
+
+def check_same_run(run: RunFolder, config: Config, judge: Judge, data_hash: str) -> None:
+    """See that settings, data, prompt and rubric are those of the run in the folder, if one is there; nothing is written.
+
+    Raises:
+        ConfigError: they would make another run.
+    """
+    if before := run.read_description():
+        _check_same_run(run, before, _describe(run, before, config, judge, data_hash, None))
+
+
+def _describe(
+    run: RunFolder,
+    before: RunDescription | None,
+    config: Config,
+    judge: Judge,
+    data_hash: str | None,
+    dtype: str | None,
+) -> RunDescription:
+    return RunDescription(
         id=before["id"] if before and "id" in before else f"{run.path.name[:100]}-{secrets.token_hex(3)}",
         config=to_dict(config),
         judge=judge.name,
@@ -54,22 +88,14 @@ def describe_run(
         version=__version__,
         revision=git_revision(),
     )
-    changes = []
-    if before:
-        for what, remedy in _differences(before, description):
-            raise ConfigError(
-                f"{run.path} holds a run {what}: {remedy}, or choose another trainer.ckpt_path to start a new one."
-            )
-        if before["judge_version"] != judge.version:
-            changes.append(
-                f"The judge has changed since the run began (version {before['judge_version']}, now {judge.version}): "
-                f"rewards of earlier steps are not quite comparable with those from here on."
-            )
-    elif origin and (first := origin.read_description()):
-        for what, _ in _differences(first, description):
-            changes.append(f"The checkpoint that this run starts from is of a run {what} ({short_path(origin.path)}).")
-    write_json(run.description, description)
-    return description, changes
+
+
+def _check_same_run(run: RunFolder, before: RunDescription, description: RunDescription) -> None:
+    for what, remedy in _differences(before, description):
+        raise ConfigError(
+            f"{run.path} holds a run {what}: {remedy}, or start a new one with "
+            f"trainer.ckpt_path={short_path(free_beside(run.path))}."
+        )
 
 
 def _differences(before: RunDescription, now: RunDescription) -> Iterator[tuple[str, str]]:

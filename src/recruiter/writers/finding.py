@@ -78,15 +78,19 @@ def find_checker(
     judge: str | None,
     budget_usd: float | None = None,
     prices: Mapping[str, tuple[float, float]] = MappingProxyType({}),
+    base_url: str | None = None,
 ) -> Writer | None:
     """The language model that a judge's name means, to check kits with; None: it means none.
+
+    Args:
+        base_url: where a provider's model is, if not at its provider.
 
     Raises:
         ConfigError, ModelError: see `find_writer`.
     """
     if judge in (None, "rubric", "human", "local"):
         return None
-    return find_writer(judge.removeprefix("local/"), budget_usd=budget_usd, prices=prices)
+    return find_writer(judge.removeprefix("local/"), base_url=base_url, budget_usd=budget_usd, prices=prices)
 
 
 def default_writer() -> Writer:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recruiter.files import csv_text
+from recruiter.files import as_markdown, csv_text
 from recruiter.judges.lists import Entry
 from recruiter.roles import Role
 from recruiter.rubric import MAX_SCORE, Judgement
@@ -122,10 +122,10 @@ def _json(data: Any) -> str:
 
 
 def _markdown(written: QuestionSet) -> str:
-    lines = [f"## {heading(written.role)}", ""]
+    lines = [f"## {as_markdown(heading(written.role))}", ""]
     for number, question in enumerate(written.questions, 1):
-        lines += [f"{number}. {' '.join(question.text.split())}", ""]
-        lines += [f"   *{line}*" for line in _said(question)] + [""] * bool(_said(question))
+        lines += [f"{number}. {as_markdown(' '.join(question.text.split()))}", ""]
+        lines += [f"   *{as_markdown(line)}*" for line in _said(question)] + [""] * bool(_said(question))
     return "\n".join([*lines, *([f"*Only {written.shortfall}.*", ""] if written.shortfall else [])])
 
 

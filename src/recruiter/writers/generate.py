@@ -20,6 +20,7 @@ from recruiter.roles.languages import LANGUAGES, Language, detect_language
 from recruiter.roles.schedule import sampling_seed
 from recruiter.rubric import Judgement
 from recruiter.writers import Writer, Written
+from recruiter.writers.local import LocalWriter
 
 LEAST_ROOM = 128  # tokens of a question
 ROUNDS = 3  # times that questions are written anew for roles that have too few
@@ -132,12 +133,15 @@ def is_same(role: Role, question: str, other: str) -> bool:
 
 
 def sampling_of(writer: Writer) -> SamplingParams:
-    """The settings a writer was trained with; for others, those this project trains such a model with.
+    """The settings a writer was trained with; for others, those that its makers recommend, else those this project trains
+    such a model with.
 
     Where training cut answers off early, there is more room: that changes nothing in those that end before.
     """
     mode = "quickstart_config" if writer.name == "starter" else "train_config"
     trained = writer.trained_with or load_config(mode).generator.sampling_params
+    if writer.name != "starter" and not writer.trained_with and isinstance(writer, LocalWriter):
+        trained = writer.recommended or trained
     return replace(trained, max_generate_length=max(trained.max_generate_length, LEAST_ROOM))
 
 

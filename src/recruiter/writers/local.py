@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from recruiter.config import SamplingParams
 from recruiter.config.paths import WORKSPACE
+from recruiter.engines.sources import read_generation_config
 from recruiter.llm.usage import NO_USAGE, Usage
 from recruiter.prompts import Message, generator_messages
 from recruiter.roles import Role
@@ -82,6 +83,20 @@ class LocalWriter:
             return None
         stored = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
         return SamplingParams(temperature=stored.get("temperature", 1.0), top_p=stored.get("top_p", 1.0))
+
+    @cached_property
+    def recommended(self) -> SamplingParams | None:
+        """The sampling settings that the base model's generation config recommends, if it does.
+
+        Raises:
+            ModelError: the model is not on this machine, and the Hub cannot be reached.
+        """
+        stored = read_generation_config(self.path)
+        if not stored.get("temperature"):
+            return None
+        return SamplingParams(
+            temperature=stored["temperature"], top_p=stored.get("top_p") or 1.0, top_k=stored.get("top_k") or -1
+        )
 
     def prepare(self) -> None:
         """Load the model; see `model`."""

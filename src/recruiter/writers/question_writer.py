@@ -26,16 +26,25 @@ class QuestionWriter:
         model: as `find_writer` takes it: a folder, an alias, `provider/model`, …; None: the best one on this machine.
         judge: `rubric`, a provider, `provider/model`, or a `Judge`; None: questions are not judged.
         rubric: file of the criteria that a judge named by a string scores by; None: the built-in ones.
+        base_url, judge_base_url: servers to ask for model and judge instead of their providers' own.
 
     Raises:
         ConfigError, ModelError: there is no such model, judge or rubric, or a key is missing.
     """
 
     def __init__(
-        self, model: str | Writer | None = None, judge: str | Judge | None = None, rubric: str | None = None
+        self,
+        model: str | Writer | None = None,
+        judge: str | Judge | None = None,
+        rubric: str | None = None,
+        *,
+        base_url: str | None = None,
+        judge_base_url: str | None = None,
     ) -> None:
-        self.writer = default_writer() if model is None else find_writer(model) if isinstance(model, str) else model
-        self.judge = make_judge(named_judge(judge), rubric=load_rubric(rubric)) if isinstance(judge, str) else judge
+        self.writer = find_writer(model, base_url=base_url) if isinstance(model, str) else model or default_writer()
+        if isinstance(judge, str):
+            judge = make_judge(named_judge(judge, judge_base_url), rubric=load_rubric(rubric))
+        self.judge = judge
 
     def questions(
         self,

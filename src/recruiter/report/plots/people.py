@@ -99,9 +99,10 @@ def _against(axes: Axes, ratings: Sequence[Rated], judge: str, metric: str, ink:
 
 
 def _key(row: Mapping[str, Any], place: str) -> Place:
-    if not isinstance(row.get("role_id"), str) or not isinstance(row.get("question"), str):
+    role = row.get("role_id", "" if "group_id" in row else None)  # the server's groups need not have a role
+    if not isinstance(role, str) or not isinstance(row.get("question"), str):
         raise DataError(f"{place}: it has no texts `role_id` and `question`.")
-    return row["role_id"], row["question"]
+    return role, row["question"]
 
 
 def _composed(row: Mapping[str, Any], place: str, rubric: Rubric, scale: Callable[[float], float]) -> ByMetric:

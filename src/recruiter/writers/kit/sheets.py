@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from recruiter.files import csv_text
+from recruiter.files import as_markdown, csv_text
 from recruiter.writers.kit import Guide, Kit, KitQuestion
 
 FORMATS = ("markdown", "html", "json", "csv")
@@ -32,7 +32,7 @@ def render_kits(kits: Sequence[Kit], form: str, for_candidate: bool = False) -> 
     if form == "csv":
         return csv_text(("role", "question") if for_candidate else CSV_COLUMNS, _rows(kits))
     if form == "markdown":
-        return "\n".join(line for kit in kits for line in _markdown(kit, for_candidate)) + "\n"
+        return as_markdown("\n".join(line for kit in kits for line in _markdown(kit, for_candidate))) + "\n"
     return _html(kits, for_candidate)
 
 
