@@ -37,8 +37,10 @@ _IN_A_CHECKOUT = {
 
 
 def command_line(name: str, *arguments: str) -> str:
-    """How a user runs a command of `recruiter`, such as `eval`: with this environment, whether it is activated or not; arguments
-    are quoted for a shell where they need it.
+    """How a user runs a command of `recruiter`, such as `eval`: with this environment, whether it is activated or not.
+
+    Args:
+        arguments: quoted for a shell where they need it.
     """
     door = None if IS_INSTALLED else _IN_A_CHECKOUT.get(name)
     program = f"{_program('python')} {door}" if door else f"{_program('recruiter')} {name}"
