@@ -32,7 +32,7 @@ from feedback.access import Changes, Context, Shared
 from feedback.accounts import load_keys
 from feedback.errors import Refusal
 from feedback.models.owner import Health
-from feedback.routes import owner, practice, queue, rating, stats, training, writing
+from feedback.routes import bank, owner, practice, queue, rating, stats, training, writing
 from feedback.safety import Guard, refused
 from feedback.settings import FOLDER, Settings
 from generator import QuestionGenerator
@@ -73,7 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for module in (pages, training, queue, rating, practice, writing, stats, owner):
+    for module in (pages, training, queue, rating, practice, writing, bank, stats, owner):
         app.include_router(module.router)
     app.mount("/static/kit", StaticFiles(directory=KIT))
     app.mount("/static", StaticFiles(directory=FOLDER / "static", check_dir=False))

@@ -234,6 +234,73 @@ skips = sa.Table(
     sa.Index(None, "rater_id", "created_at"),
 )
 
+bank = sa.Table(
+    "bank",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("request_id", sa.String, unique=True),  # of whoever kept it: asked again, it is kept once
+    sa.Column("digest", sa.String, nullable=False, unique=True),  # of the title and the text
+    sa.Column("role", sa.JSON, nullable=False),
+    sa.Column("role_title", sa.String, nullable=False, index=True),
+    sa.Column("skill", sa.String, nullable=False, index=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("entry", sa.JSON),  # of the kit that it comes from, see `KitQuestion`
+    sa.Column("search", sa.Text, nullable=False),  # what a search looks through, in lower case
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("rater_id", sa.Integer, sa.ForeignKey("raters.id", ondelete="SET NULL"), index=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False, index=True),
+    sa.Column("retired_at", sa.Float),
+    sa.Column("retired_reason", sa.String),
+    sqlite_autoincrement=True,
+)
+
+bank_versions = sa.Table(
+    "bank_versions",
+    metadata,
+    sa.Column("bank_id", sa.Integer, _to("bank.id"), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("rater_id", sa.Integer, sa.ForeignKey("raters.id", ondelete="SET NULL"), index=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+
+bank_tags = sa.Table(
+    "bank_tags",
+    metadata,
+    sa.Column("bank_id", sa.Integer, _to("bank.id"), primary_key=True),
+    sa.Column("tag", sa.String, primary_key=True, index=True),
+)
+
+bank_bands = sa.Table(
+    "bank_bands",
+    metadata,
+    sa.Column(
+        "band", sa.BigInteger, primary_key=True
+    ),  # shared by questions that are much alike, see feedback/alike.py
+    sa.Column("bank_id", sa.Integer, _to("bank.id"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
+bank_uses = sa.Table(
+    "bank_uses",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("request_id", sa.String, unique=True),
+    sa.Column("name", sa.String, nullable=False),  # of the set
+    sa.Column("role_title", sa.String, nullable=False),
+    sa.Column("rater_id", sa.Integer, sa.ForeignKey("raters.id", ondelete="SET NULL"), index=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+
+bank_used = sa.Table(
+    "bank_used",
+    metadata,
+    sa.Column("use_id", sa.Integer, _to("bank_uses.id"), primary_key=True),
+    sa.Column("bank_id", sa.Integer, _to("bank.id"), primary_key=True, index=True),
+    sa.Column("version", sa.Integer, nullable=False),
+)
+
 
 class Database:
     """One database and its transactions.

@@ -22,15 +22,20 @@ class Choice:
 
     def conditions(self, table: sa.Table = db.ratings) -> list[sa.ColumnElement[bool]]:
         """For a query over ratings (or skips) joined with groups."""
-        found: list[sa.ColumnElement[bool]] = []
-        if self.since is not None:
-            found.append(table.c.created_at >= self.since)
-        if self.until is not None:
-            found.append(table.c.created_at < self.until)
+        found = self.of_times(table.c)
         if self.run is not None:
             found.append(db.groups.c.run == self.run)
+        return found
+
+    def of_times(self, columns: Any) -> list[sa.ColumnElement[bool]]:
+        """Those by time and rater alone, for columns that have `created_at` and `rater_id`."""
+        found: list[sa.ColumnElement[bool]] = []
+        if self.since is not None:
+            found.append(columns.created_at >= self.since)
+        if self.until is not None:
+            found.append(columns.created_at < self.until)
         if self.rater is not None:
-            found.append(table.c.rater_id == self.rater)
+            found.append(columns.rater_id == self.rater)
         return found
 
 

@@ -18,16 +18,19 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
+from pydantic import ValidationError
 
 import database as db
 from feedback import accounts
 from feedback.choice import EVERYTHING, Choice
 from feedback.views import reward_of
 from recruiter.files import safe_cell
+from recruiter.prompts import generator_messages
+from recruiter.roles import Role
 from recruiter.rubric import Rubric
 
 Format = Literal["json", "parquet", "csv", "jsonl"]
-What = Literal["ratings", "comparisons", "remarks", "skips", "pairs"]
+What = Literal["ratings", "comparisons", "remarks", "skips", "pairs", "preferences", "bank"]
 MEDIA = {
     "json": "application/json",
     "jsonl": "application/x-ndjson",
@@ -52,7 +55,14 @@ REMARKS = pa.schema(
     [*GROUP, *((name, pa.string()) for name in ("rater", "question", "comment", "improved")), ("no_sense", pa.bool_()),
      ("rated_at", TIME)]
 )  # fmt: skip
+MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+PREFERENCES = pa.schema([(name, MESSAGES) for name in ("prompt", "chosen", "rejected")])
+BANK = pa.schema(
+    [*((name, pa.string()) for name in ("question", "skill", "tags", "role_title", "level", "role", "entry")),
+     ("version", pa.int64()), ("kept_at", TIME), ("retired_at", TIME), ("retired_reason", pa.string())]
+)  # fmt: skip
 PREFERRED = {1: "first", 0: "neither", -1: "second"}
+BANK_RUN = "bank"  # under which its pairs are exported
 Row = dict[str, Any]
 
 
@@ -64,7 +74,11 @@ def export(database: db.Database, rubric: Rubric, form: Format, what: What, choi
     elif what == "comparisons":
         found, columns = comparisons(database, choice), COMPARISONS
     elif what == "pairs":
-        found, columns = pairs(remarks(database, choice), comparisons(database, choice)), PAIRS
+        found, columns = pairs(database, choice), PAIRS
+    elif what == "preferences":
+        found, columns = preferences(pairs(database, choice)), PREFERENCES
+    elif what == "bank":
+        found, columns = banked(database, choice), BANK
     elif what == "remarks":
         found, columns = remarks(database, choice), REMARKS
     else:
@@ -194,17 +208,80 @@ def _text(candidate: sa.ColumnElement[int], of: sa.Table) -> sa.ScalarSelect[Any
     return here.correlate(db.groups, of).scalar_subquery()
 
 
-def pairs(found: Iterable[Row], compared: Iterable[Row]) -> Iterator[Row]:
-    """For preference training: how a rater put a question (`chosen`) and how it was (`rejected`); then what they compared."""
-    for row in found:
+def pairs(database: db.Database, choice: Choice = EVERYTHING) -> Iterator[Row]:
+    """For preference training, the better text (`chosen`) and the worse (`rejected`): how a rater put a question and how it
+    was, what they compared, and how a question of the bank reads and how it read before it was edited."""
+    for row in remarks(database, choice):
         if row["improved"] and row["improved"] != row["question"]:
             yield _pair(row, row["improved"], row["question"])
-    for row in compared:
+    for row in comparisons(database, choice):
         if row["preferred"] != "neither":
             better, worse = (
                 (row["first"], row["second"]) if row["preferred"] == "first" else (row["second"], row["first"])
             )
             yield _pair(row, better, worse)
+    yield from edits(database, choice)
+
+
+def edits(database: db.Database, choice: Choice = EVERYTHING) -> Iterator[Row]:
+    """The pairs of the bank: the text that stands beside each earlier one. They are of the run `bank`."""
+    if choice.run not in (None, BANK_RUN):
+        return
+    b, now, old = db.bank, db.bank_versions.alias(), db.bank_versions.alias()
+    query = (
+        sa.select(b.c.id, b.c.role, b.c.role_title, now.c.rater_id, now.c.text.label("chosen"),
+                  old.c.text.label("rejected"), now.c.created_at.label("rated_at"), b.c.retired_at)
+        .join(now, (now.c.bank_id == b.c.id) & (now.c.version == b.c.version))
+        .join(old, (old.c.bank_id == b.c.id) & (old.c.version < b.c.version) & (old.c.text != now.c.text))
+        .where(*choice.of_times(now.c))
+        .order_by(b.c.id, old.c.version)
+    )  # fmt: skip
+    with database.read() as c:
+        for row in c.execution_options(yield_per=ROWS_AT_ONCE).execute(query).mappings():
+            about = {
+                "group_id": f"bank-{row['id']}", "run": BANK_RUN, "policy_step": 0, "role_id": row["role"]["id"],
+                "group_status": "kept" if row["retired_at"] is None else "retired", "late": False,
+            }  # fmt: skip
+            values = {**row, **about, "rated_at": datetime.fromtimestamp(round(row["rated_at"], 3), UTC)}
+            values["rater"] = None if row["rater_id"] is None else accounts.pseudonym(row["rater_id"])
+            values["role"] = json.dumps(row["role"], ensure_ascii=False)
+            yield _pair(values, row["chosen"], row["rejected"])
+
+
+def preferences(found: Iterable[Row]) -> Iterator[Row]:
+    """Pairs as chat messages, which preference trainers read: the prompt is the one of training. A pair whose role is not whole
+    has no such prompt and is left out."""
+    for row in found:
+        try:
+            prompt = generator_messages(Role.model_validate_json(row["role"]))
+        except ValidationError:
+            continue
+        answers = {name: [{"role": "assistant", "content": row[name]}] for name in ("chosen", "rejected")}
+        yield {"prompt": prompt, **answers}
+
+
+def banked(database: db.Database, choice: Choice = EVERYTHING) -> Iterator[Row]:
+    """The questions of the bank, in the order in which they were kept; what `bank.import_file` reads."""
+    if choice.run not in (None, BANK_RUN):
+        return
+    b, t = db.bank, db.bank_tags
+    query = sa.select(b).where(*choice.of_times(b.c)).order_by(b.c.id)
+    with database.read() as c:
+        result = c.execution_options(yield_per=ROWS_AT_ONCE).execute(query).mappings()
+        for part in _batches((dict(row) for row in result), ROWS_AT_ONCE):
+            tagged: dict[int, list[str]] = {}
+            tags = sa.select(t).where(t.c.bank_id.in_([row["id"] for row in part])).order_by(t.c.tag)
+            for key, tag in c.execute(tags.execution_options(yield_per=None, stream_results=False)):
+                tagged.setdefault(key, []).append(tag)
+            for row in part:
+                values = {
+                    **row, "question": row["text"], "tags": "; ".join(tagged.get(row["id"], [])) or None,
+                    "level": row["role"]["level"], "role": json.dumps(row["role"], ensure_ascii=False),
+                    "entry": row["entry"] and json.dumps(row["entry"], ensure_ascii=False), "kept_at": row["created_at"],
+                }  # fmt: skip
+                for name in ("kept_at", "retired_at"):
+                    values[name] = values[name] and datetime.fromtimestamp(round(values[name], 3), UTC)
+                yield {name: values[name] for name in BANK.names}
 
 
 def _pair(row: Row, chosen: str, rejected: str) -> Row:
@@ -278,8 +355,11 @@ def _as_text(row: Row) -> Row:
 
 
 def _cell(value: Any) -> Any:
-    """A value for CSV; see `safe_cell`."""
-    return " ".join(map(str, value)) if isinstance(value, list) else safe_cell(value)
+    """A value for CSV; see `safe_cell`. Messages are JSON."""
+    if isinstance(value, list):
+        is_nested = bool(value) and isinstance(value[0], dict)
+        return json.dumps(value, ensure_ascii=False) if is_nested else " ".join(map(str, value))
+    return safe_cell(value)
 
 
 def _jsonl(found: Iterator[dict[str, Any]]) -> Iterator[bytes]:
