@@ -23,7 +23,7 @@ from feedback.models.bank import Alike, BankDetail, BankPage, BankQuestion, Edit
 from recruiter.errors import DataError
 from recruiter.roles import Role
 from recruiter.roles.completing import complete_role
-from recruiter.roles.rows import Row, read_rows, split_list
+from recruiter.roles.rows import read_rows, split_list
 from recruiter.writers.kit import KitQuestion
 
 State = Literal["active", "retired", "all"]
@@ -139,7 +139,7 @@ def keep(c: sa.Connection, kept: Kept, rater: int | None, now: float, request_id
     return key
 
 
-def edit(c: sa.Connection, key: int, wish: EditIn, rater: int, now: float) -> None:
+def edit(c: sa.Connection, key: int, wish: EditIn, rater: int | None, now: float) -> None:
     """Change a question; another text is a new version.
 
     Raises:
@@ -229,7 +229,8 @@ def known(key: int) -> Refusal:
 def known_as(c: sa.Connection, kept: Kept) -> int:
     """The number of the question that has this title and text."""
     digest = _digest(kept.role.title, kept.text)
-    return c.execute(sa.select(db.bank.c.id).where(db.bank.c.digest == digest)).scalar_one()
+    key: int = c.execute(sa.select(db.bank.c.id).where(db.bank.c.digest == digest)).scalar_one()
+    return key
 
 
 def _kept(place: str, row: Mapping[str, Any]) -> Iterator[Kept]:
@@ -241,8 +242,8 @@ def _kept(place: str, row: Mapping[str, Any]) -> Iterator[Kept]:
         if isinstance(row.get("questions"), list):
             role = Role.model_validate(row.get("role"))
             for one in row["questions"]:
-                entry = KitQuestion.model_validate(one)
-                yield _checked(role, entry.question, entry.skill, entry, [])
+                made = KitQuestion.model_validate(one)
+                yield _checked(role, made.question, made.skill, made, [])
             return
         role = _role(place, row)
         entry = KitQuestion.model_validate_json(str(row["entry"])) if "entry" in row else None
@@ -274,15 +275,15 @@ def _role(place: str, row: Mapping[str, Any]) -> Role:
     return complete_role(row, place).role
 
 
-def _replacements(c: sa.Connection, row: Row | Mapping[str, Any]) -> list[int]:
+def _replacements(c: sa.Connection, row: sa.RowMapping) -> list[int]:
     """Questions for the same skill or title, those that fit best and were asked least first; none that is much alike."""
     b, used = db.bank, db.bank_used
     same_skill = sa.case((sa.and_(b.c.skill == row["skill"], b.c.skill != ""), 2), else_=0)
     same_title = sa.case((b.c.role_title == row["role_title"], 1), else_=0)
     fit = same_skill + same_title
     asked = sa.select(sa.func.count()).where(used.c.bank_id == b.c.id).correlate(b).scalar_subquery()
-    alive = (b.c.retired_at.is_(None), b.c.id != row["id"], fit > 0)
-    query = sa.select(b.c.id, b.c.text).where(*alive).order_by(fit.desc(), asked, b.c.id).limit(MOST_COMPARED)
+    alive = sa.and_(b.c.retired_at.is_(None), b.c.id != row["id"], fit > 0)
+    query = sa.select(b.c.id, b.c.text).where(alive).order_by(fit.desc(), asked, b.c.id).limit(MOST_COMPARED)
     leaked = alike.trigrams(row["text"])
     fitting = [key for key, text in c.execute(query) if alike.likeness(leaked, alike.trigrams(text)) < alike.ALIKE]
     return fitting[:MOST_REPLACEMENTS]
@@ -321,7 +322,7 @@ def _by(rater: int | None) -> str | None:
     return None if rater is None else accounts.pseudonym(rater)
 
 
-def _view(row: Mapping[str, Any], tags: list[str], uses: int, last: float | None) -> BankQuestion:
+def _view(row: sa.RowMapping, tags: list[str], uses: int, last: float | None) -> BankQuestion:
     entry = row["entry"] and {**row["entry"], "question": row["text"], "skill": row["skill"]}
     return BankQuestion(
         **{**row, "entry": entry}, tags=tags, kept_by=_by(row["rater_id"]), uses=uses, last_used_at=last

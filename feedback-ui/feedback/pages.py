@@ -22,7 +22,7 @@ from recruiter.rubric import MAX_RATING, MAX_SCORE, MIN_RATING, RATING_WORDS
 from recruiter.writers.kit import Difficulty
 from recruiter.writers.kit.sheets import STYLE
 
-PAGES = (("/", "Rate"), ("/write", "Write"), ("/stats", "Statistics"), ("/runs", "Runs"))
+PAGES = (("/", "Rate"), ("/write", "Write"), ("/bank", "Bank"), ("/stats", "Statistics"), ("/runs", "Runs"))
 OWNER_PAGES = (("/owner", "Owner"),)
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -140,6 +140,12 @@ def roles_by_focus() -> list[tuple[str, list[Role]]]:
     """The roles that come with the project, as examples."""
     roles = sorted(practice.all_roles(), key=lambda role: (role.focus, role.title))
     return [(focus, list(of_focus)) for focus, of_focus in groupby(roles, key=lambda role: role.focus)]
+
+
+@router.get("/bank")
+def bank(visit: Visiting) -> str:
+    """The questions that the team keeps."""
+    return visit.page("bank.html", is_owner=visit.rater is not None and visit.rater.is_owner)
 
 
 @router.get("/stats")

@@ -137,7 +137,7 @@ def test_an_edit_makes_a_version_and_pairs_that_preference_trainers_read(server:
     data = Dataset(pq.read_table(io.BytesIO(answer.content)))
     assert data.to_list() == exported(rater, "preferences")
     assert data.column_names == ["prompt", "chosen", "rejected"]
-    assert data[0]["prompt"] == generator_messages(Role(**ROLE))
+    assert data[0]["prompt"] == generator_messages(Role.model_validate(ROLE))
     assert data[0]["chosen"] == [{"role": "assistant", "content": texts[2]}]
     assert exported(rater, "preferences&run=other") == []
     # back to the first text: what stands is what is better, and nothing says the opposite
@@ -227,7 +227,7 @@ def many(count: int) -> Iterator[bank.Kept]:
     text: list[str] = []
     for number in range(count):
         text = chance.choices(words, k=30) if number % 10 else [*text[:-1], str(number)]
-        role = Role(**{**ROLE, "id": f"r{number % 300}", "title": f"Engineer {number % 300}"})
+        role = Role.model_validate({**ROLE, "id": f"r{number % 300}", "title": f"Engineer {number % 300}"})
         yield bank.Kept(role, f"How would you handle {' '.join(text)} number {number}?", chance.choice(subjects))
 
 

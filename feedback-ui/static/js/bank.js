@@ -47,7 +47,7 @@ function item(question) {
     question.tags.length ? el("ul", { class: "chips", "aria-label": "Tags" }, question.tags.map((text) => el("li", { text }))) : null,
     question.retired_at ? el("p", { class: "notice warn small", text: `Retired ${when(question.retired_at)}: ${question.retired_reason}` }) : null,
     el("div", { class: "row" },
-      el("label", { class: "row small" }, box, `Into the set`),
+      el("label", { class: "row small" }, box, "Into the set"),
       el("button", { type: "button", text: "Edit", "aria-label": `Edit question ${id}`, onclick: ({ target }) => edit(target.closest("li"), question) }),
       question.retired_at
         ? el("button", { type: "button", text: "Take back", "aria-label": `Take the retirement of question ${id} back`, onclick: () => restore(id) })
@@ -85,10 +85,9 @@ function edit(place, question) {
     el("label", { class: "field" }, "Question", area),
     line("skill", "Skill", question.skill, 400),
     line("tags", "Tags, with commas between", question.tags.join(", "), 800),
-    el("div", { class: "row" }, el("button", { class: "primary", text: "Save" }), el("button", { type: "button", text: "Go back", onclick: () => form.replaceWith(item(question)) })),
+    el("div", { class: "row" }, el("button", { class: "primary", text: "Save" }), el("button", { type: "button", text: "Go back", onclick: () => form.parentElement.replaceWith(item(question)) })),
   );
-  const entry = el("li", {}, form);
-  place.replaceWith(entry);
+  place.replaceWith(el("li", {}, form));
   area.focus();
 }
 

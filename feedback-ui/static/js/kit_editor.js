@@ -2,6 +2,7 @@
 
 import { persistently, post } from "./api.js";
 import { el } from "../kit/dom.js";
+import { keepInBank } from "./keep.js";
 import { announce, byId, setText, show } from "./page.js";
 
 const PARTS = [
@@ -63,8 +64,27 @@ export class KitEditor {
             made.missing = made.missing.filter((missing) => !missing.startsWith("No guide"));
           }))),
       ),
-      el("div", { class: "row" }, out),
+      el("div", { class: "row" }, this.#keeper(made, number), out),
     );
+  }
+
+  #keeper(made, number) {
+    return el("button", {
+      type: "button", text: "Keep in the bank", "aria-label": `Keep question ${number} in the bank`,
+      onclick: async ({ target }) => {
+        target.disabled = true;
+        show("notice", false);
+        try {
+          const kept = await keepInBank({ role: this.#kit.role, text: made.question, skill: made.skill, entry: made });
+          if (kept) announce((target.textContent = `Kept as number ${kept}`));
+        } catch (error) {
+          setText("notice-text", error.message);
+          show("notice");
+        } finally {
+          target.disabled = false;
+        }
+      },
+    });
   }
 
   #area(label, value, rows, set) {
