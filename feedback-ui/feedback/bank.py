@@ -29,7 +29,6 @@ from recruiter.writers.kit import KitQuestion
 State = Literal["active", "retired", "all"]
 MOST_ALIKE, MOST_COMPARED, MOST_REPLACEMENTS = 5, 60, 3
 MOST_WORDS = 12  # of a search
-ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def find(
     if state != "all":
         conditions.append(b.c.retired_at.is_(None) if state == "active" else b.c.retired_at.is_not(None))
     if tag:
-        conditions.append(b.c.id.in_(sa.select(t.c.bank_id).where(t.c.tag == tag)))
+        conditions.append(b.c.id.in_(sa.select(t.c.bank_id).where(t.c.tag == tag.strip().lower())))
     total = c.execute(sa.select(sa.func.count()).select_from(b).where(*conditions)).scalar_one()
     shown = sa.select(b.c.id).where(*conditions).order_by(b.c.updated_at.desc(), b.c.id.desc())
     ids = c.execute(shown.limit(size).offset((page - 1) * size)).scalars().all() if total else []
