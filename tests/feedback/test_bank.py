@@ -180,8 +180,8 @@ def test_what_is_exported_and_kits_and_tables_are_taken_in(rater: Any, server: A
     table = "question;title;stack;skill;tags\n" + f"{OTHER};SRE;Envoy, Go;latency;one, two\n"
     assert take_in("csv", table) == "Took in 1 question."
     for text, says in (
-        ("question,title\nHow?,SRE\n", "the file.csv, line 2 has no stack"),
-        ("question,title,stack\n,SRE,Go\n", "the file.csv, line 2, field 'text'"),
+        ("question,title\nHow?,SRE\n", "the file, line 2 has no stack"),
+        ("question,title,stack\n,SRE,Go\n", "the file, line 2, field 'text'"),
         ("", "holds no questions"),
     ):
         answer = rater.call("POST", "/api/bank/import", {"format": "csv", "text": text or "\n"})
