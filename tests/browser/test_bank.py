@@ -71,8 +71,9 @@ def test_a_kit_question_is_kept_edited_asked_and_retired(visit: Visit, server: S
 def test_a_file_is_taken_in_and_what_is_alike_is_shown(visit: Visit, server: Server, view: dict[str, Any]) -> None:
     page = visit("/bank", **view)
     kits = render_kits([sample_kit(server.role(8))], "json")
-    file = {"name": "kits.json", "mimeType": "application/json", "buffer": kits.encode()}
-    page.get_by_label("File of questions").set_input_files(file)
+    page.get_by_label("File of questions").set_input_files(
+        {"name": "kits.json", "mimeType": "application/json", "buffer": kits.encode()}
+    )
     page.get_by_role("button", name="Import").click()
     expect(page.locator("#import-told")).to_contain_text("Took in")
     page.get_by_label("Search title").fill("area 8 replication")

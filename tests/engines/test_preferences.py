@@ -20,7 +20,7 @@ from feedback import bank, export
 from feedback.choice import EVERYTHING
 from feedback.models.bank import EditIn
 from recruiter.rubric import load_rubric
-from tests.conftest import MakeRole
+from tests.conftest import MakeRole, known
 from tests.engines.trl_oracle import save_tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(deprecated|experimental)")
@@ -56,6 +56,6 @@ def test_one_step_of_dpo_on_the_edits_of_the_bank(role: MakeRole, tmp_path: Path
         torch.log(torch.tensor(2.0)).item(), abs=1e-3
     )  # nothing is preferred before the first step
     changed = [
-        float(value.detach().abs().max()) for name, value in trainer.model.named_parameters() if "lora_B" in name
+        float(value.detach().abs().max()) for name, value in known(trainer.model).named_parameters() if "lora_B" in name
     ]
     assert min(changed) > 0
