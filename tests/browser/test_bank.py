@@ -78,6 +78,7 @@ def test_a_file_is_taken_in_and_what_is_alike_is_shown(visit: Visit, server: Ser
     expect(page.locator("#import-told")).to_contain_text("Took in")
     page.get_by_label("Search title").fill("area 8 replication")
     page.get_by_role("button", name="Search").click()
+    expect(page.locator("#bank-list > li")).to_have_count(1)
     page.get_by_role("button", name="Edit question").click()
     page.get_by_label("Question", exact=True).fill(f"{FIRST} How do you make its effect happen just once?")
     page.get_by_role("button", name="Save").click()

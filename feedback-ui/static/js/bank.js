@@ -8,14 +8,16 @@ import { announce, ask, byId, setText, show, when } from "./page.js";
 const SIZE = 20;
 const ticked = new Set(); // numbers of questions for a set, on any page
 let page = 1;
+let asked = 0; // searches so far: only the latest is shown
 
 // ---- finding
 
 async function refresh() {
+  const mine = ++asked;
   const wish = new FormData(byId("search"));
   const choice = new URLSearchParams({ query: wish.get("query"), tag: wish.get("tag"), state: wish.get("state"), page, size: SIZE });
   const found = await attempt(() => persistently(() => get(`/api/bank?${choice}`), (error) => complain(error.message)));
-  if (!found) return;
+  if (!found || mine !== asked) return;
   fillTags(found.tags);
   byId("bank-list").replaceChildren(...found.questions.map(item));
   const first = (page - 1) * SIZE + 1;
