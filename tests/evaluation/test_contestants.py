@@ -38,7 +38,7 @@ def trained(tmp_path: Path, role: MakeRole) -> Path:
     run = tmp_path / "checkpoints/mine"
     adapter = run / "global_step_3/policy/lora_adapter"
     adapter.mkdir(parents=True)
-    (adapter / "adapter_config.json").write_text('{"base_model_name_or_path": "exports/starter"}')
+    (adapter / "adapter_config.json").write_text('{"base_model_name_or_path": "exports/starter", "peft_type": "LORA"}')
     (adapter / "adapter_model.safetensors").write_bytes(b"weights")
     sampling = asdict(SamplingParams(max_generate_length=48, temperature=0.7))
     config = {"generator": {"sampling_params": sampling}, "data": {"raw_dir": str(tmp_path / "raw")}}
