@@ -209,7 +209,9 @@ def test_eager_sampling_is_kept_where_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*_config.yaml")))
 def test_every_mode_trains_with_skyrl(name: str) -> None:
-    judge = ["judge.provider=rubric"] if name == "quickstart_config" else []  # its local judge reads the policy's base
+    judge = (
+        ["judge.provider=rubric"] if name in ("quickstart_config", "local_config") else []
+    )  # `local` reads the policy's base
     assert isinstance(mapped(*judge, name=name, hardware=TWO), SkyRLTrainConfig)
 
 
