@@ -118,10 +118,11 @@ def test_calibration_is_kept_and_taken_up(tmp_path: Path) -> None:
     (judgement,) = asyncio.run(WithWords().score(ROLE, [GOOD]))
     assert judgement.scores is not None
     assert judgement.scores["clarity"] == 10.0
-    kept.write_text("{")
-    (judgement,) = asyncio.run(WithWords().score(ROLE, [GOOD]))
-    assert judgement.scores is not None
-    assert judgement.scores["clarity"] < 10.0
+    for damaged in (b"{", kept.read_bytes()[:-40], b""):
+        kept.write_bytes(damaged)
+        (judgement,) = asyncio.run(WithWords().score(ROLE, [GOOD]))
+        assert judgement.scores is not None
+        assert judgement.scores["clarity"] < 10.0
 
 
 def test_a_criterion_that_no_anchor_has_is_scored_by_its_checks() -> None:

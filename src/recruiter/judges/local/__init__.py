@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 from recruiter.config import JudgeConfig
 from recruiter.config.paths import WORKSPACE
@@ -118,7 +119,7 @@ class LocalJudge(InTrainer):
         path = WORKSPACE / CALIBRATIONS / f"{_hash((), self.version, reader.fingerprint)}.npz"
         try:
             self._calibration = Calibration.load(path)
-        except (OSError, ValueError, LookupError):
+        except (OSError, EOFError, ValueError, LookupError, BadZipFile):
             groups, scores = anchors()
             known = {name: scores[name] for name in self.rubric.names if name in scores} or scores
             states_NC, checks = self._read(reader, groups)

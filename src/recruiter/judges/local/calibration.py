@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from recruiter.config.paths import ROLES
+from recruiter.files import replaced
 from recruiter.judges.in_trainer import Group
 from recruiter.judges.local.signals import Floats
 from recruiter.roles import parse_roles
@@ -89,7 +90,7 @@ class Calibration:
         """Write to a file of NumPy's."""
         parts = {"weights": self.weights, "constants": self.constants, "checks": self.checks}
         named = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
-        with path.open("wb") as file:
+        with replaced(path) as part, part.open("wb") as file:
             np.savez(file, means=self.means, **named)  # type: ignore[arg-type]
 
     @classmethod
@@ -97,7 +98,7 @@ class Calibration:
         """What `save` wrote.
 
         Raises:
-            OSError, ValueError, LookupError: there is none, or none of this form.
+            OSError, EOFError, ValueError, LookupError, BadZipFile: there is none, or none of this form.
         """
         with np.load(path) as stored:
             parts: dict[str, dict[str, Floats]] = {"weights": {}, "constants": {}, "checks": {}}
