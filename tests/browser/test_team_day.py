@@ -203,7 +203,9 @@ def test_a_teams_day(team: Team, role: MakeRole, config: Config, tmp_path: Path)
     rewards = {name: [result["reward"] for result in view["results"]] for name, view in views.items()}
     assert rewards == {"extremes": [1.0, 0.0, 0.5], "ordered": [0.5, 0.0, 1.0], "paired": [0.5, 0.5, 0.5]}
 
-    # Training asks, waits, and takes what Ben rates; the page says what it waits for.
+    # Training asks, waits, and takes what Ben rates; the page says what it waits for. An open page would take a group.
+    for page in (ada, cleo):
+        page.goto("about:blank")
     trainer, human = config.trainer, config.human_feedback
     trainer.train_batch_size, trainer.epochs, trainer.max_training_steps, trainer.eval_interval = 2, 1, 1, 0
     config.judge.provider = "human"
