@@ -153,11 +153,14 @@ def test_other_places_that_take_no_file(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_a_command_names_the_output_it_cannot_write(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    found = run(*JUDGE, "--format", "csv", "--output", str(tmp_path / "file/out.csv"), "How?")
+    (tmp_path / "out.csv").mkdir()
+    found = run(*JUDGE, "--format", "csv", "--output", str(tmp_path / "out.csv"), "How?")
     assert found.returncode == 1
-    assert b"out.csv cannot be read or written (Not a directory)" in found.stderr
+    assert b"out.csv cannot be read or written (Is a directory)" in found.stderr
     assert b"Traceback" not in found.stderr
+    found = run(*JUDGE, "--format", "csv", "--output", str(tmp_path / "none/out.csv"), "How?")
+    assert found.returncode == 2
+    assert b"there is no folder " in found.stderr
 
 
 def test_what_is_no_refusal_of_the_system_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
