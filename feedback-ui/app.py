@@ -43,6 +43,9 @@ from recruiter.rubric import load_rubric
 
 log = logging.getLogger(__name__)
 VERSION = version("recruiter")
+MET = (  # codes of a row that another call stored or deleted at the same moment
+    "23503", "23505", "SQLITE_CONSTRAINT_FOREIGNKEY", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE",
+)  # fmt: skip
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -82,6 +85,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, _explain)
     app.add_exception_handler(RequestValidationError, _explain)
     app.add_exception_handler(sa.exc.OperationalError, _explain)
+    app.add_exception_handler(sa.exc.IntegrityError, _explain)
     app.add_middleware(Guard)
     half_open.install()
     app.add_middleware(StartInOneSentence)
@@ -138,6 +142,9 @@ def _refusal(error: Exception) -> Refusal:
     if isinstance(error, sa.exc.OperationalError):
         log.error("The database did not do what was asked: %s", error.orig)
         return Refusal(503, "database", "The database is busy or away; try again in a moment.", {"Retry-After": "1"})
+    if isinstance(error, sa.exc.IntegrityError) and _code(error.orig) in MET:
+        log.warning("Two calls met: %s", error.orig)
+        return Refusal(409, "changed", "Somebody else stored or deleted this at the same moment: load it again.")
     if isinstance(error, RequestValidationError):
         return Refusal(422, "invalid", _first_fault(error))
     if isinstance(error, HTTPException) and error.status_code == 400:
@@ -147,6 +154,11 @@ def _refusal(error: Exception) -> Refusal:
         message = what.get(error.status_code, str(error.detail))
         return Refusal(error.status_code, "http", message, dict(error.headers or {}))
     raise error
+
+
+def _code(error: BaseException | None) -> str | None:
+    """What a database calls an error: PostgreSQL's number, SQLite's name."""
+    return getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None)
 
 
 def _first_fault(error: RequestValidationError) -> str:

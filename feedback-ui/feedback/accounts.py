@@ -123,10 +123,9 @@ class Keys:
 def load_keys(database: db.Database, settings: Settings) -> Keys:
     """The keys of a database; its secret is made when first needed."""
     with database.write() as c:
-        known = c.execute(sa.select(db.secrets.c.value).where(db.secrets.c.name == "signing")).scalar()
-        if known is None:
-            known = randomness.token_urlsafe(32)
-            c.execute(sa.insert(db.secrets).values(name="signing", value=known))
+        made = insert_into(c, db.secrets).values(name="signing", value=randomness.token_urlsafe(32))
+        c.execute(made.on_conflict_do_nothing())
+        known = c.execute(sa.select(db.secrets.c.value).where(db.secrets.c.name == "signing")).scalar_one()
     return Keys(known, settings.sessions_last)
 
 

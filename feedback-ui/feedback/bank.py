@@ -113,8 +113,10 @@ def find_alike(c: sa.Connection, text: str, but: int | None = None) -> list[Alik
     return found[:MOST_ALIKE]
 
 
-def keep(c: sa.Connection, kept: Kept, rater: int | None, now: float, request_id: str | None = None) -> int | None:
-    """Keep a question; its number, or None: the bank has this text for this title already.
+def keep(
+    c: sa.Connection, kept: Kept, rater: int | None, now: float, request_id: str | None = None
+) -> tuple[int, bool]:
+    """Keep a question; its number, and False if the bank has this text for this title already, under that number.
 
     Asked again under the same `request_id` it is there once.
     """
@@ -126,16 +128,17 @@ def keep(c: sa.Connection, kept: Kept, rater: int | None, now: float, request_id
         "retired_at": None if kept.retired_reason is None else now, "retired_reason": kept.retired_reason,
     }  # fmt: skip
     insert = db.insert_into(c, db.bank).values(values).on_conflict_do_nothing().returning(db.bank.c.id)
-    key: int | None = c.execute(insert).scalar_one_or_none()
-    if key is None:
-        if request_id is None:
-            return None
-        return c.execute(sa.select(db.bank.c.id).where(db.bank.c.request_id == request_id)).scalar_one_or_none()
+    same = [(db.bank.c.request_id == request_id, True)] if request_id else []
+    while (key := c.execute(insert).scalar_one_or_none()) is None:
+        for condition, is_kept in [*same, (db.bank.c.digest == digest, False)]:
+            there = c.execute(sa.select(db.bank.c.id).where(condition)).scalar_one_or_none()
+            if there is not None:
+                return int(there), is_kept
     c.execute(
         sa.insert(db.bank_versions).values(bank_id=key, version=1, text=kept.text, rater_id=rater, created_at=now)
     )
     _index(c, key, kept)
-    return key
+    return int(key), True
 
 
 def edit(c: sa.Connection, key: int, wish: EditIn, rater: int | None, now: float) -> None:
@@ -158,14 +161,15 @@ def edit(c: sa.Connection, key: int, wish: EditIn, rater: int | None, now: float
     )
     version = row["version"] + (kept.text != row["text"])
     digest = _digest(kept.role.title, kept.text)
-    there = sa.select(db.bank.c.id).where(db.bank.c.digest == digest, db.bank.c.id != key)
-    if (other := c.execute(there).scalar_one_or_none()) is not None:
-        raise known(other)
     values = {
         "digest": digest, "skill": kept.skill, "text": kept.text, "search": _search(kept), "version": version,
         "entry": kept.entry.model_dump(mode="json") if kept.entry else None, "updated_at": now,
     }  # fmt: skip
-    c.execute(sa.update(db.bank).where(db.bank.c.id == key).values(values))
+    try:
+        with c.begin_nested():
+            c.execute(sa.update(db.bank).where(db.bank.c.id == key).values(values))
+    except sa.exc.IntegrityError:
+        raise known(c.execute(sa.select(db.bank.c.id).where(db.bank.c.digest == digest)).scalar()) from None
     if version != row["version"]:
         new = {"bank_id": key, "version": version, "text": kept.text, "rater_id": rater, "created_at": now}
         c.execute(sa.insert(db.bank_versions).values(new))
@@ -215,21 +219,15 @@ def import_file(database: db.Database, path: Path, rater: int | None) -> str:
         raise DataError(f"{path} holds no questions.")
     with database.write() as c:
         now = time.time()
-        made = sum(keep(c, kept, rater, now) is not None for kept in found)
+        made = sum(keep(c, kept, rater, now)[1] for kept in found)
     known_ones = f"; {len(found) - made} were there already" if made < len(found) else ""
     return f"Took in {made} question{'' if made == 1 else 's'}{known_ones}."
 
 
-def known(key: int) -> Refusal:
-    """The 409 of a text that is there."""
-    return Refusal(409, "known", f"The bank has this question for this title already: number {key}.")
-
-
-def known_as(c: sa.Connection, kept: Kept) -> int:
-    """The number of the question that has this title and text."""
-    digest = _digest(kept.role.title, kept.text)
-    key: int = c.execute(sa.select(db.bank.c.id).where(db.bank.c.digest == digest)).scalar_one()
-    return key
+def known(key: int | None) -> Refusal:
+    """The 409 of a text that is there; None: its number is not known any more."""
+    number = "" if key is None else f": number {key}"
+    return Refusal(409, "known", f"The bank has this question for this title already{number}.")
 
 
 def _kept(place: str, row: Mapping[str, Any]) -> Iterator[Kept]:

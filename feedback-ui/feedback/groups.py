@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 import database as db
 from database import insert_into
-from feedback.errors import Refusal
+from feedback.errors import Refusal, not_found
 from feedback.tasks import Task
 from recruiter.rubric import Rubric
 
@@ -120,8 +120,15 @@ def lock(c: sa.Connection, group_ids: Iterable[str]) -> list[sa.RowMapping]:
 
 
 def lock_key(c: sa.Connection, key: int) -> sa.RowMapping:
-    """The row of one group, locked."""
-    return c.execute(sa.select(db.groups).where(db.groups.c.id == key).with_for_update()).mappings().one()
+    """The row of one group, locked.
+
+    Raises:
+        Refusal: 404, it was deleted at this moment.
+    """
+    row = c.execute(sa.select(db.groups).where(db.groups.c.id == key).with_for_update()).mappings().one_or_none()
+    if row is None:
+        raise not_found("group any more", "gone")
+    return row
 
 
 def refresh(c: sa.Connection, key: int, now: float, **changes: Any) -> None:

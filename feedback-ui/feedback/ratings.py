@@ -55,6 +55,7 @@ def skip(c: sa.Connection, lease_id: str, rater: int, reason: str, note: str, no
     Raises:
         Refusal: 404 or 409.
     """
+    groups.lock_key(c, leases.find(c, lease_id, rater)["group_id"])
     if leases.find(c, lease_id, rater)["outcome"] == "skipped":
         return
     lease, group = leases.hold(c, lease_id, rater)

@@ -54,9 +54,9 @@ def keep(body: KeepIn, rater: Rating, context: Shared) -> BankDetail:
     role = body.role if isinstance(body.role, Role) else practice.typed_role(body.role).role
     kept = bank.Kept(role, body.text, body.skill or (body.entry.skill if body.entry else ""), body.entry, body.tags)
     with context.database.write() as c:
-        key = bank.keep(c, kept, rater.id, time.time(), body.request_id)
-        if key is None:
-            raise bank.known(bank.known_as(c, kept))
+        key, is_kept = bank.keep(c, kept, rater.id, time.time(), body.request_id)
+        if not is_kept:
+            raise bank.known(key)
         return bank.detail(c, key)
 
 
