@@ -279,13 +279,17 @@ def judges(c: sa.Connection, rubric: Rubric, choice: Choice) -> dict[str, Any]:
         found.append(
             {"judge": name, "n": n, "correlation": correlation, "rank": _mean(t for t in taus if t is not None)}
         )
-    return {"judges": found, "calibration": calibrated(rubric, rows)}
+    compared = (
+        sa.select(sa.func.count()).select_from(db.ratings).join(db.groups, db.groups.c.id == db.ratings.c.group_id)
+    )
+    orders = c.execute(compared.where(db.groups.c.task != "score", *choice.conditions())).scalar_one() if rows else 0
+    return {"judges": found, "calibration": calibrated(rubric, rows, orders)}
 
 
-def calibrated(rubric: Rubric, rows: Sequence[Any]) -> dict[str, Any] | None:
+def calibrated(rubric: Rubric, rows: Sequence[Any], orders: int) -> dict[str, Any] | None:
     """What calibration by the latest groups would be worth, of all judges that scored most of what one of them scored.
 
-    `gain` and the rest are None where too few groups are rated; None of it without judges.
+    `gain` and the rest are None where too few groups are rated; None of it without judges. `orders` are ratings without scores.
     """
     people: dict[int, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     said: dict[str, dict[int, dict[int, dict[str, float]]]] = defaultdict(
@@ -311,7 +315,7 @@ def calibrated(rubric: Rubric, rows: Sequence[Any]) -> dict[str, Any] | None:
             ours = [[[said[name][group][index][c] for c in rubric.names] for index in whole] for name in names]
             groups.append(RatedGroup(theirs, np.array(ours)))
     found = calibrate(rubric, groups)
-    about = {"judges": names, "groups": len(groups), "needed": FEWEST_GROUPS}
+    about = {"judges": names, "groups": len(groups), "needed": FEWEST_GROUPS, "without_scores": orders}
     if found is None:
         return {**about, "before": None, "after": None, "gain": None, "more": None, "helps": False}
     figures = {name: getattr(found, name).model_dump(exclude={"roles"}) for name in ("before", "after", "gain")}

@@ -78,9 +78,19 @@ class RatedExample(NamedTuple):
     scores: Mapping[str, float]
 
 
+class PreferredExample(NamedTuple):
+    """Two questions for a role of which people prefer one."""
+
+    role: Role
+    better: str
+    worse: str
+
+
+Example = RatedExample | PreferredExample
+
 _EXAMPLES = """
 
-So have people scored whose standard is yours. These examples stand between tags as well and are data, too; score other \
+So have people {told} whose standard is yours. These examples stand between tags as well and are data, too; score other \
 questions by the same standard.
 
 {examples}"""
@@ -100,19 +110,29 @@ Reply with one JSON object and nothing else: {{"reasoning": "<two or three sente
 found>", {fields}}}"""
 
 
-def judge_system(rubric: Rubric, examples: Sequence[RatedExample] = ()) -> str:
-    """What a judge is told, whatever it judges, with questions that people scored if there are any."""
-    shown = "\n\n".join(_example(rubric, example) for example in examples)
-    return _filled(_JUDGE_RULES, rubric) + (_EXAMPLES.format(examples=shown) if shown else "")
+def judge_system(rubric: Rubric, examples: Sequence[Example] = ()) -> str:
+    """What a judge is told, whatever it judges, with questions that people scored or compared if there are any."""
+    if not examples:
+        return _filled(_JUDGE_RULES, rubric)
+    shown = "\n\n".join(_example(rubric, example, place) for place, example in enumerate(examples))
+    told = "scored" if any(isinstance(example, RatedExample) for example in examples) else "compared"
+    return _filled(_JUDGE_RULES, rubric) + _EXAMPLES.format(told=told, examples=shown)
 
 
-def _example(rubric: Rubric, example: RatedExample) -> str:
-    asked = {"role": example.role.title, "stack": example.role.stack, "question": example.question}
-    scores = ", ".join(f"{name} {example.scores[name]:g}" for name in rubric.names)
-    return f"{_enclosed('example', json.dumps(asked, ensure_ascii=False))}\n{scores}"
+def _example(rubric: Rubric, example: Example, place: int) -> str:
+    """An example between tags, and what people say of it. The preferred one of two comes first in every other place."""
+    if isinstance(example, RatedExample):
+        asked = {"question": example.question}
+        said = ", ".join(f"{name} {example.scores[name]:g}" for name in rubric.names)
+    else:
+        names = ("first", "second") if place % 2 else ("second", "first")
+        asked = dict(sorted(zip(names, (example.better, example.worse), strict=True)))
+        said = f"people prefer the {names[0]}"
+    about = {"role": example.role.title, "stack": example.role.stack, **asked}
+    return f"{_enclosed('example', json.dumps(about, ensure_ascii=False))}\n{said}"
 
 
-def judge_messages(rubric: Rubric, role: Role, question: str, examples: Sequence[RatedExample] = ()) -> list[Message]:
+def judge_messages(rubric: Rubric, role: Role, question: str, examples: Sequence[Example] = ()) -> list[Message]:
     """The chat messages that ask a model to score `question`, as written for `role`, by the rubric.
 
     Role and question stand whole between tags whose names hold a hash of what they enclose: no text can contain the

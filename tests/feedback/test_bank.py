@@ -19,12 +19,14 @@ from datasets import Dataset
 import database as db
 from feedback import bank
 from feedback.alike import ALIKE, bands, likeness, trigrams
-from recruiter.prompts import generator_messages
+from recruiter.judges.ratings import choose_examples, read_ratings
+from recruiter.prompts import PreferredExample, generator_messages
 from recruiter.roles import Role
+from recruiter.rubric import load_rubric
 from recruiter.writers.kit.sheets import render_kits
 from tests.kits import sample_kit
 
-from .conftest import FAR, KEY, ROLE, invite
+from .conftest import FAR, KEY, ROLE, hand_in, invite
 from .load import Caller, ServerProcess, p95
 
 TEXT = "Two workers picked up one job at once after a failover. How do you make its effect happen once?"
@@ -143,6 +145,35 @@ def test_an_edit_makes_a_version_and_pairs_that_preference_trainers_read(server:
     # back to the first text: what stands is what is better, and nothing says the opposite
     rater.ok("PATCH", path, {"version": 3, "text": TEXT})
     assert [(one["rejected"], one["chosen"]) for one in exported(rater, "pairs")] == [(t, TEXT) for t in texts[1:]]
+
+
+def test_edits_orders_and_better_wordings_teach_a_judge_by_one_file(rater: Any, server: Any, tmp_path: Path) -> None:
+    key = keep(rater, role={**ROLE, "id": "r2"})["id"]
+    rater.ok("PATCH", f"/api/bank/{key}", {"version": 1, "text": OTHER})
+    hand_in(server, "scored", role={**ROLE, "id": "r3"})
+    taken = rater.next()
+    better = {"1": {"improved": "How would you see that it is slow?"}}
+    rater.rate(taken, 5, 1, 3, remarks=better)
+    hand_in(server, "ordered", role={**ROLE, "id": "r4"}, task="rank")
+    ordered = rater.next()
+    places = {
+        "ratings": {one["candidate_id"]: {"place": int(one["candidate_id"])} for one in ordered["group"]["candidates"]}
+    }
+    rater.ok("POST", rater.lease("submit", ordered), places)
+    texts = [one["text"] for one in ordered["group"]["candidates"]]
+    wanted = {"r2": (OTHER, TEXT), "r3": ("How would you see that it is slow?", taken["group"]["candidates"][0]["text"]),
+              "r4": (texts[0], texts[2])}  # fmt: skip
+    for form in ("jsonl", "csv", "parquet"):
+        file = tmp_path / f"pairs.{form}"
+        file.write_bytes(rater.http.get(f"/api/export?what=pairs&format={form}", headers=rater.headers).content)
+        chosen = choose_examples(read_ratings(file, load_rubric(), {}), load_rubric())
+        assert {one.role.id: one[1:] for one in chosen if isinstance(one, PreferredExample)} == wanted
+    file = tmp_path / "both.jsonl"
+    file.write_text(
+        "".join(json.dumps(row) + "\n" for row in [*exported(rater, "ratings"), *exported(rater, "comparisons")])
+    )
+    chosen = choose_examples(read_ratings(file, load_rubric(), {}), load_rubric())
+    assert {one.role.id for one in chosen if isinstance(one, PreferredExample)} == {"r3", "r4"}
 
 
 def test_a_leaked_question_is_retired_for_everybody_and_another_is_proposed(rater: Any, server: Any) -> None:

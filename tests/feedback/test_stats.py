@@ -23,7 +23,7 @@ from feedback.access import TimedCache
 from feedback.correlation import ordinal_alpha, pearson
 from recruiter.evaluation.calibration import tau_b
 
-from .conftest import FAR, answer, group
+from .conftest import FAR, answer, group, hand_in
 
 CRITERIA = ("relevance", "clarity", "discriminative")
 
@@ -218,6 +218,12 @@ def test_what_calibration_would_change_is_shown_when_enough_is_rated(server: Any
         rate(f"g{number}")
     found = rater.ok("GET", "/api/stats")["calibration"]
     assert found["helps"]
+    assert found["without_scores"] == 0
+    hand_in(server, "order", task="rank")
+    taken = rater.next()
+    places = {one["candidate_id"]: {"place": int(one["candidate_id"])} for one in taken["group"]["candidates"]}
+    rater.ok("POST", rater.lease("submit", taken), {"ratings": places})
+    assert rater.ok("GET", "/api/stats")["calibration"]["without_scores"] == 1
     assert found["gain"]["low"] > 0
     assert found["after"]["mean"] > 0.9
 

@@ -79,9 +79,13 @@ def test_the_command_writes_a_judge_only_if_it_agrees_better(tmp_path: Path) -> 
     assert found["agreement"]["gain"][1] > 0
 
     few = ratings(tmp_path / "few.jsonl", 5, lambda name, v: 10 - v)
+    row = json.loads(few.read_text().splitlines()[0])
+    pair = {name: row[name] for name in ("group_id", "role")} | {"chosen": GOOD, "rejected": "Why?"}
+    few.write_text(few.read_text() + json.dumps(pair) + "\n")
     done = run("--calibrate", few, "--judge", "rubric", "--output", tmp_path / "few.json")
     assert done.returncode != 0
     assert "5 groups are rated and judged; at least 20 are needed" in done.stderr
+    assert "without scores (orders, pairs, better wordings, edits): 1." in done.stderr
     chance = random.Random(0)
     unlike = ratings(tmp_path / "unlike.jsonl", 25, lambda name, v: chance.uniform(0, 10))
     done = run("--calibrate", unlike, "--judge", "rubric", "--output", tmp_path / "unlike.json")

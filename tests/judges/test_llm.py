@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from recruiter.config import PRICES, JudgeConfig
-from recruiter.errors import ConfigError
+from recruiter.errors import ConfigError, DataError
 from recruiter.judges.making import make_judge
+from recruiter.judges.ratings import choose_examples, read_ratings
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.llm.providers import RETIRED
-from recruiter.prompts import judge_messages
+from recruiter.prompts import PreferredExample, RatedExample, judge_messages
 from tests.conftest import MakeRole
 from tests.fake_judge import FakeJudge, Faults
 from tests.judges.conftest import GOOD, KEY, PROVIDERS, QUESTIONS, MakeJudge, by_hand, score
@@ -301,17 +302,85 @@ def test_rated_questions_are_shown_as_examples_and_are_part_of_the_version(
     assert len({plain.version, one.version, other.version}) == 3
     shown = [example.role.id for example in one.examples]
     assert len(shown) == len(set(shown)) == 6  # each of another role
-    scores = [example.scores["clarity"] for example in one.examples]
+    examples = [example for example in one.examples if isinstance(example, RatedExample)]
+    scores = [example.scores["clarity"] for example in examples]
     assert (min(scores), max(scores)) == (0.0, 10.0)
     assert score(one, role(), [GOOD])[0].scores is not None
     sent = server.requests[-1].body["messages"]
     assert sent[0]["content"].startswith(judge_messages(RUBRIC, role(), GOOD)[0]["content"])
-    for example in one.examples:
+    for example in examples:
         assert json.dumps(example.question)[1:-1] in sent[0]["content"]
     assert sent[1]["content"] == judge_messages(RUBRIC, role(), GOOD)[1]["content"]
     before = len(server.requests)
     score(plain, role(), [GOOD])  # what was judged with examples is not taken for what is judged without
     assert len(server.requests) == before + 1
+
+
+def pair(number: int, role: MakeRole, better: str, worse: str, **changes: Any) -> dict[str, Any]:
+    """A row of `what=pairs`."""
+    about = {"group_id": f"p{number}", "role": json.dumps(role(number).model_dump(mode="json"))}
+    return {**about, "chosen": better, "rejected": worse, **changes}
+
+
+def test_better_wordings_orders_and_edits_are_shown_as_pairs(
+    judge: MakeJudge, role: MakeRole, server: FakeJudge, tmp_path: Path
+) -> None:
+    """An export of ratings with a better wording, one of comparisons, and the bank's edits, in one file."""
+    file = rated_file(tmp_path / "all.jsonl", role)
+    improved = {**json.loads(file.read_text().splitlines()[0]), "improved": "Better 0?", "question": "Question 0 of 0?"}
+    about = {"group_id": "order", "role": improved["role"].replace(role(0).id, "r-order"), "rater": "rater-1"}
+    order = [
+        {**about, "first": first, "second": second, "preferred": said}
+        for first, second, said in (("a", "b", "second"), ("c", "a", "first"), ("b", "c", "neither"))
+    ]
+    edits = [pair(40 + number, role, f"Edited {number}?", f"As it was {number}?") for number in range(3)]
+    file.write_text(file.read_text() + "".join(json.dumps(row) + "\n" for row in [improved, *order, *edits]))
+    mixed = judge(examples=str(file))
+    pairs = [one for one in mixed.examples if isinstance(one, PreferredExample)]
+    assert len(pairs) == 3
+    assert len({one.role.id for one in mixed.examples}) == 6
+    alone = tmp_path / "pairs.jsonl"
+    alone.write_text("".join(json.dumps(row) + "\n" for row in [improved | {"counts": False}, *order, *edits]))
+    only = judge(examples=str(alone))
+    shown = [(one.better, one.worse) for one in only.examples if isinstance(one, PreferredExample)]
+    assert shown[:3] == [(f"Edited {n}?", f"As it was {n}?") for n in range(3)]  # the clearest first
+    assert shown[3] in {("b", "a"), ("c", "a")}
+    assert len({judge().version, mixed.version, only.version}) == 3
+    assert score(only, role(), [GOOD])[0].scores is not None
+    told = server.requests[-1].body["messages"][0]["content"]
+    assert "So have people compared whose standard is yours" in told
+    assert (
+        told.count("people prefer the second") == told.count("people prefer the first") == 2
+    )  # not always the same place
+    assert '"first": "As it was 0?", "second": "Edited 0?"' in told
+
+
+def test_people_who_disagree_and_texts_that_were_not_compared_make_no_pair(role: MakeRole, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.jsonl"
+    rows = [
+        pair(0, role, "a", "b"), pair(0, role, "b", "a"),
+        pair(1, role, "a", "b"), pair(1, role, "c", "d"), pair(1, role, "c", "d"), pair(1, role, "d", "c"),
+    ]  # fmt: skip
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    undecided, apart = read_ratings(file, RUBRIC, {})
+    assert undecided.clearest() is None
+    assert apart.clearest() == (2.0, "a", "b")
+    assert choose_examples([undecided], RUBRIC) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"chosen": "a"}, "no text `rejected`"),
+        ({"first": "a", "second": "b", "preferred": "both"}, "preferred must be first, second or neither"),
+        ({"question": "a"}, "no rating for relevance"),
+    ],
+)
+def test_rows_that_say_nothing_are_named(role: MakeRole, tmp_path: Path, row: dict[str, str], says: str) -> None:
+    file = tmp_path / "pairs.jsonl"
+    file.write_text(json.dumps({"group_id": "g", "role": json.dumps(role(1).model_dump(mode="json")), **row}))
+    with pytest.raises(DataError, match=says):
+        read_ratings(file, RUBRIC, {})
 
 
 def test_examples_that_cannot_be_had_are_one_sentence(judge: MakeJudge) -> None:

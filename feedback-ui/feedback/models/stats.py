@@ -72,11 +72,13 @@ class Interval(BaseModel):
 
 class CalibrationStats(BaseModel):
     """What weighing judges by people's ratings would change: mean Kendall tau-b with people within groups, by
-    cross-validation. Null with fewer groups than `needed`. `more`: what twice as many ratings would add, about."""
+    cross-validation. Null with fewer groups than `needed`. `more`: what twice as many ratings would add, about.
+    `without_scores`: ratings that are an order or comparisons, which say nothing by criterion."""
 
     judges: list[str]
     groups: int
     needed: int
+    without_scores: int
     before: Interval | None
     after: Interval | None
     gain: Interval | None

@@ -107,8 +107,9 @@ function agreement({ agreement, judges, criteria }) {
 function calibration({ calibration: found }) {
   if (!found) return null;
   const names = found.judges.join(", ");
+  const orders = found.without_scores ? ` ${plural(found.without_scores, "rating")} without scores (orders, pairs) ${found.without_scores === 1 ? "says" : "say"} nothing by criterion and ${found.without_scores === 1 ? "is" : "are"} not in it.` : "";
   if (!found.gain) {
-    return section("Calibrating judges", `${plural(found.groups, "group")} have ratings and scores of ${names}; ${found.needed} are needed to say whether weighing judges by people's ratings helps.`);
+    return section("Calibrating judges", `${plural(found.groups, "group")} have ratings and scores of ${names}; ${found.needed} are needed to say whether weighing judges by people's ratings helps.${orders}`);
   }
   const shown = ({ mean, low, high }) => `${number(mean, 2)} (${number(low, 2)} to ${number(high, 2)})`;
   const rows = [["Judges as they are", shown(found.before)], ["Weighed by ratings", shown(found.after)], ["Gain", shown(found.gain)]];
@@ -119,7 +120,7 @@ function calibration({ calibration: found }) {
     null,
     table(`Same order as people within groups (mean Kendall tau-b, cross-validated, 95% interval): ${names}`, ["", "Agreement"], rows, { caption: "small" }),
     el("p", { text: verdict + more }),
-    el("p", { class: "small muted", text: `From ${plural(found.groups, "group")}.` }),
+    el("p", { class: "small muted", text: `From ${plural(found.groups, "group")}.${orders}` }),
   );
 }
 

@@ -153,6 +153,11 @@ def calibrate(options: argparse.Namespace) -> None:
                 [[[s[c] for c in rubric.names] for n in kept if (s := of_judge[n])] for of_judge in scores]
             )
             groups.append(RatedGroup(people, judges))
+    if orders := sum(len(group.comparisons) for group in ratings):
+        messages.print(
+            f"Comparisons of two texts without scores (orders, pairs, better wordings, edits): {orders}. They say nothing by "
+            f"criterion, so the weights do without them."
+        )
     found = calibration.calibrate(rubric, groups)
     if found is None:
         raise DataError(

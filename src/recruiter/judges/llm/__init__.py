@@ -28,7 +28,7 @@ from recruiter.llm.failure import CallFailed
 from recruiter.llm.gathering import gathered
 from recruiter.llm.reply import Tokens
 from recruiter.llm.reply_cache import cache_key
-from recruiter.prompts import Message, RatedExample, comparison_messages, judge_messages, repair_messages
+from recruiter.prompts import Example, Message, comparison_messages, judge_messages, repair_messages
 from recruiter.roles import Role
 from recruiter.rubric import Judgement, Rubric, load_rubric
 
@@ -71,7 +71,7 @@ class LLMJudge(Judge):
         self._format = ReplyFormat(self.rubric)
         self._under_way: dict[str, asyncio.Task[Judgement]] = {}
 
-    def _load_examples(self, settings: JudgeConfig) -> list[RatedExample]:
+    def _load_examples(self, settings: JudgeConfig) -> list[Example]:
         if settings.examples is None:
             return []
         path = next(
