@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.workload import FixedTimeJudge, peak_memory, reset_peak_memory
+from benchmarks.workload import peak_memory, reset_peak_memory
 from recruiter.config import Config
 from recruiter.engines.local import LocalPolicy
+from recruiter.judges import Judge
 from recruiter.metrics_logger import RunLog
 from recruiter.roles import Role
 from recruiter.train.groups import JudgedGroups
@@ -44,7 +45,7 @@ def measure_ours(
     config: Config,
     roles: Sequence[Role],
     steps: int,
-    judge: FixedTimeJudge,
+    judge: Judge,
     policy: LocalPolicy,
 ) -> dict[str, Any]:
     """Time `steps` steps over the same roles after one that warms up.

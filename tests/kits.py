@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recruiter.roles import Role
-from recruiter.writers.kit import Guide, Kit, KitQuestion
+from recruiter.writers.kit import Guide, GuideForm, Kit, KitQuestion
 from tests.fake_judge.server import GUIDE
 
 LONG = "The candidate explains that the replica applies the log in order and why one long transaction holds all others back. "
@@ -20,7 +20,7 @@ LONG_GUIDE = Guide(
 
 def sample_kit(role: Role, **changes: Any) -> Kit:
     """A kit of three questions: one with a guide, one with a long one, one without."""
-    guide = Guide(**GUIDE)
+    guide = GuideForm(**GUIDE).guide
     questions = [
         KitQuestion(
             question="Two workers picked up one job at once after a failover. How do you make its effect happen once?",

@@ -325,7 +325,7 @@ of Kafka" or "explains the steps clearly" helps nobody.
 - good: three to five points of a good answer. Each adds something that the question does not say, and is technically right.
 - weak: one to four signs of a weak answer, as the interviewer hears them.
 - probes: one or two follow-up questions that go deeper into the same problem.
-- scale: four sentences, what a candidate says who gets 1, 2, 3 and 4 points.
+- score_1 to score_4: in a sentence each, what a candidate says who gets 1, 2, 3 and 4 points.
 - minutes: that an answer takes, 2 to 10.{language}
 
 {data}
@@ -345,12 +345,10 @@ _GUIDE_EXAMPLE = {
     ],
     "weak": ["Rewrites the import or adds hardware before measuring.", "Names no tool or figure to look at."],
     "probes": ["The plan is unchanged and the CPU idles at 5 percent: what do you look at next?"],
-    "scale": [
-        "Guesses at causes and would try changes at random.",
-        "Names one plausible cause, but not how to confirm it.",
-        "Measures first and narrows it down to database, disk or network.",
-        "Also compares plans or statistics before and after, and says how to notice it earlier next time.",
-    ],
+    "score_1": "Guesses at causes and would try changes at random.",
+    "score_2": "Names one plausible cause, but not how to confirm it.",
+    "score_3": "Measures first and narrows it down to database, disk or network.",
+    "score_4": "Also compares plans or statistics before and after, and says how to notice it earlier next time.",
     "minutes": 4,
 }
 

@@ -45,12 +45,10 @@ GUIDE: dict[str, Any] = {
     ],
     "weak": ["Adds more workers without looking at where the time goes."],
     "probes": ["What would you see if the network between two racks were the culprit?"],
-    "scale": [
-        "Guesses at random causes.",
-        "Names one plausible cause.",
-        "Measures before changing.",
-        "Also prevents it.",
-    ],
+    "score_1": "Guesses at random causes.",
+    "score_2": "Names one plausible cause.",
+    "score_3": "Measures before changing.",
+    "score_4": "Also prevents it.",
     "minutes": 4,
 }
 PARTS: dict[str, dict[str, Any]] = {

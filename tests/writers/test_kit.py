@@ -16,7 +16,7 @@ from recruiter.config import SamplingParams
 from recruiter.errors import ApiError, ConfigError
 from recruiter.roles import Role
 from recruiter.writers.generate import generate
-from recruiter.writers.kit import Guide, Kit
+from recruiter.writers.kit import GuideForm, Kit
 from recruiter.writers.kit.making import choose_skills, line_of, make_kit
 from recruiter.writers.kit.sheets import render_kits
 from recruiter.writers.local import LocalWriter
@@ -63,7 +63,7 @@ def test_a_kit_covers_skills_and_each_question_has_its_guide(
     assert len({made.question for made in kit.questions}) == 3
     assert kit.questions[0].line == "Design indexes for tables of 2 billion rows."
     assert kit.questions[1].line is None
-    assert all(made.guide == Guide(**GUIDE) and known(made.checked).is_passed for made in kit.questions)
+    assert all(made.guide == GuideForm(**GUIDE).guide and known(made.checked).is_passed for made in kit.questions)
     assert (kit.is_whole, kit.minutes, kit.checked_by) == (True, 12, kit.model)
     assert Kit.model_validate_json(kit.model_dump_json()) == kit
     for doing in ("writing questions", "writing guides", "checking guides"):
@@ -87,7 +87,8 @@ def test_skills_to_cover_come_first_and_more_questions_than_skills_use_the_stack
     ("guide", "said"),
     [
         ({"good": []}, "good: "),
-        ({**GUIDE, "scale": GUIDE["scale"][:3]}, "scale: "),
+        ({key: said for key, said in GUIDE.items() if key != "score_4"}, "score_4: "),
+        ({**GUIDE, "score_4": GUIDE["score_3"]}, "scale says the same thing twice"),
         (
             {**GUIDE, "good": ["Bakes bread with sourdough."] + [f"Kneads dough for {n} hours slowly." for n in "678"]},
             "nothing to do",

@@ -74,6 +74,7 @@ class LocalModel:
                 f"{path} has no token that ends an answer: name one as eos_token_id in its generation_config.json, or use "
                 f"an instruct model."
             )
+        self.end_id = self.stop_ids[0]
         self.causal_lm.generation_config = (
             GenerationConfig()
         )  # what stands beside the model must not change what is drawn

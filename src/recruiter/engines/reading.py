@@ -41,7 +41,7 @@ class ModelReader:
             answers: for each group, the G texts to read as answers to its prompt.
         """
         encoded = [self.local.encode(messages) for messages in prompts]
-        tokens = [[[*self._encode_text(text), self.local.stop_ids[0]] for text in group] for group in answers]
+        tokens = [[[*self._encode_text(text), self.local.end_id] for text in group] for group in answers]
         compute = group_logprobs if self.local.shares_prompts else plain_logprobs
         found: list[list[list[float]]] = []
         for part in self._passes(encoded, tokens):
@@ -61,7 +61,7 @@ class ModelReader:
             depth: in (0, 1]. Layers beyond it are not computed, where the model keeps them in a list called `layers`.
         """
         encoded = [self.local.encode(messages) for messages in prompts]
-        tokens = [[[*self._encode_text(text), self.local.stop_ids[0]] for text in group] for group in answers]
+        tokens = [[[*self._encode_text(text), self.local.end_id] for text in group] for group in answers]
         compute = predicting_states if self.local.shares_prompts else plain_states
         found: list[NDArray[np.float32]] = []
         for part in self._passes(encoded, tokens):

@@ -62,18 +62,30 @@ class Guide(BaseModel):
 
 
 class GuideForm(BaseModel):
-    """A guide as a model has to write it, see `Guide`: complete, without placeholders, nothing twice."""
+    """A guide as a model has to write it, see `Guide`: complete, without placeholders, nothing twice.
+
+    Each sentence of the scale has a name of its own: small models miscount a list of four.
+    """
 
     good: Annotated[list[Sentence], _first(5)] = Field(min_length=3)
     weak: Annotated[list[Sentence], _first(4)] = Field(min_length=1)
     probes: Annotated[list[Sentence], _first(2)] = Field(min_length=1)
-    scale: list[Sentence] = Field(min_length=4, max_length=4)
+    score_1: Sentence
+    score_2: Sentence
+    score_3: Sentence
+    score_4: Sentence
     minutes: int = Field(ge=1, le=20)
+
+    @property
+    def guide(self) -> Guide:
+        """The guide as it is kept."""
+        scale = [self.score_1, self.score_2, self.score_3, self.score_4]
+        return Guide(good=self.good, weak=self.weak, probes=self.probes, scale=scale, minutes=self.minutes)
 
     @model_validator(mode="after")
     def _says_each_thing_once(self) -> GuideForm:
         for name in ("good", "scale"):
-            texts = [text.lower() for text in getattr(self, name)]
+            texts = [text.lower() for text in getattr(self.guide, name)]
             if len(set(texts)) < len(texts):
                 raise ValueError(f"{name} says the same thing twice")
         return self

@@ -29,7 +29,7 @@ from recruiter.writers.generate import (
     sampling_of,
     spoken_in,
 )
-from recruiter.writers.kit import Difficulty, Guide, GuideCheck, GuideForm, Kit, KitQuestion
+from recruiter.writers.kit import Difficulty, GuideCheck, GuideForm, Kit, KitQuestion
 from recruiter.writers.kit.lint import lint
 
 MOST_QUESTIONS = 20
@@ -279,7 +279,9 @@ class _Maker:
             said = fill_forms(guide_writer, asked, GuideForm, fault, seed, partial(self.report, "writing guides"))
             guides = {name: guide for name, guide in said.items() if isinstance(guide, GuideForm)}
             checking = {
-                name: guide_check_messages(made[name][0].role, made[name][1].question, guide.model_dump_json(indent=1))
+                name: guide_check_messages(
+                    made[name][0].role, made[name][1].question, guide.guide.model_dump_json(indent=1)
+                )
                 for name, guide in guides.items()
             }
             checks = self._checked(checking, GuideCheck, "checking guides")
@@ -290,7 +292,7 @@ class _Maker:
                 elif isinstance(check, GuideCheck) and not check.is_passed:
                     why[name] = f"No guide: {self.checker.name} rejected it: {check.reason}"
                 else:
-                    each.guide = Guide(**guide.model_dump())
+                    each.guide = guide.guide
                     each.checked = check if isinstance(check, GuideCheck) else None
                     why[name] = "" if each.checked else f"Nobody checked the guide: {self.checker.name}: {check}."
             asked = {name: asked[name] for name in checks if not made[name][1].guide}
