@@ -130,8 +130,8 @@ class JudgeConfig(ApiConfig):
     strong: str | None = setting(None, "of `simulated`: the same for the strong candidate")
     answers: int = setting(4, "of `simulated`: answers of each candidate to a question", ge=1, le=32)
     examples: str | None = setting(None,
-        "ratings, comparisons or edits that people gave, as the feedback server exports them, of which a few are shown to a language "
-        "model behind an API as examples; null: none")
+        "ratings, comparisons or edits that people gave, as the feedback server exports them, of which a few are shown to a "
+        "language model behind an API as examples; null: none")
 
     place, does = "judge", "reward"  # what differs for one of several judges
     KEYLESS: ClassVar[str] = "the judge rubric needs none"

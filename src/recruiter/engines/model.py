@@ -56,6 +56,8 @@ class LocalModel:
 
     Attributes:
         causal_lm: the transformers model, adapter layers included once there are any.
+        stop_ids: tokens that end an answer when it is sampled.
+        end_id: the one of them that a text gets when it is read as an answer.
     """
 
     def __init__(self, path: str, device: str = "auto", dtype: str = "auto", adapter: Path | None = None) -> None:
