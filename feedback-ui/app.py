@@ -38,7 +38,7 @@ from feedback.settings import FOLDER, Settings
 from generator import QuestionGenerator
 from recruiter.errors import RecruiterError
 from recruiter.files import load_environment
-from recruiter.report import KIT
+from recruiter.report import ELEMENTS
 from recruiter.rubric import load_rubric
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     for module in (pages, training, queue, rating, practice, writing, bank, stats, owner):
         app.include_router(module.router)
-    app.mount("/static/kit", StaticFiles(directory=KIT))
+    app.mount("/static/elements", StaticFiles(directory=ELEMENTS))
     app.mount("/static", StaticFiles(directory=FOLDER / "static", check_dir=False))
     app.add_api_route("/api/health", health, tags=["health"])
     app.add_exception_handler(Refusal, _explain)

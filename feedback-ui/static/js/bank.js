@@ -1,7 +1,7 @@
 // The page of the bank: find, edit, tag and retire questions, note which were asked, take in a file of them.
 
 import { call, get, persistently, post } from "./api.js";
-import { el, plural } from "../kit/dom.js";
+import { el, plural } from "../elements/dom.js";
 import { isSure, newRequest } from "./keep.js";
 import { announce, ask, byId, setText, show, when } from "./page.js";
 

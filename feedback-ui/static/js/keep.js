@@ -1,7 +1,7 @@
 // Keeping a question in the team's bank: what stands out in it and what is much alike is shown first.
 
 import { persistently, post } from "./api.js";
-import { el, percent } from "../kit/dom.js";
+import { el, percent } from "../elements/dom.js";
 import { ask, byId, setText } from "./page.js";
 
 /** An id that all tries of one call share, so that it is done once. */

@@ -1,6 +1,6 @@
 // "My set" on the writing page: the questions that are kept, edited, saved, copied and printed.
 
-import { capitalised, el } from "../kit/dom.js";
+import { capitalised, el } from "../elements/dom.js";
 import { announce, byId, copy, setText, show } from "./page.js";
 import * as sets from "./sets.js";
 

@@ -1,7 +1,7 @@
 // A kit on the writing page: every text is edited where it stands; it is printed and saved as it is then.
 
 import { persistently, post } from "./api.js";
-import { el } from "../kit/dom.js";
+import { el } from "../elements/dom.js";
 import { keepInBank } from "./keep.js";
 import { announce, byId, setText, show } from "./page.js";
 

@@ -1,7 +1,7 @@
 // The owner's page: links for raters, guidelines, how steadily people rate, export and import, deletion.
 
 import { call, get, persistently, post } from "./api.js";
-import { el, number, plural, table } from "../kit/dom.js";
+import { el, number, plural, table } from "../elements/dom.js";
 import { announce, ask, byId, copy, setText, show, when } from "./page.js";
 
 async function showRaters() {

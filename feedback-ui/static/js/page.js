@@ -1,6 +1,6 @@
-// What the pages share beside the kit (`recruiter/report/kit`): finding, showing, asking, announcing.
+// What the pages share beside the elements and charts of the report (`recruiter/report/elements`): finding, showing, asking, announcing.
 
-import { plural } from "../kit/dom.js";
+import { plural } from "../elements/dom.js";
 
 export const byId = (id) => document.getElementById(id);
 

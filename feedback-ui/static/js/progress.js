@@ -1,7 +1,7 @@
 // How far the rater and the team are, and what training waits for.
 
 import { get } from "./api.js";
-import { plural } from "../kit/dom.js";
+import { plural } from "../elements/dom.js";
 import { duration, setText, show } from "./page.js";
 
 const EVERY_SECONDS = 15;

@@ -1,7 +1,7 @@
 // The rating page: take a group, rate it, submit or skip it, take the next.
 
 import { ApiError, call, persistently, post } from "./api.js";
-import { el, plural } from "../kit/dom.js";
+import { el, plural } from "../elements/dom.js";
 import { announce, ask, byId, setText, show, when } from "./page.js";
 import * as drafts from "./drafts.js";
 import * as keys from "./keys.js";

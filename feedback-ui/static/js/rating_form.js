@@ -1,6 +1,6 @@
 // The questions of a group with their ratings: what is entered, what is missing, and where the focus goes.
 
-import { el } from "../kit/dom.js";
+import { el } from "../elements/dom.js";
 import { byId, setText, show } from "./page.js";
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";

@@ -1,7 +1,7 @@
 // The rater's latest ratings, to be opened again and changed.
 
 import { get } from "./api.js";
-import { el, plural } from "../kit/dom.js";
+import { el, plural } from "../elements/dom.js";
 import { byId, show, when } from "./page.js";
 
 const COUNT = 20;

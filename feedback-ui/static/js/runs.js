@@ -1,8 +1,8 @@
 // The page of training runs: where a run stands, its rewards, its groups, and what it waits for.
 
 import { get, persistently } from "./api.js";
-import { chart, columns, lines } from "../kit/charts.js";
-import { el, number, plural, table } from "../kit/dom.js";
+import { chart, columns, lines } from "../elements/charts.js";
+import { el, number, plural, table } from "../elements/dom.js";
 import { byId, duration, setText, show, when } from "./page.js";
 
 const EVERY_SECONDS = 5;

@@ -1,7 +1,7 @@
 // The statistics page: figures and charts of what people rated, and the ratings themselves.
 
 import { get, persistently } from "./api.js";
-import { el } from "../kit/dom.js";
+import { el } from "../elements/dom.js";
 import { byId, setText, show } from "./page.js";
 import { figures } from "./stats_figures.js";
 import { ratingItem } from "./stats_ratings.js";

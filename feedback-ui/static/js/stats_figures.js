@@ -1,7 +1,7 @@
 // The figures and charts of the statistics page, from what /api/stats says.
 
-import { chart, columns, lines } from "../kit/charts.js";
-import { capitalised, el, number, plural, table } from "../kit/dom.js";
+import { chart, columns, lines } from "../elements/charts.js";
+import { capitalised, el, number, plural, table } from "../elements/dom.js";
 
 const VALUES = [1, 2, 3, 4, 5];
 

@@ -1,6 +1,6 @@
 // One rating in the list of the statistics page: the role, and the questions with what they got.
 
-import { capitalised, el } from "../kit/dom.js";
+import { capitalised, el } from "../elements/dom.js";
 import { when } from "./page.js";
 
 export function ratingItem(rating) {

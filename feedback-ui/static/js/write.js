@@ -1,7 +1,7 @@
 // The writing page: an advertisement or a role goes in, judged questions or a kit come out. A reload loses nothing.
 
 import { get, pause, persistently, post } from "./api.js";
-import { capitalised, el, number, plural } from "../kit/dom.js";
+import { capitalised, el, number, plural } from "../elements/dom.js";
 import { announce, byId, copy, setProgress, setText, show } from "./page.js";
 import { KeptSet } from "./kept_set.js";
 import { KitEditor } from "./kit_editor.js";

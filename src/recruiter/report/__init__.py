@@ -21,10 +21,10 @@ from recruiter.files import replaced
 from recruiter.roles import LEVELS
 
 FOLDER = Path(__file__).parent
-KIT = FOLDER / "kit"  # elements and charts; the feedback server serves them to its pages
+ELEMENTS = FOLDER / "elements"  # elements and charts; the feedback server serves them to its pages
 SCRIPTS = (
-    "kit/dom.js",
-    "kit/charts.js",
+    "elements/dom.js",
+    "elements/charts.js",
     "results.js",
     "reads.js",
     "figures.js",

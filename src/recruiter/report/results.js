@@ -1,6 +1,6 @@
 // The results, and how the report writes what stands in them.
 
-import { el, isNumber, mean, NONE, number, percent, plural } from "./kit/dom.js";
+import { el, isNumber, mean, NONE, number, percent, plural } from "./elements/dom.js";
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const models = Object.keys(data.models);

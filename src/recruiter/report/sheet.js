@@ -1,6 +1,6 @@
 // A sheet for blind reads: every question gets a score and perhaps an X. What is typed stays in this browser until it is exported.
 
-import { el, plural } from "./kit/dom.js";
+import { el, plural } from "./elements/dom.js";
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const PLACE = `blind-sheet-${data.hash}`;

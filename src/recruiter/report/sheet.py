@@ -89,4 +89,4 @@ def _html(roles: list[SheetRole], sheet: Sheet) -> str:
         ],
     }
     needs = "keep scores; without it, fill in sheet.csv."
-    return page("Questions to be read blind", data, needs, ("kit/dom.js", "sheet.js"), ("page.css", "sheet.css"))
+    return page("Questions to be read blind", data, needs, ("elements/dom.js", "sheet.js"), ("page.css", "sheet.css"))
