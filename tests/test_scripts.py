@@ -58,7 +58,10 @@ def finish(process: subprocess.Popen[str]) -> Finished:
 
 # What is refused: the command, and what its one sentence must say.
 REFUSED = {
-    "missing role file": (["scripts/prepare_dataset.py", "--roles", "nowhere.json"], ["nowhere.json", "--roles"]),
+    "missing role file": (
+        ["scripts/prepare_dataset.py", "--roles", "nowhere.json"],
+        ["--roles: there is no file nowhere.json"],
+    ),
     "bad record": (["scripts/prepare_dataset.py", "--roles", "bad.json"], ["bad.json: record 5, field 'level'"]),
     "too large a test split": (
         ["scripts/prepare_dataset.py", "--roles", "good.json", "--test-size", "40"],

@@ -13,7 +13,6 @@ send, so it stands in no log; the page trades it for a cookie. Revoking a link e
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import hmac
 import secrets as randomness
@@ -30,6 +29,7 @@ from database import insert_into
 from feedback import groups
 from feedback.settings import Settings
 from recruiter.cli.command import command
+from recruiter.cli.options import OptionParser, address, text, whole
 from recruiter.config.paths import command_line
 from recruiter.errors import ConfigError
 
@@ -274,16 +274,18 @@ def _rater(row: sa.RowMapping) -> Rater:
 @command
 def main() -> None:
     """Make, list and revoke links, and forget people, on the machine that holds the database."""
-    parser = argparse.ArgumentParser(prog=command_line("raters"), description=main.__doc__)
+    parser = OptionParser(prog=command_line("raters"), description=main.__doc__)
     parsers = parser.add_subparsers(dest="action", required=True)
     making = parsers.add_parser("create", help="make a link for a person")
-    making.add_argument("--name", required=True, help="who it is for; only the owner sees it")
+    making.add_argument("--name", type=text, required=True, help="who it is for; only the owner sees it")
     making.add_argument("--role", choices=("rater", "owner"), default="rater")
-    making.add_argument("--url", default="http://localhost:8000", help="address of the server as that person sees it")
+    making.add_argument(
+        "--url", type=address, default="http://localhost:8000", help="the server's, as that person sees it"
+    )
     parsers.add_parser("list", help="show all raters")
-    parsers.add_parser("revoke", help="end a link").add_argument("rater", type=int, help="number in the list")
+    parsers.add_parser("revoke", help="end a link").add_argument("rater", type=whole(ge=1), help="number in the list")
     erasing = parsers.add_parser("erase", help="forget a person")
-    erasing.add_argument("rater", type=int, help="number in the list")
+    erasing.add_argument("rater", type=whole(ge=1), help="number in the list")
     erasing.add_argument(
         "--ratings", choices=("keep", "delete"), default="keep", help="keep them under a pseudonym, or not"
     )

@@ -237,12 +237,12 @@ def test_what_a_reader_cannot_read_is_said_and_asked_for_again(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--samples", "0"], "--samples 0 cannot work; write a number 1 or more"),
-        (["--trim", "0.5"], "--trim 0.5 cannot work; write a number between 0 and 0.5"),
-        (["--budget-usd", "-1"], "--budget-usd -1.0 cannot work; write a number above 0"),
+        (["--samples", "0"], "--samples 0 cannot work; write a whole number, 1 or more"),
+        (["--trim", "0.5"], "--trim 0.5 cannot work; write a number above 0 and up to 0.49"),
+        (["--budget-usd", "-1"], "--budget-usd -1 cannot work; write a number above 0"),
         (["--price", "writer", "one", "2"], "--price takes a model and two numbers"),
-        (["--sheet-roles", "0"], "--sheet-roles 0 cannot work; write a number 1 or more"),
-        (["--output", "results.html"], "--output results.html cannot work; name a .json file"),
+        (["--sheet-roles", "0"], "--sheet-roles 0 cannot work; write a whole number, 1 or more"),
+        (["--output", "results.html"], "--output results.html cannot work; write the name of a .json file"),
     ],
 )
 def test_options_that_cannot_work_are_refused(
@@ -254,15 +254,26 @@ def test_options_that_cannot_work_are_refused(
     monkeypatch.setattr(sys, "argv", ["eval.py", "--model", "starter", *arguments])
     with pytest.raises(SystemExit) as ended:
         script.main()
-    assert ended.value.code == 2
+    assert ended.value.code == 1
     assert said in capsys.readouterr().err
 
 
 def test_without_a_model_there_must_be_something_to_do_and_results(run: Callable[..., Any], tmp_path: Path) -> None:
     done, _ = run(output="nothing/eval.json")
     assert "give --model, or --blind-sheet, --readings, --reader or --people" in done.stderr
+    (tmp_path / "a.csv").touch()
     for option, value in (("--blind-sheet", tmp_path / "s"), ("--readings", tmp_path / "a.csv")):
         done, _ = run(option, str(value), output="nothing/eval.json")
         assert "There are no results at" in done.stderr
-    done, _ = run("--model", MODEL, "--judge", "rubric", "--twice", "0", "--readings", "a.csv", output="no/eval.json")
+    done, _ = run(
+        "--model",
+        MODEL,
+        "--judge",
+        "rubric",
+        "--twice",
+        "0",
+        "--readings",
+        str(tmp_path / "a.csv"),
+        output="no/eval.json",
+    )
     assert "no/eval.json has no sheet that could have been read: write one with --blind-sheet FOLDER." in done.stderr

@@ -10,11 +10,10 @@ Without any of these it draws results/eval_results.json.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from recruiter.cli.command import argument_parser, command
+from recruiter.cli.options import input_file, input_folder, output_folder, rubric_file
 from recruiter.config.paths import WORKSPACE
-from recruiter.errors import ConfigError
 from recruiter.evaluation.results import load_results
 from recruiter.files import short_path
 from recruiter.report.plots import (
@@ -65,17 +64,22 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     """The command line."""
     parser = argument_parser(__doc__)
-    parser.add_argument("--run", type=Path, nargs="+", default=[], metavar="FOLDER", help="training runs")
-    parser.add_argument("--results", type=Path, nargs="+", default=[], metavar="FILE", help="of the evaluation")
-    parser.add_argument("--ratings", type=Path, metavar="FILE", help="people's, as the feedback server exports them")
+    parser.add_argument("--run", type=input_folder, nargs="+", default=[], metavar="FOLDER", help="training runs")
+    parser.add_argument("--results", type=input_file, nargs="+", default=[], metavar="FILE", help="of the evaluation")
     parser.add_argument(
-        "--judged", type=Path, nargs="+", default=[], metavar="FILE", help="JSON of the command judge, a judge each"
+        "--ratings", type=input_file, metavar="FILE", help="people's, as the feedback server exports them"
     )
-    parser.add_argument("--rubric", metavar="FILE", help="what --ratings and --judged were scored by")
-    parser.add_argument("--output", type=Path, default=WORKSPACE / "results", metavar="FOLDER")
+    parser.add_argument(
+        "--judged",
+        type=input_file,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="JSON of the command judge, a judge each",
+    )
+    parser.add_argument("--rubric", type=rubric_file, metavar="FILE", help="what --ratings and --judged were scored by")
+    parser.add_argument("--output", type=output_folder, default=WORKSPACE / "results", metavar="FOLDER")
     options = parser.parse_args()
     if bool(options.judged) != bool(options.ratings):
-        raise ConfigError(
-            "--ratings and --judged need each other: judges are drawn against people on the same questions."
-        )
+        parser.error("--ratings and --judged need each other: judges are drawn against people on the same questions")
     return options

@@ -7,13 +7,13 @@ import errno
 import functools
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from recruiter.cli.options import OptionParser, address, cache_file, dollars_a_million
 from recruiter.cli.terminal import prepare_terminal
 from recruiter.config.paths import command_line
 from recruiter.errors import RecruiterError
@@ -53,28 +53,10 @@ def _refused(error: OSError) -> str:
     return f"{what}: mend that or name another place, and run the same command again."
 
 
-def argument_parser(about: str | None) -> argparse.ArgumentParser:
+def argument_parser(about: str | None) -> OptionParser:
     """A parser whose help is a module's docstring, with its examples as one runs them here."""
     text = re.sub(r"\brecruiter ([a-z-]+)(?= )", lambda match: command_line(match[1]), about or "")
-    return argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-
-
-def check_numbers(
-    parser: argparse.ArgumentParser,
-    options: argparse.Namespace,
-    wanted: Mapping[str, tuple[Callable[[float], bool], str]],
-) -> None:
-    """End with one sentence where an option that was given is not as it must be: a condition, and its words."""
-    for name, (is_right, words) in wanted.items():
-        value = getattr(options, name.lstrip("-").replace("-", "_"))
-        if value is not None and not is_right(value):
-            parser.error(f"{name} {value} cannot work; write a number {words}")
-
-
-def check_output(parser: argparse.ArgumentParser, output: Path | None) -> None:
-    """End with one sentence where a file could not be written because its folder is not there."""
-    if output and not output.resolve().parent.is_dir():
-        parser.error(f"--output {output}: there is no folder {output.parent}")
+    return OptionParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def add_price(parser: argparse.ArgumentParser) -> None:
@@ -92,9 +74,9 @@ def add_price(parser: argparse.ArgumentParser) -> None:
 def read_prices(parser: argparse.ArgumentParser, given: list[list[str]]) -> dict[str, tuple[float, float]]:
     """USD per million tokens in and out, by model."""
     try:
-        return {model: (float(dollars), float(more)) for model, dollars, more in given}
-    except ValueError:
-        parser.error("--price takes a model and two numbers, USD per million tokens in and out")
+        return {model: (dollars_a_million(one), dollars_a_million(more)) for model, one, more in given}
+    except argparse.ArgumentTypeError:
+        parser.error("--price takes a model and two numbers of 0 or more, USD per million tokens in and out")
 
 
 def add_judge_address(parser: argparse.ArgumentParser, *others: str) -> None:
@@ -102,8 +84,16 @@ def add_judge_address(parser: argparse.ArgumentParser, *others: str) -> None:
     parser.add_argument(
         "--judge-base-url",
         *others,
+        type=address,
         metavar="URL",
         help="address of the judge's server instead of its provider's, such as http://localhost:11434/v1",
+    )
+
+
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    """The option --cache."""
+    parser.add_argument(
+        "--cache", type=cache_file, metavar="FILE", help="cache of judgements (default data/judge_cache.sqlite)"
     )
 
 

@@ -6,11 +6,13 @@ to zero is waited for.
 
 from __future__ import annotations
 
+import argparse
 import os
 
 import numpy as np
 
-from recruiter.cli.command import argument_parser, check_numbers, command
+from recruiter.cli.command import argument_parser, command
+from recruiter.cli.options import number, text, whole
 from recruiter.cli.terminal import make_console, shown_status
 from recruiter.config.loading import load_config
 from recruiter.config.paths import ROLES
@@ -25,18 +27,7 @@ from recruiter.roles import load_roles
 @command
 def main() -> None:
     """See above."""
-    parser = argument_parser(__doc__)
-    parser.add_argument(
-        "--role",
-        default="caching-and-performance-08",
-        metavar="ID|FILE",
-        help="id of a role of data/backend_roles.json, or a JSON file with one role",
-    )
-    parser.add_argument("--prompt", metavar="TEXT", help="send this instead of the prompt of a role")
-    parser.add_argument("--calls", type=int, default=5, metavar="N", help="calls, one after the other (default 5)")
-    parser.add_argument("--wait", type=float, default=15, metavar="MINUTES", help="for it to start (default 15)")
-    options = parser.parse_args()
-    check_numbers(parser, options, {"--calls": (lambda number: number >= 1, "1 or more")})
+    options = parse_options()
     messages = _messages(options.prompt, options.role)
     console = make_console()
     limit = load_config("train_config").generator.sampling_params.max_generate_length
@@ -54,6 +45,26 @@ def main() -> None:
         f"{tokens / sum(seconds):.1f} tokens a second",
         soft_wrap=True,
     )
+
+
+def parse_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argument_parser(__doc__)
+    parser.add_argument(
+        "--role",
+        type=text,
+        default="caching-and-performance-08",
+        metavar="ID|FILE",
+        help="id of a role of data/backend_roles.json, or a JSON file with one role",
+    )
+    parser.add_argument("--prompt", type=text, metavar="TEXT", help="send this instead of the prompt of a role")
+    parser.add_argument(
+        "--calls", type=whole(ge=1, le=100_000), default=5, metavar="N", help="calls, one after the other (default 5)"
+    )
+    parser.add_argument(
+        "--wait", type=number(ge=0, le=1440), default=15, metavar="MINUTES", help="for it to start (default 15)"
+    )
+    return parser.parse_args()
 
 
 def _messages(prompt: str | None, role: str) -> list[Message]:

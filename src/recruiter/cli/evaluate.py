@@ -19,7 +19,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import get_args
 
 from rich import box
@@ -28,13 +27,25 @@ from rich.table import Table
 
 from recruiter.cli.blind import STORE, read_blind, with_earlier_reads
 from recruiter.cli.command import (
+    add_cache,
     add_judge_address,
     add_price,
     argument_parser,
-    check_numbers,
     command,
     read_prices,
     shown_progress,
+)
+from recruiter.cli.options import (
+    address,
+    dollars,
+    input_file,
+    number,
+    output_folder,
+    results_file,
+    rubric_file,
+    seed,
+    text,
+    whole,
 )
 from recruiter.cli.terminal import make_console
 from recruiter.config import NamedCandidateConfig
@@ -173,87 +184,128 @@ def parse_options() -> argparse.Namespace:
     add = parser.add_argument
     add(
         "--model",
+        type=text,
         nargs="+",
         metavar="NAME",
         help="without it the results in --output are taken as they are, to make a sheet of them or to take readings in",
     )
-    add("--checkpoint", metavar="FOLDER", help="of `rl`: a checkpoint, a run, `latest` or `best`, or a merged model")
+    add(
+        "--checkpoint",
+        type=text,
+        metavar="FOLDER",
+        help="of `rl`: a checkpoint, a run, `latest` or `best`, or a merged model",
+    )
     add(
         "--judge",
+        type=text,
         nargs="+",
         metavar="NAME",
         help="rubric, a provider, or provider/model; several to compare them; none for blind reads alone (default xai, as in "
         "training)",
     )
-    add("--rubric", metavar="FILE", help="what judges score by, in the form of configs/rubric.yaml (default: that one)")
+    add(
+        "--rubric",
+        type=rubric_file,
+        metavar="FILE",
+        help="what judges score by, in the form of configs/rubric.yaml (default: that one)",
+    )
     add(
         "--base-url",
+        type=address,
         metavar="URL",
         help="address of the models and readers named openai_compatible/…, and of such judges without --judge-base-url",
     )
     add_judge_address(parser)
-    add("--cache", metavar="FILE", help="cache of judgements (default data/judge_cache.sqlite)")
-    add("--roles", type=Path, metavar="FILE", help="other roles than the held-out split: CSV, JSON, JSONL or parquet")
-    add("--samples", type=int, default=2, metavar="N", help="questions a role (default 2)")
-    add("--seed", type=int, default=0, metavar="N")
+    add_cache(parser)
     add(
-        "--twice", type=int, default=20, metavar="N", help="questions that each judge is asked about twice (default 20)"
+        "--roles",
+        type=input_file,
+        metavar="FILE",
+        help="other roles than the held-out split: CSV, JSON, JSONL or parquet",
     )
-    add("--simulate-candidates", nargs="+", metavar="NAME", help="have a weak and a strong candidate answer each question, and "
-        "say how surely their answers tell them apart: a folder, a Hub id or provider/model, told to be the one and the other; "
+    add("--samples", type=whole(ge=1, le=1000), default=2, metavar="N", help="questions a role (default 2)")
+    add("--seed", type=seed, default=0, metavar="N")
+    add(
+        "--twice",
+        type=whole(ge=0),
+        default=20,
+        metavar="N",
+        help="questions that each judge is asked about twice (default 20)",
+    )
+    add("--simulate-candidates", type=text, nargs="+", metavar="NAME", help="have a weak and a strong candidate answer "
+        "each question, and say how surely their answers tell them apart: a folder, a Hub id or provider/model, told to be "
+        "the one and the other; "
         "two: a weak and a strong model; a third grades (default the strong one)")  # fmt: skip
-    add("--candidate-answers", type=int, default=4, metavar="N", help="of each candidate to each question (default 4)")
+    add(
+        "--candidate-answers",
+        type=whole(ge=1, le=32),
+        default=4,
+        metavar="N",
+        help="of each candidate to each question (default 4)",
+    )
     add("--pairwise", action="store_true", help="have the judges compare every two models' questions, in both orders")
     add(
         "--trim",
-        type=float,
+        type=number(gt=0, le=0.49),
         metavar="SHARE",
         help="also give figures without this share of the lowest and of the highest roles",
     )
-    add("--budget-usd", type=float, metavar="USD", help="stop calling models and judges before it costs more")
+    add("--budget-usd", type=dollars, metavar="USD", help="stop calling models and judges before it costs more")
     add_price(parser)
     add("--skip-missing-keys", action="store_true", help="leave out models whose key is missing")
     add(
         "--blind-sheet",
-        type=Path,
+        type=output_folder,
         metavar="FOLDER",
         help="write the questions without names, for people to read; the key stays beside the folder",
     )
-    add("--sheet-roles", type=int, metavar="N", help="roles on the sheet, chosen by --seed (default all)")
-    add("--readings", type=Path, nargs="+", default=[], metavar="FILE", help="CSV of readers: ID,score or ID,score,X")
+    add("--sheet-roles", type=whole(ge=1), metavar="N", help="roles on the sheet, chosen by --seed (default all)")
+    add(
+        "--readings",
+        type=input_file,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="CSV of readers: ID,score or ID,score,X",
+    )
     add(
         "--readings-kind",
         choices=get_args(ReaderKind),
         default="not stated",
         help="what readers are whose file does not say",
     )
-    add("--reader", nargs="+", default=[], metavar="NAME", help="provider or provider/model that reads the sheet blind")
-    add("--people", metavar="URL", help="have people read the sheet on this feedback server, such as http://127.0.0.1:8000; "
-        "the same command again takes in what they have read")  # fmt: skip
-    add("--people-each", type=int, default=2, metavar="N", help="people who read each role (default 2)")
+    add(
+        "--reader",
+        type=text,
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="provider or provider/model that reads the sheet blind",
+    )
+    add("--people", type=address, metavar="URL", help="have people read the sheet on this feedback server, such as "
+        "http://127.0.0.1:8000; the same command again takes in what they have read")  # fmt: skip
+    add("--people-each", type=whole(ge=1, le=16), default=2, metavar="N", help="people who read each role (default 2)")
     add(
         "--people-task",
         choices=("score", "rank", "best_worst", "pairs"),
         default="score",
         help="what they do (default score)",
     )
-    add("--inspect-log", type=Path, metavar="FOLDER", help="also write logs for the viewer of Inspect AI, one a model")
-    add("--show", type=int, default=0, metavar="N", help="print the questions for N roles side by side")
-    add("--output", type=Path, default=WORKSPACE / "results/eval_results.json", metavar="FILE")
+    add(
+        "--inspect-log",
+        type=output_folder,
+        metavar="FOLDER",
+        help="also write logs for the viewer of Inspect AI, one a model",
+    )
+    add("--show", type=whole(ge=0), default=0, metavar="N", help="print the questions for N roles side by side")
+    add("--output", type=results_file, default=WORKSPACE / "results/eval_results.json", metavar="FILE")
     options = parser.parse_args()
-    check_numbers(parser, options, {
-        "--samples": (lambda number: number >= 1, "1 or more"),
-        "--candidate-answers": (lambda number: 1 <= number <= 32, "from 1 to 32"),
-        "--twice": (lambda number: number >= 0, "0 or more"),
-        "--trim": (lambda number: 0 < number < 0.5, "between 0 and 0.5"),
-        "--people-each": (lambda number: 1 <= number <= 16, "1 to 16"),
-        "--sheet-roles": (lambda number: number >= 1, "1 or more"),
-        "--budget-usd": (lambda number: number > 0, "above 0"),
-    })  # fmt: skip
-    if options.output.suffix != ".json":
-        parser.error(f"--output {options.output} cannot work; name a .json file, the others get its name")
     if not (options.model or options.blind_sheet or options.readings or options.reader or options.people):
         parser.error("give --model, or --blind-sheet, --readings, --reader or --people for results that are there")
+    if options.checkpoint and "rl" not in (options.model or []):
+        parser.error("--checkpoint belongs to --model rl; name the checkpoint itself after --model, or add rl")
+    if options.pairwise and len(options.model or []) == 1:
+        parser.error("--pairwise compares models; name two or more after --model")
     candidates = options.simulate_candidates or []
     if len(candidates) > 3:
         parser.error(f"--simulate-candidates takes one to three models, not {len(candidates)}")

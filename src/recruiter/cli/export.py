@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress
 
-from recruiter.cli.command import argument_parser, check_numbers, command
+from recruiter.cli.command import argument_parser, command
 from recruiter.cli.next_step import next_evaluation
+from recruiter.cli.options import output_folder, text, whole
 from recruiter.cli.terminal import make_console, shown_status
 from recruiter.config.loading import load_config
 from recruiter.config.paths import ROLES, WORKSPACE, command_line
@@ -30,44 +30,10 @@ DEFAULT_OUTPUT = WORKSPACE / "exports/qwen3-4b-question-gen"
 VERIFIED_ROLES = 3
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The options."""
-    parser = argument_parser(__doc__)
-    parser.add_argument("--checkpoint", metavar="NAME", help="a checkpoint, a run's folder, `latest` or `best`")
-    parser.add_argument(
-        "--output", type=Path, default=DEFAULT_OUTPUT, metavar="FOLDER", help="default exports/qwen3-4b-question-gen"
-    )
-    parser.add_argument("--base", metavar="MODEL", help="where the base model is now: a folder or a Hub id")
-    parser.add_argument("--max_model_len", type=int, metavar="N", help="cap the context length, in tokens")
-    parser.add_argument("--torch_dtype", choices=("bfloat16", "float16", "float32"), default="bfloat16")
-    parser.add_argument("--overwrite", action="store_true", help="replace the export that --output holds")
-    parser.add_argument("--verify", action="store_true", help="compare with base + adapter, write questions")
-    parser.add_argument("--push_to_hub", action="store_true", help="upload the folder to --hub_repo")
-    parser.add_argument("--hub_repo", metavar="USER/NAME", help="default: HF_REPO from the environment or .env")
-    parser.add_argument("--private", action="store_true", help="the repository is to be private")
-    parser.add_argument("--create_endpoint", action="store_true", help="deploy --hub_repo as an inference endpoint")
-    parser.add_argument("--instance_type", metavar="NAME", help="default nvidia-t4; all of them: docs/export.md")
-    parser.add_argument("--delete_endpoint", action="store_true", help="delete the endpoint of --hub_repo")
-    parser.add_argument("--yes", action="store_true", help="create or delete the endpoint without asking")
-    return parser
-
-
 @command
 def main() -> None:
     """See above."""
-    parser = arguments()
-    options = parser.parse_args()
-    check_numbers(parser, options, {"--max_model_len": (lambda number: number >= 1, "1 or more")})
-    options.hub_repo = options.hub_repo or os.environ.get("HF_REPO")
-    endpoint = options.create_endpoint or options.delete_endpoint
-    if not (options.checkpoint or options.push_to_hub or endpoint):
-        parser.error("give --checkpoint to export, or --push_to_hub, --create_endpoint or --delete_endpoint")
-    if options.create_endpoint and options.delete_endpoint:
-        parser.error("--create_endpoint and --delete_endpoint exclude each other")
-    if options.verify and not options.checkpoint:
-        parser.error("--verify compares with a checkpoint: give --checkpoint too")
-    if (options.push_to_hub or endpoint) and not options.hub_repo:
-        raise ConfigError("Which repository is it? Give --hub_repo USER/NAME, or set HF_REPO in .env.")
+    options = parse_options()
     console = make_console()
     _check_accounts(options)
     if options.checkpoint:
@@ -78,6 +44,53 @@ def main() -> None:
         _deploy(options, console)
     if options.delete_endpoint:
         _undeploy(options, console)
+
+
+def parse_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argument_parser(__doc__)
+    parser.add_argument(
+        "--checkpoint", type=text, metavar="NAME", help="a checkpoint, a run's folder, `latest` or `best`"
+    )
+    parser.add_argument(
+        "--output",
+        type=output_folder,
+        default=DEFAULT_OUTPUT,
+        metavar="FOLDER",
+        help="default exports/qwen3-4b-question-gen",
+    )
+    parser.add_argument("--base", type=text, metavar="MODEL", help="where the base model is now: a folder or a Hub id")
+    parser.add_argument("--max_model_len", type=whole(ge=1), metavar="N", help="cap the context length, in tokens")
+    parser.add_argument("--torch_dtype", choices=("bfloat16", "float16", "float32"), default="bfloat16")
+    parser.add_argument("--overwrite", action="store_true", help="replace the export that --output holds")
+    parser.add_argument("--verify", action="store_true", help="compare with base + adapter, write questions")
+    parser.add_argument("--push_to_hub", action="store_true", help="upload the folder to --hub_repo")
+    parser.add_argument(
+        "--hub_repo", type=text, metavar="USER/NAME", help="default: HF_REPO from the environment or .env"
+    )
+    parser.add_argument("--private", action="store_true", help="the repository is to be private")
+    parser.add_argument("--create_endpoint", action="store_true", help="deploy --hub_repo as an inference endpoint")
+    parser.add_argument(
+        "--instance_type", type=text, metavar="NAME", help="default nvidia-t4; all of them: docs/export.md"
+    )
+    parser.add_argument("--delete_endpoint", action="store_true", help="delete the endpoint of --hub_repo")
+    parser.add_argument("--yes", action="store_true", help="create or delete the endpoint without asking")
+    options = parser.parse_args()
+    options.hub_repo = options.hub_repo or os.environ.get("HF_REPO")
+    endpoint = options.create_endpoint or options.delete_endpoint
+    if not (options.checkpoint or options.push_to_hub or endpoint):
+        parser.error("give --checkpoint to export, or --push_to_hub, --create_endpoint or --delete_endpoint")
+    if options.create_endpoint and options.delete_endpoint:
+        parser.error("--create_endpoint and --delete_endpoint exclude each other")
+    if options.private and not options.push_to_hub:
+        parser.error("--private belongs to --push_to_hub")
+    if options.instance_type and not options.create_endpoint:
+        parser.error("--instance_type belongs to --create_endpoint")
+    if options.verify and not options.checkpoint:
+        parser.error("--verify compares with a checkpoint: give --checkpoint too")
+    if (options.push_to_hub or endpoint) and not options.hub_repo:
+        raise ConfigError("Which repository is it? Give --hub_repo USER/NAME, or set HF_REPO in .env.")
+    return options
 
 
 def _check_accounts(options: argparse.Namespace) -> None:

@@ -17,7 +17,6 @@ import dataclasses
 import functools
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -29,10 +28,20 @@ from recruiter.cli.command import (
     add_judge_address,
     add_price,
     argument_parser,
-    check_numbers,
-    check_output,
     command,
     read_prices,
+)
+from recruiter.cli.options import (
+    address,
+    dollars,
+    format_of,
+    input_file,
+    number,
+    output_file,
+    rubric_file,
+    seed,
+    text,
+    whole,
 )
 from recruiter.cli.terminal import make_console
 from recruiter.config import SamplingParams
@@ -40,32 +49,31 @@ from recruiter.config.paths import ROLES
 from recruiter.errors import ConfigError, DataError, RecruiterError
 from recruiter.files import short_path
 from recruiter.judges import Judge
-from recruiter.judges.lists import find_role, read_advertisement_file
+from recruiter.judges.lists import find_role, is_table, read_advertisement_file
 from recruiter.judges.making import make_judge, named_judge
 from recruiter.prompts import PROMPT_HASH
 from recruiter.roles import load_roles
-from recruiter.roles.completing import CompletedRole, Reading, complete_role, complete_roles
+from recruiter.roles.completing import CompletedRole, Reading, complete_role, read_roles
 from recruiter.rubric import load_rubric
 from recruiter.writers import Writer
 from recruiter.writers.advertisements import read_advertisement
 from recruiter.writers.finding import ALIASES, default_writer, find_writer
-from recruiter.writers.formats import FORMATS, SUFFIXES, format_sets, text_lines
+from recruiter.writers.formats import ENDINGS, FORMATS, format_sets, text_lines
 from recruiter.writers.generate import QuestionSet, generate, sampling_of
 
 TOGETHER = 128  # questions on their way at a time; what is finished before is shown when a run ends early
-ENDINGS = (*SUFFIXES, ".txt")
 FIELDS = ("title", "level", "focus", "stack", "skills", "description")
 
 
 @command
 def main() -> None:
     """See above."""
-    options = parse()
+    options = parse_options()
     messages = make_console(stderr=True)
+    judge = judge_of(options)
     find = functools.cache(lambda: writer_of(options))
     completed = roles_of(options, lambda text: read_advertisement(find(), text))
     writer = find()
-    judge = judge_of(options)
     sampling = sampling_of(writer)
     if options.temperature is not None:
         sampling = dataclasses.replace(sampling, temperature=options.temperature)
@@ -110,7 +118,6 @@ def make_kits(
     messages: Console,
 ) -> None:
     """Kits for all roles, instead of bare questions."""
-    kit.form_of(options)
     helpers = kit.helpers_of(options, writer)
     with progress_bar(messages) as bar:
         task = bar.add_task("", total=1.0)
@@ -173,49 +180,61 @@ def progress_bar(messages: Console) -> Progress:
     return Progress(*columns, console=messages, transient=True, disable=not messages.is_interactive)
 
 
-def parse() -> argparse.Namespace:
+def parse_options() -> argparse.Namespace:
     """The command line."""
     parser = argument_parser(__doc__)
     role = parser.add_argument_group("one role")
-    role.add_argument("--title", help='such as "Senior Backend Engineer, Payments"')
-    role.add_argument("--level", help="junior, mid, senior, staff or principal (default: from the title)")
-    role.add_argument("--stack", help='such as "Go, Kafka, PostgreSQL" (default: from the description)')
-    role.add_argument("--skills", help="what the role needs most (default: from the description)")
-    role.add_argument("--focus", help="its area (default: from the title or description)")
-    role.add_argument("--description", metavar="TEXT", help="the job description or its file; - reads standard input")
-    role.add_argument("--role", metavar="ID|FILE", help="id of the data set, or a file with one role or advertisement")
-    parser.add_argument("--roles", type=Path, metavar="FILE", help="many roles: CSV, JSON or JSONL")
-    parser.add_argument("-n", type=int, default=3, metavar="N", help="questions a role (default 3)")
+    role.add_argument("--title", type=text, help='such as "Senior Backend Engineer, Payments"')
+    role.add_argument("--level", type=text, help="junior, mid, senior, staff or principal (default: from the title)")
+    role.add_argument("--stack", type=text, help='such as "Go, Kafka, PostgreSQL" (default: from the description)')
+    role.add_argument("--skills", type=text, help="what the role needs most (default: from the description)")
+    role.add_argument("--focus", type=text, help="its area (default: from the title or description)")
+    role.add_argument(
+        "--description", type=text, metavar="TEXT", help="the job description or its file; - reads standard input"
+    )
+    role.add_argument(
+        "--role", type=text, metavar="ID|FILE", help="id of the data set, or a file with one role or advertisement"
+    )
+    parser.add_argument("--roles", type=input_file, metavar="FILE", help="many roles: CSV, JSON or JSONL")
+    parser.add_argument("-n", type=whole(ge=1, le=1000), default=3, metavar="N", help="questions a role (default 3)")
     parser.add_argument(
         "--best_of",
         "--best-of",
-        type=int,
+        type=whole(ge=1, le=100),
         default=1,
         metavar="N",
         help="write N times as many and keep those the judge likes best (default 1)",
     )
-    parser.add_argument("--judge", metavar="NAME", help="rubric, a provider, or provider/model: shows scores and why")
+    parser.add_argument(
+        "--judge", type=text, metavar="NAME", help="rubric, a provider, or provider/model: shows scores and why"
+    )
     parser.add_argument(
         "--rubric",
+        type=rubric_file,
         metavar="FILE",
         help="what the judge scores by, in the form of configs/rubric.yaml (default: that one)",
     )
     parser.add_argument(
         "--model",
+        type=text,
         metavar="NAME",
         help=f"{', '.join(ALIASES)}, endpoint, latest, best, a folder, a Hub id, provider/model or an "
         f"address (default: the best one here)",
     )
-    parser.add_argument("--checkpoint", metavar="FOLDER", help="of --model rl: a checkpoint, a run, latest or best")
-    parser.add_argument("--base-url", metavar="URL", help="address of the model's server instead of its provider's")
-    add_judge_address(parser)
-    parser.add_argument("--budget-usd", type=float, metavar="USD", help="what the model's calls may cost")
-    add_price(parser)
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="another one gives other questions (default 0)"
+        "--checkpoint", type=text, metavar="FOLDER", help="of --model rl: a checkpoint, a run, latest or best"
     )
     parser.add_argument(
-        "--temperature", type=float, metavar="T", help="higher is more varied (default: as in training)"
+        "--base-url", type=address, metavar="URL", help="address of the model's server instead of its provider's"
+    )
+    add_judge_address(parser)
+    parser.add_argument("--budget-usd", type=dollars, metavar="USD", help="what the model's calls may cost")
+    add_price(parser)
+    parser.add_argument(
+        "--seed", type=seed, default=0, metavar="N", help="another one gives other questions (default 0)"
+    )
+    parser.add_argument(
+        "--temperature", type=number(ge=0, le=10), metavar="T", help="higher is more varied (default: as in training)"
     )
     kit.add_language(parser)
     parser.add_argument(
@@ -223,7 +242,7 @@ def parse() -> argparse.Namespace:
         choices=(*FORMATS, "html"),
         help="default text (a kit: markdown), or what the name of --output says",
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of to the terminal")
+    parser.add_argument("--output", type=output_file, metavar="FILE", help="write there instead of to the terminal")
     kit.add_options(parser)
     options = parser.parse_args()
     kit.check_options(parser, options)
@@ -232,15 +251,14 @@ def parse() -> argparse.Namespace:
         parser.error("say for which role: --title and --stack, --description, --role or --roles")
     if (options.roles and len(given) > 1) or (options.role and len(given) > 1):
         parser.error(f"{' and '.join(given)} do not go together: --role and --roles hold whole roles")
-    check_output(parser, options.output)
-    if options.output and not options.kit and not options.format and options.output.suffix.lower() not in ENDINGS:
-        parser.error(f"--output {options.output} names no format; end it in {', '.join(ENDINGS)}, or add --format")
-    check_numbers(parser, options, {
-        "-n": (lambda number: number >= 1, "1 or more"),
-        "--best_of": (lambda number: number >= 1, "1 or more"),
-        "--temperature": (lambda number: 0 <= number <= 10, "from 0 to 10"),
-        "--budget-usd": (lambda number: number > 0, "above 0"),
-    })  # fmt: skip
+    endings, without = (kit.ENDINGS, "markdown") if options.kit else (ENDINGS, "text")
+    options.format = format_of(parser, options.output, endings, without, options.format)
+    if options.temperature == 0 and options.n * options.best_of > 1 and not options.kit:
+        parser.error(
+            "--temperature 0 cannot work with several questions a role, which would all be the same; write 0.1, or -n 1"
+        )
+    if options.checkpoint and options.model not in (None, "rl"):
+        parser.error(f"--checkpoint belongs to --model rl, not to {options.model}; name the checkpoint as --model")
     options.price = read_prices(parser, options.price)
     return options
 
@@ -248,7 +266,7 @@ def parse() -> argparse.Namespace:
 def roles_of(options: argparse.Namespace, read: Callable[[str], Reading]) -> list[CompletedRole]:
     """The roles that the options name; `read` reads advertisements that the rules do not understand."""
     if options.roles:
-        return complete_roles(options.roles)
+        return read_roles(options.roles)
     if options.role and (text := read_advertisement_file(options.role)):
         options.role, options.description = None, text
     if options.role:
@@ -259,6 +277,8 @@ def roles_of(options: argparse.Namespace, read: Callable[[str], Reading]) -> lis
         fields["description"] = sys.stdin.read()
     elif options.description and (text := read_advertisement_file(options.description)):
         fields["description"] = text
+    elif options.description and is_table(options.description):
+        raise ConfigError(f"--description {options.description} is a table; name it with --role or --roles.")
     try:
         return [complete_role(fields, read=read if options.kit else None)]
     except DataError:  # the rules do not know enough
@@ -267,10 +287,6 @@ def roles_of(options: argparse.Namespace, read: Callable[[str], Reading]) -> lis
 
 def writer_of(options: argparse.Namespace) -> Writer:
     """The model that the options name; says which one if they name none."""
-    if options.checkpoint and options.model not in (None, "rl"):
-        raise ConfigError(
-            f"--checkpoint belongs to --model rl, not to {options.model}; name the checkpoint as --model."
-        )
     name = options.model or ("rl" if options.checkpoint else None)
     if name:
         return find_writer(name, options.checkpoint, options.base_url, options.budget_usd, options.price)
@@ -287,18 +303,17 @@ def judge_of(options: argparse.Namespace) -> Judge | None:
 
 def show(sets: list[QuestionSet], options: argparse.Namespace, made_with: dict[str, Any], messages: Console) -> None:
     """Print or write the questions."""
-    form = options.format or (SUFFIXES.get(options.output.suffix.lower(), "text") if options.output else "text")
     width = min(messages.width, 100) if options.output is None else None
-    if options.output is None and form == "text" and sys.stdout.isatty():
+    if options.output is None and options.format == "text" and sys.stdout.isatty():
         for line, style in text_lines(sets, width or 100):
             make_console().print(Text(line, style))
         return
-    text = format_sets(sets, form, made_with, width)
+    shown = format_sets(sets, options.format, made_with, width)
     if options.output is None:
-        print(text, end="")
+        print(shown, end="")
         return
     try:
-        options.output.write_text(text, encoding="utf-8")
+        options.output.write_text(shown, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--output {options.output} cannot be written: {error.strerror}.") from None
     count = sum(len(each.questions) for each in sets)

@@ -18,14 +18,14 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from recruiter.cli.command import add_judge_address, argument_parser, check_output, command
+from recruiter.cli.command import add_cache, add_judge_address, argument_parser, command
+from recruiter.cli.options import format_of, input_file, output_file, rubric_file, text
 from recruiter.cli.terminal import make_console
 from recruiter.config.paths import ROLES
 from recruiter.errors import DataError
@@ -39,57 +39,16 @@ from recruiter.judges.making import make_judge, named_judge
 from recruiter.judges.ratings import read_ratings
 from recruiter.roles.completing import read_roles
 from recruiter.rubric import Judgement, load_rubric
-from recruiter.writers.formats import LIST_FORMATS, format_list
+from recruiter.writers.formats import LIST_ENDINGS, LIST_FORMATS, format_list
 
 
 @command
 def main() -> None:
     """See above."""
-    parser = argument_parser(__doc__)
-    parser.add_argument("questions", nargs="*", metavar="QUESTION", help="needs --role")
-    parser.add_argument("--role", metavar="ID|FILE", help="id of a role of the data set, or a file with one role")
-    parser.add_argument("--file", type=Path, nargs="+", default=[], metavar="FILE", help="CSV or JSONL files")
-    parser.add_argument(
-        "--roles",
-        type=Path,
-        default=ROLES,
-        metavar="FILE",
-        help="where ids are looked up (default data/backend_roles.json)",
-    )
-    parser.add_argument(
-        "--judge",
-        default=["xai"],
-        nargs="+",
-        metavar="NAME",
-        help="rubric, a provider, provider/model, or calibrated/FILE (default xai); several with --calibrate",
-    )
-    parser.add_argument("--calibrate", type=Path, metavar="FILE", help="ratings, as the page Owner exports them")
-    parser.add_argument(
-        "--rubric", metavar="FILE", help="what to judge by, in the form of configs/rubric.yaml (default: that one)"
-    )
-    add_judge_address(parser, "--base-url")
-    parser.add_argument("--cache", metavar="FILE", help="cache of judgements (default data/judge_cache.sqlite)")
-    parser.add_argument("--format", choices=LIST_FORMATS, help="default table, or what the name of --output says")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of to the terminal")
-    options = parser.parse_args()
-    check_output(parser, options.output)
-    if options.format is None and not options.calibrate:
-        ending = options.output.suffix.lower() if options.output else ".txt"
-        options.format = {".txt": "table", ".csv": "csv", ".json": "json"}.get(ending)
-        if options.format is None:
-            parser.error(f"--output {options.output} names no format; end it in .txt, .csv or .json, or add --format")
+    options = parse_options()
     if options.calibrate:
-        if options.questions or options.file or not options.output:
-            parser.error("--calibrate takes --judge and --output, the file of the judge that is made, and no questions")
         calibrate(options)
         return
-    if not options.questions and not options.file:
-        parser.error("give questions, or --file")
-    if len(options.judge) > 1:
-        parser.error("several judges are for --calibrate; name one")
-    if options.questions and not options.role:
-        parser.error("questions on the command line need --role")
-
     roles = {each.role.id: each.role for each in read_roles(options.roles)}
     role = find_role(options.role, roles) if options.role else None
     entries = [(role, question) for question in options.questions if role is not None]
@@ -98,17 +57,72 @@ def main() -> None:
     judge = find_judge(options, options.judge[0])
     messages = make_console(stderr=True)
     judgements = judged(judge, entries, messages)
-    text = format_list(entries, judgements, options.format, judge.rubric.names)
+    shown = format_list(entries, judgements, options.format, judge.rubric.names)
     if options.output:
-        options.output.write_text(text, encoding="utf-8")
+        options.output.write_text(shown, encoding="utf-8")
         messages.print(f"Wrote {len(entries)} judgements to {short_path(options.output)}.")
     else:
-        print(text, end="")
+        print(shown, end="")
     if usage := judge.usage.summary():
         messages.print(usage, soft_wrap=True)
     if failed := sum(judgement.scores is None for judgement in judgements):
         messages.print(f"{failed} of {len(entries)} questions have no score; run it again to ask for them.")
         sys.exit(2)
+
+
+def parse_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("questions", nargs="*", type=text, metavar="QUESTION", help="needs --role")
+    parser.add_argument(
+        "--role", type=text, metavar="ID|FILE", help="id of a role of the data set, or a file with one role"
+    )
+    parser.add_argument(
+        "--file", type=input_file, nargs="+", default=[], metavar="FILE", help="CSV, JSON, JSONL or parquet"
+    )
+    parser.add_argument(
+        "--roles",
+        type=input_file,
+        default=ROLES,
+        metavar="FILE",
+        help="where ids are looked up (default data/backend_roles.json)",
+    )
+    parser.add_argument(
+        "--judge",
+        type=text,
+        default=["xai"],
+        nargs="+",
+        metavar="NAME",
+        help="rubric, a provider, provider/model, or calibrated/FILE (default xai); several with --calibrate",
+    )
+    parser.add_argument("--calibrate", type=input_file, metavar="FILE", help="ratings, as the page Owner exports them")
+    parser.add_argument(
+        "--rubric",
+        type=rubric_file,
+        metavar="FILE",
+        help="what to judge by, in the form of configs/rubric.yaml (default: that one)",
+    )
+    add_judge_address(parser, "--base-url")
+    add_cache(parser)
+    parser.add_argument("--format", choices=LIST_FORMATS, help="default table, or what the name of --output says")
+    parser.add_argument("--output", type=output_file, metavar="FILE", help="write there instead of to the terminal")
+    options = parser.parse_args()
+    if options.calibrate:
+        if options.questions or options.file or not options.output:
+            parser.error("--calibrate takes --judge and --output, the file of the judge that is made, and no questions")
+        if options.output.suffix != ".json":
+            parser.error(
+                f"--output {options.output} cannot work; name a .json file, which holds the judge that is made"
+            )
+        return options
+    options.format = format_of(parser, options.output, LIST_ENDINGS, "table", options.format)
+    if not options.questions and not options.file:
+        parser.error("give questions, or --file")
+    if len(options.judge) > 1:
+        parser.error("several judges are for --calibrate; name one")
+    if options.questions and not options.role:
+        parser.error("questions on the command line need --role")
+    return options
 
 
 def find_judge(options: argparse.Namespace, name: str) -> Judge:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import get_args
 
+from recruiter.cli.options import text
 from recruiter.cli.terminal import make_console
 from recruiter.config import SamplingParams
 from recruiter.errors import ConfigError, RecruiterError
@@ -20,7 +21,8 @@ from recruiter.writers import Writer
 from recruiter.writers.finding import find_checker, find_writer
 from recruiter.writers.generate import Report
 from recruiter.writers.kit import Difficulty, Kit, making
-from recruiter.writers.kit.sheets import FORMATS, SUFFIXES, render_kits
+from recruiter.writers.kit.sheets import ENDINGS as ENDINGS
+from recruiter.writers.kit.sheets import FORMATS, render_kits
 
 TOGETHER = 128  # questions on their way at a time
 OPTIONS = ("cover", "difficulty", "guide_model", "candidate")
@@ -35,10 +37,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=parser.prog.endswith(" kit"),
         help="cover the role's skills without overlap; each question with what a good answer contains and a scale",
     )
-    group.add_argument("--cover", metavar="SKILLS", help='skills to test first, such as "idempotency, Kafka"')
+    group.add_argument(
+        "--cover", type=text, metavar="SKILLS", help='skills to test first, such as "idempotency, Kafka"'
+    )
     group.add_argument("--difficulty", choices=get_args(Difficulty), help="at the role's level; checked by a model")
     group.add_argument(
         "--guide-model",
+        type=text,
         metavar="NAME",
         help="who writes the guides, as --model takes it (default: whoever writes the questions). A language model named "
         "as --judge checks guides and difficulty, else the guide's model does",
@@ -117,24 +122,9 @@ def make_kits(
     return kits, None
 
 
-def form_of(options: argparse.Namespace) -> str:
-    """The form of the sheets that the options name.
-
-    Raises:
-        ConfigError: the name of --output says none.
-    """
-    suffix = options.output.suffix.lower() if options.output else ".md"
-    form = options.format or SUFFIXES.get(suffix)
-    if form is None:
-        raise ConfigError(
-            f"--output {options.output} names no format; end it in {', '.join(SUFFIXES)}, or add --format."
-        )
-    return str(form)
-
-
 def _write(kits: Sequence[Kit], options: argparse.Namespace) -> None:
     try:
-        options.output.write_text(render_kits(kits, form_of(options), options.candidate), encoding="utf-8")
+        options.output.write_text(render_kits(kits, options.format, options.candidate), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--output {options.output} cannot be written: {error.strerror}.") from None
 
@@ -143,7 +133,7 @@ def show_kits(kits: Sequence[Kit], options: argparse.Namespace, usages: Sequence
     """Print the sheets or say where they are, and what they lack."""
     messages = make_console(stderr=True)
     if options.output is None:
-        print(render_kits(kits, form_of(options), options.candidate), end="")
+        print(render_kits(kits, options.format, options.candidate), end="")
     else:
         messages.print(
             f"Wrote {len(kits)} kit{'s' * (len(kits) != 1)} to {short_path(options.output)}.", soft_wrap=True
@@ -155,7 +145,7 @@ def show_kits(kits: Sequence[Kit], options: argparse.Namespace, usages: Sequence
     guides = sum(made.guide is not None for made in questions)
     messages.print(f"{len(questions)} questions, {guides} with a guide.", soft_wrap=True)
     for reason in dict.fromkeys(
-        text for kit in kits for text in (*kit.notes, *(m for q in kit.questions for m in q.missing))
+        why for kit in kits for why in (*kit.notes, *(m for q in kit.questions for m in q.missing))
     ):
         messages.print(f"  {reason}", soft_wrap=True)
     if not all(kit.is_whole for kit in kits):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import re
-from pathlib import Path
 
 from recruiter.cli.command import argument_parser, command
 from recruiter.cli.next_step import RAW, next_training
+from recruiter.cli.options import input_file, output_folder, seed, whole
 from recruiter.config.paths import ROLES, WORKSPACE
 from recruiter.files import free_beside, short_path
 from recruiter.roles import LEVELS
@@ -17,13 +18,7 @@ from recruiter.roles.dataset import SEED, TEST_SIZE, split_roles, write_raw
 @command
 def main() -> None:
     """See above."""
-    parser = argument_parser(__doc__)
-    parser.add_argument("--roles", type=Path, default=ROLES, metavar="FILE", help="CSV, JSON, JSONL or parquet")
-    parser.add_argument("--test-size", type=int, metavar="N", help="roles held out (default a fifth, 100 at most)")
-    parser.add_argument("--seed", type=int, default=SEED, metavar="N")
-    parser.add_argument("--output", type=Path, default=RAW, metavar="FOLDER")
-    options = parser.parse_args()
-
+    options = parse_options()
     completed = read_roles(options.roles)
     roles = [each.role for each in completed]
     size = min(TEST_SIZE, max(1, len(roles) // 5)) if options.test_size is None else options.test_size
@@ -42,3 +37,19 @@ def main() -> None:
         run = WORKSPACE / "checkpoints" / (re.sub(r"[^A-Za-z0-9_-]+", "-", options.roles.stem).strip("-") or "own")
         settings.append(f"trainer.ckpt_path={short_path(free_beside(run) if run.exists() else run)}")
     print(next_training(*settings))
+
+
+def parse_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argument_parser(__doc__)
+    add = parser.add_argument
+    add("--roles", type=input_file, default=ROLES, metavar="FILE", help="CSV, JSON, JSONL or parquet")
+    add("--test-size", type=whole(ge=1), metavar="N", help="roles held out (default a fifth, 100 at most)")
+    add("--seed", type=seed, default=SEED, metavar="N", help=f"which roles are held out (default {SEED})")
+    add("--output", type=output_folder, default=RAW, metavar="FOLDER", help="default data/raw")
+    options = parser.parse_args()
+    if options.roles.resolve() in [options.output.resolve() / f"{split}.parquet" for split in ("train", "test")]:
+        parser.error(
+            f"--output {options.output} would write over {options.roles}, which --roles names; name another folder"
+        )
+    return options

@@ -69,7 +69,8 @@ class ApiConfig(Section):
         "the provider's model; null: its default, of xai `grok-4.3`. A retired one is replaced by its successor, with a "
         "note. Of `local` and `simulated` a folder or Hub id, null: the model that is trained, untrained; of `simulated` "
         "also `provider/model`")
-    base_url: str | None = setting(None, "address of a server to ask instead of the provider's own", may_change=True)
+    base_url: str | None = setting(None, "address of a server to ask instead of the provider's own",
+        pattern=r"^https?://[^\s/@]+(?:/\S*)?$", instead="an address such as http://localhost:11434/v1", may_change=True)
     temperature: float | None = setting(None, "null: 0 where the provider's models take one (xai, openai_compatible)",
         ge=0, le=2)
     reasoning_effort: str | None = setting(None,
@@ -97,6 +98,7 @@ class ApiConfig(Section):
         "base_url": "--base-url={}",
         "budget_usd": "--budget-usd",
         "prices": "--price {} INPUT OUTPUT (USD per million tokens)",
+        "cache_path": "--cache {}",
     }
 
     def spelled(self, name: str, value: str = "") -> str:
@@ -136,7 +138,7 @@ class JudgeConfig(ApiConfig):
     place, does = "judge", "reward"  # what differs for one of several judges
     KEYLESS: ClassVar[str] = "the judge rubric needs none"
     OPTIONS: ClassVar[Mapping[str, str]] = {
-        **{name: f"{{place}}.{name}={{}}" for name in ("provider", "model", "base_url")},
+        **{name: f"{{place}}.{name}={{}}" for name in ("provider", "model", "base_url", "cache_path")},
         "budget_usd": "{place}.budget_usd",
         "prices": "'{place}.prices={{{}: {{input: <USD per million tokens>, output: <USD>}}}}'",
     }
@@ -346,7 +348,7 @@ class SamplingParams(Section):
     temperature: float = setting(1.0, "higher is more varied", gt=0, le=10, skyrl=SAME)
     top_p: float = setting(1.0, "draw from the likeliest tokens that hold this share of the probability; 1: from all",
         gt=0, le=1, skyrl=SAME)
-    top_k: int = setting(-1, "draw from this many likeliest tokens; -1: from all", skyrl=SAME)
+    top_k: int = setting(-1, "draw from this many likeliest tokens; -1: from all", ge=-1, skyrl=SAME)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from recruiter.config import Config, JudgeConfig, TrainerConfig
@@ -23,6 +24,16 @@ def checked(values: Mapping[str, Any]) -> Config:
     trainer, samples = config.trainer, config.generator.n_samples_per_prompt
     if trainer.resume_mode == "from_path" and not trainer.resume_path:
         raise ConfigError("trainer.resume_mode=from_path needs trainer.resume_path=<a checkpoint folder>.")
+    if trainer.resume_path and trainer.resume_mode != "from_path":
+        raise ConfigError(
+            f"trainer.resume_path={trainer.resume_path} is not read with trainer.resume_mode={trainer.resume_mode}; write "
+            f"trainer.resume_mode=from_path, or leave the path out."
+        )
+    if Path(config.data.raw_dir) == Path(config.data.processed_dir):
+        raise ConfigError(
+            f"data.processed_dir={config.data.processed_dir} cannot work: the prompts would take the place of the roles in "
+            f"data.raw_dir; write another folder."
+        )
     if trainer.early_stop_patience is not None and not (trainer.eval_interval and config.data.val_size):
         raise ConfigError(
             f"trainer.early_stop_patience={trainer.early_stop_patience} needs validation; set "

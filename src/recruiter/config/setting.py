@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import typing
 from collections.abc import Callable, Mapping
 from types import NoneType
@@ -162,7 +163,9 @@ def validate(schema: type[S], values: Mapping[str, Any], spelled: Spelling | Non
             known |= settings(kind, f"{key}.{index}.")
     for key, entry in known.items():
         value = find(values, key)
-        if isinstance(value, bool) and {int, float} & set(entry.kinds):  # to Python, true is 1
+        is_bool = isinstance(value, bool) and {int, float} & set(entry.kinds)  # to Python, true is 1
+        is_endless = isinstance(value, float) and not math.isfinite(value)
+        if is_bool or is_endless or (isinstance(value, str) and not value.strip()):
             raise ConfigError(entry.refusal(value, spelled=spelled))
     try:
         return TypeAdapter(schema).validate_python(values)

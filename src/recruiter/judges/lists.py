@@ -11,8 +11,8 @@ from recruiter.files import read_text
 from recruiter.judges import Judge
 from recruiter.llm.loop_thread import run_async
 from recruiter.roles import Role
-from recruiter.roles.completing import complete_role, complete_roles
-from recruiter.roles.rows import read_rows
+from recruiter.roles.completing import complete_role, read_roles
+from recruiter.roles.rows import DOCUMENTS, TABLES, read_rows
 from recruiter.rubric import Judgement
 
 AT_A_TIME = 256  # questions on their way; the judge decides how many of them it asks about at once
@@ -34,21 +34,31 @@ def find_role(name: str, roles: Mapping[str, Role]) -> Role:
         return complete_role({"description": text}, name).role
     if not path.is_file():
         raise DataError(f"--role {name} is neither an id of the roles nor a file with a role.")
-    found = complete_roles(path)
+    found = read_roles(path)
     if len(found) > 1:
         raise DataError(f"{path} holds {len(found)} roles; --role takes one.")
     return found[0].role
 
 
 def read_advertisement_file(name: str) -> str | None:
-    """The text of a file of that name, if there is one that is no table of roles.
+    """The text of a file of that name; None: it is no name of a file, or that of a table.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the file is missing, or no text.
     """
     path = Path(name)
-    is_text = len(name) < LONGEST_NAME and path.suffix.lower() in TEXTS and path.is_file()
-    return read_text(path, may_be_8_bit=True) if is_text else None
+    suffix = path.suffix.lower()
+    if len(name) > LONGEST_NAME or is_table(name):
+        return None
+    is_name = path.is_file() or (suffix in (*TEXTS, *DOCUMENTS) and len(name.split()) == 1)
+    if is_name and suffix in DOCUMENTS:
+        raise DataError(f"{name} is no text that can be read here; save it as .txt, .md or .html.")
+    return read_text(path, may_be_8_bit=True) if is_name else None
+
+
+def is_table(name: str) -> bool:
+    """Whether a text is the name of a file that holds a table or JSON."""
+    return len(name) <= LONGEST_NAME and Path(name).suffix.lower() in TABLES and Path(name).is_file()
 
 
 def read_questions(path: Path, roles: Mapping[str, Role], role: Role | None = None) -> list[Entry]:

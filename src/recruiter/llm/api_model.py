@@ -44,7 +44,7 @@ class ApiModel:
 
         Args:
             noun: what its replies are, for `usage`.
-            on_failure: hears of every failed attempt.
+            on_failure: is called with every failed attempt.
 
         Raises:
             ConfigError: provider, model, address, key or price is missing or wrong.

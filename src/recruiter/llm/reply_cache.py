@@ -1,4 +1,4 @@
-"""The cache of replies that were paid for, in SQLite. Every one is on disk before anybody hears of it.
+"""The cache of replies that were paid for, in SQLite. Each is on disk before it is used.
 
 Several processes may share a file (write-ahead log). Only what succeeded is kept: a failure is worth another try.
 """

@@ -29,6 +29,19 @@ FIELD_NAMES = {
     "description": ("description", "jobdescription", "summary", "about", "responsibilities", "text"),
 }
 _KNOWN = {name for names in FIELD_NAMES.values() for name in names} | {"question"}
+DOCUMENTS = (
+    ".doc",
+    ".docx",
+    ".numbers",
+    ".ods",
+    ".odt",
+    ".pages",
+    ".pdf",
+    ".rtf",
+    ".xls",
+    ".xlsx",
+)  # of office programs
+TABLES = (".csv", ".json", ".jsonl", ".parquet", ".tsv")
 _MISSING = ("", "nan", "null", "none")  # in a cell
 
 
@@ -43,6 +56,8 @@ def read_rows(path: Path, columns: Sequence[str] = ()) -> list[Row]:
         DataError: naming the file, the line and what is wrong there.
     """
     suffix = path.suffix.lower()
+    if suffix in DOCUMENTS:
+        raise DataError(f"{path} is no table that can be read here; save it as CSV, JSON or JSON lines.")
     if suffix == ".parquet":
         rows = _parquet_rows(path)
     elif suffix in (".json", ".jsonl"):

@@ -26,7 +26,9 @@ from recruiter.writers.generate import Question, QuestionSet
 
 FORMATS = ("text", "markdown", "json", "csv")
 LIST_FORMATS = ("table", "json", "csv")
-SUFFIXES = {".md": "markdown", ".json": "json", ".csv": "csv"}
+# Formats by the ending of a file's name.
+ENDINGS = {".md": "markdown", ".json": "json", ".csv": "csv", ".txt": "text"}
+LIST_ENDINGS = {".txt": "table", ".csv": "csv", ".json": "json"}
 WIDTH = 100  # of text that goes into a file
 TABLE_WIDTH = 140  # of a table that is not shown on a terminal
 

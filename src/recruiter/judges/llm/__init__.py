@@ -67,7 +67,7 @@ class LLMJudge(Judge):
         self.examples = self._load_examples(settings)
         told = self.messages(PROBE_ROLE, PROBE_QUESTION)
         self.version = cache_key(self._asked_as, self.rubric.hash, told, *self._mode())[:16]
-        self.cache = JudgementCache(WORKSPACE / settings.cache_path, self.rubric)
+        self.cache = JudgementCache(WORKSPACE / settings.cache_path, self.rubric, settings.spelled("cache_path"))
         self._format = ReplyFormat(self.rubric)
         self._under_way: dict[str, asyncio.Task[Judgement]] = {}
 

@@ -35,13 +35,13 @@ _PREFERENCES = reply_table(
 class PreferenceCache:
     """Preferences between two questions by key, in the same file."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, or make it.
+    def __init__(self, path: Path, option: str) -> None:
+        """Open the file, or make it; `option` names it in errors.
 
         Raises:
             ApiError: that cannot be done.
         """
-        self._replies = ReplyCache(path, _PREFERENCES, "judge.cache_path=")
+        self._replies = ReplyCache(path, _PREFERENCES, option)
 
     def get(self, key: str) -> Preference | None:
         """The preference stored under `key`, if there is one."""
@@ -57,14 +57,14 @@ class PreferenceCache:
 class JudgementCache:
     """Judgements by a rubric by key, in one file."""
 
-    def __init__(self, path: Path, rubric: Rubric) -> None:
-        """Open the file, or make it.
+    def __init__(self, path: Path, rubric: Rubric, option: str) -> None:
+        """Open the file, or make it; `option` names it in errors.
 
         Raises:
             ApiError: that cannot be done.
         """
         self.path, self._rubric = path, rubric
-        self._replies = ReplyCache(path, _TABLE, "judge.cache_path=")
+        self._replies = ReplyCache(path, _TABLE, option)
 
     def get(self, key: str) -> Judgement | None:
         """The judgement stored under `key`, if there is one.

@@ -148,7 +148,7 @@ class PairsJudge(LLMJudge):
     def __init__(self, settings: JudgeConfig, rubric: Rubric | None = None) -> None:
         """See `LLMJudge`."""
         super().__init__(settings, rubric)
-        self._preferences = PreferenceCache(WORKSPACE / settings.cache_path)
+        self._preferences = PreferenceCache(WORKSPACE / settings.cache_path, settings.spelled("cache_path"))
 
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
         """See `Judge`."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from recruiter.config import JudgeConfig
-from recruiter.config.paths import WORKSPACE, model_folder
+from recruiter.config.paths import model_folder
 from recruiter.errors import ConfigError, JudgeError
 from recruiter.judges import Bill, Probe
 from recruiter.judges.in_trainer import InTrainer
@@ -216,7 +216,7 @@ def _speaker(name: str, settings: JudgeConfig) -> Speaker:
     if provider in PROVIDERS and not model_folder(name):
         address = settings.base_url if provider == OWN_SERVER else None
         named = dataclasses.replace(settings, provider=provider, model=model or None, base_url=address)
-        return ApiSpeaker(named, WORKSPACE / settings.cache_path)
+        return ApiSpeaker(named)
     return LocalSpeaker(name.removeprefix("local/"))
 
 

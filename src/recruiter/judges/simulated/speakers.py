@@ -14,12 +14,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import sqlalchemy as sa
 
-from recruiter.config import ApiConfig, SamplingParams
+from recruiter.config import JudgeConfig, SamplingParams
+from recruiter.config.paths import WORKSPACE
 from recruiter.judges.llm.reply import letter_of, read_number
 from recruiter.llm.api_model import ApiModel
 from recruiter.llm.clients import Sampling
@@ -149,7 +149,7 @@ class ApiSpeaker:
 
     is_local = False
 
-    def __init__(self, settings: ApiConfig, cache: Path) -> None:
+    def __init__(self, settings: JudgeConfig) -> None:
         """Check everything that can be checked without a call, and open the cache.
 
         Raises:
@@ -159,7 +159,7 @@ class ApiSpeaker:
         self.api = ApiModel(settings, "replies")
         self.name, self.usage = self.api.name, self.api.usage
         self.failure: CallFailed | None = None  # the last one
-        self._replies = ReplyCache(cache, _TABLE, "judge.cache_path=")
+        self._replies = ReplyCache(WORKSPACE / settings.cache_path, _TABLE, settings.spelled("cache_path"))
 
     async def answer(self, prompts: Sequence[list[Message]], count: int, seed: int) -> list[list[str]]:
         """See `Speaker`."""

@@ -18,7 +18,7 @@ from recruiter.files import as_markdown, csv_text
 from recruiter.writers.kit import Guide, Kit, KitQuestion
 
 FORMATS = ("markdown", "html", "json", "csv")
-SUFFIXES = {".md": "markdown", ".html": "html", ".json": "json", ".csv": "csv"}
+ENDINGS = {".md": "markdown", ".html": "html", ".json": "json", ".csv": "csv"}
 CSV_COLUMNS = ("role", "attribute", "question", "guidance", "rating_scale", "minutes", "difficulty")
 STYLE = Path(__file__).with_name("sheet.css")
 LONG = 2200  # letters of a guide from which it is set smaller, to stay on its page
