@@ -61,7 +61,8 @@ class Settings(Section):
     )
     local_owner: bool = setting(
         True,
-        "whether whoever is on this machine may rate and is its owner; `no` behind a proxy that sets no X-Forwarded headers",
+        "whether people on this machine may rate, and act as owners, without a link; `no` behind a proxy that sets no "
+        "X-Forwarded headers",
         instead="`yes` or `no`",
         variable="FEEDBACK_LOCAL_OWNER",
     )

@@ -180,6 +180,8 @@ class FakeJudge:
             if told.startswith(beginning):
                 text = json.dumps(part, ensure_ascii=False)
                 return text[: len(text) // 2] if fault == "truncated" else text
+        if told.startswith("You grade answers"):
+            return json.dumps({letter: 4 + number % 3 for number, letter in enumerate(CRITERION.findall(told))})
         if found := COMPARED.fullmatch(message):
             return self.preference(Role(id="judged", **json.loads(found["role"])), found["first"], found["second"])
         if grouped := {found["letter"]: found["question"] for found in GROUPED.finditer(message)}:

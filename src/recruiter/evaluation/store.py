@@ -1,7 +1,7 @@
 """The store: every question and comparison of earlier evaluations, so that one that is run again goes on where it was.
 
-Rows are only ever added, and are on disk before anybody hears of them. Failures are not kept: they are worth another
-try. Judgements have a store of their own, shared with training (`judge.cache_path`).
+Rows are only added, and each is on disk before its result is used. Failures are not kept: they are tried
+again. Judgements have a store of their own, shared with training (`judge.cache_path`).
 """
 
 from __future__ import annotations

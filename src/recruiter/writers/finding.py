@@ -108,8 +108,8 @@ def default_writer() -> Writer:
     if (WORKSPACE / ALIASES["starter"] / "config.json").is_file():
         return find_writer("starter")
     raise ModelError(
-        "There is no model here yet. --model starter fetches a small one (100 MB) that runs on any machine; its questions "
-        "show the way, not the goal. --model rl is the trained one, for a GPU; any provider/model works with its key."
+        "There is no model here yet. --model starter fetches a small one (100 MB) that runs on any machine; most of its "
+        "questions must be rewritten. --model rl is the trained one, for a GPU; any provider/model works with its key."
     )
 
 

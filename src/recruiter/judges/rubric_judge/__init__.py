@@ -1,7 +1,7 @@
 """The rubric judge: the rubric as a deterministic check, offline and in about a millisecond.
 
 It is a check, not a stand-in for an LLM's taste. It tells broken, bundled, off-role, generic and gamed questions from
-sound ones; between two sound questions it has no opinion worth having. Because a policy is trained against it:
+sound ones; which of two sound questions is better it cannot say. Because a policy is trained against it:
 
 - every score saturates, so that more of the same words stops paying;
 - what is not one sound question of natural prose loses on all criteria, not on one (`KEEPS`);
