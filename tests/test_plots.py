@@ -300,10 +300,10 @@ def test_the_command_draws_what_there_is_and_says_so(
     [
         (
             ["--results", "nowhere.json"],
-            "There are no results at nowhere.json; make some with `python scripts/eval.py`.",
+            "--results: there are no results at nowhere.json; make some with `python scripts/eval.py`.",
         ),
-        (["--run", "nowhere"], "There are no metrics of scored steps at nowhere/metrics.jsonl"),
-        (["--ratings", "ratings.jsonl"], "--ratings and --judged need each other"),
+        (["--run", "nowhere"], "--run: there is no folder nowhere."),
+        (["--ratings", __file__], "--ratings and --judged need each other"),
     ],
 )
 def test_the_command_refuses_in_one_sentence(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 
 from recruiter.cli.command import argument_parser, command
-from recruiter.cli.options import input_file, input_folder, output_folder, rubric_file
+from recruiter.cli.options import input_file, input_folder, output_folder, rubric_file, stored_results
 from recruiter.config.paths import WORKSPACE
 from recruiter.evaluation.results import load_results
 from recruiter.files import short_path
@@ -65,7 +65,9 @@ def parse_options() -> argparse.Namespace:
     """The command line."""
     parser = argument_parser(__doc__)
     parser.add_argument("--run", type=input_folder, nargs="+", default=[], metavar="FOLDER", help="training runs")
-    parser.add_argument("--results", type=input_file, nargs="+", default=[], metavar="FILE", help="of the evaluation")
+    parser.add_argument(
+        "--results", type=stored_results, nargs="+", default=[], metavar="FILE", help="of the evaluation"
+    )
     parser.add_argument(
         "--ratings", type=input_file, metavar="FILE", help="people's, as the feedback server exports them"
     )

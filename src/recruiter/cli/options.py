@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from recruiter.config.paths import WORKSPACE
+from recruiter.config.paths import WORKSPACE, command_line
 from recruiter.config.setting import Setting
 from recruiter.errors import ConfigError
 
@@ -105,6 +105,13 @@ def input_file(value: str) -> Path:
     if path.is_dir():
         raise refused(value, "a file; this is a folder")
     return path
+
+
+def stored_results(value: str) -> Path:
+    """The results of an evaluation."""
+    if not Path(text(value)).exists():
+        raise argparse.ArgumentTypeError(f"there are no results at {value}; make some with `{command_line('eval')}`")
+    return input_file(value)
 
 
 def input_folder(value: str) -> Path:
