@@ -136,6 +136,8 @@ def test_other_refusals_are_one_sentence(fake: Any, folder: Path, monkeypatch: p
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(HubError, match=r"The Hub cannot be reached for user/writer \(ConnectError\)"):
         publish(folder, REPO, False, say)
+    with pytest.raises(HubError, match=r"The Hub cannot be reached for the name of your account \(ConnectError\)"):
+        user_name()
 
 
 def test_size_and_length_of_a_published_model(fake: Any) -> None:

@@ -53,10 +53,17 @@ def test_work_goes_on_when_nobody_reads_its_output_any_more(tmp_path: Path, unbu
     assert (tmp_path / "result").read_text() == "done"
 
 
-def test_a_judgement_piped_to_nobody_ends_without_a_word() -> None:
+SETTINGS = (sys.executable, "-m", "feedback.settings")
+
+
+@pytest.mark.parametrize("swap", ["", "3>&1 >&2 2>&3"], ids=["stdout", "stderr"])
+@pytest.mark.parametrize(
+    ("folder", "arguments"), [(".", (*JUDGE, "How?")), ("feedback-ui", SETTINGS)], ids=["judge", "settings"]
+)
+def test_what_is_piped_to_nobody_ends_without_a_word(folder: str, arguments: tuple[str, ...], swap: str) -> None:
     found = subprocess.run(
-        ["bash", "-c", '"$@" 3>&1 >&2 2>&3 | true; echo "rc ${PIPESTATUS[0]}"', "-", *JUDGE, "How?"],
-        cwd=REPOSITORY,
+        ["bash", "-c", f'"$@" {swap} | true; echo "rc ${{PIPESTATUS[0]}}"', "-", *arguments],
+        cwd=REPOSITORY / folder,
         capture_output=True,
         text=True,
         timeout=60,
@@ -64,6 +71,7 @@ def test_a_judgement_piped_to_nobody_ends_without_a_word() -> None:
     )
     assert "rc 0" in found.stdout
     assert "Traceback" not in found.stderr
+    assert "Exception" not in found.stderr
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "cp437:strict"])

@@ -12,6 +12,7 @@ from typing import Annotated
 import sqlalchemy as sa
 from pydantic import BeforeValidator
 
+from recruiter.cli.command import command
 from recruiter.config.paths import IS_INSTALLED, WORKSPACE
 from recruiter.config.setting import Section, Setting, format_value, setting, settings, validate
 
@@ -150,5 +151,11 @@ def table() -> str:
     return "\n".join(rows)
 
 
-if __name__ == "__main__":
+@command
+def main() -> None:
+    """Print the variables."""
     print(table())
+
+
+if __name__ == "__main__":
+    main()

@@ -51,7 +51,7 @@ def user_name() -> str:
     Raises:
         HubError: there is no token, it is not accepted, or the Hub cannot be reached.
     """
-    with explained("the Hub"):
+    with explained("the name of your account"):
         return str(HfApi().whoami()["name"])
 
 
