@@ -102,7 +102,7 @@ def test_endpoint_is_shown_asked_for_made_and_deleted(hub: Any, run: Run, monkey
     code, text = run(*create)
     assert code == 1
     assert "$0.50 an hour" in text
-    assert "Nobody is here to be asked; --yes creates it without asking" in text
+    assert "There is no terminal to ask at; --yes creates it without asking" in text
     code, text = run(*create, answer="n")
     assert code == 1
     assert "Nothing was changed" in text

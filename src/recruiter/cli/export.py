@@ -197,6 +197,6 @@ def _ask(is_agreed: bool, question: str, what_yes_does: str) -> None:
     if is_agreed:
         return
     if not sys.stdin.isatty():
-        raise EndpointError(f"Nobody is here to be asked; --yes {what_yes_does} without asking.")
+        raise EndpointError(f"There is no terminal to ask at; --yes {what_yes_does} without asking.")
     if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
         raise EndpointError("Nothing was changed.")

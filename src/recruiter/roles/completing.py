@@ -180,7 +180,7 @@ def _level(value: Any, title: str, place: str, assumed: list[str], as_read: str)
     given = _text(value).lower()
     found = given if given in LEVELS else _level_in(given)
     if given and found is None:
-        raise DataError(f"{place}, field 'level': '{given}' is none; write one of {', '.join(LEVELS)}.")
+        raise DataError(f"{place}, field 'level': '{given}' is no level; write one of {', '.join(LEVELS)}.")
     found = found or _level_in(title.lower())
     if found is None:
         found = as_read if as_read in LEVELS else "mid"
