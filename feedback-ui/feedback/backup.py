@@ -8,7 +8,6 @@ Of SQLite. Copying the file leaves out what still lies beside it in the write-ah
 
 from __future__ import annotations
 
-import argparse
 import os
 import sqlite3
 from contextlib import closing
@@ -17,6 +16,7 @@ from pathlib import Path
 import database as db
 from feedback.settings import Settings
 from recruiter.cli.command import command
+from recruiter.cli.options import OptionParser
 from recruiter.errors import ConfigError, DataError
 
 
@@ -90,7 +90,7 @@ def _count(path: Path) -> int:
 @command
 def main() -> None:
     """Save the ratings while the server runs, or restore them while it does not."""
-    parser = argparse.ArgumentParser(prog="python -m feedback.backup", description=main.__doc__)
+    parser = OptionParser(prog="python -m feedback.backup", description=main.__doc__)
     parser.add_argument("action", choices=("save", "restore"))
     parser.add_argument("file", type=Path)
     arguments = parser.parse_args()

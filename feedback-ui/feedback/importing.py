@@ -10,7 +10,6 @@ not there are made, and people become raters without a link. What is there alrea
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import time
@@ -26,6 +25,7 @@ import database as db
 from feedback import groups, ratings, tasks
 from feedback.settings import Settings
 from recruiter.cli.command import command
+from recruiter.cli.options import OptionParser, input_file
 from recruiter.errors import DataError
 from recruiter.roles.rows import Row, read_rows
 from recruiter.rubric import MAX_RATING, MIN_RATING, Rubric, load_rubric
@@ -216,8 +216,8 @@ def _spaced(text: str) -> str:
 @command
 def main() -> None:
     """Take in ratings from a file: an export, or a table with group_id, question, rater and the criteria."""
-    parser = argparse.ArgumentParser(prog="python -m feedback.importing", description=main.__doc__)
-    parser.add_argument("file", type=Path)
+    parser = OptionParser(prog="python -m feedback.importing", description=main.__doc__)
+    parser.add_argument("file", type=input_file)
     arguments = parser.parse_args()
     settings = Settings.from_environment()
     database = db.Database(settings.database_url)

@@ -6,7 +6,6 @@ classes; everything it uses is imported as `recruiter…`.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import signal
 import sys
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, cast
 from recruiter import __version__
 from recruiter.cli.command import command
 from recruiter.cli.next_step import next_evaluation
+from recruiter.cli.options import OptionParser, text
 from recruiter.config import Config, require_model
 from recruiter.config.loading import load_config
 from recruiter.config.paths import WORKSPACE, command_line
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 @command
 def main() -> None:
     """Parse the command line and train."""
-    parser = argparse.ArgumentParser(prog=command_line("train"), description="Train a question writer with GRPO.")
-    parser.add_argument("--config-name", default="train_config", help="a file of configs/, without .yaml")
+    parser = OptionParser(prog=command_line("train"), description="Train a question writer with GRPO.")
+    parser.add_argument("--config-name", type=text, default="train_config", help="a file of configs/, without .yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to change, e.g. trainer.epochs=1")
     parser.add_argument("--version", action="version", version=__version__)
     options = parser.parse_intermixed_args()
