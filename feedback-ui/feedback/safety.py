@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -128,20 +129,20 @@ class RateLimit:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, caller: str) -> None:
-        """Count one call.
+        """Count one call; one that is refused does not count, so whoever asks too often gets what everybody gets.
 
         Raises:
-            Refusal: 429, with the seconds to wait.
+            Refusal: 429, with the seconds to wait, rounded up.
         """
         now = self._clock()
         left, at = self._buckets.pop(caller, (self._burst, now))
         left = min(self._burst, left + (now - at) * self._rate)
-        self._buckets[caller] = (max(left - 1, 0.0), now)
+        self._buckets[caller] = (left - 1 if left >= 1 else left, now)
         if len(self._buckets) > REMEMBERED:
             self._buckets.popitem(last=False)
         if left < 1:
-            wait = (1 - left) / self._rate
-            raise Refusal(429, "too_fast", f"Too many calls; wait {wait:.0f} s.", {"Retry-After": f"{wait:.0f}"})
+            wait = math.ceil((1 - left) / self._rate)
+            raise Refusal(429, "too_fast", f"Too many calls; wait {wait} s.", {"Retry-After": f"{wait}"})
 
 
 class Guard:

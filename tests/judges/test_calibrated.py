@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,20 @@ import pytest
 
 from recruiter.config import Config, JudgeConfig
 from recruiter.config.loading import load_config
-from recruiter.errors import ConfigError
+from recruiter.errors import ApiError, ConfigError
+from recruiter.evaluation.spending import took
 from recruiter.judges import Judge
 from recruiter.judges.calibrated import CalibratedJudge
+from recruiter.judges.llm.estimate import probe_and_estimate
 from recruiter.judges.making import make_judge, named_judge, training_judge
 from recruiter.judges.rubric_judge import RubricJudge
+from recruiter.llm.providers import PROVIDERS
 from recruiter.roles import Role, load_roles
 from recruiter.rubric import Rubric, load_rubric
 from tests import REPOSITORY
+from tests.conftest import known
+from tests.fake_judge import FakeJudge
+from tests.judges.conftest import score
 
 RUBRIC = load_rubric()
 GOOD = "A consumer dies after it charged a customer and before it acknowledged the message. How do you find out?"
@@ -110,21 +117,73 @@ def test_scores_are_weighed_shifted_and_kept_in_range(role: Callable[..., Role],
     assert judge.name == "calibrated/team.json"
 
 
-def test_its_judges_get_its_settings_and_share_its_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XAI_API_KEY", "xai-not-a-real-key")
-    member = {"judge": "xai/grok-4.3", "base_url": None, "weights": dict.fromkeys(RUBRIC.names, 0.5)}
-    file = written(tmp_path / "team.json", members=[member, {**member, "judge": "rubric"}])
+def paid(tmp_path: Path, *judges: str) -> Path:
+    """A calibrated judge of several."""
+    share = 1 / len(judges)
+    members = [{"judge": name, "base_url": None, "weights": dict.fromkeys(RUBRIC.names, share)} for name in judges]
+    return written(tmp_path / "team.json", members=members)
+
+
+@pytest.fixture
+def xai(server: FakeJudge, monkeypatch: pytest.MonkeyPatch) -> FakeJudge:
+    """The fake judge in place of a provider, whose address a calibrated judge's file does not name."""
+    monkeypatch.setitem(PROVIDERS, "xai", replace(PROVIDERS["xai"], base_url=server.openai_url))
+    return server
+
+
+def test_its_judges_get_its_settings_and_its_budget_together(
+    tmp_path: Path, xai: FakeJudge, role: Callable[..., Role]
+) -> None:
     cache = str(tmp_path / "cache.sqlite")
-    made: list[JudgeConfig] = []
+    settings = JudgeConfig(
+        provider="calibrated", model=str(paid(tmp_path, "xai/grok-4.3", "rubric", "xai/grok-4.5")), budget_usd=3.0,
+        cache_path=cache, prices={name: {"input": 1.0, "output": 1.0} for name in ("grok-4.3", "grok-4.5")},
+    )  # fmt: skip
+    made: list[Judge] = []
 
     def make(settings: JudgeConfig, rubric: Rubric) -> Judge:
-        made.append(settings)
-        return make_judge(settings, rubric=rubric)
+        assert settings.cache_path == cache
+        made.append(make_judge(settings, rubric=rubric))
+        return made[-1]
 
-    CalibratedJudge(JudgeConfig(provider="calibrated", model=str(file), budget_usd=3.0, cache_path=cache), RUBRIC, make)
-    assert [(one.provider, one.model, one.budget_usd, one.cache_path) for one in made] == [
-        ("xai", "grok-4.3", 1.5, cache), ("rubric", None, 1.5, cache),
-    ]  # fmt: skip
+    judge = CalibratedJudge(settings, RUBRIC, make)
+    budgets = {id(one.usage.budget): one.usage.budget for one in made if one.usage.parts}
+    assert [budget.limit_usd for budget in budgets.values()] == [3.0]
+    before = len(xai.requests)
+    first = score(judge, role(1), QUESTIONS)
+    assert len(xai.requests) == before + 2 * len(QUESTIONS)
+    assert next(iter(budgets.values())).spent_usd == sum(one.usage.total.cost_usd for one in made) > 0
+    assert took(judge.usage).cost_usd == pytest.approx(sum(one.usage.total.cost_usd for one in made))
+    again = CalibratedJudge(settings, RUBRIC, make)
+    assert score(again, role(1), QUESTIONS) == first
+    assert len(xai.requests) == before + 2 * len(QUESTIONS)  # all of it came from the cache
+
+    poor = CalibratedJudge(replace(settings, budget_usd=1e-6, cache_path=cache), RUBRIC, make)
+    with pytest.raises(ApiError, match="budget"):
+        score(poor, role(2), QUESTIONS)
+
+
+@pytest.mark.parametrize("place", ["alone", "listed"])
+def test_a_paid_judge_under_it_is_probed_and_estimated_before_a_run(
+    tmp_path: Path, xai: FakeJudge, role: Callable[..., Role], place: str
+) -> None:
+    file = paid(tmp_path, "xai/grok-4.3", "rubric")
+    given = {"provider": "calibrated", "model": str(file), "cache_path": str(tmp_path / "cache.sqlite")}
+    at = "judge." if place == "alone" else "judges.1."
+    listed = ["judges=[{provider: rubric, does: gate}]"] if place == "listed" else ["judges=[]"]
+    config = load_config("quickstart_config", [
+        *listed, *(f"{at}{key}={value}" for key, value in given.items()), "data.val_size=0", "trainer.eval_interval=0",
+    ])  # fmt: skip
+    line = known(probe_and_estimate(config, training_judge(config), [role(index) for index in range(8)], 0, 0))
+    plain = load_config("quickstart_config", [
+        "judges=[]", "judge.provider=xai", f"judge.cache_path={tmp_path / 'cache.sqlite'}", "data.val_size=0",
+        "trainer.eval_interval=0",
+    ])  # fmt: skip
+    alone = known(probe_and_estimate(plain, training_judge(plain), [role(index) for index in range(8)], 0, 0))
+    assert line.partition("; at ")[0] == alone.partition("; at ")[0]
+    assert "xai/grok-4.3 will be asked at most" in line
+    assert "about $" in line
+    assert len(xai.requests) == 2
 
 
 def test_training_takes_it_alone_and_in_a_list(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ class Evaluation:
         """
         if all(len(self._known(contestant)) == len(self._slots) for contestant in self.contestants):
             return
-        for judge in self.setup.judges:
+        for judge in [part for each in self.setup.judges for part in each.parts]:
             if line := probe(judge, self.plan, len(self.setup.roles), len(self.contestants)):
                 yield line
         candidates, roles = self.setup.simulated, self.setup.roles

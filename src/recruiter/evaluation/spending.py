@@ -9,7 +9,7 @@ from recruiter.evaluation.contestants import Contestant
 from recruiter.evaluation.records import Plan, Spent
 from recruiter.judges import Judge
 from recruiter.judges.llm.estimate import ask_for_probe
-from recruiter.llm.usage import Budget, Price, Usage
+from recruiter.llm.usage import Budget, Price, Tally, Usage
 from recruiter.roles import Role
 
 
@@ -90,15 +90,17 @@ def spending(contestants: Sequence[Contestant], judges: Sequence[Judge]) -> dict
 
 
 def took(usage: Usage) -> Spent:
-    """What calls of one model took so far."""
-    total = usage.total
+    """What calls of one model, or of several together, took so far."""
+    total = Tally()
+    for part in usage.parts:
+        total.add(part.total)
     return Spent(
         wanted=total.wanted,
         stored_before=total.hits,
         calls=total.calls,
         input_tokens=total.input_tokens,
         output_tokens=total.output_tokens,
-        cost_usd=total.cost_usd if usage.price else None,
+        cost_usd=total.cost_usd if all(part.price for part in usage.parts) else None,
         seconds_median=total.percentile(0.5),
         errors=dict(total.errors),
     )

@@ -58,6 +58,11 @@ class Judge(ABC):
         """The single judges that this one is made of, by name."""
         return {self.name: self}
 
+    @property
+    def parts(self) -> Sequence[Judge]:
+        """Those whose calls are counted and billed, each by itself: this one, or the judges that its scores are made from."""
+        return [self]
+
     @abstractmethod
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
         """Return one judgement per question, in order. A question that could not be judged is unscored.

@@ -68,7 +68,7 @@ class CalibratedJudge(Judge):
     def __init__(self, settings: JudgeConfig, rubric: Rubric, make: Make) -> None:
         """Read the file and make its judges.
 
-        Its judges get the settings of this one, and an equal part of its budget each.
+        Its judges get the settings of this one, and its budget together.
 
         Args:
             make: a judge by settings and rubric.
@@ -98,11 +98,17 @@ class CalibratedJudge(Judge):
         parts = [self._file.model_dump_json(exclude={"made_at", "agreement"}), *(m.version for m in self._members)]
         self.version = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
         self.usage = PanelUsage({f"{number}_{m.name}": m.usage for number, m in enumerate(self._members)})
+        for usage in self.usage.parts[1:]:
+            usage.share(self.usage.parts[0].budget)
 
     def _settings_of(self, member: Member, settings: JudgeConfig) -> JudgeConfig:
         provider, _, model = member.judge.partition("/")
-        budget = settings.budget_usd and settings.budget_usd / len(self._file.members)
-        return replace(settings, provider=provider, model=model or None, base_url=member.base_url, budget_usd=budget)
+        return replace(settings, provider=provider, model=model or None, base_url=member.base_url)
+
+    @property
+    def parts(self) -> Sequence[Judge]:
+        """See `Judge`: its judges."""
+        return [part for member in self._members for part in member.parts]
 
     async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
         """One judgement per question, in order; unscored where one of the judges gave no score.

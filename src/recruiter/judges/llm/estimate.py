@@ -16,16 +16,17 @@ def probe_and_estimate(config: Config, judge: Judge, roles: Sequence[Role], vali
     """See that every judge answers, and say what the rest of the run will take of those that cost something.
 
     Returns:
-        One line a judge; None if none costs anything.
+        One line a judge, of one that is made of others a line for each of these; None if none costs anything.
 
     Raises:
         ApiError: one does not answer.
     """
     each = zip(config.all_judges, judge.members.values(), strict=True)
     lines = [
-        estimate(config, settings, member, probe, roles, validation, done)
+        estimate(config, settings, judge, probe, roles, validation, done)
         for settings, member in each
-        if (probe := ask_for_probe(member))
+        for judge in member.parts
+        if (probe := ask_for_probe(judge))
     ]
     return "\n".join(lines) or None
 
