@@ -20,7 +20,7 @@ class FakePolicy:
     """A policy whose only parameter is `weight`; samples depend on it, so that nothing can be right by luck."""
 
     def __init__(self) -> None:
-        self.weight, self.gradient = 0.0, 0.0
+        self.weight, self.gradient, self.updates = 0.0, 0.0, 0
         self.calls: list[Any] = []
         self.sampling = False
 
@@ -39,9 +39,9 @@ class FakePolicy:
         tokens = [generator.randrange(1000) for _ in range(generator.randint(3, 8))]
         return Sample(" ".join(f"w{token}" for token in tokens), tokens, [-t / 1000 for t in tokens], len(tokens) < 8)
 
-    def logprobs(self, group: Any) -> list[Any]:
-        self.calls.append(("logprobs", self.weight))
-        return [[self.weight] * len(sample.token_ids) for sample in group.samples]
+    def logprobs(self, groups: Any) -> list[Any]:
+        self.calls += [("logprobs", self.weight)] * len(groups)
+        return [[[self.weight] * len(sample.token_ids) for sample in group.samples] for group in groups]
 
     @contextmanager
     def base(self) -> Iterator[Any]:
@@ -60,7 +60,7 @@ class FakePolicy:
     def optim_step(self, tokens: Any) -> UpdateResult:
         self.calls.append(("optim_step", tokens))
         norm, self.gradient = self.gradient / tokens, 0.0
-        self.weight += norm
+        self.weight, self.updates = self.weight + norm, self.updates + 1
         return UpdateResult(abs(norm), 0.01)
 
     def snapshot(self) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import ceil
 from pathlib import Path
 from types import FrameType
@@ -23,6 +23,7 @@ from recruiter.cli.options import OptionParser, text
 from recruiter.config import Config, require_model
 from recruiter.config.loading import load_config
 from recruiter.config.paths import WORKSPACE, command_line
+from recruiter.engines.ranks import Ranks, launched_rank
 from recruiter.errors import ConfigError
 from recruiter.files import free_beside, short_path
 from recruiter.roles.dataset import format_prompts, load_split, roles_hash
@@ -31,6 +32,7 @@ from recruiter.train.asked_groups import AskedGroups
 from recruiter.train.checkpoints import check_free_space
 from recruiter.train.description import check_same_run
 from recruiter.train.find_checkpoint import find_checkpoint
+from recruiter.train.interruption import Interrupted
 from recruiter.train.layout import Checkpoint, RunFolder
 from recruiter.train.lock import sole_owner
 
@@ -50,11 +52,21 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to change, e.g. trainer.epochs=1")
     parser.add_argument("--version", action="version", version=__version__)
     options = parser.parse_intermixed_args()
+    if launched_rank():
+        from recruiter.engines.parallel import serve_launched
+
+        serve_launched()
+        return
     run(load_config(options.config_name.removesuffix(".yaml"), options.overrides))
 
 
 def run(config: Config) -> None:
     """Train as configured, from the start or from where an earlier run of the same folder stopped."""
+    with Ranks(config) as ranks:
+        _run(config, ranks)
+
+
+def _run(config: Config, ranks: Ranks) -> None:
     require_model(config.trainer.policy.model.path)
     from recruiter.judges.llm.estimate import ask_for_probe
     from recruiter.judges.making import training_judge
@@ -72,13 +84,12 @@ def run(config: Config) -> None:
     check_policy(config)
     check_free_space(folder)
     with sole_owner(RunFolder(folder)):
-        _train(config, judge, folder)
+        _train(config, judge, folder, ranks)
 
 
-def _train(config: Config, judge: Judge, folder: Path) -> None:
+def _train(config: Config, judge: Judge, folder: Path, ranks: Ranks) -> None:
     from recruiter.judges.llm.estimate import probe_and_estimate
     from recruiter.metrics_logger import RunLog
-    from recruiter.train.interruption import Interrupted
 
     raw, processed = WORKSPACE / config.data.raw_dir, WORKSPACE / config.data.processed_dir
     format_prompts(raw, processed)
@@ -119,26 +130,29 @@ def _train(config: Config, judge: Judge, folder: Path) -> None:
         for part in judge.usage.parts:
             for note in part.notes:
                 log.say(f"judge {part.name}: {note}")
+        if ranks.world > 1:
+            log.say(f"{ranks.world} processes share each step")
         log.status("loading the model")
-        trainer = _make_trainer(config, judge, roles, held_back, log, stop_requested, dtype)
-        if start is not None:
-            trainer.resume(start)
-            log.say(f"continuing after step {trainer.state.step}")
-        try:
-            trainer.train()
-        except Interrupted:
-            log.say(f"Stopped after step {trainer.state.step}; it is saved. Run the same command again to continue.")
-            return
-        finally:
-            if usage := judge.usage.summary():
-                log.say(f"judge {judge.name}: {usage}")
+        with _open_trainer(config, judge, roles, held_back, log, stop_requested, dtype, ranks) as trainer:
+            if start is not None:
+                trainer.resume(start)
+                log.say(f"continuing after step {trainer.state.step}")
+            try:
+                trainer.train()
+            except Interrupted:
+                log.say(f"Stopped after step {trainer.state.step}; it is saved. Run the same command again to continue.")
+                return
+            finally:
+                if usage := judge.usage.summary():
+                    log.say(f"judge {judge.name}: {usage}")
     print(
         f"Trained {trainer.state.step} steps; checkpoints, metrics.jsonl and rollouts.jsonl are in {short_path(folder)}."
     )
     print(_next_command(config, folder))
 
 
-def _make_trainer(
+@contextlib.contextmanager
+def _open_trainer(
     config: Config,
     judge: Judge,
     roles: Sequence[Role],
@@ -146,13 +160,15 @@ def _make_trainer(
     log: RunLog,
     stop_requested: Callable[[], bool],
     dtype: str | None,
-) -> Trainer | ClusterTrainer:
+    ranks: Ranks,
+) -> Iterator[Trainer | ClusterTrainer]:
     """The training loop of the configured engine."""
     if config.engine == "skyrl":
         from recruiter.skyrl.run import ClusterTrainer
 
-        return ClusterTrainer(config, judge, roles, held_back, log, stop_requested)
-    from recruiter.engines.local import LocalPolicy
+        yield ClusterTrainer(config, judge, roles, held_back, log, stop_requested)
+        return
+    from recruiter.engines.parallel import open_policy
     from recruiter.train.groups import GroupSource, JudgedGroups
     from recruiter.train.grpo import Trainer
 
@@ -166,7 +182,8 @@ def _make_trainer(
         )
     else:
         source = JudgedGroups(judge)
-    return Trainer(config, LocalPolicy(config, dtype), source, roles, held_back, log, stop_requested)
+    with open_policy(config, dtype, ranks) as policy:
+        yield Trainer(config, policy, source, roles, held_back, log, stop_requested)
 
 
 def _dtype(config: Config) -> str | None:

@@ -115,10 +115,10 @@ def test_an_update_is_seen_by_the_next_rollouts_at_once(tiny_folder: Path) -> No
     policy = policy_for(tiny_folder, lr=1e-5)
     random_adapter(policy)
     group = sampled_group(policy)
-    before = policy.logprobs(group)
+    before = policy.logprobs([group])[0]
     policy.forward_backward([group])
     policy.optim_step(group.tokens)
-    after = policy.logprobs(group)
+    after = policy.logprobs([group])[0]
     assert before != after
     sums = policy.forward_backward([sampled_group(policy)])
     assert sums.ratio / sums.tokens == pytest.approx(1.0, abs=1e-4)
@@ -144,7 +144,7 @@ def test_stale_and_fresh_groups_share_a_pass(tiny_folder: Path) -> None:
     random_adapter(policy)
     fresh, stale = sampled_group(policy, 1), sampled_group(policy, 2)
     fresh.advantages, stale.advantages = [1.0, 0.5, 0.2], [0.3, -0.5, 1.0]
-    stale.old_logprobs = [[value - 0.1 for value in row] for row in policy.logprobs(stale)]
+    stale.old_logprobs = [[value - 0.1 for value in row] for row in policy.logprobs([stale])[0]]
     apart = [policy.forward_backward([group]) for group in (fresh, stale)]
     expected = gradients(policy)
     for parameter in policy.parameters:
@@ -159,7 +159,7 @@ def test_stale_and_fresh_groups_share_a_pass(tiny_folder: Path) -> None:
 def test_old_logprobs_give_the_clipped_ratio(tiny_folder: Path) -> None:
     policy = policy_for(tiny_folder)
     group = sampled_group(policy)
-    shifted = [[p - 1.0 for p in row] for row in policy.logprobs(group)]
+    shifted = [[p - 1.0 for p in row] for row in policy.logprobs([group])[0]]
     sums = policy.forward_backward([TrainGroup(group.messages, group.samples, group.advantages, shifted)])
     positive = len(group.samples[0].token_ids)
     assert sums.clipped == positive  # ratio e: beyond the range, and only a positive advantage is held back
@@ -168,11 +168,11 @@ def test_old_logprobs_give_the_clipped_ratio(tiny_folder: Path) -> None:
 def test_training_moves_probability_towards_what_was_rewarded(tiny_folder: Path) -> None:
     policy = policy_for(tiny_folder, lr=5e-3)
     group = sampled_group(policy)
-    before = [sum(row) for row in policy.logprobs(group)]
+    before = [sum(row) for row in policy.logprobs([group])[0]]
     for _ in range(5):
         policy.forward_backward([group])
         policy.optim_step(group.tokens)
-    after = [sum(row) for row in policy.logprobs(group)]
+    after = [sum(row) for row in policy.logprobs([group])[0]]
     assert after[0] > before[0]
     assert after[1] < before[1]
 
@@ -189,7 +189,7 @@ def test_save_and_load_continue_exactly(tiny_folder: Path, tmp_path: Path) -> No
     for each in (policy, other):
         each.forward_backward([group])
         each.optim_step(group.tokens)
-    assert policy.logprobs(group) == other.logprobs(group)
+    assert policy.logprobs([group])[0] == other.logprobs([group])[0]
     assert [s.text for s in sampled_group(policy, 5).samples] == [s.text for s in sampled_group(other, 5).samples]
 
 
@@ -292,7 +292,7 @@ def test_any_integer_is_a_seed(tiny_folder: Path, seed: int) -> None:
     drawn = sampling_seed(seed, 1)
     assert sampled_group(policy, drawn).samples == sampled_group(again, drawn).samples
     model = tiny_model("llama")
-    plain = [generate_plain(model, [[5, 6, 7]], 2, SamplingParams(4, temperature=1.0), [2], drawn) for _ in range(2)]
+    plain = [generate_plain(model, [[5, 6, 7]], 2, SamplingParams(4, temperature=1.0), [2], [drawn]) for _ in range(2)]
     assert plain[0] == plain[1]
 
 

@@ -76,7 +76,7 @@ def test_rollouts_training_and_a_plain_forward_agree(
     random_adapter(policy)
     policy.snapshot()(tmp_path)
     for group in rollouts(policy, roles):
-        rollout, training = flat([s.logprobs for s in group.samples]), flat(policy.logprobs(group))
+        rollout, training = flat([s.logprobs for s in group.samples]), flat(policy.logprobs([group])[0])
         plain, exact = (
             plain_logprobs(tiny_folder, tmp_path / "lora_adapter", group, policy, exact=e) for e in (False, True)
         )
@@ -103,7 +103,7 @@ def test_in_bfloat16_they_agree_within_its_noise(
     )
     noise = (plain - exact).abs().mean()
     rollout = flat([sample.logprobs for group in groups for sample in group.samples])
-    training = torch.cat([flat(policy.logprobs(group)) for group in groups])
+    training = torch.cat([flat(policy.logprobs([group])[0]) for group in groups])
     assert 0 < noise < 0.1
     assert (rollout - training).abs().mean() <= 2 * noise
     assert (training - rollout).exp().mean().item() == pytest.approx(1.0, abs=0.02)
@@ -119,10 +119,10 @@ def test_a_first_update_at_the_default_learning_rate_moves_the_rollouts(
     assert settings.trainer.policy.optimizer_config.lr == 1e-5
     policy = LocalPolicy(settings)
     groups = rollouts(policy, roles)
-    before = torch.cat([flat(policy.logprobs(group)) for group in groups])
+    before = torch.cat([flat(policy.logprobs([group])[0]) for group in groups])
     policy.forward_backward(groups)
     policy.optim_step(sum(group.tokens for group in groups))
-    after = torch.cat([flat(policy.logprobs(group)) for group in groups])
+    after = torch.cat([flat(policy.logprobs([group])[0]) for group in groups])
     moved = (after - before).abs()
     assert moved.mean() > 1e-5
     assert (moved > 0).float().mean() > share
@@ -168,7 +168,7 @@ def test_small_updates_have_their_full_effect_in_bfloat16(
         policy, logprobs = LocalPolicy(config), []
         for name in ("before", "after"):
             policy.load_adapter(tmp_path / name / "lora_adapter")
-            logprobs.append(torch.cat([flat(policy.logprobs(group)) for group in groups]))
+            logprobs.append(torch.cat([flat(policy.logprobs([group])[0]) for group in groups]))
         return logprobs[1] - logprobs[0]
 
     exact = effect("float32")

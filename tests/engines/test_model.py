@@ -166,9 +166,9 @@ def test_what_a_prompt_gets_does_not_depend_on_its_neighbours(tiny_folder: Path)
 
 def test_plain_rollouts_stop_at_the_end_token_and_repeat_with_the_seed() -> None:
     model = tiny_model("llama")
-    first = generate_plain(model, [PROMPT], 4, SamplingParams(30), [2, 3], seed=1)
-    assert first == generate_plain(model, [PROMPT], 4, SamplingParams(30), [2, 3], seed=1)
-    assert first != generate_plain(model, [PROMPT], 4, SamplingParams(30), [2, 3], seed=2)
+    first = generate_plain(model, [PROMPT], 4, SamplingParams(30), [2, 3], [1])
+    assert first == generate_plain(model, [PROMPT], 4, SamplingParams(30), [2, 3], [1])
+    assert first != generate_plain(model, [PROMPT], 4, SamplingParams(30), [2, 3], [2])
     for completion in first[0]:
         assert completion.finished == (completion.token_ids[-1] in (2, 3))
         assert not {2, 3} & set(completion.token_ids[:-1])

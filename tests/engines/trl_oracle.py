@@ -129,7 +129,7 @@ class ScriptedPolicy(LocalPolicy):
             answers = self.script.answers(self.step, messages)
             names = [f"{self.step} {reward}" for reward in self.script.rewards(self.step, messages)]
             samples = [Sample(n, a, [0.0] * len(a), a[-1] == END) for n, a in zip(names, answers, strict=True)]
-            logprobs = self.logprobs(TrainGroup(messages, samples, [0.0] * len(samples)))
+            (logprobs,) = self.logprobs([TrainGroup(messages, samples, [0.0] * len(samples))])
             self.sampled.append([replace(s, logprobs=p) for s, p in zip(samples, logprobs, strict=True)])
             yield self.sampled[-1]
 

@@ -120,7 +120,7 @@ def test_an_update_is_seen_by_recorded_rollouts(tmp_path: Path) -> None:
     policy.optim_step(sum(len(sample.token_ids) for sample in before))
     (after,) = policy.sample([messages], 4, sampling, 0)
     assert [s.logprobs for s in before] != [s.logprobs for s in after]
-    training = policy.logprobs(TrainGroup(messages, after, [0.0] * 4))
+    (training,) = policy.logprobs([TrainGroup(messages, after, [0.0] * 4)])
     ratios = [torch.tensor(t) - torch.tensor(s.logprobs) for t, s in zip(training, after, strict=True)]
     assert torch.cat(ratios).exp().mean().item() == pytest.approx(1.0, abs=0.02)
 

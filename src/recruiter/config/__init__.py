@@ -304,6 +304,10 @@ class TrainerConfig(Section):
     algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "where it trains; auto: on a GPU if there is one",
         may_change=True, skyrl=OURS)
+    gpus: Literal["auto"] | Annotated[int, Field(ge=1)] = setting(1,
+        "GPUs that share a step, with a process for each; on a CPU so many processes; `auto`: all GPUs that are visible; "
+        "torchrun's processes count instead: [training.md](training.md#several-gpus)", instead="1 or more, or auto",
+        may_change=True, skyrl=OURS)
     seed: int = setting(42, "order of the roles, validation slice, LoRA start and sampling", skyrl=SAME)
     epochs: int = setting(5, "passes over the training roles", ge=1, may_change=True, skyrl=SAME)
     max_training_steps: int | None = setting(None, "end after so many steps, however many epochs are left", ge=1,
@@ -397,7 +401,7 @@ class EndpointConfig(Section):
 @dataclass
 class Config(Section):
     engine: Literal["local", "skyrl"] = setting("local",
-        "what trains: `local`, one process on a CPU or a GPU; `skyrl`, several GPUs or nodes")
+        "what trains: `local`, on a CPU or on GPUs; `skyrl`, on the GPUs of a Ray cluster")
     rubric: str | None = setting(None,
         "file of the criteria that questions are judged and rated by; null: `configs/rubric.yaml`", may_change=True)
     skyrl: dict[str, Any] = setting({},

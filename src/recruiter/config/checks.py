@@ -64,6 +64,11 @@ def _check_skyrl(config: Config) -> None:
         raise ConfigError(
             "People for a share of the groups cannot work with engine=skyrl; write judge.provider=human, or engine=local."
         )
+    if trainer.gpus != 1:
+        raise ConfigError(
+            f"trainer.gpus={trainer.gpus} cannot work with engine=skyrl, which takes all visible GPUs; leave it out, or write "
+            f"trainer.placement.policy_num_gpus_per_node=<a number> to take fewer."
+        )
     if trainer.device == "cpu":
         raise ConfigError("trainer.device=cpu cannot work with engine=skyrl, which needs a GPU; write engine=local.")
     if trainer.policy.model.dtype == "float32":

@@ -140,6 +140,11 @@ class Reader(Protocol):
 class Policy(Protocol):
     """A language model that can be sampled and trained."""
 
+    @property
+    def updates(self) -> int:
+        """How often the adapter has changed; it counts from the moment at which one begins."""
+        ...
+
     def groups_per_pass(self, prompts: Sequence[list[Message]], group_size: int) -> int:
         """How many groups of `group_size` samples, answers to some of these prompts, one `forward_backward` should get."""
         ...
@@ -150,8 +155,8 @@ class Policy(Protocol):
         """Yield `group_size` samples for each prompt, in order. The same seed gives the same samples."""
         ...
 
-    def logprobs(self, group: TrainGroup) -> list[list[float]]:
-        """Token log-probabilities of the group's samples under the current policy."""
+    def logprobs(self, groups: Sequence[TrainGroup]) -> list[list[list[float]]]:
+        """Token log-probabilities of each group's samples under the current policy."""
         ...
 
     def base(self) -> AbstractContextManager[Reader]:

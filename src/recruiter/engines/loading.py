@@ -156,8 +156,9 @@ def load_model(path: str, dtype: torch.dtype, device: torch.device) -> tuple[Pre
 
 def device_memory(device: torch.device) -> float:
     """Bytes of a GPU's memory that this process may use."""
-    share = torch.cuda.get_per_process_memory_fraction(device.index or 0)
-    return share * torch.cuda.get_device_properties(device).total_memory
+    index = torch.cuda.current_device() if device.index is None else device.index
+    share = torch.cuda.get_per_process_memory_fraction(index)
+    return share * torch.cuda.get_device_properties(index).total_memory
 
 
 def stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:

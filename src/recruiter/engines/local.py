@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from recruiter.errors import ModelError
 from recruiter.files import share
 from recruiter.objective import token_losses
 from recruiter.prompts import Message
+
+Samples = list[tuple[list[Message], list[Sample]]]
 
 
 class LocalPolicy:
@@ -70,7 +73,7 @@ class LocalPolicy:
             weight_decay=optimizer.weight_decay,
         )
         self.updates = 0
-        self._ahead: list[tuple[list[Sample], tuple[Tensor, Tensor]]] = []  # what `look_ahead` computed, and of what
+        self._ahead: list[tuple[Samples, tuple[Tensor, Tensor]]] = []  # what `look_ahead` computed, and of what
 
     def groups_per_pass(self, prompts: Sequence[list[Message]], group_size: int) -> int:
         """How many groups one `forward_backward` takes: as configured, or what is fastest here and fits."""
@@ -82,17 +85,28 @@ class LocalPolicy:
         return max(1, self.local.tokens_per_pass(self.checkpoints_layers) // (group_size * length + own))
 
     def sample(
-        self, prompts: Sequence[list[Message]], group_size: int, sampling: SamplingParams, seed: int
+        self,
+        prompts: Sequence[list[Message]],
+        group_size: int,
+        sampling: SamplingParams,
+        seed: int,
+        only: Sequence[int] | None = None,
     ) -> Iterator[list[Sample]]:
-        """Yield `group_size` samples for each prompt, in order. The same seed gives the same samples."""
-        return self.local.sample(prompts, group_size, sampling, seed)
+        """Yield `group_size` samples for each prompt, in order. The same seed gives the same samples.
 
-    def logprobs(self, group: TrainGroup) -> list[list[float]]:
-        """Token log-probabilities of the group's samples under the current policy."""
-        with torch.no_grad():
-            flat = self._token_logprobs([group])[0].tolist()
-        ends = torch.tensor([len(sample.token_ids) for sample in group.samples]).cumsum(0).tolist()
-        return [flat[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        Args:
+            only: indices of the prompts that are wanted, ascending; None: all. They get what they would get among all.
+        """
+        return self.local.sample(prompts, group_size, sampling, seed, only)
+
+    @torch.no_grad()
+    def logprobs(self, groups: Sequence[TrainGroup]) -> list[list[list[float]]]:
+        """Token log-probabilities of each group's samples under the current policy."""
+        found = []
+        for group in groups:
+            flat = iter(self._token_logprobs([group])[0].tolist())
+            found.append([list(islice(flat, len(sample.token_ids))) for sample in group.samples])
+        return found
 
     @contextmanager
     def base(self) -> Iterator[ModelReader]:
@@ -102,23 +116,23 @@ class LocalPolicy:
 
     def look_ahead(self, groups: Sequence[TrainGroup]) -> bool:
         """Compute the forward half of a pass; on a GPU of one at a time, on a CPU as long as memory is plenty."""
-        samples = [sample for group in groups for sample in group.samples]
-        waiting = sum(len(sample.token_ids) for known, _ in self._ahead for sample in known)
+        samples = _samples(groups)
+        waiting = sum(len(sample.token_ids) for known, _ in self._ahead for _, group in known for sample in group)
         tokens = waiting + sum(group.tokens for group in groups)
         if self.config.trainer.policy.lora.dropout or not self.local.shares_prompts:
             return False  # another order would draw other random numbers; plain passes are slow enough to be sure of
         if self._ahead and not self.local.can_keep(tokens, self.checkpoints_layers):
             return False
-        if not any(_same(samples, known) for known, _ in self._ahead):
+        if not any(samples == known for known, _ in self._ahead):
             set_mode(self.local.causal_lm, training=True)
             self._ahead.append((samples, self._token_logprobs(groups)))
         return True
 
     def _taken_up(self, groups: Sequence[TrainGroup]) -> tuple[Tensor, Tensor]:
         """Log-probabilities and entropies (T,) of the groups, computed ahead if they were."""
-        samples = [sample for group in groups for sample in group.samples]
+        samples = _samples(groups)
         for index, (known, result) in enumerate(self._ahead):
-            if _same(samples, known):
+            if samples == known:
                 del self._ahead[index]
                 return result
         self._ahead.clear()  # a group has dropped out, and with it the division into passes
@@ -185,6 +199,16 @@ class LocalPolicy:
             refresh_adapters(self.local.causal_lm)
         self.optimizer.zero_grad(set_to_none=True)
         return result
+
+    @torch.no_grad()
+    def take_over(self, adapter_P: Tensor) -> None:
+        """Go on with the adapter of a process that has updated its own: all parameters (P,), one after another."""
+        parts = adapter_P.split([parameter.numel() for parameter in self.parameters])
+        for parameter, part in zip(self.parameters, parts, strict=True):
+            parameter.copy_(part.view_as(parameter))
+        refresh_adapters(self.local.causal_lm)
+        self.optimizer.zero_grad(set_to_none=True)
+        self._ahead.clear()
 
     def _token_logprobs(self, groups: Sequence[TrainGroup]) -> tuple[Tensor, Tensor]:
         """Log-probabilities and entropies (T,) of all answer tokens, group after group, answer after answer."""
@@ -253,9 +277,9 @@ class LocalPolicy:
         refresh_adapters(self.local.causal_lm)
 
 
-def _same(samples: Sequence[Sample], others: Sequence[Sample]) -> bool:
-    """Whether these are the very same samples."""
-    return len(samples) == len(others) and all(a is b for a, b in zip(samples, others, strict=True))
+def _samples(groups: Sequence[TrainGroup]) -> Samples:
+    """What a pass over these groups computes."""
+    return [(group.messages, group.samples) for group in groups]
 
 
 def _copy_to_cpu(state: Any) -> Any:

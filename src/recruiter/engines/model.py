@@ -47,6 +47,7 @@ TOKENS_PER_PASS = {"cpu": 1024, "cuda": 16384}
 KEPT_STATES = {"checkpointed": 4, "compiled": 24, "eager": 36}  # tensors of hidden size kept for backward, a layer
 KEPT_BYTES = 4e9  # of a CPU's memory, for forward passes that were computed ahead
 FEW_TOKENS = 4096  # a pass of fewer costs more than it computes: layers are computed again instead of kept
+PLAIN_STRIDE = 1_000_003  # between the seeds of two steps, for models that draw their own random numbers
 MIN_WINDOW = 4096  # a narrower sliding window could cut into a prompt and its answer
 AGREEMENT = {torch.float32: 1e-4, torch.bfloat16: 0.1}  # mean difference of log-probabilities that is rounding
 
@@ -132,10 +133,19 @@ class LocalModel:
         return self._encoded[key]
 
     def sample(
-        self, prompts: Sequence[list[Message]], group_size: int, sampling: SamplingParams, seed: int
+        self,
+        prompts: Sequence[list[Message]],
+        group_size: int,
+        sampling: SamplingParams,
+        seed: int,
+        only: Sequence[int] | None = None,
     ) -> Iterator[list[Sample]]:
-        """Yield `group_size` samples for each prompt, in order. The same seed gives the same samples."""
-        for _, groups in self.portions(prompts, group_size, sampling, seed):
+        """Yield `group_size` samples for each prompt, in order. The same seed gives the same samples.
+
+        Args:
+            only: indices of the prompts that are wanted, ascending; None: all.
+        """
+        for _, groups in self.portions(prompts, group_size, sampling, seed, only=only):
             yield from groups
 
     def portions(
@@ -146,29 +156,34 @@ class LocalModel:
         seed: int,
         done: Set[int] = frozenset(),
         progress: Callable[[float], None] = lambda _: None,
+        only: Sequence[int] | None = None,
     ) -> Iterator[tuple[slice, list[list[Sample]]]]:
-        """As `sample`, by the prompts that are decoded together: which ones, and a group for each.
+        """As `sample`, by the prompts that are decoded together: which of those that are wanted, and a group for each.
 
         Args:
-            done: indices of prompts; portions that hold nothing else are left out, the others are as ever.
+            done: indices of wanted prompts; portions that hold nothing else are left out, the others are as ever.
             progress: is told the share of all tokens that may have been decoded; what it raises ends the decoding.
+            only: indices of the prompts that are wanted, ascending; None: all.
         """
         generator = torch.Generator().manual_seed(torch_seed(seed))
         uniforms = torch.rand(len(prompts), group_size, sampling.max_generate_length, generator=generator)
+        wanted = list(range(len(prompts)) if only is None else only)
+        uniforms = uniforms[wanted]
         set_mode(self.rollout_model, training=False)
         refresh_rollout_layers(self.rollout_model)
-        encoded = [self.encode(messages) for messages in prompts]
+        encoded = [self.encode(prompts[index]) for index in wanted]
         for part in self._portions(encoded, group_size, sampling.max_generate_length):
             if done >= set(range(part.start, part.stop)):
                 continue
-            advanced = partial(_advance, progress, part, len(prompts))
+            advanced = partial(_advance, progress, part, len(wanted))
             if self.shares_prompts:
                 groups = self._generate(
                     self.rollout_model, encoded[part], group_size, sampling, self.stop_ids, uniforms[part], advanced
                 )
             else:
+                seeds = [seed * PLAIN_STRIDE + index for index in wanted[part]]
                 groups = generate_plain(
-                    self.rollout_model, encoded[part], group_size, sampling, self.stop_ids, seed + part.start, advanced
+                    self.rollout_model, encoded[part], group_size, sampling, self.stop_ids, seeds, advanced
                 )
             advanced(1.0)
             yield part, [[self._sample(completion) for completion in group] for group in groups]

@@ -25,10 +25,10 @@ def generate_plain(
     group_size: int,
     sampling: SamplingParams,
     stop_ids: Sequence[int],
-    seed: int,
+    seeds: Sequence[int],
     advanced: Callable[[float], None] = lambda _: None,
 ) -> list[list[Completion]]:
-    """Like `rollouts.generate_groups`, by `model.generate`, prompt by prompt."""
+    """Like `rollouts.generate_groups`, by `model.generate`, prompt by prompt, each with a seed of its own."""
     device = next(model.parameters()).device
     drawn: dict[str, object] = {"do_sample": False}
     if sampling.temperature > 0:
@@ -36,8 +36,8 @@ def generate_plain(
         drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": top_k}
     groups = []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(torch_seed(seed))
-        for prompt in prompts:
+        for prompt, seed in zip(prompts, seeds, strict=True):
+            torch.manual_seed(torch_seed(seed))
             ids = torch.tensor([prompt] * group_size, device=device)
             output: Any = model.generate(  # type: ignore[operator]
                 ids,

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import cast
 
 from recruiter.config import Config
@@ -53,7 +52,7 @@ class Trainer:
         self.stop_requested = stop_requested
         self.state, self.saver = RunState(config), BackgroundSaver()
         source.judge.judge.attach(policy)
-        self._is_updating = False  # in the middle of the updates of the step after the last finished one
+        self._updates = policy.updates  # of the last finished step: where the policy has more, it is in the middle of the next
 
     def train(self) -> None:
         """Run to the last step.
@@ -119,7 +118,6 @@ class Trainer:
             for groups in batched(mini_batch, passes.groups_per_pass):
                 update.add(self.policy.forward_backward(groups))
             if update.tokens:
-                self._is_updating = True
                 updates.append(self.policy.optim_step(update.tokens))
             sums.add(update)
             update = TokenSums()
@@ -135,7 +133,7 @@ class Trainer:
         }
         metrics = step_metrics(step, fresh, sums, updates, self.source.judge.rubric.names, others)
         self.state.trained(step, fresh, metrics)
-        self._is_updating = False
+        self._updates = self.policy.updates
         return metrics
 
     def _sample(self, step: int) -> Iterator[tuple[Role, list[Sample]]]:
@@ -176,8 +174,10 @@ class Trainer:
     def _mini_batches(self, rollouts: Sequence[Rollout], passes: Passes) -> list[list[TrainGroup]]:
         """The groups of each of several updates, with the log-probabilities that the updates are compared with."""
         teaching = [[r.group for r in part if r.group] for part in batched(rollouts, passes.groups_per_update)]
-        batches = [[replace(g, old_logprobs=g.old_logprobs or self.policy.logprobs(g)) for g in b] for b in teaching]
-        return batches * self.config.trainer.update_epochs_per_batch
+        new = [group for batch in teaching for group in batch if group.old_logprobs is None]
+        for group, logprobs in zip(new, self.policy.logprobs(new), strict=True):
+            group.old_logprobs = logprobs
+        return teaching * self.config.trainer.update_epochs_per_batch
 
     # ---- validation, checkpoints, stopping ------------------------------------------------------------------------
 
@@ -222,7 +222,7 @@ class Trainer:
         self.saver.wait()
         run, step, best, write_policy = self.log.run, self.state.step, self.state.best, None
         self.source.judge.store_usage(run.judge_usage)
-        if step and not self._is_updating and not run.checkpoint(step).path.is_dir():
+        if step and self.policy.updates == self._updates and not run.checkpoint(step).path.is_dir():
             write_policy, write_state = self.policy.snapshot(), self.state.snapshot()
 
         def write() -> None:
@@ -244,6 +244,7 @@ class Trainer:
         """
         self.state.load(checkpoint)
         self.policy.load(checkpoint.policy)
+        self._updates = self.policy.updates
         self.source.judge.restore_usage(self.log.run.judge_usage)
 
     def _stop_if_asked(self) -> None:

@@ -1,0 +1,195 @@
+"""Several processes that share a run: the parameters of one, whoever samples and trains what, and however it ends."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from benchmarks.workload import FixedTimeJudge
+from recruiter.config import Config
+from recruiter.config.loading import load_config
+from recruiter.engines.parallel import deal, open_policy
+from recruiter.engines.ranks import Ranks
+from recruiter.errors import ConfigError, EngineError
+from recruiter.files import read_jsonl
+from recruiter.main import run as train
+from recruiter.metrics_logger import RunLog
+from recruiter.roles import Role
+from recruiter.roles.dataset import write_raw
+from recruiter.roles.schedule import total_steps
+from recruiter.rubric import Judgement
+from recruiter.train.groups import JudgedGroups
+from recruiter.train.grpo import Trainer
+from recruiter.train.layout import RunFolder
+from tests import REPOSITORY
+from tests.conftest import MakeRole
+from tests.engines.conftest import tiny_model, tiny_tokenizer
+from tests.scoring import scored
+from tests.train.test_identity import kept_signals, settings  # noqa: F401
+
+WEIGHTS = "policy/lora_adapter/adapter_model.safetensors"
+ROUNDING = 1e-6  # relative
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny_model("qwen3").save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+class HashJudge(FixedTimeJudge):
+    """Finds nothing to choose between in the group of the third role, and has no score for one question of the second."""
+
+    async def score(self, role: Role, questions: Sequence[str]) -> list[Judgement]:
+        judged = await super().score(role, questions)
+        if role.id.endswith("2"):
+            return [Judgement(scored(5)) for _ in questions]
+        return [Judgement.unscored("timed out"), *judged[1:]] if role.id.endswith("1") else judged
+
+
+def apart(first: Path, second: Path) -> float:
+    """The relative distance of two adapters."""
+    ours, theirs = (load_file(str(folder / WEIGHTS)) for folder in (first, second))
+    assert ours.keys() == theirs.keys()
+    flat = [torch.cat([tensors[name].flatten() for name in sorted(ours)]) for tensors in (ours, theirs)]
+    return float((flat[0] - flat[1]).norm() / flat[1].norm())
+
+
+def without_times(run: Path) -> list[dict[str, Any]]:
+    return [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in read_jsonl(run / "metrics.jsonl")]
+
+
+def assert_same_run(run: Path, other: Path, step: int) -> None:
+    """Equal up to the rounding of sums: adapter and figures; the questions are equal."""
+    assert apart(run / f"global_step_{step}", other / f"global_step_{step}") < ROUNDING
+    rows, others = without_times(run), without_times(other)
+    assert [row.keys() for row in rows] == [row.keys() for row in others]
+    for row, expected in zip(rows, others, strict=True):
+        for name, value in expected.items():
+            close = pytest.approx(value, rel=1e-4, abs=1e-6) if isinstance(value, float) else value
+            assert row[name] == close, name
+    assert read_jsonl(run / "rollouts.jsonl") == read_jsonl(other / "rollouts.jsonl")
+
+
+def changed(config: Config, **changes: Any) -> Config:
+    for name, value in changes.items():
+        setattr(config.trainer if hasattr(config.trainer, name) else config.trainer.algorithm, name, value)
+    return config
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train_batch_size": 3, "use_kl_loss": True, "kl_loss_coef": 0.1},  # the last step of an epoch has one role
+        {"train_batch_size": 7, "policy_mini_batch_size": 4, "update_epochs_per_batch": 2, "micro_train_batch_size_per_gpu": 6},
+    ],
+    ids=["KL", "mini-batches"],
+)
+def test_two_processes_give_the_parameters_of_one(
+    tiny: Path, tmp_path: Path, role: MakeRole, changes: dict[str, Any]
+) -> None:
+    roles, held_back = [role(i) for i in range(7)], [role(i) for i in range(7, 10)]
+    for gpus in (1, 2):
+        config = changed(Config(), gpus=gpus, device="cpu", epochs=2, eval_interval=2, ckpt_interval=100, **changes)
+        config.trainer.policy.model.path, config.trainer.policy.model.dtype = str(tiny), "float32"
+        config.trainer.policy.optimizer_config.lr, config.trainer.max_training_steps = 1e-3, 4
+        config.generator.n_samples_per_prompt, config.judge.max_unscored = 3, 1.0
+        config.generator.sampling_params.max_generate_length = 12
+        judge = HashJudge(0.1)
+        with (
+            RunLog(tmp_path / str(gpus), config, judge, total_steps(config, len(roles))) as log,
+            Ranks(config) as ranks,
+            open_policy(config, "float32", ranks) as policy,
+        ):
+            Trainer(config, policy, JudgedGroups(judge), roles, held_back, log).train()
+    rows = without_times(tmp_path / "1")
+    assert rows[-1]["updates"] > 0
+    assert any(row["groups_without_spread"] for row in rows)
+    assert_same_run(tmp_path / "2", tmp_path / "1", len(rows))
+
+
+def test_a_run_moves_between_numbers_of_processes(
+    settings: Callable[..., Config],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    more = {"trainer.train_batch_size": 3, "trainer.policy.optimizer_config.lr": 1e-3}
+    whole = tmp_path / "whole"
+    train(settings(6, **more, **{"trainer.ckpt_path": whole}))
+    for steps, gpus in ((2, 1), (4, 2), (6, 1)):
+        train(settings(steps, **more, **{"trainer.gpus": gpus}))
+    assert RunFolder(tmp_path / "run").steps == RunFolder(whole).steps
+    assert_same_run(tmp_path / "run", whole, 6)
+
+
+def test_a_process_that_is_killed_ends_the_run_saved_and_the_same_command_continues(
+    settings: Callable[..., Config],  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = Trainer.step
+
+    def step(self: Any, step: int) -> Any:
+        if step == 3:
+            (helper,) = multiprocessing.active_children()
+            os.kill(known(helper.pid), signal.SIGKILL)
+        return original(self, step)
+
+    several = {"trainer.gpus": 2, "trainer.ckpt_interval": 9}
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "step", step)
+        with pytest.raises(EngineError) as caught:
+            train(settings(4, **several))
+    assert str(caught.value) == (
+        "Process 2 of 2 has ended (killed by SIGKILL): run the same command again to continue from the last checkpoint, on "
+        "any number of GPUs."
+    )
+    assert RunFolder(tmp_path / "run").steps == [2]
+    assert not multiprocessing.active_children()
+    train(settings(4, **{**several, "trainer.gpus": 1}))
+    assert [row["step"] for row in read_jsonl(tmp_path / "run/metrics.jsonl")] == [1, 2, 3, 4]
+
+
+def test_torchrun_joins(settings: Callable[..., Config], tiny: Path, tmp_path: Path) -> None:  # noqa: F811
+    """Also when there is nothing to do, and with a setting that rank 0 refuses: the others must not wait."""
+    train(settings(3))
+
+    def launched(*more: str) -> subprocess.CompletedProcess[str]:
+        config = settings(3)
+        given = {
+            "trainer.policy.model.path": config.trainer.policy.model.path,
+            "trainer.ckpt_path": tmp_path / "launched",
+            "data.raw_dir": config.data.raw_dir,
+            "data.processed_dir": config.data.processed_dir,
+        }
+        same = [override for override in SAME_SETTINGS]
+        command = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "src.recruiter.main"]
+        arguments = ["--config-name=quickstart_config", *(f"{key}={value}" for key, value in given.items()), *same, *more]
+        return subprocess.run([sys.executable, *command, *arguments], cwd=REPOSITORY, capture_output=True, text=True)
+
+
+def test_work_is_dealt_out_evenly() -> None:
+    weights = [random.Random(index).randint(100, 400) for index in range(64)]
+    for ranks in (1, 2, 3, 8):
+        shares = deal(weights, ranks)
+        assert sorted(index for share in shares for index in share) == list(range(64))
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+        for share in shares:
+            assert share == sorted(share)
+            assert all(index // ranks == turn for turn, index in enumerate(share))
+        loads = [sum(weights[index] for index in share) for share in shares]
+        assert max(loads) - min(loads) <= max(weights)
+    assert deal([5, 1, 1], 2) == [[0], [1, 2]]
+    assert deal([1], 3) == [[0], [], []]
