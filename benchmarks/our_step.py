@@ -5,18 +5,23 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from benchmarks.workload import peak_memory, reset_peak_memory
 from recruiter.config import Config
 from recruiter.engines.local import LocalPolicy
+from recruiter.engines.parallel import ParallelPolicy
 from recruiter.judges import Judge
 from recruiter.metrics_logger import RunLog
 from recruiter.roles import Role
 from recruiter.train.groups import JudgedGroups
 from recruiter.train.grpo import Trainer
+
+T = TypeVar("T")
+_computed: Counter[str] = Counter()  # tokens, in this process
 
 
 def make_config(
@@ -46,18 +51,16 @@ def measure_ours(
     roles: Sequence[Role],
     steps: int,
     judge: Judge,
-    policy: LocalPolicy,
+    policy: LocalPolicy | ParallelPolicy,
 ) -> dict[str, Any]:
-    """Time `steps` steps over the same roles after one that warms up.
+    """Time `steps` steps over the same roles after one that warms up, of a policy that is prepared.
 
     Returns:
         medians of `seconds`, `seconds_sampling`, `seconds_training` and `cpu_seconds` (of all cores together), all values
         under `samples`, `start_seconds` of the first step, compilation included, `tokens_sampling` and `tokens_training`
-        computed in a step, padding included, and `peak_memory` in GB.
+        computed in a step by all processes, padding included, and `peak_memory` in GB of the one that takes most.
     """
     began = time.perf_counter()
-    policy.local.stop_ids = [-1]  # every answer as long as the peer's
-    computed = _TokenCount(policy)
     config.trainer.max_training_steps = steps + 1
     config.trainer.epochs = steps + 1
     with (
@@ -70,13 +73,13 @@ def measure_ours(
         rows: list[dict[str, Any]] = []
         for step in range(1, steps + 2):
             if step == 2:
-                reset_peak_memory()
-                computed.clear()
+                everywhere(policy, _begin)
                 start_seconds = time.perf_counter() - began
             processor = time.process_time()
             rows.append(dict(trainer.step(step)))
             rows[-1]["cpu_seconds"] = time.process_time() - processor
     rows, answers = rows[1:], config.generator
+    training, prefill, peaks = zip(*everywhere(policy, _figures), strict=True)
     decoded = len(roles) * answers.n_samples_per_prompt * (answers.sampling_params.max_generate_length - 1)
     samples = {
         "seconds": [row["seconds"] for row in rows],
@@ -87,28 +90,43 @@ def measure_ours(
     return {
         **{name: statistics.median(values) for name, values in samples.items()},
         "samples": samples,
-        "tokens_sampling": computed.prefill // steps + decoded,
-        "tokens_training": computed.training // steps,
+        "tokens_sampling": sum(prefill) // steps + decoded,
+        "tokens_training": sum(training) // steps,
         "start_seconds": start_seconds,
-        "peak_memory": peak_memory(),
+        "peak_memory": max(peaks),
         "ratio_mean": rows[-1]["rollout_ratio_mean"],
         "ratio_max": rows[-1]["rollout_ratio_max"],
     }
 
 
-class _TokenCount:
-    """Counts what goes through the network outside decoding, which computes one token of every answer at a time."""
+def everywhere(policy: LocalPolicy | ParallelPolicy, function: Callable[[LocalPolicy], T]) -> list[T]:
+    """What a function gives for the policy of every process."""
+    return policy.apply(function) if isinstance(policy, ParallelPolicy) else [function(policy)]
 
-    def __init__(self, policy: LocalPolicy) -> None:
-        self.clear()
-        policy.local.causal_lm.get_input_embeddings().register_forward_pre_hook(self._add_training)
-        policy.local.rollout_model.get_input_embeddings().register_forward_pre_hook(self._add_prefill)
 
-    def clear(self) -> None:
-        self.training = self.prefill = 0
+def prepare(policy: LocalPolicy) -> None:
+    """Have every answer be as long as the peer's, and count what goes through the network outside decoding, which computes one
+    token of every answer at a time.
+    """
 
-    def _add_training(self, _module: Any, inputs: tuple[Any, ...]) -> None:
-        self.training += inputs[0].numel()
+    def add_training(_module: Any, inputs: tuple[Any, ...]) -> None:
+        _computed["training"] += inputs[0].numel()
 
-    def _add_prefill(self, _module: Any, inputs: tuple[Any, ...]) -> None:
-        self.prefill += inputs[0].numel() if inputs[0].shape[1] > 1 else 0
+    def add_prefill(_module: Any, inputs: tuple[Any, ...]) -> None:
+        _computed["prefill"] += inputs[0].numel() if inputs[0].shape[1] > 1 else 0
+
+    generate = policy.local._generate
+    policy.local._generate = lambda model, prompts, size, sampling, _stop_ids, *others: generate(
+        model, prompts, size, sampling, [-1], *others
+    )
+    policy.local.causal_lm.get_input_embeddings().register_forward_pre_hook(add_training)
+    policy.local.rollout_model.get_input_embeddings().register_forward_pre_hook(add_prefill)
+
+
+def _begin(_policy: LocalPolicy) -> None:
+    reset_peak_memory()
+    _computed.clear()
+
+
+def _figures(_policy: LocalPolicy) -> tuple[int, int, float]:
+    return _computed["training"], _computed["prefill"], peak_memory()

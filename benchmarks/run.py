@@ -3,7 +3,8 @@
 Suites: `cpu` and `gpu` put one step beside TRL's (`--group` of 4 and 8 on a CPU); `rollouts` puts sampling alone beside
 transformers' `generate`; `judge` gives our step a judge that takes 2 seconds; `card24` caps the GPU's memory at 22 GB;
 `scaling_cpu` and `scaling_gpu` grow group, prompt, answer and batch (`python -m benchmarks.plot` draws them).
-Results are appended to `results/benchmarks.jsonl`; `--only ours` measures one side.
+Results are appended to `results/benchmarks.jsonl`; `--only ours` measures one side, `--gpus 2` has ours share its steps
+between two GPUs.
 """
 
 from __future__ import annotations
@@ -101,6 +102,7 @@ def main() -> None:
     parser.add_argument("--model", help="a model folder instead of the suite's")
     parser.add_argument("--random-weights", metavar="TOKENIZER", help="make --model: Qwen3-4B's shape, this tokenizer")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="instead of the suite's")
+    parser.add_argument("--gpus", type=int, help="processes of our side, one a GPU")
     parser.add_argument("--only", metavar="SIDE", help="ours or trl")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "results/benchmarks.jsonl")
     options = parser.parse_args()
@@ -108,8 +110,10 @@ def main() -> None:
     console = Console()
     table = Table("case", "seconds", "sampling", "training", "tokens", "peak GB")
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    wanted = [case for case in SUITES[options.suite] if options.only in (None, case["side"])]
-    for cases in processes([{**case, **{k: v for k, v in changes.items() if v}} for case in wanted]):
+    wanted = [{**case, **{k: v for k, v in changes.items() if v}} for case in SUITES[options.suite]]
+    if options.gpus:
+        wanted = [{**case, "gpus": options.gpus} if case["side"] == "ours" else case for case in wanted]
+    for cases in processes([case for case in wanted if options.only in (None, case["side"])]):
         console.print(f"running {', '.join(map(describe, cases))} …", highlight=False)
         for measured in run_cases(cases):
             with options.output.open("a", encoding="utf-8") as file:

@@ -140,7 +140,9 @@ def _train(config: Config, judge: Judge, folder: Path, ranks: Ranks) -> None:
             try:
                 trainer.train()
             except Interrupted:
-                log.say(f"Stopped after step {trainer.state.step}; it is saved. Run the same command again to continue.")
+                log.say(
+                    f"Stopped after step {trainer.state.step}; it is saved. Run the same command again to continue."
+                )
                 return
             finally:
                 if usage := judge.usage.summary():

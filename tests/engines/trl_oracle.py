@@ -123,7 +123,7 @@ class ScriptedPolicy(LocalPolicy):
         if adapter is not None:
             self.load_adapter(adapter)
 
-    def sample(self, prompts: Any, group_size: Any, sampling: Any, seed: Any) -> Iterator[Any]:
+    def sample(self, prompts: Any, group_size: Any, sampling: Any, seed: Any, only: Any = None) -> Iterator[Any]:
         self.step += 1
         for messages in prompts:
             answers = self.script.answers(self.step, messages)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +18,30 @@ from safetensors.torch import load_file
 
 from benchmarks.workload import FixedTimeJudge
 from recruiter.config import Config
-from recruiter.config.loading import load_config
 from recruiter.engines.parallel import deal, open_policy
 from recruiter.engines.ranks import Ranks
-from recruiter.errors import ConfigError, EngineError
+from recruiter.errors import EngineError
 from recruiter.files import read_jsonl
 from recruiter.main import run as train
 from recruiter.metrics_logger import RunLog
 from recruiter.roles import Role
-from recruiter.roles.dataset import write_raw
 from recruiter.roles.schedule import total_steps
 from recruiter.rubric import Judgement
 from recruiter.train.groups import JudgedGroups
 from recruiter.train.grpo import Trainer
 from recruiter.train.layout import RunFolder
 from tests import REPOSITORY
-from tests.conftest import MakeRole
+from tests.conftest import MakeRole, known
 from tests.engines.conftest import tiny_model, tiny_tokenizer
 from tests.scoring import scored
-from tests.train.test_identity import kept_signals, settings  # noqa: F401
+from tests.train.test_identity import kept_signals, settings, tiny  # noqa: F401
 
 WEIGHTS = "policy/lora_adapter/adapter_model.safetensors"
 ROUNDING = 1e-6  # relative
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     tiny_model("qwen3").save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
@@ -94,17 +92,22 @@ def changed(config: Config, **changes: Any) -> Config:
     "changes",
     [
         {"train_batch_size": 3, "use_kl_loss": True, "kl_loss_coef": 0.1},  # the last step of an epoch has one role
-        {"train_batch_size": 7, "policy_mini_batch_size": 4, "update_epochs_per_batch": 2, "micro_train_batch_size_per_gpu": 6},
+        {
+            "train_batch_size": 7,
+            "policy_mini_batch_size": 4,
+            "update_epochs_per_batch": 2,
+            "micro_train_batch_size_per_gpu": 6,
+        },
     ],
     ids=["KL", "mini-batches"],
 )
 def test_two_processes_give_the_parameters_of_one(
-    tiny: Path, tmp_path: Path, role: MakeRole, changes: dict[str, Any]
+    tiny_qwen: Path, tmp_path: Path, role: MakeRole, changes: dict[str, Any]
 ) -> None:
     roles, held_back = [role(i) for i in range(7)], [role(i) for i in range(7, 10)]
     for gpus in (1, 2):
         config = changed(Config(), gpus=gpus, device="cpu", epochs=2, eval_interval=2, ckpt_interval=100, **changes)
-        config.trainer.policy.model.path, config.trainer.policy.model.dtype = str(tiny), "float32"
+        config.trainer.policy.model.path, config.trainer.policy.model.dtype = str(tiny_qwen), "float32"
         config.trainer.policy.optimizer_config.lr, config.trainer.max_training_steps = 1e-3, 4
         config.generator.n_samples_per_prompt, config.judge.max_unscored = 3, 1.0
         config.generator.sampling_params.max_generate_length = 12
@@ -162,22 +165,53 @@ def test_a_process_that_is_killed_ends_the_run_saved_and_the_same_command_contin
     assert [row["step"] for row in read_jsonl(tmp_path / "run/metrics.jsonl")] == [1, 2, 3, 4]
 
 
-def test_torchrun_joins(settings: Callable[..., Config], tiny: Path, tmp_path: Path) -> None:  # noqa: F811
-    """Also when there is nothing to do, and with a setting that rank 0 refuses: the others must not wait."""
-    train(settings(3))
+def command_of(config: Config, *more: str) -> list[str]:
+    """The command under torchrun, with two processes."""
+    asked = {
+        "trainer.policy.model.path": config.trainer.policy.model.path,
+        "trainer.ckpt_path": config.trainer.ckpt_path,
+        "data.raw_dir": config.data.raw_dir,
+        "data.processed_dir": config.data.processed_dir,
+        "data.val_size": 0,
+        "trainer.device": "cpu",
+        "trainer.policy.model.dtype": "float32",
+        "trainer.train_batch_size": config.trainer.train_batch_size,
+        "trainer.max_training_steps": config.trainer.max_training_steps,
+        "trainer.eval_interval": 0,
+        "trainer.ckpt_interval": 1,
+        "generator.sampling_params.max_generate_length": 4,
+        "trainer.algorithm.zero_variance_filter": "false",
+    }
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "src.recruiter.main"]
+    return [sys.executable, *launch, "--config-name=quickstart_config", *(f"{k}={v}" for k, v in asked.items()), *more]
 
-    def launched(*more: str) -> subprocess.CompletedProcess[str]:
-        config = settings(3)
-        given = {
-            "trainer.policy.model.path": config.trainer.policy.model.path,
-            "trainer.ckpt_path": tmp_path / "launched",
-            "data.raw_dir": config.data.raw_dir,
-            "data.processed_dir": config.data.processed_dir,
-        }
-        same = [override for override in SAME_SETTINGS]
-        command = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "src.recruiter.main"]
-        arguments = ["--config-name=quickstart_config", *(f"{key}={value}" for key, value in given.items()), *same, *more]
-        return subprocess.run([sys.executable, *command, *arguments], cwd=REPOSITORY, capture_output=True, text=True)
+
+def test_torchrun_continues_a_run_with_as_many_processes_as_it_starts(
+    settings: Callable[..., Config],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    whole = tmp_path / "whole"
+    train(settings(3, **{"trainer.ckpt_path": whole}))
+    train(settings(1))
+    done = subprocess.run(command_of(settings(3)), cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "2 processes share each step" in done.stdout
+    assert done.stdout.count("continuing after step 1") == 1
+    assert_same_run(tmp_path / "run", whole, 3)
+
+
+@pytest.mark.soak
+def test_torchrun_s_processes_end_with_the_first_of_them(
+    settings: Callable[..., Config],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    train(settings(1))
+    for steps, more, says in ((1, (), "already holds all 1 steps"), (2, ("trainer.epochs=x",), "cannot work")):
+        done = subprocess.run(
+            command_of(settings(steps), *more), cwd=REPOSITORY, capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode != 0) == bool(more)
+        assert (done.stdout + done.stderr).count(says) == 1
 
 
 def test_work_is_dealt_out_evenly() -> None:

@@ -305,8 +305,8 @@ class TrainerConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "where it trains; auto: on a GPU if there is one",
         may_change=True, skyrl=OURS)
     gpus: Literal["auto"] | Annotated[int, Field(ge=1)] = setting(1,
-        "GPUs that share a step, with a process for each; on a CPU so many processes; `auto`: all GPUs that are visible; "
-        "torchrun's processes count instead: [training.md](training.md#several-gpus)", instead="1 or more, or auto",
+        "GPUs that share each step, a process for each; without a GPU so many processes; `auto`: every visible GPU. Under "
+        "torchrun its processes count: [training.md](training.md#several-gpus)", instead="1 or more, or auto",
         may_change=True, skyrl=OURS)
     seed: int = setting(42, "order of the roles, validation slice, LoRA start and sampling", skyrl=SAME)
     epochs: int = setting(5, "passes over the training roles", ge=1, may_change=True, skyrl=SAME)

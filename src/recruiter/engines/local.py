@@ -1,4 +1,4 @@
-"""The local engine: one process, CPU or one GPU, torch + transformers + PEFT.
+"""The policy of one process: CPU or one GPU, torch + transformers + PEFT. `parallel.py` lets several work together.
 
 Rollouts and training share one network. The adapter stays in float32 beside frozen weights, in rollouts too: it is never
 merged, so there is nothing to synchronise after an update and no rounding that could swallow a small one.

@@ -22,7 +22,7 @@ from typing import Any, SupportsFloat, TypeVar, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, distributed
+from torch import distributed
 
 from recruiter.config import Config, SamplingParams
 from recruiter.engines import Policy, Reader, Sample, TokenSums, TrainGroup, UpdateResult, torch_seed
@@ -195,9 +195,13 @@ class ParallelPolicy:
         asked = {peer: peer.tell("apply", function) for peer in self._peers}
         return [function(self.local), *(peer.answer(number) for peer, number in asked.items())]
 
-    def read(self, reader: Reader, verb: str, prompts: Sequence[Any], texts: Sequence[Sequence[str]], *more: Any) -> Any:
+    def read(
+        self, reader: Reader, verb: str, prompts: Sequence[Any], texts: Sequence[Sequence[str]], *more: Any
+    ) -> Any:
         """What a reader's verb gives, every rank reading a share; `reader` is rank 0's."""
-        lengths = [sum(map(len, group)) + sum(len(m["content"]) for m in p) for p, group in zip(prompts, texts, strict=True)]
+        lengths = [
+            sum(map(len, group)) + sum(len(m["content"]) for m in p) for p, group in zip(prompts, texts, strict=True)
+        ]
         shares = deal(lengths, self.world)
         asked = self._tell(shares, lambda share: ("read", verb, _some(prompts, share), _some(texts, share), *more))
         own = getattr(reader, verb)(_some(prompts, shares[0]), _some(texts, shares[0]), *more)
@@ -285,7 +289,7 @@ def _meet(place: Place, device: torch.device) -> None:
     is_gpu = device.type == "cuda"
     distributed.init_process_group(
         "nccl" if is_gpu else "gloo",
-        store=distributed.TCPStore(place.host, place.port, timeout=TIME_TO_ADD),
+        store=distributed.TCPStore(place.host, place.port, timeout=TIME_TO_ADD),  # type: ignore[attr-defined]
         rank=place.rank,
         world_size=place.world,
         timeout=TIME_TO_ADD,

@@ -7,8 +7,8 @@ ends, so nobody waits for a rank that is gone: rank 0 raises one sentence, the o
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import secrets
 import signal
 import threading
@@ -26,11 +26,11 @@ from recruiter.config import Config
 from recruiter.errors import ConfigError, EngineError, RecruiterError
 
 if TYPE_CHECKING:
-    from torch.distributed import Store
+    from torch.distributed import Store  # type: ignore[attr-defined]
 
 HERE, EVERYWHERE = "127.0.0.1", "0.0.0.0"  # noqa: S104 (whoever connects from elsewhere must know a secret)
 ADDRESS = "recruiter/rank0"  # where torchrun's ranks read how to reach rank 0
-TIME_TO_CHECK = timedelta(hours=1)  # for rank 0, before it needs the others
+TIME_TO_CHECK = timedelta(minutes=15)  # for rank 0, before it needs the others
 SECONDS_TO_END = 10.0
 
 
@@ -45,7 +45,7 @@ def _launched_world() -> int:
 
 def _launched_store() -> Store:
     """The store that torchrun's ranks share."""
-    from torch.distributed import rendezvous
+    from torch.distributed.rendezvous import rendezvous
 
     store: Store = next(rendezvous("env://", timeout=TIME_TO_CHECK))[0]
     return store
@@ -100,7 +100,7 @@ class Ranks:
             the place of rank 0.
         """
         import torch
-        from torch.distributed import TCPStore
+        from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
         is_spread = self._launched and os.environ.get("LOCAL_WORLD_SIZE") != os.environ["WORLD_SIZE"]
         host = os.environ["MASTER_ADDR"] if is_spread else HERE
@@ -126,16 +126,20 @@ class Ranks:
     def _meet(self, launched: Store, host: str) -> list[Peer]:
         secret = secrets.token_bytes(32)
         with Listener((host if host == HERE else EVERYWHERE, 0), authkey=secret) as listener:
-            launched.set(ADDRESS, pickle.dumps(((host, listener.address[1]), secret)))
+            launched.set(ADDRESS, json.dumps([host, listener.address[1], secret.hex()]))
             connections = [listener.accept() for _ in range(1, self.world)]
-        return sorted((Peer(*c.recv(), self.world, c) for c in connections), key=lambda peer: peer.rank)
+        peers = []
+        for connection in connections:
+            rank, local_rank = connection.recv()
+            peers.append(Peer(rank, local_rank, self.world, connection))
+        return sorted(peers, key=lambda peer: peer.rank)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._launched and self._store is None:
-            self._launched.set(ADDRESS, pickle.dumps(None))  # nobody is needed
+            self._launched.set(ADDRESS, json.dumps(None))  # nobody is needed
         for peer in self.peers:
             peer.release()
         for peer in self.peers:
@@ -157,7 +161,9 @@ def _wanted(config: Config) -> int:
     if config.trainer.device == "cpu" or not there:
         return 1 if wanted == "auto" else wanted
     if wanted != "auto" and wanted > there:
-        raise ConfigError(f"trainer.gpus={wanted}, but torch sees {there} on this machine; write auto, or {there} or less.")
+        raise ConfigError(
+            f"trainer.gpus={wanted}, but torch sees {there} on this machine; write auto, or {there} or less."
+        )
     return there if wanted == "auto" else wanted
 
 
@@ -213,7 +219,13 @@ class Peer:
         if self._process is not None:
             self._process.join(SECONDS_TO_END)
             code = self._process.exitcode
-        how = f" (killed by {signal.Signals(-code).name})" if code and code < 0 else f" (exit code {code})" if code else ""
+        how = (
+            f" (killed by {signal.Signals(-code).name})"
+            if code and code < 0
+            else f" (exit code {code})"
+            if code
+            else ""
+        )
         return (
             f"Process {self.rank + 1} of {self._world} has ended{how}: run the same command again to continue from the last "
             f"checkpoint, on any number of GPUs."
@@ -240,13 +252,13 @@ def connect_launched() -> Connection | None:
         EngineError: rank 0 does not appear.
     """
     try:
-        address = pickle.loads(_launched_store().get(ADDRESS))  # noqa: S301 (of the same user's rank 0)
+        address = json.loads(_launched_store().get(ADDRESS))
     except RuntimeError:
         raise EngineError(f"Process 1 of {_launched_world()} did not appear within {TIME_TO_CHECK}.") from None
     if address is None:
         return None
-    where, secret = address
-    connection = Client(where, authkey=secret)
+    host, port, secret = address
+    connection = Client((host, port), authkey=bytes.fromhex(secret))
     connection.send((launched_rank(), int(os.environ.get("LOCAL_RANK", launched_rank()))))
     return connection
 

@@ -52,7 +52,9 @@ class Trainer:
         self.stop_requested = stop_requested
         self.state, self.saver = RunState(config), BackgroundSaver()
         source.judge.judge.attach(policy)
-        self._updates = policy.updates  # of the last finished step: where the policy has more, it is in the middle of the next
+        self._updates = (
+            policy.updates
+        )  # of the last finished step: where the policy has more, it is in the middle of the next
 
     def train(self) -> None:
         """Run to the last step.
