@@ -168,3 +168,16 @@ def test_a_local_judge_is_refused_where_the_model_is_in_other_processes() -> Non
         ConfigError, match=r"^judges\.0\.provider=local cannot work with engine=skyrl, .*engine=local\.$"
     ):
         load_config("quickstart_config", ["engine=skyrl"])
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "true", "null"])
+def test_a_number_of_gpus_that_cannot_be_says_what_to_write(config: Config, value: str) -> None:
+    assert value_refusal(config, f"trainer.gpus={value}").endswith("cannot work; write 1 or more, or auto.")
+
+
+def test_skyrl_places_its_processes_itself(config: Config) -> None:
+    for value in (1, 2, "auto"):
+        checked(config, f"trainer.gpus={value}")
+    message = value_refusal(config, "trainer.gpus=2", "engine=skyrl")
+    assert "trainer.gpus=2 cannot work with engine=skyrl" in message
+    assert "trainer.placement.policy_num_gpus_per_node" in message

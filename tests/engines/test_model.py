@@ -306,3 +306,16 @@ def test_settings_beside_a_model_change_nothing_that_is_drawn(tmp_path: Path, ch
         message = Message(role="user", content="Which index?")
         drawn.append(list(model.sample([[message]], 4, SamplingParams(12, temperature=1.0), 1)))
     assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2"])
+def test_a_prompt_gets_the_same_answers_whichever_others_are_wanted(tmp_path: Path, kind: str) -> None:
+    tiny_model(kind).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    model = LocalModel(str(tmp_path), "cpu", "float32")
+    assert model.shares_prompts == (kind == "llama")
+    prompts = [[Message(role="user", content="Which index " * (index + 1))] for index in range(5)]
+    everything = list(model.sample(prompts, 2, SamplingParams(12), 3))
+    some = list(model.sample(prompts, 2, SamplingParams(12), 3, only=[1, 4]))
+    assert [[s.text for s in group] for group in some] == [[s.text for s in everything[index]] for index in (1, 4)]
+    assert len({s.text for group in everything for s in group}) == 10

@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 
 from benchmarks.workload import FixedTimeJudge
 from recruiter.config import Config
-from recruiter.engines.parallel import deal, open_policy
+from recruiter.engines.local import LocalPolicy
+from recruiter.engines.parallel import ParallelPolicy, deal, open_policy
 from recruiter.engines.ranks import Ranks
 from recruiter.errors import EngineError
 from recruiter.files import read_jsonl
@@ -82,6 +83,11 @@ def assert_same_run(run: Path, other: Path, step: int) -> None:
     assert read_jsonl(run / "rollouts.jsonl") == read_jsonl(other / "rollouts.jsonl")
 
 
+def fail_elsewhere(_policy: LocalPolicy) -> None:
+    if multiprocessing.parent_process() is not None:
+        raise ZeroDivisionError(0)
+
+
 def changed(config: Config, **changes: Any) -> Config:
     for name, value in changes.items():
         setattr(config.trainer if hasattr(config.trainer, name) else config.trainer.algorithm, name, value)
@@ -118,6 +124,9 @@ def test_two_processes_give_the_parameters_of_one(
             open_policy(config, "float32", ranks) as policy,
         ):
             Trainer(config, policy, JudgedGroups(judge), roles, held_back, log).train()
+            if isinstance(policy, ParallelPolicy):
+                with pytest.raises(EngineError, match=r"^Process 2 has failed \(ZeroDivisionError: 0\)\.$"):
+                    policy.apply(fail_elsewhere)
     rows = without_times(tmp_path / "1")
     assert rows[-1]["updates"] > 0
     assert any(row["groups_without_spread"] for row in rows)

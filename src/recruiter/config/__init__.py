@@ -304,7 +304,7 @@ class TrainerConfig(Section):
     algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "where it trains; auto: on a GPU if there is one",
         may_change=True, skyrl=OURS)
-    gpus: Literal["auto"] | Annotated[int, Field(ge=1)] = setting(1,
+    gpus: Literal["auto"] | Annotated[int, Field(ge=1, strict=True)] = setting(1,
         "GPUs that share each step, a process for each; without a GPU so many processes; `auto`: every visible GPU. Under "
         "torchrun its processes count: [training.md](training.md#several-gpus)", instead="1 or more, or auto",
         may_change=True, skyrl=OURS)

@@ -9,6 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from recruiter.files import read_jsonl
 from recruiter.train.layout import RunFolder
 from tests import REPOSITORY
@@ -33,10 +35,12 @@ def says(process: subprocess.Popen[str], part: str) -> None:
     raise AssertionError(known(process.stderr).read())
 
 
+@pytest.mark.parametrize("gpus", [1, pytest.param(2, marks=pytest.mark.soak)])
 def test_command_survives_no_server_ctrl_c_and_sigkill_and_asks_nobody_twice(
     tiny: Path,  # noqa: F811
     data: Path,  # noqa: F811
     tmp_path: Path,
+    gpus: int,
 ) -> None:
     run, server = tmp_path / "run", Server(tmp_path, FEEDBACK_API_KEY=KEY)
     command = [
@@ -51,6 +55,7 @@ def test_command_survives_no_server_ctrl_c_and_sigkill_and_asks_nobody_twice(
             "trainer.eval_interval=0",
             "trainer.ckpt_interval=1",
             "generator.sampling_params.max_generate_length=8",
+            f"trainer.gpus={gpus}",
         )
     ]
     out, err = (process := begun(command)).communicate(timeout=60)
