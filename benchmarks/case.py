@@ -41,7 +41,7 @@ def measure(case: dict[str, Any], policies: list[Any], opened: ExitStack) -> dic
 
         names = ("vllm", "liger", "gradient_checkpointing", "micro_batch", "device")
         return measure_trl(*shape, case["dtype"], case["steps"], **{name: case[name] for name in names if name in case})
-    from benchmarks.our_step import everywhere, make_config, measure_ours, prepare
+    from benchmarks.our_step import everywhere, make_config, measure_ours
     from recruiter.engines.parallel import open_policy
     from recruiter.engines.ranks import Ranks
 
@@ -55,7 +55,6 @@ def measure(case: dict[str, Any], policies: list[Any], opened: ExitStack) -> dic
             config.trainer.gpus = case.get("gpus", 1)
             ranks = opened.enter_context(Ranks(config))
             policies.append(opened.enter_context(open_policy(config, None, ranks)))
-            everywhere(policies[0], prepare)
         everywhere(policies[0], partial(_configure, config=config))
         return measure_ours(config, roles, case["steps"], judge, policies[0])
     from benchmarks.rollouts import measure_generate_peer, measure_our_rollouts

@@ -53,7 +53,7 @@ def measure_ours(
     judge: Judge,
     policy: LocalPolicy | ParallelPolicy,
 ) -> dict[str, Any]:
-    """Time `steps` steps over the same roles after one that warms up, of a policy that is prepared.
+    """Time `steps` steps over the same roles after one that warms up.
 
     Returns:
         medians of `seconds`, `seconds_sampling`, `seconds_training` and `cpu_seconds` (of all cores together), all values
@@ -61,6 +61,7 @@ def measure_ours(
         computed in a step by all processes, padding included, and `peak_memory` in GB of the one that takes most.
     """
     began = time.perf_counter()
+    everywhere(policy, _prepare)
     config.trainer.max_training_steps = steps + 1
     config.trainer.epochs = steps + 1
     with (
@@ -104,10 +105,12 @@ def everywhere(policy: LocalPolicy | ParallelPolicy, function: Callable[[LocalPo
     return policy.apply(function) if isinstance(policy, ParallelPolicy) else [function(policy)]
 
 
-def prepare(policy: LocalPolicy) -> None:
-    """Have every answer be as long as the peer's, and count what goes through the network outside decoding, which computes one
-    token of every answer at a time.
+def _prepare(policy: LocalPolicy) -> None:
+    """Once: have every answer be as long as the peer's, and count what goes through the network outside decoding, which
+    computes one token of every answer at a time.
     """
+    if policy.local.stop_ids == [-1]:
+        return
 
     def add_training(_module: Any, inputs: tuple[Any, ...]) -> None:
         _computed["training"] += inputs[0].numel()
@@ -115,10 +118,7 @@ def prepare(policy: LocalPolicy) -> None:
     def add_prefill(_module: Any, inputs: tuple[Any, ...]) -> None:
         _computed["prefill"] += inputs[0].numel() if inputs[0].shape[1] > 1 else 0
 
-    generate = policy.local._generate
-    policy.local._generate = lambda model, prompts, size, sampling, _stop_ids, *others: generate(
-        model, prompts, size, sampling, [-1], *others
-    )
+    policy.local.stop_ids = [-1]
     policy.local.causal_lm.get_input_embeddings().register_forward_pre_hook(add_training)
     policy.local.rollout_model.get_input_embeddings().register_forward_pre_hook(add_prefill)
 
