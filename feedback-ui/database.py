@@ -263,6 +263,7 @@ bank_versions = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("rater_id", sa.Integer, sa.ForeignKey("raters.id", ondelete="SET NULL"), index=True),
     sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("guide", sa.JSON(none_as_null=True)),  # as an entry holds it
 )
 
 bank_tags = sa.Table(

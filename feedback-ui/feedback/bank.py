@@ -24,11 +24,13 @@ from recruiter.errors import DataError
 from recruiter.roles import Role
 from recruiter.roles.completing import complete_role
 from recruiter.roles.rows import read_rows, split_list
-from recruiter.writers.kit import KitQuestion
+from recruiter.writers.kit import Guide, KitQuestion
+from recruiter.writers.kit.lint import lint
 
 State = Literal["active", "retired", "all"]
 MOST_ALIKE, MOST_COMPARED, MOST_REPLACEMENTS = 5, 60, 3
 MOST_WORDS = 12  # of a search
+NOTHING = Guide()  # what somebody leaves who takes a guide away
 
 
 @dataclass(frozen=True)
@@ -134,15 +136,13 @@ def keep(
             there = c.execute(sa.select(db.bank.c.id).where(condition)).scalar_one_or_none()
             if there is not None:
                 return int(there), is_kept
-    c.execute(
-        sa.insert(db.bank_versions).values(bank_id=key, version=1, text=kept.text, rater_id=rater, created_at=now)
-    )
+    _add_version(c, key, 1, kept, rater, now)
     _index(c, key, kept)
     return int(key), True
 
 
 def edit(c: sa.Connection, key: int, wish: EditIn, rater: int | None, now: float) -> None:
-    """Change a question; another text is a new version.
+    """Change a question; another text or guide is a new version.
 
     Raises:
         Refusal: 404; 409 if somebody changed it meanwhile, or the bank has this text for this title already.
@@ -152,14 +152,19 @@ def edit(c: sa.Connection, key: int, wish: EditIn, rater: int | None, now: float
         raise Refusal(409, "changed", "Somebody has changed this question meanwhile: load it again.")
     entry = KitQuestion(**row["entry"]) if row["entry"] else None
     tags = c.execute(sa.select(db.bank_tags.c.tag).where(db.bank_tags.c.bank_id == key)).scalars().all()
-    kept = Kept(
-        Role(**row["role"]),
-        row["text"] if wish.text is None else wish.text,
-        row["skill"] if wish.skill is None else wish.skill,
-        wish.entry or entry,
-        tags if wish.tags is None else wish.tags,
-    )
-    version = row["version"] + (kept.text != row["text"])
+    role, text = Role(**row["role"]), row["text"] if wish.text is None else wish.text
+    skill = row["skill"] if wish.skill is None else wish.skill
+    guide = wish.guide if wish.guide and wish.guide != NOTHING else None
+    new_guide = wish.guide is not None and guide != (entry.guide if entry else None)
+    is_new = new_guide or text != row["text"]
+    if new_guide:
+        entry = entry or KitQuestion(question=text, skill=skill, level=role.level)
+        missing = [reason for reason in entry.missing if not reason.startswith("No guide")]
+        entry = entry.model_copy(update={"guide": guide, "missing": missing})
+    if entry and is_new:  # what a judge and lint said is of another version
+        entry = entry.model_copy(update={"checked": None, "hints": lint(text)})
+    version = row["version"] + is_new
+    kept = Kept(role, text, skill, entry, tags if wish.tags is None else wish.tags)
     digest = _digest(kept.role.title, kept.text)
     values = {
         "digest": digest, "skill": kept.skill, "text": kept.text, "search": _search(kept), "version": version,
@@ -170,9 +175,8 @@ def edit(c: sa.Connection, key: int, wish: EditIn, rater: int | None, now: float
             c.execute(sa.update(db.bank).where(db.bank.c.id == key).values(values))
     except sa.exc.IntegrityError:
         raise known(c.execute(sa.select(db.bank.c.id).where(db.bank.c.digest == digest)).scalar()) from None
-    if version != row["version"]:
-        new = {"bank_id": key, "version": version, "text": kept.text, "rater_id": rater, "created_at": now}
-        c.execute(sa.insert(db.bank_versions).values(new))
+    if is_new:
+        _add_version(c, key, version, kept, rater, now)
     _index(c, key, kept)
 
 
@@ -292,6 +296,19 @@ def _row(c: sa.Connection, key: int, lock: bool = False) -> sa.RowMapping:
     if row is None:
         raise not_found(f"question {key} in the bank")
     return row
+
+
+def _add_version(c: sa.Connection, key: int, number: int, kept: Kept, rater: int | None, now: float) -> None:
+    guide = kept.entry.guide.model_dump(mode="json") if kept.entry and kept.entry.guide else None
+    values = {
+        "bank_id": key,
+        "version": number,
+        "text": kept.text,
+        "guide": guide,
+        "rater_id": rater,
+        "created_at": now,
+    }
+    c.execute(sa.insert(db.bank_versions).values(values))
 
 
 def _index(c: sa.Connection, key: int, kept: Kept) -> None:

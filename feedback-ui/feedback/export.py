@@ -224,15 +224,22 @@ def pairs(database: db.Database, choice: Choice = EVERYTHING) -> Iterator[Row]:
 
 
 def edits(database: db.Database, choice: Choice = EVERYTHING) -> Iterator[Row]:
-    """The pairs of the bank: the text that stands beside each earlier one. They are of the run `bank`."""
+    """The pairs of the bank: the text that stands, since when it does, beside each earlier one. They are of the run `bank`."""
     if choice.run not in (None, BANK_RUN):
         return
-    b, now, old = db.bank, db.bank_versions.alias(), db.bank_versions.alias()
+    b, now, old, other = db.bank, *(db.bank_versions.alias() for _ in range(3))
+    last = sa.select(sa.func.max(other.c.version)).where(
+        other.c.bank_id == b.c.id
+    )  # versions may differ by guide alone
+    changed = last.where(other.c.text != b.c.text).correlate(b).scalar_subquery()
+    last_of_old = last.where(other.c.text == old.c.text).correlate(b, old).scalar_subquery()
     query = (
         sa.select(b.c.id, b.c.role, b.c.role_title, now.c.rater_id, now.c.text.label("chosen"),
                   old.c.text.label("rejected"), now.c.created_at.label("rated_at"), b.c.retired_at)
-        .join(now, (now.c.bank_id == b.c.id) & (now.c.version == b.c.version))
-        .join(old, (old.c.bank_id == b.c.id) & (old.c.version < b.c.version) & (old.c.text != now.c.text))
+        .select_from(b)
+        .join(now, now.c.bank_id == b.c.id)
+        .join(old, old.c.bank_id == b.c.id)
+        .where(now.c.version == changed + 1, old.c.text != b.c.text, old.c.version == last_of_old)
         .where(*choice.of_times(now.c))
         .order_by(b.c.id, old.c.version)
     )  # fmt: skip

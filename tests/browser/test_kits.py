@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
@@ -116,7 +117,7 @@ def test_a_reload_waits_for_what_is_being_written_and_keeps_questions_and_the_se
     page.get_by_label("Drafts for each").select_option("1")
     page.get_by_role("button", name="Write questions").click()
     expect(page.locator(".question")).to_have_count(2, timeout=WRITTEN)
-    page.locator(".question").first.get_by_role("button", name="Keep").click()
+    page.locator(".question").first.get_by_role("button", name="Keep", exact=True).click()
     page.get_by_label("Name of the set").fill("Round one")
     model.latency = 1.5
     page.get_by_role("button", name="Write a kit").click()
@@ -127,6 +128,39 @@ def test_a_reload_waits_for_what_is_being_written_and_keeps_questions_and_the_se
     expect(page.locator(".question")).to_have_count(2)
     expect(page.locator(".question").first.get_by_role("button", name="Kept")).to_be_visible()
     expect(page.get_by_label("Name of the set")).to_have_value("Round one")
+
+
+def test_a_question_without_a_kit_is_kept_in_the_bank_as_written_and_as_edited(visit: Visit, address: str) -> None:
+    page = visit(viewport={"width": 320, "height": 700})
+    page.get_by_label("Title").fill("Ledger Engineer")
+    page.get_by_label("Stack").fill("Go, Kafka")
+    page.locator("#count").select_option("1")
+    page.get_by_label("Drafts for each").select_option("1")
+    page.get_by_role("button", name="Write questions").click()
+    card = page.locator(".question")
+    keep = card.get_by_role("button", name="Keep this question in the bank")
+    page.get_by_label("Title").fill("Another role")  # it was written for the one before
+    keep.click()
+    expect(keep).to_have_text(re.compile(r"Kept as number \d+"), timeout=WRITTEN)
+    written = card.locator(".question-text").inner_text()
+    card.get_by_role("button", name="Keep", exact=True).click()
+    page.get_by_role("textbox", name="Question 1", exact=True).fill(f"{written} Ask the candidate.")
+    page.get_by_role("button", name="Keep question 1 of the set in the bank").click()
+    dialog = page.locator("#keep-dialog")
+    expect(dialog).to_contain_text("Read again")
+    expect(dialog).to_contain_text("like number")
+    check(page)
+    dialog.get_by_role("button", name="Go back").click()
+    expect(page.locator("#set-list")).not_to_contain_text("Kept as number")
+    page.get_by_role("button", name="Keep question 1 of the set in the bank").click()
+    dialog.get_by_role("button", name="Keep it").click()
+    expect(page.locator("#set-list")).to_contain_text("Kept as number")
+    check(page)
+    kept = httpx.get(f"{address}/api/bank").json()["questions"]
+    assert [(one["text"], one["role"]["title"]) for one in kept[:2]] == [
+        (f"{written} Ask the candidate.", "Another role"), (written, "Ledger Engineer"),
+    ]  # fmt: skip
+    assert kept[1]["role"]["stack"] == ["Go", "Kafka"]
 
 
 def test_too_little_and_too_much_is_said_and_nothing_is_cut(visit: Visit) -> None:

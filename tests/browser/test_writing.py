@@ -72,7 +72,7 @@ def test_questions_for_a_role_are_judged_kept_saved_and_printed(visit: Callable[
     text = cards.first.locator(".question-text").inner_text()
     cards.first.get_by_role("button", name="Copy").click()
     assert page.evaluate("navigator.clipboard.readText()") == text
-    cards.first.get_by_role("button", name="Keep").click()
+    cards.first.get_by_role("button", name="Keep", exact=True).click()
     page.get_by_role("textbox", name="Question 1").fill("How would you cap an advert at five views?")
     page.get_by_label("Name of the set").fill("Round one")
     page.get_by_role("button", name="Save").click()

@@ -147,6 +147,47 @@ def test_an_edit_makes_a_version_and_pairs_that_preference_trainers_read(server:
     assert [(one["rejected"], one["chosen"]) for one in exported(rater, "pairs")] == [(t, TEXT) for t in texts[1:]]
 
 
+def test_a_guide_is_edited_and_has_versions_as_the_text_has(rater: Any, server: Any, role: Callable[..., Role]) -> None:
+    guide = {
+        "good": ["Names the lease."],
+        "weak": [],
+        "probes": ["And twice?"],
+        "scale": ["1", "2", "3", "4"],
+        "minutes": 4,
+    }
+    key = keep(rater)["id"]
+    path = f"/api/bank/{key}"
+    made = rater.ok("PATCH", path, {"version": 1, "guide": guide})["question"]
+    assert (made["version"], made["entry"]["guide"], made["entry"]["level"]) == (2, guide, "senior")
+    assert rater.ok("PATCH", path, {"version": 2, "guide": guide})["question"]["version"] == 2  # the same
+    other = {**guide, "good": ["Names the lease.", "Stores the key with the effect."]}
+    assert rater.refused("PATCH", path, {"version": 1, "guide": other}) == (409, "changed")
+    assert rater.refused("PATCH", path, {"version": 2, "guide": {**guide, "scale": ["1"] * 5}}) == (422, "invalid")
+    assert rater.refused("PATCH", path, {"version": 2, "guide": {**guide, "good": ["a\0"]}}) == (422, "invalid")
+    assert exported(rater, "pairs") == []  # another guide is no other text
+    hinted = rater.ok("PATCH", path, {"version": 2, "text": "Ask the candidate what ACID stands for."})["question"]
+    assert hinted["entry"]["hints"]
+    second = server.rater()
+    detail = second.ok("PATCH", path, {"version": 3, "guide": other})
+    assert [one["guide"] for one in detail["versions"]] == [other, guide, guide, None]
+    (pair,) = exported(rater, "pairs")
+    assert (pair["rejected"], pair["rater"]) == (
+        TEXT,
+        detail["versions"][1]["by"],
+    )  # by whom the text is, not the guide
+    emptied = rater.ok("PATCH", path, {"version": 4, "guide": {}})["question"]
+    assert (emptied["version"], emptied["entry"]["guide"]) == (5, None)
+    (row,) = exported(rater, "bank")
+    assert json.loads(row["entry"])["guide"] is None
+
+    entry = sample_kit(role(1)).questions[2].model_dump(mode="json")
+    judged = {**entry, "guide": guide, "checked": {"reason": "r", "right": True, "specific": True, "answers": True}}
+    kept = keep(rater, OTHER, entry=judged)
+    assert rater.ok("GET", f"/api/bank/{kept['id']}")["versions"][0]["guide"] == guide
+    edited = rater.ok("PATCH", f"/api/bank/{kept['id']}", {"version": 1, "guide": other})["question"]["entry"]
+    assert (edited["checked"], edited["missing"]) == (None, [])
+
+
 def test_edits_orders_and_better_wordings_teach_a_judge_by_one_file(rater: Any, server: Any, tmp_path: Path) -> None:
     key = keep(rater, role={**ROLE, "id": "r2"})["id"]
     rater.ok("PATCH", f"/api/bank/{key}", {"version": 1, "text": OTHER})

@@ -153,6 +153,27 @@ def test_old_file_is_upgraded_with_all_that_it_holds(empty_url: Any) -> None:
     database.close()
 
 
+def test_kept_questions_of_before_have_their_guide_in_every_version(empty_url: Any) -> None:
+    database = db.Database(empty_url)
+    migrate(database, "0010")
+    about = {"role": {}, "role_title": "SRE", "skill": "", "search": "", "created_at": 1.0, "updated_at": 1.0}
+    guide = {"good": ["a"], "weak": [], "probes": [], "scale": [], "minutes": 5}
+    with database.write() as c:
+        for key, entry in ((1, {"question": "?", "guide": guide}), (2, None)):
+            row = {**about, "id": key, "digest": str(key), "text": "?", "entry": entry, "version": 2}
+            c.execute(sa.insert(db.bank).values(row))
+            for number in (1, 2):
+                version = sa.text(
+                    "INSERT INTO bank_versions (bank_id, version, text, created_at) VALUES (:b, :v, '?', 1)"
+                )
+                c.execute(version, {"b": key, "v": number})
+    database.upgrade()
+    with database.read() as c:
+        stored = c.execute(sa.select(db.bank_versions.c.bank_id, db.bank_versions.c.guide)).all()
+    assert sorted(stored, key=lambda one: one[0]) == [(1, guide), (1, guide), (2, None), (2, None)]
+    database.close()
+
+
 def test_newer_database_is_refused(database_url: str) -> None:
     database = db.Database(database_url)
     with database.write() as c:

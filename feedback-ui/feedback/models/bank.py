@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_
 from feedback.models.common import CLEAN, PRINTABLE, Body, Name, Question, RequestId, is_visible
 from feedback.models.practice import TypedRole
 from recruiter.roles import Role
-from recruiter.writers.kit import KitQuestion
+from recruiter.writers.kit import Guide, KitQuestion
 from recruiter.writers.kit.lint import Hint
 
 MOST_TAGS = 20
@@ -86,12 +86,12 @@ class KeepIn(Stored):
 
 
 class EditIn(Stored):
-    """What is to be changed of version `version`; what is left out stays."""
+    """What is to be changed of version `version`; what is left out stays, and a guide without any line is taken away."""
 
     version: int = Field(ge=1, le=2**31 - 1)
     text: Asked | None = None
     skill: Skill | None = None
-    entry: KitQuestion | None = None
+    guide: Guide | None = None
     tags: list[Tag] | None = Field(default=None, max_length=MOST_TAGS)
 
 
@@ -145,10 +145,11 @@ class BankPage(BaseModel):
 
 
 class Version(BaseModel):
-    """A text as it was."""
+    """A text and its guide as they were."""
 
     version: int
     text: str
+    guide: Guide | None
     by: str | None
     created_at: float
 

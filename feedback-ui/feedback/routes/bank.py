@@ -96,7 +96,7 @@ def look(key: Key, _: SignedIn, context: Shared) -> BankDetail:
 
 @router.patch("/{key}", responses=errors(403, 404, 409))
 def edit(key: Key, body: EditIn, rater: Rating, context: Shared) -> BankDetail:
-    """Change text, skill, guide or tags. Another text is a new version."""
+    """Change text, skill, guide or tags. Another text or guide is a new version."""
     with context.database.write() as c:
         bank.edit(c, key, body, rater.id, time.time())
         return bank.detail(c, key)

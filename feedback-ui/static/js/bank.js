@@ -2,6 +2,7 @@
 
 import { call, get, persistently, post } from "./api.js";
 import { el, plural } from "../elements/dom.js";
+import { asLines, asText, EMPTY, PARTS } from "./guide_form.js";
 import { isSure, newRequest } from "./keep.js";
 import { announce, ask, byId, setText, show, when } from "./page.js";
 
@@ -70,23 +71,38 @@ async function fill(details, id) {
   if (!found) return;
   const by = (one) => one.by ?? "somebody";
   const guide = found.question.entry?.guide;
+  const past = found.versions.filter((one, i) => i && !sameGuide(one.guide, found.versions[i - 1].guide));
   details.querySelectorAll(":scope > :not(summary)").forEach((old) => old.remove());
   details.append(...[
     ["Versions", found.versions.map((one) => `${one.version}, ${by(one)}, ${when(one.created_at)}: ${one.text}`)],
     ["Asked", found.uses.map((one) => `${when(one.used_at)} for ${one.role_title}, set “${one.name}”, version ${one.version}`)],
     ["Instead of it", found.replacements.map((one) => `${one.id}. ${one.text}`)],
     ["A good answer", guide?.good ?? []], ["A weak answer", guide?.weak ?? []], ["Ask next", guide?.probes ?? []], ["Score, 1 to 4", guide?.scale ?? []],
-  ].filter(([, lines]) => lines.length).map(([title, lines]) => el("div", {}, el("h3", { text: title }), el("ul", {}, lines.map((text) => el("li", { text, dir: "auto" }))))));
+  ].filter(([, lines]) => lines.length).map(([title, lines]) => el("div", {}, el("h3", { text: title }), el("ul", {}, lines.map((text) => el("li", { text, dir: "auto" }))))),
+    ...past.map((one) => el("details", {},
+      el("summary", { text: `Guide of version ${one.version}` }),
+      one.guide ? PARTS.filter(([part]) => one.guide[part].length).map(([part]) => el("ul", {}, one.guide[part].map((text) => el("li", { text, dir: "auto" })))) : el("p", { text: "It had none." }),
+    )));
 }
+
+const sameGuide = (one, other) => JSON.stringify(one ?? EMPTY) === JSON.stringify(other ?? EMPTY);
 
 function edit(place, question) {
   const area = el("textarea", { rows: 4, name: "text", dir: "auto", required: true, maxlength: 8000 });
   area.value = question.text;
+  const { guide } = question.entry ?? {};
+  const part = ([name, label]) => {
+    const lines = el("textarea", { rows: name === "good" ? 5 : 3, name, dir: "auto" });
+    lines.value = asText(guide, name);
+    return el("label", { class: "field" }, label, lines);
+  };
   const line = (name, label, value, most) => el("label", { class: "field" }, label, el("input", { type: "text", name, value, maxlength: most }));
   const form = el("form", { class: "card stack", "aria-label": `Edit question ${question.id}`, onsubmit: (event) => { event.preventDefault(); save(question, new FormData(form)); } },
     el("label", { class: "field" }, "Question", area),
     line("skill", "Skill", question.skill, 400),
     line("tags", "Tags, with commas between", question.tags.join(", "), 800),
+    el("details", { open: Boolean(guide) }, el("summary", { text: guide ? "Guide" : "Write a guide" }), PARTS.map(part),
+      el("label", { class: "field" }, "Minutes for an answer", el("input", { type: "number", name: "minutes", min: 1, max: 60, required: true, value: guide?.minutes ?? EMPTY.minutes }))),
     el("div", { class: "row" }, el("button", { class: "primary", text: "Save" }), el("button", { type: "button", text: "Go back", onclick: () => form.parentElement.replaceWith(item(question)) })),
   );
   place.replaceWith(el("li", {}, form));
@@ -96,7 +112,10 @@ function edit(place, question) {
 async function save(question, fields) {
   const text = fields.get("text").trim();
   const tags = fields.get("tags").split(",").map((tag) => tag.trim()).filter(Boolean);
+  const lines = Object.fromEntries(PARTS.map(([name]) => [name, asLines(fields.get(name))]));
+  const guide = Object.values(lines).some((part) => part.length) ? { ...lines, minutes: Number(fields.get("minutes")) } : EMPTY;
   const body = { version: question.version, text, skill: fields.get("skill"), tags };
+  if (!sameGuide(guide, question.entry?.guide)) body.guide = guide;
   const done = await attempt(async () => (text === question.text || (await isSure(text, question.id))) && call("PATCH", `/api/bank/${question.id}`, body), "Saved.");
   if (done) refresh();
 }

@@ -2,7 +2,7 @@
 
 import { persistently, post } from "./api.js";
 import { el, percent } from "../elements/dom.js";
-import { ask, byId, setText } from "./page.js";
+import { announce, ask, byId, setText, show } from "./page.js";
 
 /** An id that all tries of one call share, so that it is done once. */
 export const newRequest = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -19,8 +19,26 @@ export async function isSure(text, id = null) {
   return (await ask(byId("keep-dialog"))) === "yes";
 }
 
+/** A button that keeps what `question()` gives: its role, its text, and what else is known of it. */
+export function keepButton(label, question) {
+  const keep = async ({ target }) => {
+    target.disabled = true;
+    show("notice", false);
+    try {
+      const kept = await keepInBank(question());
+      if (kept) announce((target.textContent = `Kept as number ${kept}`));
+    } catch (error) {
+      setText("notice-text", error.message);
+      show("notice");
+    } finally {
+      target.disabled = false;
+    }
+  };
+  return el("button", { type: "button", text: "Keep in the bank", "aria-label": label, onclick: keep });
+}
+
 /** Keep a question, after showing what to know; its number, or null if somebody thought better of it. */
-export async function keepInBank(question) {
+async function keepInBank(question) {
   if (!(await isSure(question.text))) return null;
   const body = { request_id: newRequest(), ...question };
   return (await persistently(() => post("/api/bank", body))).question.id;

@@ -1,6 +1,7 @@
 // "My set" on the writing page: the questions that are kept, edited, saved, copied and printed.
 
 import { capitalised, el } from "../elements/dom.js";
+import { keepButton } from "./keep.js";
 import { announce, byId, copy, setText, show } from "./page.js";
 import * as sets from "./sets.js";
 
@@ -61,7 +62,8 @@ export class KeptSet {
     const up = el("button", { type: "button", text: "↑", "aria-label": `Move question ${i + 1} up`, onclick: () => this.#moveUp(i) });
     up.disabled = i === 0;
     const out = el("button", { type: "button", text: "✕", "aria-label": `Take question ${i + 1} out`, onclick: () => this.toggle(question) });
-    return el("li", {}, text, el("div", { class: "row" }, up, out));
+    const keep = keepButton(`Keep question ${i + 1} of the set in the bank`, () => ({ role: this.role(), text: this.#questions[i] }));
+    return el("li", {}, text, el("div", { class: "row" }, up, out), el("div", {}, keep));
   }
 
   #edit(i, text) {

@@ -2,17 +2,11 @@
 
 import { persistently, post } from "./api.js";
 import { el } from "../elements/dom.js";
-import { keepInBank } from "./keep.js";
+import { asLines, asText, EMPTY, PARTS } from "./guide_form.js";
+import { keepButton } from "./keep.js";
 import { announce, byId, setText, show } from "./page.js";
 
-const PARTS = [
-  ["good", "A good answer, a point a line"],
-  ["weak", "Signs of a weak answer, one a line"],
-  ["probes", "Ask next, one a line"],
-  ["scale", "Score: what 1, 2, 3 and 4 points sound like, one a line"],
-];
 const FILES = { markdown: ["md", "text/markdown"], csv: ["csv", "text/csv"], json: ["json", "application/json"] };
-const EMPTY = { good: [], weak: [], probes: [], scale: [], minutes: 5 };
 
 export class KitEditor {
   #kit = null;
@@ -57,34 +51,15 @@ export class KitEditor {
       el("details", { open: Boolean(made.guide) },
         el("summary", { text: made.guide ? "Guide" : "Write a guide" }),
         PARTS.map(([name, label]) => el("label", { class: "field" }, label,
-          this.#area(`${label}, question ${number}`, (made.guide?.[name] ?? []).join("\n"), name === "good" ? 5 : 3, (value) => {
-            made.guide = { ...EMPTY, ...made.guide, [name]: value.split("\n").map((line) => line.trim()).filter(Boolean) };
+          this.#area(`${label}, question ${number}`, asText(made.guide, name), name === "good" ? 5 : 3, (value) => {
+            made.guide = { ...EMPTY, ...made.guide, [name]: asLines(value) };
             made.guide.scale = made.guide.scale.slice(0, 4);
             made.checked = null;
             made.missing = made.missing.filter((missing) => !missing.startsWith("No guide"));
           }))),
       ),
-      el("div", { class: "row" }, this.#keeper(made, number), out),
+      el("div", { class: "row" }, keepButton(`Keep question ${number} in the bank`, () => ({ role: this.#kit.role, text: made.question, skill: made.skill, entry: made })), out),
     );
-  }
-
-  #keeper(made, number) {
-    return el("button", {
-      type: "button", text: "Keep in the bank", "aria-label": `Keep question ${number} in the bank`,
-      onclick: async ({ target }) => {
-        target.disabled = true;
-        show("notice", false);
-        try {
-          const kept = await keepInBank({ role: this.#kit.role, text: made.question, skill: made.skill, entry: made });
-          if (kept) announce((target.textContent = `Kept as number ${kept}`));
-        } catch (error) {
-          setText("notice-text", error.message);
-          show("notice");
-        } finally {
-          target.disabled = false;
-        }
-      },
-    });
   }
 
   #area(label, value, rows, set) {

@@ -3,6 +3,7 @@
 import { get, pause, persistently, post } from "./api.js";
 import { capitalised, el, number, plural } from "../elements/dom.js";
 import { announce, byId, copy, setProgress, setText, show } from "./page.js";
+import { keepButton } from "./keep.js";
 import { KeptSet } from "./kept_set.js";
 import { KitEditor } from "./kit_editor.js";
 import * as model from "./model_state.js";
@@ -70,8 +71,9 @@ function complain(text) {
 function write(count, place) {
   if (!form.reportValidity()) return;
   const best_of = Number(new FormData(form).get("best_of"));
-  work("write", { role: roleOf(form), count, best_of }, (result) => {
-    place(result.questions);
+  const role = roleOf(form);
+  work("write", { role, count, best_of }, (result) => {
+    place(result.questions.map((question) => ({ ...question, role })));
     setText("model-text", result.message);
     announce(`${plural(result.questions.length, "question")} written. ${result.message}`);
   });
@@ -151,6 +153,7 @@ function card(question) {
   made.querySelector(".question-scores").append(scores(question));
   made.querySelector(".keep").addEventListener("click", () => kept.toggle(question.text));
   made.querySelector(".copy").addEventListener("click", () => copy(question.text));
+  made.querySelector(".keep").after(keepButton("Keep this question in the bank", () => ({ role: question.role ?? roleOf(form), text: question.text })));
   made.querySelector(".again").addEventListener("click", () => write(1, ([other]) => {
     questions[questions.indexOf(question)] = other;
     made.replaceWith(card(other));
