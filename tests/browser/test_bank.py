@@ -59,7 +59,12 @@ def test_a_kit_question_is_kept_edited_asked_and_retired(visit: Visit, server: S
     expect(past.locator("xpath=..")).to_contain_text("Compares the broker's")
     questions.first.get_by_role("button", name="Edit question").click()
     expect(page.get_by_label("Minutes for an answer")).to_have_value("7")
-    page.get_by_role("button", name="Go back").click()
+    page.get_by_label("Ask next, one a line").fill("And with two consumers?")
+    page.get_by_role("button", name="Save").click()
+    expect(questions.first).to_contain_text("version 3")
+    questions.first.get_by_text("Versions, uses and guide").click()
+    expect(questions.first).to_contain_text("another guide")
+    check(page)
 
     page.get_by_label("Into the set").check()
     page.get_by_label("Name of the set").fill("Monday")

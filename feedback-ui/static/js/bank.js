@@ -69,20 +69,29 @@ function tick(id, isOn) {
 async function fill(details, id) {
   const found = await attempt(() => persistently(() => get(`/api/bank/${id}`)));
   if (!found) return;
-  const by = (one) => one.by ?? "somebody";
-  const guide = found.question.entry?.guide;
   const past = found.versions.filter((one, i) => i && !sameGuide(one.guide, found.versions[i - 1].guide));
+  const said = (one, i) => (one.text === found.versions[i + 1]?.text ? "another guide" : one.text);
   details.querySelectorAll(":scope > :not(summary)").forEach((old) => old.remove());
-  details.append(...[
-    ["Versions", found.versions.map((one) => `${one.version}, ${by(one)}, ${when(one.created_at)}: ${one.text}`)],
-    ["Asked", found.uses.map((one) => `${when(one.used_at)} for ${one.role_title}, set “${one.name}”, version ${one.version}`)],
-    ["Instead of it", found.replacements.map((one) => `${one.id}. ${one.text}`)],
-    ["A good answer", guide?.good ?? []], ["A weak answer", guide?.weak ?? []], ["Ask next", guide?.probes ?? []], ["Score, 1 to 4", guide?.scale ?? []],
-  ].filter(([, lines]) => lines.length).map(([title, lines]) => el("div", {}, el("h3", { text: title }), el("ul", {}, lines.map((text) => el("li", { text, dir: "auto" }))))),
+  details.append(
+    ...lists([
+      ["Versions", found.versions.map((one, i) => `${one.version}, ${one.by ?? "somebody"}, ${when(one.created_at)}: ${said(one, i)}`)],
+      ["Asked", found.uses.map((one) => `${when(one.used_at)} for ${one.role_title}, set “${one.name}”, version ${one.version}`)],
+      ["Instead of it", found.replacements.map((one) => `${one.id}. ${one.text}`)],
+      ...inWords(found.question.entry?.guide),
+    ]),
     ...past.map((one) => el("details", {},
       el("summary", { text: `Guide of version ${one.version}` }),
-      one.guide ? PARTS.filter(([part]) => one.guide[part].length).map(([part]) => el("ul", {}, one.guide[part].map((text) => el("li", { text, dir: "auto" })))) : el("p", { text: "It had none." }),
-    )));
+      one.guide ? lists(inWords(one.guide)) : el("p", { text: "It had none." }),
+    )),
+  );
+}
+
+const inWords = (guide) => [["A good answer", guide?.good], ["A weak answer", guide?.weak], ["Ask next", guide?.probes], ["Score, 1 to 4", guide?.scale]];
+
+/** Titles with their lines; those without any are left out. */
+function lists(parts) {
+  const list = ([title, lines]) => el("div", {}, el("h3", { text: title }), el("ul", {}, lines.map((text) => el("li", { text, dir: "auto" }))));
+  return parts.filter(([, lines]) => lines?.length).map(list);
 }
 
 const sameGuide = (one, other) => JSON.stringify(one ?? EMPTY) === JSON.stringify(other ?? EMPTY);
