@@ -8,6 +8,7 @@ this folder and large models by tiny ones (`REPLACED`). What can't run is marked
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import csv
 import importlib
@@ -34,6 +35,7 @@ import pytest
 from recruiter.cli import COMMANDS
 from recruiter.config.loading import load_config
 from recruiter.files import sha256_of
+from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.roles import load_roles
 from recruiter.rubric import load_rubric
 from tests import REPOSITORY
@@ -472,10 +474,14 @@ def write_files(root: Path) -> None:
     with (root / "questions.csv").open("w", newline="") as table, (root / "ratings.jsonl").open("w") as ratings:
         rows = csv.writer(table)
         rows.writerow(["question", "role_id"])
-        for role in roles[:30]:
-            for number, question in enumerate(QUESTIONS):
+        for role in roles[:30]:  # people think the opposite of the rubric judge on two criteria, so calibration helps
+            judged = asyncio.run(RubricJudge().score(role, QUESTIONS))
+            for question, judgement in zip(QUESTIONS, judged, strict=True):
                 rows.writerow([question, role.id])
-                stars = dict.fromkeys(("relevance", "clarity", "discriminative", "depth", "tone"), 1 + number)
+                assert judgement.scores
+                said = {name: v if name == "clarity" else 10 - v for name, v in judgement.scores.values.items()}
+                said |= {"depth": said["relevance"], "tone": said["clarity"]}
+                stars = {name: round(1 + 0.4 * value) for name, value in said.items()}
                 row = {"group_id": role.id, "role_id": role.id, "role": json.dumps(role.model_dump(mode="json")),
                        "question": question, "rater": "rater-1", "counts": True, **stars}  # fmt: skip
                 ratings.write(json.dumps(row) + "\n")
