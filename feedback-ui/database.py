@@ -28,7 +28,7 @@ from recruiter.rubric import MAX_RATING, MIN_RATING
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30.0  # how long a write waits for other processes' writes
-MIGRATION_LOCK = 7_267_001  # PostgreSQL advisory lock: one process upgrades at a time
+MIGRATION_LOCK, IMPORT_LOCK = 7_267_001, 7_267_002  # of PostgreSQL: what only one transaction does at a time
 
 metadata = sa.MetaData(
     naming_convention={
@@ -372,8 +372,7 @@ class Database:
             with self._writers, self.engine.connect() as connection:
                 connection = connection.execution_options(writes=True)
                 with connection.begin():
-                    if not self.is_sqlite:
-                        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+                    go_alone(connection, MIGRATION_LOCK)
                     self._refuse_unknown(connection, known)
                     config.attributes["connection"] = connection
                     command.upgrade(config, "head")
@@ -415,6 +414,12 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def go_alone(c: sa.Connection, lock: int) -> None:
+    """Wait until no other transaction holds this lock, and hold it to the end; SQLite has one writer at a time anyway."""
+    if c.dialect.name == "postgresql":
+        c.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
 
 
 def insert_into(c: sa.Connection, table: sa.Table) -> Any:

@@ -222,6 +222,7 @@ def import_file(database: db.Database, path: Path, rater: int | None) -> str:
     if not found:
         raise DataError(f"{path} holds no questions.")
     with database.write() as c:
+        db.go_alone(c, db.IMPORT_LOCK)
         now = time.time()
         made = sum(keep(c, kept, rater, now)[1] for kept in found)
     known_ones = f"; {len(found) - made} were there already" if made < len(found) else ""

@@ -58,6 +58,7 @@ def import_file(database: db.Database, rubric: Rubric, path: Path) -> Imported:
         raise DataError(f"{path} holds no ratings.")
     done = Imported()
     with database.write() as c:
+        db.go_alone(c, db.IMPORT_LOCK)
         for group_id, people in by_group.items():
             _import_group(c, rubric, group_id, people, done)
     return done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -144,6 +145,25 @@ def test_who_is_erased_while_they_keep_something_is_told_to_load_again(server: A
 
     assert while_open(server, erase, lambda: rater.refused("POST", "/api/bank", question())) == (409, "changed")
     assert stored(server, db.bank) == 0
+
+
+def test_files_that_come_in_at_once_make_one_rater_of_a_person_and_wait_for_each_other(server: Any) -> None:
+    owners = [server.rater() for _ in range(2)]
+    stars = dict.fromkeys(("relevance", "clarity", "discriminative"), 3)
+    for number in range(5):
+        rows = [{"group_id": f"g{number}-{n}", "question": "How?", "rater": f"ada-{number}", **stars} for n in range(6)]
+        texts = ["".join(json.dumps(row) + "\n" for row in part) for part in (rows[:4], rows[:1:-1])]
+        made = at_once(
+            *(
+                partial(p.call, "POST", "/api/owner/import", {"format": "jsonl", "text": text})
+                for p, text in zip(owners, texts, strict=True)
+            )
+        )
+        assert [one.status_code for one in made] == [201, 201], made
+    with server.context.database.read() as c:
+        names = c.execute(sa.select(db.raters.c.label).where(db.raters.c.label.contains("imported"))).scalars().all()
+    assert sorted(names) == [f"ada-{number} (imported)" for number in range(5)]
+    assert stored(server, db.ratings) == 30
 
 
 def test_the_first_workers_of_a_server_agree_on_its_secret(server: Any) -> None:
