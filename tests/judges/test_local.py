@@ -110,25 +110,6 @@ def test_text_that_speaks_to_the_judge_gets_nothing() -> None:
     assert judgement.scores.composite == 0
 
 
-@pytest.mark.parametrize(
-    "label", ["Question: ", "**Question 1:** ", "Q: ", '"Question: Question: ', "Interview question:\n"]
-)
-def test_a_label_earns_nothing_and_costs_what_the_rubric_says(label: str) -> None:
-    plain, labelled = asyncio.run(WithWords().score(ROLE, [GOOD, label + GOOD]))
-    assert plain.scores is not None
-    assert labelled.scores is not None
-    penalty = next(f.penalty for c in load_rubric().criteria for f in c.red_flags if f.name == "extra_text")
-    assert labelled.scores["clarity"] == pytest.approx(max(0, plain.scores["clarity"] - penalty))
-    assert labelled.scores["relevance"] == plain.scores["relevance"]
-    assert "label" in labelled.reasoning
-
-
-@pytest.mark.parametrize("text", ["Question:", "Questions about order come up: how do you keep it?", GOOD])
-def test_a_text_without_a_label_is_read_as_it_is(text: str) -> None:
-    (judgement,) = asyncio.run(WithWords().score(ROLE, [text]))
-    assert "label" not in judgement.reasoning
-
-
 def test_calibration_is_kept_and_taken_up(tmp_path: Path) -> None:
     asyncio.run(WithWords().score(ROLE, [GOOD]))
     (kept,) = tmp_path.rglob("*.npz")

@@ -4,9 +4,7 @@ In training it is by default the policy's own base, adapter switched off: no sec
 Hub id serves as well. `signals.py` says what is read, `calibration.py` how that becomes scores.
 
 It sees what readers saw in the anchors, as far as the model's states hold it. What was not among the anchors it may take for
-good: the rubric judge beside it, and closeness to the base, keep a policy from going there. A label before the question
-("Question:"), which no anchor has and which moves its state far, is not read; it costs what the rubric says of text around
-the question.
+good: the rubric judge beside it, and closeness to the base, keep a policy from going there.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from recruiter.errors import ConfigError
 from recruiter.judges.in_trainer import Group, InTrainer
 from recruiter.judges.local.calibration import Calibration, anchors
 from recruiter.judges.local.signals import READS_CHECKS, Floats, read_checks, read_states
-from recruiter.judges.rubric_judge.wording import LABEL, manipulation
+from recruiter.judges.rubric_judge.wording import manipulation
 from recruiter.rubric import Judgement, Rubric, load_rubric
 
 if TYPE_CHECKING:
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from recruiter.engines import Policy, Reader
 
 CALIBRATIONS = "data/local_judge"
-_MARKS = " \t\n\"'*_#>`"  # around a label or the question after it
 
 
 class LocalJudge(InTrainer):
@@ -80,7 +77,7 @@ class LocalJudge(InTrainer):
     def _judge(self, groups: Sequence[Group]) -> list[list[Judgement]]:
         with self._lock, self._reader() as reader:
             calibration = self._calibration or self._calibrate(reader)
-            states_NC, checks = self._read(reader, [(role, list(map(_without_label, texts))) for role, texts in groups])
+            states_NC, checks = self._read(reader, groups)
         scores = iter(calibration.scores(self.rubric.names, states_NC, checks))
         return [[self._judgement(question, next(scores)) for question in questions] for _, questions in groups]
 
@@ -94,13 +91,7 @@ class LocalJudge(InTrainer):
         if manipulation(self.rubric.names).search(question):
             zeros = dict.fromkeys(self.rubric.names, 0.0)
             return Judgement(self.rubric.scores(zeros), "It addresses the judge instead of the candidate.")
-        reasoning = "What readers gave questions that the model takes alike."
-        if _without_label(question) != question:
-            reasoning += " Less the points for text around the question: it has a label before it."
-            for criterion in self.rubric.criteria:
-                penalty = sum(flag.penalty for flag in criterion.red_flags if flag.name == "extra_text")
-                scores[criterion.name] = max(0.0, scores[criterion.name] - penalty)
-        return Judgement(self.rubric.scores(scores), reasoning)
+        return Judgement(self.rubric.scores(scores), "What readers gave questions that the model takes alike.")
 
     def _reader(self) -> AbstractContextManager[Reader]:
         if self._open is None:
@@ -136,14 +127,6 @@ class LocalJudge(InTrainer):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._calibration.save(path)
         return self._calibration
-
-
-def _without_label(question: str) -> str:
-    """The question without "Question:" or the like before it; one that has none, or is nothing else, as it is."""
-    bare = question.lstrip(_MARKS)
-    while (label := LABEL.match(bare)) and (rest := bare[label.end() :].strip(_MARKS)):
-        question = bare = rest
-    return question
 
 
 def _hash(files: object, *texts: str | None) -> str:
