@@ -6,6 +6,7 @@ take stands in `notes`. A question that could not be written is reported with th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,6 +17,8 @@ from recruiter.prompts import Message
 from recruiter.roles import Role
 
 Slot = tuple[str, int]  # id of a role, index of the sample
+_MARKS = " \t\n\"'*_#>`"  # around a label, or around the question after it
+_LABEL = re.compile(r"(?:(?:technical |screening |interview )*question|q)\s*\d*\s*[*_]*\s*:", re.IGNORECASE)
 Progress = Callable[[float], None]  # gets the share that is done, in [0, 1]; may raise, which ends the writing
 
 
@@ -41,6 +44,14 @@ class Written:
     seconds: float
     cost_usd: float | None = 0.0
     error: str | None = None
+
+
+def without_label(text: str) -> str:
+    """The question without "Question:" or the like before it; a text that is nothing else stays as it is."""
+    bare = text.lstrip(_MARKS)
+    while (label := _LABEL.match(bare)) and (rest := bare[label.end() :].strip(_MARKS)):
+        text = bare = rest
+    return text
 
 
 class Writer(Protocol):

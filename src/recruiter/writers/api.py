@@ -30,7 +30,7 @@ from recruiter.llm.reply import Completion
 from recruiter.llm.reply_cache import ReplyCache, cache_key, reply_table
 from recruiter.prompts import Message, generator_messages
 from recruiter.roles import Role
-from recruiter.writers import Progress, Slot, Written
+from recruiter.writers import Progress, Slot, Written, without_label
 
 CACHE = "data/generation_cache.sqlite"
 THINKING_TOKENS = 4096  # on top of the question's limit, for models whose limit counts what they think
@@ -162,7 +162,7 @@ class ApiWriter:
         written = Written(
             name,
             sample,
-            completion.text.strip(),
+            without_label(completion.text.strip()),
             tokens.output - tokens.thinking,
             completion.ended == "by itself",
             time.perf_counter() - start,

@@ -20,7 +20,7 @@ from recruiter.prompts import Message, generator_messages
 from recruiter.roles import Role
 from recruiter.train.layout import Checkpoint
 from recruiter.train.rows import RunDescription
-from recruiter.writers import Progress, Slot, Written
+from recruiter.writers import Progress, Slot, Written, without_label
 
 if TYPE_CHECKING:
     from recruiter.engines.model import LocalModel
@@ -157,7 +157,9 @@ class LocalWriter:
             for name, group in zip(names[part], groups, strict=True):
                 for index, sample in enumerate(group):
                     if (name, index) not in skip:
-                        yield Written(name, index, sample.text, len(sample.token_ids), sample.finished, seconds)
+                        yield Written(
+                            name, index, without_label(sample.text), len(sample.token_ids), sample.finished, seconds
+                        )
 
 
 def _weights_hash(folder: Path) -> str:
