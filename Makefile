@@ -42,8 +42,8 @@ quickstart: $(INSTALLED) data/raw/test.parquet ## train the starter model here, 
 	$(PY) scripts/eval.py --model starter rl --checkpoint $(RUN) --judge rubric --show 3 --output $(RESULTS)
 	$(PY) scripts/analyze_results.py --run $(RUN) --results $(RESULTS) $(if $(SUFFIX),--output results/quickstart$(SUFFIX))
 
-test: $(INSTALLED_DEV) ## run every test but the long ones
-	$(PY) -m pytest $(PYTEST_ARGS)
+test: $(INSTALLED_DEV) ## run every test but the long ones, two at a time
+	$(PY) -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 soak: $(INSTALLED_DEV) ## run the long tests
 	$(PY) -m pytest -m soak $(PYTEST_ARGS)

@@ -13,6 +13,9 @@ import pytest
 from recruiter.config import Config
 from recruiter.roles import LEVELS, Role
 
+# Tests that run side by side share the cores. Before torch is imported, and for the commands that tests run.
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 # As if the environment were activated: commands that are told to the user are then as short as in the documents.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 MakeRole = Callable[..., Role]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from recruiter.errors import DataError
-from recruiter.files import JsonLines, csv_text, load_environment, read_text, replaced, write_json
+from recruiter.files import JsonLines, csv_text, load_environment, one_at_a_time, read_text, replaced, write_json
 from recruiter.roles.dataset import read_raw, write_raw
 from recruiter.roles.rows import read_rows
 from recruiter.train.find_checkpoint import find_checkpoint
@@ -79,6 +80,20 @@ def test_what_is_written_follows_links_and_leaves_them(tmp_path: Path, role: Mak
     assert [each.id for each in read_raw(disk / "train.parquet")] == ["role-001"]
     assert all((here / name).is_symlink() and (disk / name).is_file() for name in ("run.json", "not_yet.json"))
     assert not list(disk.glob("*.tmp"))
+
+
+def test_what_two_want_to_make_in_a_folder_is_made_by_one_after_the_other(tmp_path: Path) -> None:
+    entered = threading.Event()
+
+    def other() -> None:
+        with one_at_a_time(tmp_path / "new"):
+            entered.set()
+
+    with one_at_a_time(tmp_path / "new"):
+        (thread := threading.Thread(target=other)).start()
+        assert not entered.wait(0.3)
+    assert entered.wait(10)
+    thread.join()
 
 
 @pytest.mark.parametrize("name", ["latest", "best"])

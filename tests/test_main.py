@@ -17,6 +17,7 @@ import pytest
 from recruiter.files import read_jsonl
 from recruiter.writers.starter import ensure_starter
 from tests import REPOSITORY
+from tests.checkout import make_checkout
 from tests.engines.conftest import tiny_model, tiny_tokenizer
 
 TIMES = ("seconds", "seconds_sampling")
@@ -118,14 +119,16 @@ def test_another_run_in_the_same_folder_is_refused_by_the_key_that_differs(
     assert "Traceback" not in done.stderr
 
 
-def test_two_steps_of_the_starter_model_and_its_evaluation(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("anchors", [20, pytest.param(None, marks=pytest.mark.soak)], ids=["20", "all"])
+def test_two_steps_of_the_starter_model_and_its_evaluation(data: Path, tmp_path: Path, anchors: int | None) -> None:
     """Real weights, real judge, both commands: what `make quickstart` does, in small."""
-    starter = REPOSITORY / "exports/starter"
+    starter, root = REPOSITORY / "exports/starter", make_checkout(tmp_path / "checkout", anchors)
     ensure_starter(starter)
-    run = tmp_path / "run"
+    run, environment = tmp_path / "run", {**os.environ, "PYTHONPATH": str(root / "src"), "COLUMNS": "160"}
     training = command_for(starter, data, run, "trainer.max_training_steps=2", "trainer.eval_interval=2")
-    done = subprocess.run(training, cwd=REPOSITORY, capture_output=True, text=True)
+    done = subprocess.run(training, cwd=root, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert list((root / "data/local_judge").iterdir())
     first, second = read_jsonl(run / "metrics.jsonl")
     assert first["groups"] == 4
     assert first["samples"] == 16
@@ -143,9 +146,7 @@ def test_two_steps_of_the_starter_model_and_its_evaluation(data: Path, tmp_path:
         sys.executable, "scripts/eval.py", "--model", "starter", "rl", "--checkpoint", str(run), "--judge", "rubric",
         "--roles", str(tmp_path / "roles.json"), "--output", str(tmp_path / "results.json"), "--show", "1",
     ]  # fmt: skip
-    done = subprocess.run(
-        evaluation, cwd=REPOSITORY, capture_output=True, text=True, env={**os.environ, "COLUMNS": "160"}
-    )
+    done = subprocess.run(evaluation, cwd=root, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "starter" in done.stdout
     results = json.loads((tmp_path / "results.json").read_text())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recruiter.config.paths import command_line
-from tests import REPOSITORY
+from tests.checkout import make_checkout
 from tests.engines.conftest import tiny_model, tiny_tokenizer
 
 QUICK = ("trainer.policy.model.path=models/tiny", "trainer.policy.model.dtype=float32", "trainer.device=cpu",
@@ -23,11 +22,7 @@ QUICK = ("trainer.policy.model.path=models/tiny", "trainer.policy.model.dtype=fl
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The code, a tiny model that is not the starter, and own roles as a table."""
-    root = tmp_path_factory.mktemp("repository")
-    for name in ("configs", "scripts", "src"):
-        shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("*.egg-info"))
-    (root / "data").mkdir()
-    shutil.copy(REPOSITORY / "data/backend_roles.json", root / "data")
+    root = make_checkout(tmp_path_factory.mktemp("repository"))
     tiny_model("llama", max_position_embeddings=8192).save_pretrained(root / "models/tiny")
     tiny_tokenizer().save_pretrained(root / "models/tiny")
     rows = [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,11 @@ import pytest
 from recruiter.cli.command import command
 from recruiter.cli.terminal import make_console, shown_status
 from recruiter.errors import JudgeError
+from recruiter.roles.dataset import write_raw
 from tests import REPOSITORY
+from tests.checkout import make_checkout
+from tests.conftest import MakeRole
+from tests.engines.conftest import tiny_model, tiny_tokenizer
 
 JUDGE = (sys.executable, "scripts/judge.py", "--judge", "rubric", "--role", "ad-serving-01")
 
@@ -109,20 +115,20 @@ def test_brackets_are_no_markup(capsys: pytest.CaptureFixture[str], text: str) -
 
 
 @pytest.fixture
-def closed_folder(tmp_path: Path) -> Iterator[Path]:
+def closed_folder() -> Iterator[Path]:
     """A folder in which this process may write nothing, though it may be root's."""
-    folder = tmp_path / "closed"
-    folder.mkdir(mode=0o555)
     is_root = os.geteuid() == 0
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)
-    if is_root:
-        os.seteuid(65534)
-    try:
-        yield folder
-    finally:
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "closed"
+        folder.mkdir(mode=0o555)
+        Path(parent).chmod(0o755)
         if is_root:
-            os.seteuid(0)
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            if is_root:
+                os.seteuid(0)
 
 
 def refusal(work: Any, capsys: pytest.CaptureFixture[str]) -> str:
@@ -169,6 +175,63 @@ def test_a_command_names_the_output_it_cannot_write(tmp_path: Path) -> None:
     found = run(*JUDGE, "--format", "csv", "--output", str(tmp_path / "none/out.csv"), "How?")
     assert found.returncode == 1
     assert b"there is no folder " in found.stderr
+
+
+@pytest.fixture(scope="module")
+def closed_checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A checkout that somebody else owns, as far as commands that `without_override` runs can see."""
+    root = make_checkout(tmp_path_factory.mktemp("closed"))
+    folders = [root, *(folder for folder in root.rglob("*") if folder.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    yield root
+    for folder in folders:
+        folder.chmod(0o755)
+
+
+def without_override(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command that may not write what its user may not, even if that is root."""
+    given_up = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    command = [*given_up, sys.executable, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("scripts/prepare_dataset.py",), "{root}/data/raw"),
+        (("scripts/download_model.py", "--starter"), "{root}/exports"),
+        ((*JUDGE[1:], "--format", "csv", "--output", "out.csv", "How?"), "out.csv"),
+        (("scripts/analyze_results.py", "--run", "{run}", "--output", "{root}/plots"), "{root}/plots"),
+        (
+            ("scripts/eval.py", "--model", "{run}/tiny", "--roles", "{run}/raw/test.parquet", "--judge", "rubric"),
+            "{root}/results/eval_store.sqlite",
+        ),
+        (
+            ("-m", "src.recruiter.main", "--config-name=quickstart_config", "trainer.policy.model.path={run}/tiny",
+             "trainer.ckpt_path={run}/new", "data.raw_dir={run}/raw"),
+            "{root}/data/processed",
+        ),
+    ],
+    ids=lambda given: given[0] if isinstance(given, tuple) else "",
+)  # fmt: skip
+def test_commands_in_a_checkout_that_others_own_name_what_they_cannot_write(
+    closed_checkout: Path, tmp_path: Path, role: MakeRole, arguments: tuple[str, ...], named: str
+) -> None:
+    row = {"step": 1, "reward_mean": 0.5, "scored": 4, "unscored": 0}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(row))
+    tiny_model("llama", max_position_embeddings=8192).save_pretrained(tmp_path / "tiny")
+    tiny_tokenizer().save_pretrained(tmp_path / "tiny")
+    write_raw([role(i) for i in range(60)], [role(70)], tmp_path / "raw")
+    places = {"root": closed_checkout, "run": tmp_path}
+    found = without_override(closed_checkout, *(text.format(**places) for text in arguments))
+    assert found.returncode == 1, found.stderr
+    last = found.stderr.strip().splitlines()[-1]
+    assert named.format(**places) in last
+    assert "Permission denied" in last
+    assert "Traceback" not in found.stderr
+    assert "Fetching" not in found.stdout
 
 
 def test_what_is_no_refusal_of_the_system_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:

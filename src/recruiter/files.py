@@ -23,6 +23,11 @@ from dotenv import load_dotenv
 from recruiter.config.paths import WORKSPACE
 from recruiter.errors import DataError
 
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
 _UMASK = os.umask(0o077)  # can only be read by setting it
 os.umask(_UMASK)
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
@@ -111,6 +116,40 @@ def replaced(path: Path) -> Iterator[Path]:
     beside = target.with_name(target.name + ".tmp")
     yield beside
     os.replace(beside, target)
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Make a folder, and wait until no other process is in such a block with it.
+
+    Where folders cannot be locked, nobody waits.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        lock(descriptor, wait=True)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def lock(descriptor: int, wait: bool) -> None:
+    """Take the system's lock on an open file or folder, which ends when it is closed; nothing where there are no locks.
+
+    Raises:
+        BlockingIOError: another process has it, and we shall not wait.
+    """
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except OSError:  # a file system without locks
+        pass
 
 
 def write_json(path: Path, data: Any) -> None:

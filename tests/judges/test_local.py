@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -123,6 +125,23 @@ def test_calibration_is_kept_and_taken_up(tmp_path: Path) -> None:
         (judgement,) = asyncio.run(WithWords().score(ROLE, [GOOD]))
         assert judgement.scores is not None
         assert judgement.scores["clarity"] < 10.0
+
+
+def test_of_two_runs_that_begin_together_one_reads_the_anchors(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def slowly(self: Words, prompts: object, answers: Sequence[Sequence[str]], depth: float) -> object:
+        read.append(sum(map(len, answers)))
+        time.sleep(0.2)
+        return reads(self, prompts, answers, depth)  # type: ignore[arg-type]
+
+    reads = Words.answer_states
+    monkeypatch.setattr(Words, "answer_states", slowly)
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(lambda judge: asyncio.run(judge.score(ROLE, [GOOD])), [WithWords(), WithWords()])
+    assert first == second
+    assert sorted(read)[:2] == [1, 1]
+    assert len(read) == 3
 
 
 def test_a_criterion_that_no_anchor_has_is_scored_by_its_checks() -> None:

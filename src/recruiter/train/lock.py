@@ -8,12 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from recruiter.errors import ConfigError
+from recruiter.files import lock
 from recruiter.train.layout import RunFolder
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -32,8 +28,7 @@ def sole_owner(run: RunFolder) -> Iterator[None]:
         raise ConfigError(f"trainer.ckpt_path={run.path} cannot be written: {error.strerror}.") from None
     with file:
         try:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file.fileno(), wait=False)
         except BlockingIOError:
             file.seek(0)
             owner = file.read().strip() or "not named"
@@ -41,8 +36,6 @@ def sole_owner(run: RunFolder) -> Iterator[None]:
                 f"trainer.ckpt_path={run.path} is in use by another run ({owner}): wait until it ends, stop it there, or "
                 f"choose another trainer.ckpt_path."
             ) from None
-        except OSError:  # a file system without locks
-            pass
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()

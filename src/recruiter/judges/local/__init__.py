@@ -21,6 +21,7 @@ from zipfile import BadZipFile
 from recruiter.config import JudgeConfig
 from recruiter.config.paths import WORKSPACE
 from recruiter.errors import ConfigError
+from recruiter.files import one_at_a_time
 from recruiter.judges.in_trainer import Group, InTrainer
 from recruiter.judges.local.calibration import Calibration, anchors
 from recruiter.judges.local.signals import READS_CHECKS, Floats, read_checks, read_states
@@ -115,17 +116,17 @@ class LocalJudge(InTrainer):
         return opened
 
     def _calibrate(self, reader: Reader) -> Calibration:
-        """Read the anchors, or what an earlier run with the same model made of them."""
+        """Read the anchors, or what an earlier run with the same model made of them; of two at once, one reads them."""
         path = WORKSPACE / CALIBRATIONS / f"{_hash((), self.version, reader.fingerprint)}.npz"
-        try:
-            self._calibration = Calibration.load(path)
-        except (OSError, EOFError, ValueError, LookupError, BadZipFile):
-            groups, scores = anchors()
-            known = {name: scores[name] for name in self.rubric.names if name in scores} or scores
-            states_NC, checks = self._read(reader, groups)
-            self._calibration = Calibration.fit(states_NC, known, checks)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._calibration.save(path)
+        with one_at_a_time(path.parent):
+            try:
+                self._calibration = Calibration.load(path)
+            except (OSError, EOFError, ValueError, LookupError, BadZipFile):
+                groups, scores = anchors()
+                known = {name: scores[name] for name in self.rubric.names if name in scores} or scores
+                states_NC, checks = self._read(reader, groups)
+                self._calibration = Calibration.fit(states_NC, known, checks)
+                self._calibration.save(path)
         return self._calibration
 
 
