@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +27,13 @@ def known(value: T | None) -> T:
     """A value that a test counts on."""
     assert value is not None
     return value
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leaves_nothing_open() -> Iterator[None]:
+    """What a file of tests forgot to close is an error of its last test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
