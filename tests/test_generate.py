@@ -264,7 +264,7 @@ def test_json_and_csv_hold_roles_scores_and_reasons_and_can_be_judged_again(sets
     assert (last["composite"], last["unscored_reason"]) == (None, "no answer")
     path = tmp_path / "q.csv"
     path.write_text(format_sets(sets, "csv", {"criteria": RUBRIC.names}), encoding="utf-8")
-    assert len(list(csv.DictReader(path.open()))) == 4
+    assert len(list(csv.DictReader(path.read_text().splitlines()))) == 4
     again = read_questions(path, {})
     assert [(role, text) for role, text in again] == [(s.role, q.text) for s in sets for q in s.questions]
 

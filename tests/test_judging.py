@@ -168,7 +168,7 @@ def test_script_goes_on_where_it_failed_and_says_so_by_its_exit_status(tmp_path:
         server.faults = Faults()
         done = run(*command)
         assert (done.returncode, len(server.requests)) == (0, 6 + refused)
-    assert all(row["composite"] for row in csv.DictReader((tmp_path / "out.csv").open()))
+    assert all(row["composite"] for row in csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
 
 
 def test_key_is_read_from_the_env_file_and_the_environment_wins(tmp_path: Path) -> None:

@@ -160,15 +160,17 @@ def test_it_serves_the_pages_and_makes_links_for_raters(site: Path, folder: Path
     try:
         for _ in range(300):
             try:
-                page = urllib.request.urlopen(f"{address}/", timeout=10).read().decode()
+                with urllib.request.urlopen(f"{address}/", timeout=10) as answer:
+                    page = answer.read().decode()
                 break
             except OSError:
                 assert server.poll() is None, server.stderr and server.stderr.read()
                 time.sleep(0.1)
         assert "/static/js/rate.js" in page
-        assert urllib.request.urlopen(f"{address}/static/js/rate.js", timeout=10).status == 200
+        with urllib.request.urlopen(f"{address}/static/js/rate.js", timeout=10) as answer:
+            assert answer.status == 200
         assert "/join" in recruiter(site, folder, "raters", "create", "--name", "Ada", "--url", address).stdout
     finally:
         server.terminate()
-        server.wait(20)
+        server.communicate(timeout=20)
     assert (folder / "feedback.db").is_file()

@@ -119,8 +119,8 @@ def start(port: int, folder: Path, **settings: str) -> subprocess.Popen[bytes]:
         "PYTHONPATH": os.pathsep.join([str(REPOSITORY / "src"), os.environ.get("PYTHONPATH", "")]), **settings,
     }  # fmt: skip
     command = [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port), "--log-level", "warning"]
-    log = (folder / "server.log").open("ab")
-    process = subprocess.Popen(command, cwd=REPOSITORY / "feedback-ui", env=environment, stdout=log, stderr=log)
+    with (folder / "server.log").open("ab") as log:
+        process = subprocess.Popen(command, cwd=REPOSITORY / "feedback-ui", env=environment, stdout=log, stderr=log)
     until = time.monotonic() + 60
     while time.monotonic() < until and process.poll() is None:
         try:

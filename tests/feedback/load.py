@@ -73,6 +73,10 @@ class Caller:
         self._connection: http.client.HTTPConnection | None = None
         self.headers: dict[str, str] = {}
 
+    def __del__(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
     def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Status and JSON of an answer.
 

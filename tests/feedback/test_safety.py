@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +77,9 @@ def test_long_body_gets_an_answer_from_a_real_server(tmp_path: Path) -> None:
                     )
                     with pytest.raises(urllib.error.HTTPError) as caught:
                         urllib.request.urlopen(call, timeout=20)
-                    assert caught.value.code == 413
-                    assert json.load(caught.value)["error"]["code"] == "too_large"
+                    with caught.value as refused:
+                        assert refused.code == 413
+                        assert json.load(refused)["error"]["code"] == "too_large"
         finally:
             process.stop()
 
@@ -88,11 +89,12 @@ def test_half_open_requests_do_not_stay(tmp_path: Path) -> None:
     with (tmp_path / "server.log").open("wb") as log:
         process = ServerProcess(f"sqlite:///{tmp_path / 'feedback.db'}", log)
         process.start()
+        opened = ExitStack()
         try:
-            silent, slow = [], socket.create_connection(("127.0.0.1", process.port))
+            silent, slow = [], opened.enter_context(socket.create_connection(("127.0.0.1", process.port)))
             for part in (b"", b"GET / HT", b"GET /api/health HTTP/1.1\r\nHost: x\r\n"):
                 for _ in range(20):
-                    silent.append(socket.create_connection(("127.0.0.1", process.port)))
+                    silent.append(opened.enter_context(socket.create_connection(("127.0.0.1", process.port))))
                     silent[-1].sendall(part)
             for _ in range(2):
                 slow.sendall(b"GET /api/health HTTP/1.1\r\n")
@@ -109,6 +111,7 @@ def test_half_open_requests_do_not_stay(tmp_path: Path) -> None:
             assert time.monotonic() - start < 2.5 * HEAD_SECONDS
             assert b"Traceback" not in (tmp_path / "server.log").read_bytes()
         finally:
+            opened.close()
             process.stop()
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,7 @@ class Person:
     def __init__(self, url: str, opinion: Callable[[str], Stars] = stars_of) -> None:
         self.opinion = opinion
         self.http = httpx2.Client(base_url=url, trust_env=False, timeout=20)
+        weakref.finalize(self, self.http.close)
         self.http.headers["X-CSRF-Token"] = self.get("/api/session")["csrf_token"]
         self.seen: list[str] = []  # ids of the groups that were on the screen, in order
 
