@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from playwright.sync_api import Error as BrowserError
 
 from recruiter.roles import Role
@@ -26,6 +26,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP elsewhere.test 127.0.0.1",
 ]  # fmt: skip
+PATIENCE = 20_000  # milliseconds; beside other tests a page may take long for what it does at once on an idle machine
 LEASE_SECONDS = 5.0  # short, so that a test can see one run out
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 850}}
 PHONE: dict[str, Any] = {
@@ -34,6 +35,9 @@ PHONE: dict[str, Any] = {
     "is_mobile": True,
     "device_scale_factor": 2,
 }
+
+
+expect.set_options(timeout=PATIENCE)
 
 
 def find_browser() -> str | None:
@@ -158,7 +162,7 @@ def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]:
 
     def opened(path: str = "/", **options: Any) -> Page:
         context = browser.new_context(**{**DESKTOP, **options})
-        context.set_default_timeout(8000)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import DESKTOP, free_port, start
+from tests.browser.conftest import DESKTOP, PATIENCE, free_port, start
 from tests.browser.test_accessibility import check
 from tests.fake_judge import FakeJudge
 from tests.writers.test_advertisements import ADS
@@ -41,7 +41,7 @@ def visit(browser: Browser, address: str) -> Iterator[Visit]:
 
     def opened(**options: Any) -> Page:
         context = browser.new_context(**{**DESKTOP, **options})
-        context.set_default_timeout(8000)
+        context.set_default_timeout(PATIENCE)
         context.add_init_script("window.print = () => { window.printed = true; }")
         contexts.append(context)
         page = context.new_page()

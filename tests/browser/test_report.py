@@ -19,7 +19,7 @@ from recruiter.report import write_report
 from recruiter.roles import LEVELS, Role
 from recruiter.rubric import load_rubric
 from tests import REPOSITORY
-from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.conftest import DESKTOP, PATIENCE, PHONE
 from tests.conftest import MakeRole, known
 from tests.report_data import make_results
 
@@ -62,7 +62,7 @@ def show(browser: Browser, report: tuple[Path, Results]) -> Iterator[Callable[..
 
     def opened(address: str = "", **options: Any) -> Page:
         context = browser.new_context(**{**DESKTOP, **options})
-        context.set_default_timeout(8000)
+        context.set_default_timeout(PATIENCE)
         context.set_offline(True)
         contexts.append(context)
         page = context.new_page()

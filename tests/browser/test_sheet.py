@@ -13,7 +13,7 @@ from recruiter.evaluation.blind import make_sheet
 from recruiter.evaluation.readings import read_readings
 from recruiter.evaluation.records import Mark, Reading, Sheet
 from recruiter.report.sheet import write_sheet
-from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.conftest import DESKTOP, PATIENCE, PHONE
 from tests.conftest import MakeRole
 from tests.report_data import make_results
 
@@ -44,7 +44,7 @@ def visit(browser: Browser, sheet: tuple[Path, Sheet]) -> Iterator[Callable[...,
     def opened(context: BrowserContext | None = None, **options: object) -> Page:
         if context is None:
             context = browser.new_context(**{**DESKTOP, **options})
-            context.set_default_timeout(8000)
+            context.set_default_timeout(PATIENCE)
             context.set_offline(True)
             contexts.append(context)
         page = context.new_page()

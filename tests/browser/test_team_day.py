@@ -24,7 +24,7 @@ from recruiter.roles.schedule import total_steps
 from recruiter.train.grpo import Trainer
 from recruiter.train.rated_groups import RatedGroups
 from tests import REPOSITORY
-from tests.browser.conftest import DESKTOP, QUESTIONS, free_port, start
+from tests.browser.conftest import DESKTOP, PATIENCE, QUESTIONS, free_port, start
 from tests.browser.test_rate import card, choose, is_empty, press, ready
 from tests.conftest import MakeRole
 from tests.fake_policy import FakePolicy
@@ -45,7 +45,7 @@ class Team:
     def person(self, address: str) -> Page:
         """A browser that nobody has used, at an address."""
         context = self.browser.new_context(**DESKTOP)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         self.contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
