@@ -13,11 +13,13 @@ send, so it stands in no log; the page trades it for a cookie. Revoking a link e
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import hmac
 import secrets as randomness
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -291,8 +293,12 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     settings = Settings.from_environment()
-    database = db.Database(settings.database_url)
-    database.upgrade()
+    with closing(db.Database(settings.database_url)) as database:
+        database.upgrade()
+        _carry_out(arguments, database, settings)
+
+
+def _carry_out(arguments: argparse.Namespace, database: db.Database, settings: Settings) -> None:
     if arguments.action == "create":
         with database.write() as c:
             row = create(c, arguments.name, arguments.role, time.time())

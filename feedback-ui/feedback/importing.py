@@ -14,6 +14,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -221,12 +222,9 @@ def main() -> None:
     parser.add_argument("file", type=input_file)
     arguments = parser.parse_args()
     settings = Settings.from_environment()
-    database = db.Database(settings.database_url)
-    database.upgrade()
-    try:
+    with closing(db.Database(settings.database_url)) as database:
+        database.upgrade()
         print(told(import_file(database, load_rubric(settings.rubric), arguments.file)))
-    finally:
-        database.close()
 
 
 def told(done: Imported) -> str:

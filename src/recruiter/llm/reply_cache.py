@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -52,6 +53,7 @@ class ReplyCache:
         self._engine = sa.create_engine(
             sa.URL.create("sqlite", database=str(path)), connect_args={"timeout": SECONDS_TO_WAIT}
         )
+        weakref.finalize(self, self._engine.dispose)  # nobody has to close it: each row is on disk already
         sa.event.listen(self._engine, "connect", _prepare_connection)
         with self._explained():
             path.parent.mkdir(parents=True, exist_ok=True)
