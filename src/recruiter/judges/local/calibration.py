@@ -100,7 +100,7 @@ class Calibration:
         Raises:
             OSError, EOFError, ValueError, LookupError, BadZipFile: there is none, or none of this form.
         """
-        with np.load(path) as stored:
+        with path.open("rb") as file, np.load(file) as stored:  # of a damaged file np.load leaves open what it opened
             parts: dict[str, dict[str, Floats]] = {"weights": {}, "constants": {}, "checks": {}}
             for key in stored.files:
                 if key != "means":
