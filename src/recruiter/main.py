@@ -171,17 +171,18 @@ def _open_trainer(
         yield ClusterTrainer(config, judge, roles, held_back, log, stop_requested)
         return
     from recruiter.engines.parallel import open_policy
-    from recruiter.train.groups import GroupSource, JudgedGroups
+    from recruiter.train.groups import GroupsAhead, GroupSource, JudgedGroups
     from recruiter.train.grpo import Trainer
 
     source: GroupSource
+    total = total_steps(config, len(roles))
     if config.asks_people:
         from recruiter.human_feedback import HumanJudge, PeopleAndJudges
         from recruiter.train.rated_groups import RatedGroups
 
-        source = RatedGroups(
-            config, cast(HumanJudge | PeopleAndJudges, judge), log, total_steps(config, len(roles)), stop_requested
-        )
+        source = RatedGroups(config, cast(HumanJudge | PeopleAndJudges, judge), log, total, stop_requested)
+    elif config.trainer.max_staleness_steps:
+        source = GroupsAhead(judge, RunFolder(WORKSPACE / config.trainer.ckpt_path), total)
     else:
         source = JudgedGroups(judge)
     with open_policy(config, dtype, ranks) as policy:

@@ -12,7 +12,7 @@ from recruiter.config import Config
 from recruiter.files import read_jsonl
 from recruiter.metrics_logger import RunLog
 from recruiter.roles.schedule import total_steps
-from recruiter.train.groups import JudgedGroups
+from recruiter.train.groups import GroupsAhead, JudgedGroups
 from recruiter.train.grpo import Trainer
 from recruiter.train.layout import RunFolder
 from tests.conftest import MakeRole
@@ -46,8 +46,10 @@ def train(tmp_path: Path, role: MakeRole) -> Train:
         folder = tmp_path / name
         policy = policy or FakePolicy()
         start = RunFolder(folder).checkpoint(resume) if resume else None
-        with RunLog(folder, config, FakeJudge(), total_steps(config, len(roles)), resume or 0) as log:
-            trainer = Trainer(config, policy, JudgedGroups(judge or FakeJudge()), roles, held_back, log, stop)
+        judge, total = judge or FakeJudge(), total_steps(config, len(roles))
+        with RunLog(folder, config, FakeJudge(), total, resume or 0) as log:
+            source = GroupsAhead(judge, log.run, total) if config.trainer.max_staleness_steps else JudgedGroups(judge)
+            trainer = Trainer(config, policy, source, roles, held_back, log, stop)
             finish(trainer, policy, start, raises)
         rows = read_jsonl(folder / "metrics.jsonl")
         return policy, [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in rows], folder

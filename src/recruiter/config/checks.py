@@ -46,6 +46,11 @@ def checked(values: Mapping[str, Any]) -> Config:
             f"endpoint.instance_type={config.endpoint.instance_type} cannot work; write one of "
             f"{', '.join(config.endpoint.instances)}."
         )
+    if config.asks_people and trainer.max_staleness_steps:
+        raise ConfigError(
+            f"trainer.max_staleness_steps={trainer.max_staleness_steps} cannot work with people as judges: write "
+            f"human_feedback.max_staleness_steps=<a number>, which trains on late ratings."
+        )
     if config.asks_people:
         _check_people(trainer.train_batch_size, samples)
     if config.engine == "skyrl":
@@ -59,6 +64,11 @@ def _check_skyrl(config: Config) -> None:
         raise ConfigError(
             f"human_feedback.max_staleness_steps={config.human_feedback.max_staleness_steps} cannot work with "
             f"engine=skyrl, which trains on the present step alone; write 0, or engine=local."
+        )
+    if trainer.max_staleness_steps:
+        raise ConfigError(
+            f"trainer.max_staleness_steps={trainer.max_staleness_steps} cannot work with engine=skyrl, which trains on the "
+            f"present step alone; write 0, or engine=local."
         )
     if config.judges and config.asks_people:
         raise ConfigError(

@@ -1,12 +1,13 @@
 """Where the judged groups of a step come from.
 
 The loop does not know who judges. It hands a step's groups over as they are sampled and asks for each group's judgements
-in turn. `JudgedGroups` has a judge answer by itself; `rated_groups.py` has people.
+in turn. `JudgedGroups` has a judge answer by itself, `GroupsAhead` while the step before is trained; `rated_groups.py` has
+people.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Protocol, Self
@@ -16,9 +17,13 @@ from recruiter.judges import Judge
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
+from recruiter.train.asked_groups import AskedGroups
 from recruiter.train.background_judge import BackgroundJudge
 from recruiter.train.rollout import Rollout
+from recruiter.train.layout import RunFolder
 from recruiter.train.rows import MetricsRow
+
+Sampler = Callable[[int], Iterator[tuple[Role, list[Sample]]]]  # samples the groups of a step, by the present policy
 
 
 class GroupSource(Protocol):
@@ -30,12 +35,11 @@ class GroupSource(Protocol):
 
     judge: BackgroundJudge
 
-    def groups(self, step: int, sampled: Iterator[tuple[Role, list[Sample]]]) -> list[Rollout]:
+    def groups(self, step: int, sample: Sampler) -> list[Rollout]:
         """The groups that a step trains on, in a fixed order.
 
         Args:
-            sampled: the groups of this step, sampled as they are asked for. A source that kept those of an interrupted
-                step does not ask.
+            sample: yields the groups of a step one by one. A source that kept those of an interrupted step does not ask.
         """
         ...
 
@@ -68,14 +72,23 @@ class JudgedGroups:
         self.judge = BackgroundJudge(judge)
         self._judging: dict[Rollout, Future[list[Judgement]]] = {}
 
-    def groups(self, step: int, sampled: Iterator[tuple[Role, list[Sample]]]) -> list[Rollout]:
+    def groups(self, step: int, sample: Sampler) -> list[Rollout]:
         """See `GroupSource`."""
-        self._judging = {
-            Rollout(role, generator_messages(role), samples): self.judge.submit(role, [s.text for s in samples], step)
+        self._judging = self._submit(step, sample(step))
+        return list(self._judging)
+
+    def _submit(
+        self, step: int, sampled: Iterable[tuple[Role, list[Sample]]], sampled_in: int | None = None
+    ) -> dict[Rollout, Future[list[Judgement]]]:
+        """Hand the groups of a step to the judge, each as soon as it is there."""
+        judging = {
+            Rollout(role, generator_messages(role), samples, sampled_in): self.judge.submit(
+                role, [s.text for s in samples], step
+            )
             for role, samples in sampled
         }
-        self.judge.read([(rollout.role, [s.text for s in rollout.samples]) for rollout in self._judging], step)
-        return list(self._judging)
+        self.judge.read([(rollout.role, [s.text for s in rollout.samples]) for rollout in judging], step)
+        return judging
 
     def judging(self, rollout: Rollout) -> Future[list[Judgement]]:
         """See `GroupSource`."""
@@ -93,3 +106,31 @@ class JudgedGroups:
 
     def __exit__(self, *_: object) -> None:
         self.judge.close()
+
+
+class GroupsAhead(JudgedGroups):
+    """Groups that are sampled and judged one step ahead (`trainer.max_staleness_steps=1`), so that a slow judge is not waited for.
+
+    A step samples the next one's groups before it trains, by a policy that lacks the step's own update. They are on disk
+    before they are judged, so a run that is continued goes on with the same questions.
+    """
+
+    def __init__(self, judge: Judge, run: RunFolder, total_steps: int) -> None:
+        super().__init__(judge)
+        self._run, self._stored, self._total = run, AskedGroups(run), total_steps
+        self._ahead: dict[Rollout, Future[list[Judgement]]] = {}
+
+    def groups(self, step: int, sample: Sampler) -> list[Rollout]:
+        """See `GroupSource`. Those of the next step are sampled here too."""
+        if not self._ahead and (kept := self._stored.load(step)):
+            self._ahead = self._submit(step, [(group.role, group.samples) for group in kept], step - 1)
+        self._judging, self._ahead = self._ahead or self._submit(step, sample(step)), {}
+        if step < self._total:
+            stored = self._stored.store(step + 1, sample(step + 1))
+            self._ahead = self._submit(step + 1, [(group.role, group.samples) for group in stored], step)
+        return list(self._judging)
+
+    def finished(self, metrics: MetricsRow) -> None:
+        """Forget the samples of steps that a checkpoint holds."""
+        if saved := self._run.steps:
+            self._stored.forget_until(saved[-1])

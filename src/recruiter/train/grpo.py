@@ -3,8 +3,8 @@
 A step samples a group of questions for each role, has them judged, turns rewards into advantages within each group, and
 takes one or more optimizer updates. Groups flow through: while some are still being generated or trained on, others are
 at the judge. Their gradients add up in a fixed order and are normalised once, so the result does not depend on when the
-judge's answers arrive. Every sample comes from the current policy, but for groups that people rated late: those are
-compared with the policy that sampled them. `examples/loop.py` is the same without overlap and resume.
+judge's answers arrive. Every sample comes from the current policy, but for groups that people rated late or that were
+sampled a step ahead: those are compared with the policy that sampled them. `examples/loop.py` is the same without overlap and resume.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Trainer:
             UnscoredError: too many samples have no score; nothing was updated.
         """
         algorithm, start = self.config.trainer.algorithm, time.perf_counter()
-        rollouts = self.source.groups(step, self._sample(step))
+        rollouts = self.source.groups(step, self._sample)
         seconds_sampling = time.perf_counter() - start - self.source.figures().get("seconds_waiting", 0.0)
         sense = self._sense(rollouts)
         passes = divide(self.config, self.policy, [rollout.messages for rollout in rollouts])
@@ -125,7 +125,7 @@ class Trainer:
             update = TokenSums()
 
         self.log.rollouts(rollout_rows(step, rollouts))
-        fresh = [rollout for rollout in rollouts if rollout.sampled_in is None]
+        fresh = [rollout for rollout in rollouts if not rollout.is_late]
         others = {
             "seconds_sampling": seconds_sampling,
             "seconds": time.perf_counter() - start,
@@ -154,7 +154,7 @@ class Trainer:
 
         One question of a group is read, of `SENSED` groups at most.
         """
-        some = [rollout for rollout in rollouts if rollout.sampled_in is None][:SENSED]
+        some = [rollout for rollout in rollouts if not rollout.is_late][:SENSED]
         with self.policy.base() as reader:
             read = reader.answer_logprobs([each.messages for each in some], [[each.samples[0].text] for each in some])
         return mean([mean(tokens) for group in read for tokens in group])

@@ -9,7 +9,7 @@ trained on, against the policy that wrote the questions.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import Any, Self, TypeVar
 
@@ -24,6 +24,7 @@ from recruiter.rubric import Judgement
 from recruiter.train.asked_groups import AskedGroup, AskedGroups
 from recruiter.train.background_judge import BackgroundJudge
 from recruiter.train.choosing import choose_groups
+from recruiter.train.groups import Sampler
 from recruiter.train.interruption import NOTICED_WITHIN, Interrupted, wait_for
 from recruiter.train.rollout import Rollout
 from recruiter.train.rows import MetricsRow
@@ -53,7 +54,7 @@ class RatedGroups:
         self._seconds_waiting, self._stale_groups = 0.0, 0
         self._is_asking = self._is_away = False
 
-    def groups(self, step: int, sampled: Iterator[tuple[Role, list[Sample]]]) -> list[Rollout]:
+    def groups(self, step: int, sample: Sampler) -> list[Rollout]:
         """Have this step's groups rated: those that were sampled before the run was continued, or new ones.
 
         Raises:
@@ -70,7 +71,7 @@ class RatedGroups:
         groups = self.asked.load(step)
         if not groups:
             self._report("sampling", f"writing the questions of step {step}")
-            written = list(sampled)
+            written = list(sample(step))
             judged = self._judged(written) if self._is_mixed else None
             groups = self.asked.store(step, written, self._chosen(judged) if judged else None)
         elif self._is_mixed:
@@ -200,7 +201,7 @@ class RatedGroups:
         seen = self._result(self.people.look(recent))
         late = [name for name, view in seen.items() if view.counts_in(step, is_own=False)]
         views = self._result(self.people.consume(late, step)).values()
-        return [_rollout(earlier[view.id][1], view.judgements, sampled_in=earlier[view.id][0]) for view in views]
+        return [_rollout(earlier[view.id][1], view.judgements, late_from=earlier[view.id][0]) for view in views]
 
     def _report(self, state: str, message: str) -> None:
         """Tell the raters' pages how far the run is; nobody waits for that, but the last word gets a moment."""
@@ -232,8 +233,9 @@ class RatedGroups:
         return wait_for(self.judge.start(work), self.stop_requested)
 
 
-def _rollout(group: AskedGroup, judgements: Sequence[Judgement], sampled_in: int | None = None) -> Rollout:
-    return Rollout(group.role, generator_messages(group.role), group.samples, sampled_in, list(judgements))
+def _rollout(group: AskedGroup, judgements: Sequence[Judgement], late_from: int | None = None) -> Rollout:
+    is_late, messages = late_from is not None, generator_messages(group.role)
+    return Rollout(group.role, messages, group.samples, late_from, is_late, list(judgements))
 
 
 def _judgements(view: GroupView, is_usable: bool) -> Sequence[Judgement]:

@@ -30,6 +30,7 @@ class Rollout:
 
     Attributes:
         sampled_in: the earlier step whose policy sampled it, if it is stale; None: the step it goes through.
+        is_late: whether it belongs to that step, in whose figures it was counted.
         judgements: one for each sample, as soon as they are there; likewise `rewards`.
         group: what of it is trained on, if it teaches anything.
     """
@@ -38,6 +39,7 @@ class Rollout:
     messages: list[Message]
     samples: list[Sample]
     sampled_in: int | None = None
+    is_late: bool = False
     judgements: list[Judgement] = field(default_factory=list)
     rewards: list[Reward] = field(default_factory=list)
     group: TrainGroup | None = None
