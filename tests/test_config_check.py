@@ -181,3 +181,12 @@ def test_skyrl_places_its_processes_itself(config: Config) -> None:
     message = value_refusal(config, "trainer.gpus=2", "engine=skyrl")
     assert "trainer.gpus=2 cannot work with engine=skyrl" in message
     assert "trainer.placement.policy_num_gpus_per_node" in message
+
+
+@pytest.mark.parametrize(
+    ("other", "advice"),
+    [("engine=skyrl", "write 0, or engine=local"), ("judge.provider=human", "human_feedback.max_staleness_steps")],
+)
+def test_groups_a_step_ahead_are_for_judges_and_the_local_engine(config: Config, other: str, advice: str) -> None:
+    checked(config, "trainer.max_staleness_steps=1")
+    assert advice in value_refusal(config, "trainer.max_staleness_steps=1", other)

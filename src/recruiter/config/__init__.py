@@ -320,9 +320,10 @@ class TrainerConfig(Section):
         "samples a forward pass, whole groups; null: as many as are fast and fit in memory", ge=1, skyrl=SAME)
     update_epochs_per_batch: int = setting(1,
         "passes over a step's samples; above 1 they are off-policy, and clipping matters", ge=1, skyrl=SAME)
-    max_staleness_steps: Literal[0, 1] = setting(0,
-        "1: each step samples the next one's groups before it trains, so that they are judged meanwhile; questions then come from "
-        "a policy one update old: [training.md](training.md#a-slow-judge)", may_change=True, skyrl=OURS)
+    max_staleness_steps: int = setting(0,
+        "1: each step samples the next one's groups before it trains, so that they are judged meanwhile; questions then come "
+        "from a policy one update old: [training.md](training.md#a-slow-judge)", ge=0, le=1, may_change=True,
+        skyrl=OURS)
     gradient_checkpointing: bool | None = setting(None,
         "recompute activations in the backward pass: less memory; null: where a GPU has too little for passes of a "
         "good size", skyrl=SAME)

@@ -19,8 +19,8 @@ from recruiter.roles import Role
 from recruiter.rubric import Judgement
 from recruiter.train.asked_groups import AskedGroups
 from recruiter.train.background_judge import BackgroundJudge
-from recruiter.train.rollout import Rollout
 from recruiter.train.layout import RunFolder
+from recruiter.train.rollout import Rollout
 from recruiter.train.rows import MetricsRow
 
 Sampler = Callable[[int], Iterator[tuple[Role, list[Sample]]]]  # samples the groups of a step, by the present policy
@@ -109,7 +109,7 @@ class JudgedGroups:
 
 
 class GroupsAhead(JudgedGroups):
-    """Groups that are sampled and judged one step ahead (`trainer.max_staleness_steps=1`), so that a slow judge is not waited for.
+    """Groups that are sampled and judged one step ahead (`trainer.max_staleness_steps=1`): a slow judge is not waited for.
 
     A step samples the next one's groups before it trains, by a policy that lacks the step's own update. They are on disk
     before they are judged, so a run that is continued goes on with the same questions.
@@ -130,7 +130,14 @@ class GroupsAhead(JudgedGroups):
             self._ahead = self._submit(step + 1, [(group.role, group.samples) for group in stored], step)
         return list(self._judging)
 
-    def finished(self, metrics: MetricsRow) -> None:
+    def finished(self, metrics: MetricsRow) -> None:  # noqa: ARG002
         """Forget the samples of steps that a checkpoint holds."""
+        self._forget()
+
+    def __exit__(self, *error: object) -> None:
+        self._forget()  # the last checkpoint is written by now
+        super().__exit__(*error)
+
+    def _forget(self) -> None:
         if saved := self._run.steps:
             self._stored.forget_until(saved[-1])

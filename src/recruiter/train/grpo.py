@@ -4,7 +4,8 @@ A step samples a group of questions for each role, has them judged, turns reward
 takes one or more optimizer updates. Groups flow through: while some are still being generated or trained on, others are
 at the judge. Their gradients add up in a fixed order and are normalised once, so the result does not depend on when the
 judge's answers arrive. Every sample comes from the current policy, but for groups that people rated late or that were
-sampled a step ahead: those are compared with the policy that sampled them. `examples/loop.py` is the same without overlap and resume.
+sampled a step ahead: those are compared with the policy that sampled them. `examples/loop.py` is the same without overlap
+and resume.
 """
 
 from __future__ import annotations
