@@ -121,8 +121,9 @@ def test_a_run_with_failing_judge_calls_equals_one_where_those_samples_never_exi
     again = RecordingRun(_in_folder(config, "reference"), roles, failing, plain_sgd=True)
     again.folder, again.answers = run.folder, run.answers
     role_of = {role.id: role for role in roles}
-    for step in (1, 2):
-        expected = reference_update(again, role_of, step)
+    with again.log:
+        for step in (1, 2):
+            expected = reference_update(again, role_of, step)
     for name in expected:
         torch.testing.assert_close(after[name], expected[name], rtol=2e-3, atol=2e-5)
 
