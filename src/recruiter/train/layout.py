@@ -114,7 +114,7 @@ class RunFolder:
 
     @property
     def judge_usage(self) -> Path:
-        """What judging has taken; beside the checkpoints, not in them: what was spent stays spent."""
+        """What judging has taken. It is beside the checkpoints, since going back to one gives no money back."""
         return self.path / "judge_usage.json"
 
     @property
