@@ -26,6 +26,7 @@ from recruiter.config.paths import WORKSPACE, command_line
 from recruiter.engines.ranks import Ranks, launched_rank
 from recruiter.errors import ConfigError
 from recruiter.files import free_beside, short_path
+from recruiter.metrics_logger import RunLog
 from recruiter.roles.dataset import format_prompts, load_split, roles_hash
 from recruiter.roles.schedule import steps_per_epoch, total_steps, validation_slice
 from recruiter.train.asked_groups import AskedGroups
@@ -38,7 +39,6 @@ from recruiter.train.lock import sole_owner
 
 if TYPE_CHECKING:
     from recruiter.judges import Judge
-    from recruiter.metrics_logger import RunLog
     from recruiter.roles import Role
     from recruiter.skyrl.run import ClusterTrainer
     from recruiter.train.grpo import Trainer
@@ -89,7 +89,6 @@ def _run(config: Config, ranks: Ranks) -> None:
 
 def _train(config: Config, judge: Judge, folder: Path, ranks: Ranks) -> None:
     from recruiter.judges.llm.estimate import probe_and_estimate
-    from recruiter.metrics_logger import RunLog
 
     raw, processed = WORKSPACE / config.data.raw_dir, WORKSPACE / config.data.processed_dir
     format_prompts(raw, processed)
