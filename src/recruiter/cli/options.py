@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 from pydantic import Field, TypeAdapter, ValidationError
 
 from recruiter.config.paths import WORKSPACE, command_line
-from recruiter.config.setting import Setting
+from recruiter.config.setting import ADDRESS, Setting
 from recruiter.errors import ConfigError
 
 Read = Callable[[str], Any]
@@ -92,7 +92,7 @@ def text(value: str) -> str:
 
 def address(value: str) -> str:
     """The address of a server."""
-    if not re.fullmatch(r"https?://[^\s/@]+(?:/\S*)?", value):
+    if not re.fullmatch(ADDRESS, value):
         raise refused(value, "an address such as http://localhost:8000, without a user name")
     return value
 

@@ -18,7 +18,7 @@ from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from recruiter.config.paths import QUICKSTART, is_hub_id, model_folder
-from recruiter.config.setting import OURS, SAME, Section, setting, settings
+from recruiter.config.setting import ADDRESS, OURS, SAME, Section, setting, settings
 from recruiter.errors import ModelError
 
 QUICKSTART_OFFER = f"To see the whole path run on any machine, without a GPU or a key: {QUICKSTART}"
@@ -70,7 +70,7 @@ class ApiConfig(Section):
         "note. Of `local` and `simulated` a folder or Hub id, null: the model that is trained, untrained; of `simulated` "
         "also `provider/model`")
     base_url: str | None = setting(None, "address of a server to ask instead of the provider's own",
-        pattern=r"^https?://[^\s/@]+(?:/\S*)?$", instead="an address such as http://localhost:11434/v1", may_change=True)
+        pattern=f"^{ADDRESS}$", instead="an address such as http://localhost:11434/v1", may_change=True)
     temperature: float | None = setting(None, "null: 0 where the provider's models take one (xai, openai_compatible)",
         ge=0, le=2)
     reasoning_effort: str | None = setting(None,
@@ -209,7 +209,7 @@ class HumanFeedbackConfig(Section):
     """With `judge.provider=human`, or with people among `judges`."""
 
     api_url: str = setting("http://127.0.0.1:8000", "the feedback server; its key is taken from `FEEDBACK_API_KEY`",
-        pattern=r"^https?://[^\s/@]+(?:/\S*)?$",
+        pattern=f"^{ADDRESS}$",
         instead="an address such as http://127.0.0.1:8000, without a user name: the key belongs in FEEDBACK_API_KEY",
         may_change=True)
     timeout: float = setting(86400.0,

@@ -21,6 +21,7 @@ from recruiter.errors import ConfigError
 
 SAME = "same"  # SkyRL has the setting under the same name
 OURS = "ours"  # SkyRL does not hear of it; our part of `skyrl/` acts on it
+ADDRESS = r"https?://[^\s/@]+(?:/\S*)?"  # of a server, without a user name
 
 
 S = TypeVar("S")

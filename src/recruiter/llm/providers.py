@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recruiter.config import ApiConfig
+from recruiter.config.setting import ADDRESS
 from recruiter.errors import ConfigError, MissingKeyError
 
 
@@ -137,7 +138,7 @@ def find_provider(settings: ApiConfig) -> Provider:
         raise ConfigError(
             f"{named} needs {settings.spelled('base_url', 'http://localhost:11434/v1')} or another address."
         )
-    if not re.fullmatch(r"https?://[^\s/@]+(?:/\S*)?", address):
+    if not re.fullmatch(ADDRESS, address):
         raise ConfigError(
             f"{settings.spelled('base_url', scrub(address))} cannot work; write an address such as "
             f"http://localhost:11434/v1, without a user name: a key belongs in {provider.key_variable}."
