@@ -181,7 +181,7 @@ def _open_trainer(
 
         source = RatedGroups(config, cast(HumanJudge | PeopleAndJudges, judge), log, total, stop_requested)
     elif config.trainer.max_staleness_steps:
-        source = GroupsAhead(judge, RunFolder(WORKSPACE / config.trainer.ckpt_path), total)
+        source = GroupsAhead(judge, log.run, total)
     else:
         source = JudgedGroups(judge)
     with open_policy(config, dtype, ranks) as policy:

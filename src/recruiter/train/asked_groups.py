@@ -1,9 +1,9 @@
-"""Pending rollouts: what a step sampled, on disk before anybody is asked about it.
+"""Pending rollouts: what was sampled for a step, on disk before anybody is asked about it.
 
-A step that people judge takes hours, and the process may end in the middle of it. Its samples (text, tokens,
-log-probabilities) and the ids of its groups lie in `<run>/pending/step_N.json`, so that whoever continues the run, on
-whatever device, goes on with the same questions and asks nobody twice. A file goes once a checkpoint holds what its step
-taught.
+A step that people judge takes hours, one may be sampled while the step before it is trained, and the process may end in the
+middle of either. The samples (text, tokens, log-probabilities) and the ids of the groups lie in
+`<run>/pending/step_N.json`, so that whoever continues the run, on whatever device, goes on with the same questions and
+asks nobody twice. A file goes once a checkpoint holds what its step taught.
 """
 
 from __future__ import annotations

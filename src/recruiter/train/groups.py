@@ -7,7 +7,7 @@ people.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Protocol, Self
@@ -17,7 +17,7 @@ from recruiter.judges import Judge
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.rubric import Judgement
-from recruiter.train.asked_groups import AskedGroups
+from recruiter.train.asked_groups import AskedGroup, AskedGroups
 from recruiter.train.background_judge import BackgroundJudge
 from recruiter.train.layout import RunFolder
 from recruiter.train.rollout import Rollout
@@ -123,12 +123,15 @@ class GroupsAhead(JudgedGroups):
     def groups(self, step: int, sample: Sampler) -> list[Rollout]:
         """See `GroupSource`. Those of the next step are sampled here too."""
         if not self._ahead and (kept := self._stored.load(step)):
-            self._ahead = self._submit(step, [(group.role, group.samples) for group in kept], step - 1)
+            self._ahead = self._submit_stored(step, kept)
         self._judging, self._ahead = self._ahead or self._submit(step, sample(step)), {}
         if step < self._total:
-            stored = self._stored.store(step + 1, sample(step + 1))
-            self._ahead = self._submit(step + 1, [(group.role, group.samples) for group in stored], step)
+            self._ahead = self._submit_stored(step + 1, self._stored.store(step + 1, sample(step + 1)))
         return list(self._judging)
+
+    def _submit_stored(self, step: int, stored: Sequence[AskedGroup]) -> dict[Rollout, Future[list[Judgement]]]:
+        """Hand in the groups of a step that the one before has sampled."""
+        return self._submit(step, [(group.role, group.samples) for group in stored], step - 1)
 
     def finished(self, metrics: MetricsRow) -> None:  # noqa: ARG002
         """Forget the samples of steps that a checkpoint holds."""
