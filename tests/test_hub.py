@@ -233,7 +233,7 @@ def test_a_model_that_is_nowhere_is_one_sentence_at_once(
     start = time.monotonic()
     with pytest.raises(ModelError) as caught:
         check_model("org/none")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
     why = "HF_HUB_OFFLINE is set" if is_off else "http://127.0.0.1:9 cannot be reached"
     assert str(caught.value).startswith(
         f"trainer.policy.model.path=org/none is not on this machine, and {why}: connect"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import http.server
 import socket
 import threading
@@ -159,11 +160,12 @@ def test_busy_or_broken_server_is_asked_again_until_the_patience_is_over(
     answering: tuple[HumanFeedbackConfig, list[Any]],
 ) -> None:
     settings, script = answering
-    client = FeedbackClient(settings)
+    client = FeedbackClient(dataclasses.replace(settings, timeout=60.0))
     script[:] = [(503, "down"), (429, "busy"), (200, '{"ok": true}')]
     assert asyncio.run(client.call("POST", "/api/groups", {})) == {"ok": True}
     assert client.away is None
     script[:] = [(502, "down")]
+    client = FeedbackClient(settings)
     with pytest.raises(JudgeError, match=r"has not answered for 0.5 s \(HTTP 502\)"):
         asyncio.run(client.call("POST", "/api/groups", {}))
 

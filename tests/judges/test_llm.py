@@ -178,7 +178,7 @@ def test_cancelling_ends_calls_under_way(judge: MakeJudge, role: MakeRole, serve
 
     start = time.monotonic()
     asyncio.run(run())
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 20
 
 
 # ---- settings --------------------------------------------------------------------------------------------------------

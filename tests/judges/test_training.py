@@ -219,12 +219,12 @@ def test_outage_of_a_whole_step_does_not_wait_for_every_sample(training: Callabl
     server.faults = Faults(["silence"], share=1.0, times=None)
     changes = {
         "trainer.train_batch_size": 16, "trainer.micro_train_batch_size_per_gpu": 4, "judge.max_unscored": 0.2,
-        "judge.concurrency": 16, "judge.max_attempts": 1, "judge.attempt_timeout": 1.0,
+        "judge.concurrency": 16, "judge.max_attempts": 1, "judge.attempt_timeout": 4.0,
     }  # fmt: skip
     start = time.monotonic()
     _, trained = training("silent", raises=UnscoredError, **changes)
-    assert "timeout: no answer within 1 s" in trained.error
-    assert time.monotonic() - start < 3.5  # four rounds of a second each would be needed for all
+    assert "timeout: no answer within 4 s" in trained.error
+    assert time.monotonic() - start < 12  # four rounds of four seconds each would be needed for all
 
 
 def test_wrong_key_in_the_middle_ends_the_run_saved(training: Callable[..., Any], server: FakeJudge) -> None:

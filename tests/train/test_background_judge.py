@@ -41,16 +41,16 @@ class SlowJudge(Judge):
 
 
 def test_background_judge_works_on_roles_concurrently_and_keeps_the_order_of_questions(role: MakeRole) -> None:
-    judge = SlowJudge(0.1)
+    judge = SlowJudge(1.0)
     background = BackgroundJudge(judge)
     start = time.perf_counter()
     futures = [background.submit(role(i), ["a", "bb", "ccc"]) for i in range(10)]
-    assert time.perf_counter() - start < 0.09  # submitting does not wait
+    assert time.perf_counter() - start < 0.9  # submitting does not wait
     for future in futures:
-        assert [known(judgement.scores)["discriminative"] for judgement in future.result(timeout=5)] == [1, 2, 3]
+        assert [known(judgement.scores)["discriminative"] for judgement in future.result(timeout=30)] == [1, 2, 3]
     background.close()
     assert judge.most == 10
-    assert time.perf_counter() - start < 0.9
+    assert time.perf_counter() - start < 6
     assert threading.current_thread() not in judge.threads
 
 
@@ -65,7 +65,7 @@ def test_background_judge_passes_an_error_on_to_whoever_waits(role: MakeRole) ->
 
     background = BackgroundJudge(Broken())
     with pytest.raises(JudgeError, match="the key was refused"):
-        background.submit(role(), ["a"]).result(timeout=5)
+        background.submit(role(), ["a"]).result(timeout=30)
     background.close()
 
 
@@ -77,11 +77,11 @@ def test_closing_cancels_what_is_still_running_and_ends_the_thread(role: MakeRol
         time.sleep(0.001)
     start = time.perf_counter()
     background.close()
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 30
     assert judge.cancelled == 3
     for future in futures:
         with pytest.raises(CancelledError):
-            future.result(timeout=1)
+            future.result(timeout=30)
     assert all(not thread.is_alive() for thread in judge.threads)
 
 

@@ -104,5 +104,5 @@ def test_the_run_says_the_alarm_once_and_the_metrics_hold_it_while_it_lasts(
 def test_sense_is_the_mean_log_probability_under_the_untrained_model(small: Config, train: Any) -> None:
     _, metrics, folder = train(small)
     firsts = [row for row in read_jsonl(folder / "rollouts.jsonl") if row["step"] == 1 and row["sample"] == 0]
-    means = [-sum(range(len(words))) / len(words) for words in (row["question"].split() for row in firsts)]
+    means = [-sum(range(len(words))) / len(words) for words in (row["question"].split() for row in firsts[::4])]
     assert metrics[0]["sense"] == pytest.approx(sum(means) / len(means))

@@ -144,7 +144,7 @@ def test_a_caller_that_stops_stops_the_calls(api_writer: MakeWriter, server: Fak
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         list(api_writer(concurrency=1).write([role(n) for n in range(50)], 1, SAMPLING, progress=stop))
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 10
     assert len(server.requests) < 5
 
 

@@ -70,11 +70,15 @@ class TrainGroup:
         return sum(len(sample.token_ids) for sample in self.samples)
 
 
+SUMMED = ("loss", "kl", "entropy", "clipped", "ratio", "reference")  # of `TokenSums`, beside the number of tokens
+
+
 @dataclass
 class TokenSums:
     """Sums over answer tokens, from which a step's means are made, and the largest ratio of each pass.
 
-    They may be tensors without dimensions: a GPU then computes on while the next pass is prepared.
+    They may be tensors without dimensions: a GPU then computes on while the next pass is prepared. `reference` sums
+    log-probabilities under the untrained model, where KL reads them.
     """
 
     tokens: int = 0
@@ -83,12 +87,13 @@ class TokenSums:
     entropy: float | Tensor = 0.0
     clipped: float | Tensor = 0.0
     ratio: float | Tensor = 0.0
+    reference: float | Tensor = 0.0
     max_ratios: list[float | Tensor] = field(default_factory=list)
     has_kl: bool = False
 
     def add(self, other: TokenSums) -> None:
         """Add another group's sums to these."""
-        for name in ("tokens", "loss", "kl", "entropy", "clipped", "ratio"):
+        for name in ("tokens", *SUMMED):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.max_ratios = [*self.max_ratios, *other.max_ratios]
         self.has_kl = self.has_kl or other.has_kl

@@ -173,6 +173,7 @@ class LocalPolicy:
             entropy=entropies_T.sum(),
             clipped=losses.clipped_T.sum(),
             ratio=mismatch_T.sum(),
+            reference=0.0 if reference_T is None else reference_T.sum(),
             max_ratios=[mismatch_T.max()],
             has_kl=reference_T is not None,
         )

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import distributed
 
 from recruiter.config import Config, SamplingParams
-from recruiter.engines import Policy, Reader, Sample, TokenSums, TrainGroup, UpdateResult, torch_seed
+from recruiter.engines import SUMMED, Policy, Reader, Sample, TokenSums, TrainGroup, UpdateResult, torch_seed
 from recruiter.engines.local import LocalPolicy
 from recruiter.engines.ranks import Peer, Place, Ranks, connect_launched, told
 from recruiter.errors import ConfigError, EngineError, RecruiterError
@@ -33,7 +33,6 @@ from recruiter.prompts import Message
 
 T = TypeVar("T")
 TIME_TO_ADD = timedelta(minutes=5)  # for all ranks to add what each of them has ready
-FIGURES = ("loss", "kl", "entropy", "clipped", "ratio")
 
 
 @contextmanager
@@ -147,7 +146,7 @@ class ParallelPolicy:
         sums = self.local.forward_backward(_some(groups, shares[0]))
         sums.tokens = sum(group.tokens for group in groups)
         if self._others is None:
-            self._others = {name: _Figure() for name in FIGURES}
+            self._others = {name: _Figure() for name in SUMMED}
             for name, figure in self._others.items():
                 setattr(sums, name, _Figure(getattr(sums, name), figure))
             self._ratios = [_Figure() for _ in self._peers]
@@ -404,7 +403,7 @@ class _Helper:
 
     def update(self) -> Iterable[Any]:
         sums, self._sums = self._sums, TokenSums()
-        yield {name: float(getattr(sums, name)) for name in FIGURES}, max(map(float, sums.max_ratios), default=0.0)
+        yield {name: float(getattr(sums, name)) for name in SUMMED}, max(map(float, sums.max_ratios), default=0.0)
         _add_gradients(self.policy)
         _hand_over(self.policy, is_taking=True)
 

@@ -28,7 +28,7 @@ from recruiter.train.groups import GroupSource
 from recruiter.train.interruption import Interrupted, wait_for
 from recruiter.train.layout import Checkpoint
 from recruiter.train.passes import Passes, batched, divide
-from recruiter.train.rollout import Rollout, judge_figures, mean, rollout_rows, step_metrics
+from recruiter.train.rollout import Rollout, judge_figures, mean, per_token, rollout_rows, step_metrics
 from recruiter.train.rows import MetricsRow
 from recruiter.train.state import RunState, Validation
 
@@ -97,7 +97,7 @@ class Trainer:
         algorithm, start = self.config.trainer.algorithm, time.perf_counter()
         rollouts = self.source.groups(step, self._sample)
         seconds_sampling = time.perf_counter() - start - self.source.figures().get("seconds_waiting", 0.0)
-        sense = self._sense(rollouts)
+        sense = None if algorithm.use_kl_loss else self._sense(rollouts)
         passes = divide(self.config, self.policy, [rollout.messages for rollout in rollouts])
 
         groups: list[TrainGroup] = []
@@ -130,7 +130,7 @@ class Trainer:
         others = {
             "seconds_sampling": seconds_sampling,
             "seconds": time.perf_counter() - start,
-            "sense": sense,
+            "sense": per_token(sums.reference, sums) if algorithm.use_kl_loss else sense,
             **judge_figures(fresh, self.config.judges),
             **self.source.figures(),
         }
@@ -153,9 +153,10 @@ class Trainer:
     def _sense(self, rollouts: Sequence[Rollout]) -> float | None:
         """Mean log-probability a token of some questions under the untrained model, which falls where they make no sense.
 
-        One question of a group is read, of `SENSED` groups at most.
+        One question of every fourth group is read, of `SENSED` groups at most. With KL all that is trained on is read
+        anyway, and this is not called.
         """
-        some = [rollout for rollout in rollouts if not rollout.is_late][:SENSED]
+        some = [rollout for rollout in rollouts if not rollout.is_late][::4][:SENSED]
         with self.policy.base() as reader:
             read = reader.answer_logprobs([each.messages for each in some], [[each.samples[0].text] for each in some])
         return mean([mean(tokens) for group in read for tokens in group])

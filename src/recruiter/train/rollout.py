@@ -109,11 +109,11 @@ def step_metrics(
         "length_max": max(len(sample.token_ids) for sample in samples),
         "cut_off": sum(not sample.finished for sample in samples),
         "trained_tokens": sums.tokens,
-        "loss": _per_token(sums.loss, sums),
-        "kl": _per_token(sums.kl, sums) if sums.has_kl else None,
-        "entropy": _per_token(sums.entropy, sums),
-        "clipped": _per_token(sums.clipped, sums),
-        "rollout_ratio_mean": _per_token(sums.ratio, sums),
+        "loss": per_token(sums.loss, sums),
+        "kl": per_token(sums.kl, sums) if sums.has_kl else None,
+        "entropy": per_token(sums.entropy, sums),
+        "clipped": per_token(sums.clipped, sums),
+        "rollout_ratio_mean": per_token(sums.ratio, sums),
         "rollout_ratio_max": max(map(float, sums.max_ratios), default=None),
         "updates": len(applied),
         "grad_norm": mean([update.grad_norm for update in applied]),
@@ -185,5 +185,6 @@ def mean(values: Sequence[float | None]) -> float | None:
     return sum(numbers) / len(numbers) if numbers else None
 
 
-def _per_token(total: float | Tensor, sums: TokenSums) -> float | None:
+def per_token(total: float | Tensor, sums: TokenSums) -> float | None:
+    """`total` over the tokens that were trained on; None where there were none."""
     return float(total) / sums.tokens if sums.tokens else None

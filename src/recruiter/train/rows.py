@@ -26,7 +26,8 @@ class MetricsRow(TypedDict):
         reward_level: with several judges, the mean composite / 10 times what gates keep, which steps can be compared by.
         kept: mean share of the reward that gating judges leave. `watch_<name>` stands beside it: a watching judge's mean
             composite; `watch_<name>_unscored` counts its failures, `validation_watch_<name>` is its mean at validation.
-        sense: mean log-probability a token of some of the step's questions under the untrained model, in nats.
+        sense: mean log-probability a token of the step's questions under the untrained model, in nats: of all that were
+            trained on with KL, else of some.
         alarm: what `recruiter.train.alarm` says, while it says it.
         judge_calls: and the other `judge_…` figures: what a judge that calls a model took since the step before.
     """
