@@ -38,7 +38,7 @@ def test_a_rising_reward_alone_is_no_alarm_nor_is_a_falling_sense_alone() -> Non
     ("figures", "words"),
     [
         ({"sense": (-1.5, -3.0)}, "under the untrained model (nats a token) fell from -1.66 to -2.84"),
-        ({"watch_grok": (7.0, 5.0)}, "the watching judge grok fell from 6.79 to 5.21"),
+        ({"watch_grok": (7.0, 5.0)}, "the watching judge grok fell from its best 6.79 to 5.21"),
         ({"overlap": (0.1, 0.6)}, "the wording shared with other roles rose from 0.15 to 0.55"),
         ({"cut_off": (0, 16)}, "the share of questions that are cut off rose"),
         ({"kl": (0.0, 1.0)}, "(KL, nats a token) rose"),
@@ -60,7 +60,7 @@ def test_a_figure_that_goes_the_other_way_is_named_in_one_sentence(figures: dict
         {"watch_grok": (5.0, 7.0)},
         {"watch_grok_unscored": (8, 0)},
         {"overlap": (0.6, 0.1)},
-        {"kl": (0.0, 0.3)},
+        {"kl": (0.0, 0.5)},
         {"length_mean": (30.0, 38.0)},
     ],
 )
@@ -68,10 +68,12 @@ def test_a_figure_that_goes_the_right_way_or_little_is_none(figures: dict[str, A
     assert alarm(rows(**figures)) is None
 
 
-def test_what_became_better_first_is_compared_with_its_best() -> None:
-    better, worse = rows(10, sense=(-2.3, -1.5)), rows(10, composite=(6.0, 6.5), sense=(-1.5, -2.4))
+def test_a_watching_judge_is_compared_with_its_best_other_figures_with_the_first_steps() -> None:
+    better, worse = rows(10, watch_grok=(5.0, 7.0)), rows(10, composite=(6.0, 6.5), watch_grok=(7.0, 5.0))
     assert alarm(better) is None
-    assert "fell from -1.57 to -2.20" in (alarm([*better, *worse]) or "")
+    assert "fell from its best 6.82 to 5.44" in (alarm([*better, *worse]) or "")
+    back = [*rows(10, sense=(-2.3, -1.5)), *rows(10, composite=(6.0, 6.5), sense=(-1.5, -2.4))]
+    assert alarm(back) is None  # no worse than at the start
 
 
 def test_a_figure_that_jumps_about_must_move_further() -> None:

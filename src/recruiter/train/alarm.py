@@ -1,8 +1,8 @@
 """The alarm: the reward rises, and something else says that the questions get worse.
 
-The mean of the last five steps is compared: that of the reward with the first five, that of a watched figure with the best
-five before, since a policy often becomes better first and games its judge afterwards. The alarm speaks where the reward has
-risen by `REWARD_RISE` and a watched figure has gone the wrong way by at least what `WATCHED` says. Either change must also be
+The mean of the last five steps is compared with that of the first five, a watching judge's score with its best five before,
+since a policy often becomes better first and games its judge afterwards. The alarm speaks where the reward has risen by
+`REWARD_RISE` and a watched figure has gone the wrong way by at least what `WATCHED` says. Either change must also be
 twice the noise of such a comparison, which is estimated from how much neighbouring steps differ, so that figures which jump
 about need a larger change. Less than ten steps say nothing.
 
@@ -57,7 +57,7 @@ WATCHED = (
     Watched("the log-probability of the questions under the untrained model (nats a token)", -0.3, _figure("sense")),
     Watched("the wording shared with other roles", 0.25, _figure("overlap")),
     Watched("the share of questions that are cut off", 0.2, _cut_off),
-    Watched("the divergence from the untrained model (KL, nats a token)", 0.5, _figure("kl")),
+    Watched("the divergence from the untrained model (KL, nats a token)", 0.75, _figure("kl")),
 )
 LONGER = Watched("the length in tokens", math.log(1.5), _log_length)
 SHORTER = Watched(LONGER.name, -math.log(1.5), _log_length)
@@ -77,9 +77,9 @@ def alarm(rows: Sequence[Row]) -> str | None:
     judges = [Watched(f"the watching judge {key.removeprefix(WATCH)}", JUDGE_FALL, _figure(key)) for key in names]
     found = []
     for watched in (*judges, *WATCHED, LONGER, SHORTER):
-        moved = change(rows, watched.of, since=max if watched.least < 0 else min)
+        moved = change(rows, watched.of, since=max if watched in judges else None)
         if moved is not None and moved.by * math.copysign(1.0, watched.least) >= max(abs(watched.least), moved.noise):
-            found.append(f"{watched.name} {_spoken(watched, moved)}")
+            found.append(f"{watched.name} {_spoken(watched, moved, 'its best ' if watched in judges else '')}")
     if not found:
         return None
     return (
@@ -110,14 +110,12 @@ class Change:
 
 
 def change(
-    rows: Sequence[Row],
-    of: Callable[[Row], float | None],
-    since: Callable[[list[float]], float] = lambda means: means[0],
+    rows: Sequence[Row], of: Callable[[Row], float | None], since: Callable[[list[float]], float] | None = None
 ) -> Change | None:
     """How a figure moved; None where less than two windows of steps have it.
 
     Args:
-        since: picks what the last window is compared with from the means of all windows before it; default: the first.
+        since: picks what the last window is compared with from the means of all windows before it; None: the first.
     """
     values = [value for row in rows if (value := of(row)) is not None]
     if len(values) < 2 * WINDOW:
@@ -125,9 +123,9 @@ def change(
     steps = [(b - a) ** 2 for a, b in pairwise(values)]
     deviation = math.sqrt(sum(steps) / len(steps) / 2)  # of one step around a slow trend
     means = [sum(values[start : start + WINDOW]) / WINDOW for start in range(len(values) - WINDOW + 1)]
-    return Change(since(means[:-WINDOW]), means[-1], SURE * deviation * math.sqrt(2 / WINDOW))
+    return Change(since(means[:-WINDOW]) if since else means[0], means[-1], SURE * deviation * math.sqrt(2 / WINDOW))
 
 
-def _spoken(watched: Watched, moved: Change) -> str:
+def _spoken(watched: Watched, moved: Change, which: str) -> str:
     first, last = (math.exp(value) if watched.of is _log_length else value for value in (moved.first, moved.last))
-    return f"{'rose' if moved.by > 0 else 'fell'} from {first:.2f} to {last:.2f}"
+    return f"{'rose' if moved.by > 0 else 'fell'} from {which}{first:.2f} to {last:.2f}"
