@@ -17,15 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from recruiter.config import JudgeConfig
 from recruiter.config.paths import command_line
 from recruiter.errors import ModelError, RecruiterError
 from recruiter.judges import Judge
 from recruiter.roles import Role
 from recruiter.roles.completing import CompletedRole, complete_role
+from recruiter.rubric import Rubric
 from recruiter.writers import Writer
 from recruiter.writers.advertisements import read_advertisement
 from recruiter.writers.finding import default_writer, find_writer
-from recruiter.writers.generate import QuestionSet, Report, generate, sampling_of
+from recruiter.writers.generate import QuestionSet, Report, generate, judge_beside, sampling_of
 from recruiter.writers.kit import Kit
 from recruiter.writers.kit.making import make_kit
 
@@ -158,6 +160,14 @@ class QuestionGenerator:
         progress = partial(self._until_closed(report), "reading")
         read = partial(read_advertisement, self._load(), progress=progress)
         return complete_role({"description": text}, "The advertisement", read)
+
+    def judge(self, named: JudgeConfig | None, rubric: Rubric) -> Judge:
+        """The judge of what is written, see `judge_beside`; for work, in the job's thread.
+
+        Raises:
+            RecruiterError: model or judge cannot be used.
+        """
+        return judge_beside(self._load(), named, rubric)
 
     def _until_closed(self, report: Report) -> Report:
         def go_on(what: str, share: float) -> None:

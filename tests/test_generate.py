@@ -30,6 +30,7 @@ from recruiter.writers import Written
 from recruiter.writers.formats import format_sets
 from recruiter.writers.generate import Cancelled, Question, choose, generate, is_same
 from recruiter.writers.local import LocalWriter
+from recruiter.writers.starter import ensure_starter
 from tests import REPOSITORY
 from tests.conftest import MakeRole, known
 from tests.fake_judge import FakeJudge, Faults
@@ -175,6 +176,18 @@ def test_three_lines_of_python(tiny_writer_folder: Any) -> None:
     assert all(question.text for question in questions)
     with pytest.raises(DataError, match="no title"):
         writer.questions(stack=["Go"])
+
+
+def test_without_a_judge_the_best_of_several_are_those_that_the_untrained_model_likes() -> None:
+    ensure_starter(REPOSITORY / "exports/starter")
+    writer = QuestionWriter("starter")
+    fields: dict[str, Any] = {"title": "Senior Backend Engineer", "stack": ["Go", "Kafka"]}
+    questions = writer.questions(**fields, n=2, best_of=3)
+    assert writer.judge is not None
+    assert writer.judge.name == "local"
+    composites = [known(known(each.judgement).scores).composite for each in questions]
+    assert composites == sorted(composites, reverse=True)
+    assert len(composites) == 2
 
 
 def test_in_a_notebook_whose_loop_runs_already(tiny_writer_folder: Any, tmp_path: Path) -> None:

@@ -114,10 +114,11 @@ class Settings(Section):
         instead="a file in the form of configs/rubric.yaml",
         variable="FEEDBACK_RUBRIC",
     )
-    judge: str = setting(
-        "rubric",
-        "what scores the questions of the writing page",
-        instead="`rubric`, `xai`, `openai/<model>`, …",
+    judge: str | None = setting(
+        None,
+        "what scores the questions of the writing page; default: the writing model before its training, with a head fitted to "
+        "readers' scores (`local`), or `rubric` where that model is not on this machine",
+        instead="`local`, `rubric`, `xai`, `openai/<model>`, …",
         variable="FEEDBACK_JUDGE",
     )
     sessions_last: float = setting(90 * 86400.0, "seconds after which a rater's cookie has to be renewed by the link")

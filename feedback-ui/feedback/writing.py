@@ -12,7 +12,7 @@ from generator import QuestionGenerator
 from recruiter.config import NamedJudgeConfig
 from recruiter.errors import RecruiterError
 from recruiter.judges import Judge
-from recruiter.judges.making import make_judge, named_judge
+from recruiter.judges.making import named_judge
 from recruiter.roles.completing import CompletedRole
 from recruiter.rubric import load_rubric
 from recruiter.writers.finding import find_checker
@@ -52,7 +52,9 @@ class Cancellable:
 class Writing(Cancellable):
     """Questions, the best of more that were drawn."""
 
-    def __init__(self, draft: CompletedRole, count: int, best_of: int, judge: str, rubric: str | None = None) -> None:
+    def __init__(
+        self, draft: CompletedRole, count: int, best_of: int, judge: str | None, rubric: str | None = None
+    ) -> None:
         super().__init__()
         self.draft, self.count, self.best_of, self.judge, self.rubric = draft, count, best_of, judge, rubric
 
@@ -62,7 +64,7 @@ class Writing(Cancellable):
         Raises:
             RecruiterError: model or judge cannot be used, or it was cancelled.
         """
-        judge, go_on = judge_named(self.judge, self.rubric), self.until_cancelled(report)
+        judge, go_on = judge_for(generator, self.judge, self.rubric), self.until_cancelled(report)
         found = generator.write(self.draft.role, self.count, go_on, best_of=self.best_of, judge=judge)
         these = "this one" if len(found.questions) == 1 else f"these {len(found.questions)}"
         name = generator.state()["name"]
@@ -78,7 +80,7 @@ class KitWriting(Cancellable):
     """A kit: questions with guides. A judge that is a language model checks it, else the model that writes."""
 
     def __init__(
-        self, draft: CompletedRole, count: int, best_of: int, judge: str, rubric: str | None, **wishes: Any
+        self, draft: CompletedRole, count: int, best_of: int, judge: str | None, rubric: str | None, **wishes: Any
     ) -> None:
         super().__init__()
         self.draft, self.count, self.best_of, self.judge, self.rubric = draft, count, best_of, judge, rubric
@@ -90,7 +92,7 @@ class KitWriting(Cancellable):
         Raises:
             RecruiterError: a model or judge cannot be used, nothing was written, or it was cancelled.
         """
-        judge, go_on = judge_named(self.judge, self.rubric), self.until_cancelled(report)
+        judge, go_on = judge_for(generator, self.judge, self.rubric), self.until_cancelled(report)
         checker = find_checker(self.judge)
         kit = generator.kit(
             self.draft.role, self.count, go_on, best_of=self.best_of, judge=judge, checker=checker, **self.wishes
@@ -129,12 +131,14 @@ class ServerJudgeConfig(NamedJudgeConfig):
 
 
 @cache
-def judge_named(name: str, rubric: str | None) -> Judge:
+def judge_for(generator: QuestionGenerator, name: str | None, rubric: str | None) -> Judge:
     """The judge, made once. The rules of `rubric` know the built-in criteria only, so these are what it scores by.
+
+    Args:
+        name: None: the best one that costs nothing, see `judge_beside`.
 
     Raises:
         ConfigError: there is no such judge, or its key is missing.
     """
-    return make_judge(
-        named_judge(name, kind=ServerJudgeConfig), rubric=load_rubric(None if name == "rubric" else rubric)
-    )
+    named = named_judge(name, kind=ServerJudgeConfig) if name else None
+    return generator.judge(named, load_rubric(rubric if name not in (None, "rubric") else None))

@@ -11,7 +11,7 @@ import torch
 from recruiter.config import Config, SamplingParams
 from recruiter.engines import TrainGroup
 from recruiter.engines.head import token_logprobs
-from recruiter.engines.loading import check_model, check_policy
+from recruiter.engines.loading import check_model, check_policy, pick_dtype
 from recruiter.engines.local import LocalPolicy
 from recruiter.engines.model import LocalModel, enable_group_attention, group_logprobs
 from recruiter.engines.packing import common_prefix
@@ -319,3 +319,23 @@ def test_a_prompt_gets_the_same_answers_whichever_others_are_wanted(tmp_path: Pa
     some = list(model.sample(prompts, 2, SamplingParams(12), 3, only=[1, 4]))
     assert [[s.text for s in group] for group in some] == [[s.text for s in everything[index]] for index in (1, 4)]
     assert len({s.text for group in everything for s in group}) == 10
+
+
+@pytest.mark.parametrize(
+    ("amx", "avx512_bf16", "amd", "wanted"),
+    [
+        (True, True, False, torch.bfloat16),
+        (False, True, False, torch.float32),  # measured: half as fast as float32
+        (False, True, True, torch.bfloat16),
+        (False, False, True, torch.float32),
+    ],
+)
+def test_the_processor_decides_the_type(
+    monkeypatch: pytest.MonkeyPatch, amx: bool, avx512_bf16: bool, amd: bool, wanted: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+    monkeypatch.setattr("recruiter.engines.loading._is_amd", lambda: amd)
+    assert pick_dtype("auto", "cpu") is wanted
+    assert pick_dtype("auto", "cuda") is torch.bfloat16
+    assert pick_dtype("bfloat16", "cpu") is torch.bfloat16

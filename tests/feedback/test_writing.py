@@ -22,7 +22,7 @@ from tests.kits import sample_kit
 
 @pytest.fixture
 def person(model_folder: Path, tmp_path: Path) -> Iterator[Person]:
-    settings = Settings(database_url=f"sqlite:///{tmp_path / 'feedback.db'}", model=str(model_folder))
+    settings = Settings(database_url=f"sqlite:///{tmp_path / 'feedback.db'}", model=str(model_folder), judge="rubric")
     someone = Person(create_app(settings))
     with someone.http:
         yield someone.open_page()

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +16,20 @@ from numpy.typing import NDArray
 from recruiter.config import JudgeConfig, NamedJudgeConfig
 from recruiter.config.paths import ROLES
 from recruiter.engines import Reader
+from recruiter.engines.model import LocalModel
+from recruiter.engines.reading import ModelReader
 from recruiter.errors import ConfigError, ModelError
-from recruiter.judges.local import LocalJudge
+from recruiter.judges.local import SHIPPED, LocalJudge
 from recruiter.judges.local.calibration import Calibration, anchors
+from recruiter.judges.local.signals import read_states
 from recruiter.judges.making import make_judge, named_judge
 from recruiter.prompts import Message
 from recruiter.roles import Role, parse_roles
 from recruiter.roles.dataset import split_roles
 from recruiter.rubric import Rubric, load_rubric
+from recruiter.writers.starter import ensure_starter
+from tests import REPOSITORY
+from tests.conftest import known
 
 ROLE = Role(
     id="r", title="Engineer", level="mid", focus="queues", stack=("Go", "Kafka"), description="Keep queues short.",
@@ -62,17 +68,17 @@ def _state(text: str) -> list[float]:
     return [len(words), sum(word in ("xylophone?", "the") for word in words)]
 
 
+@contextmanager
+def lent() -> Iterator[Reader]:
+    yield Words()
+
+
 class WithWords(LocalJudge):
     """The judge with that reader in place of a model."""
 
     def __init__(self, rubric: Rubric | None = None) -> None:
         super().__init__(NamedJudgeConfig(provider="local"), rubric)
-
-        @contextmanager
-        def opened() -> Iterator[Reader]:
-            yield Words()
-
-        self._open = opened
+        self.read_with(lent)
 
 
 @pytest.fixture(autouse=True)
@@ -159,3 +165,41 @@ def test_without_a_model_or_a_policy_there_is_one_sentence() -> None:
         asyncio.run(judge.score(ROLE, [GOOD]))
     with pytest.raises(ModelError, match="no-such-folder"):
         make_judge(JudgeConfig(provider="local", model="./no-such-folder"))
+
+
+# ---- the starter's head, which is shipped ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def starter() -> str:
+    ensure_starter(REPOSITORY / "exports/starter")
+    return str(REPOSITORY / "exports/starter")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_head_of_the_starter_is_shipped(starter: str, tmp_path: Path, dtype: str) -> None:
+    """Where this fails after a change of anchors, prompts or what is read: python -m benchmarks.heads."""
+    reader, judge = (
+        ModelReader(LocalModel(starter, device="cpu", dtype=dtype)),
+        LocalJudge(JudgeConfig(provider="local")),
+    )
+    assert (SHIPPED / judge.head_name(reader)).is_file()
+    judge.read_with(lambda: nullcontext(reader))
+    good, bad = asyncio.run(judge.score(ROLE, [GOOD, BAD]))
+    assert known(good.scores).composite > known(bad.scores).composite
+    assert not list(tmp_path.rglob("*.npz"))  # nothing was fitted
+
+
+@pytest.mark.soak
+def test_the_shipped_head_is_what_the_starter_is_fitted_to(starter: str) -> None:
+    reader, judge = (
+        ModelReader(LocalModel(starter, device="cpu", dtype="float32")),
+        LocalJudge(JudgeConfig(provider="local")),
+    )
+    groups = anchors()[0][:20]
+    states = read_states(reader, groups)
+    fresh, shipped = judge.fit(reader), Calibration.load(SHIPPED / judge.head_name(reader))
+    for mine, theirs in zip(
+        fresh.scores(judge.rubric.names, states, {}), shipped.scores(judge.rubric.names, states, {}), strict=True
+    ):
+        assert mine == pytest.approx(theirs, abs=0.02)

@@ -14,10 +14,13 @@ from peft import LoraConfig, get_peft_model
 from recruiter.config import Config, SamplingParams, paths, to_dict
 from recruiter.engines import model as engine
 from recruiter.errors import ConfigError, ModelError
+from recruiter.judges.making import named_judge
 from recruiter.prompts import generator_messages
+from recruiter.rubric import load_rubric
 from recruiter.writers import finding
 from recruiter.writers.api import ApiWriter, EndpointWriter
 from recruiter.writers.finding import default_writer, find_writer
+from recruiter.writers.generate import judge_beside
 from recruiter.writers.local import LocalWriter
 from tests.conftest import MakeRole
 from tests.engines.conftest import tiny_model
@@ -94,6 +97,20 @@ def test_threads_take_turns_and_get_their_own(tiny_writer_folder: Path, role: Ma
         thread.join()
     for seed in range(4):
         assert found[seed] == [w.text for w in writer.write([role(), role(1)], 2, SAMPLING, seed)]
+
+
+def test_the_untrained_model_is_lent_to_the_judge(checkpoint: Any, tiny_writer_folder: Path, role: MakeRole) -> None:
+    asked, answers = [generator_messages(role())], [["How?", "Why not?"]]
+    bare, trained = LocalWriter(str(tiny_writer_folder)), cast(LocalWriter, find_writer(str(checkpoint)))
+    written = [w.text for w in trained.write([role()], 2, SAMPLING)]
+    with bare.base() as plain, trained.base() as lent:
+        assert (lent.fingerprint, lent.parameters) == (plain.fingerprint, plain.parameters)
+        assert lent.answer_logprobs(asked, answers) == plain.answer_logprobs(asked, answers)
+    assert [w.text for w in trained.write([role()], 2, SAMPLING)] == written  # with its adapter again
+    rubric = load_rubric()
+    assert [judge_beside(trained, named, rubric).name for named in (None, named_judge("rubric"))] == ["local", "rubric"]
+    api = find_writer("http://127.0.0.1:9/v1")
+    assert judge_beside(api, None, rubric).name == "rubric"
 
 
 # ---- names -----------------------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -50,7 +49,7 @@ from recruiter.errors import ConfigError, DataError, RecruiterError
 from recruiter.files import short_path
 from recruiter.judges import Judge
 from recruiter.judges.lists import find_role, is_table, read_advertisement_file
-from recruiter.judges.making import make_judge, named_judge
+from recruiter.judges.making import named_judge
 from recruiter.prompts import PROMPT_HASH
 from recruiter.roles import load_roles
 from recruiter.roles.completing import CompletedRole, Reading, complete_role, read_roles
@@ -59,7 +58,7 @@ from recruiter.writers import Writer
 from recruiter.writers.advertisements import read_advertisement
 from recruiter.writers.finding import ALIASES, default_writer, find_writer
 from recruiter.writers.formats import ENDINGS, FORMATS, format_sets, text_lines
-from recruiter.writers.generate import QuestionSet, generate, sampling_of
+from recruiter.writers.generate import QuestionSet, generate, judge_beside, sampling_of
 
 TOGETHER = 128  # questions on their way at a time; what is finished before is shown when a run ends early
 FIELDS = ("title", "level", "focus", "stack", "skills", "description")
@@ -70,10 +69,9 @@ def main() -> None:
     """See above."""
     options = parse_options()
     messages = make_console(stderr=True)
-    judge = judge_of(options)
-    find = functools.cache(lambda: writer_of(options))
-    completed = roles_of(options, lambda text: read_advertisement(find(), text))
-    writer = find()
+    writer = writer_of(options)
+    judge = judge_of(options, writer)
+    completed = roles_of(options, lambda text: read_advertisement(writer, text))
     sampling = sampling_of(writer)
     if options.temperature is not None:
         sampling = dataclasses.replace(sampling, temperature=options.temperature)
@@ -81,7 +79,7 @@ def main() -> None:
         if each.assumed:
             messages.print(f"Assumed: {'; '.join(each.assumed)}.")
     if options.best_of > 1 and not options.judge:
-        messages.print("The judge is rubric, an offline check of form and fit; --judge names another.")
+        messages.print(f"The judge is {judge.name if judge else None}; --judge names another.")
 
     if options.kit:
         make_kits(options, completed, writer, judge, sampling, messages)
@@ -206,7 +204,10 @@ def parse_options() -> argparse.Namespace:
         help="write N times as many and keep those the judge likes best (default 1)",
     )
     parser.add_argument(
-        "--judge", type=text, metavar="NAME", help="rubric, a provider, or provider/model: shows scores and why"
+        "--judge",
+        type=text,
+        metavar="NAME",
+        help="local (the model before training reads), rubric, a provider, or provider/model: shows scores and why",
     )
     parser.add_argument(
         "--rubric",
@@ -295,10 +296,12 @@ def writer_of(options: argparse.Namespace) -> Writer:
     return writer
 
 
-def judge_of(options: argparse.Namespace) -> Judge | None:
-    """The judge that the options name; the rubric where one is needed."""
-    name = options.judge or ("rubric" if options.best_of > 1 else None)
-    return make_judge(named_judge(name, options.judge_base_url), rubric=load_rubric(options.rubric)) if name else None
+def judge_of(options: argparse.Namespace, writer: Writer) -> Judge | None:
+    """The judge that the options name; where one is needed and none is named, the best that costs nothing."""
+    if options.judge is None and options.best_of == 1:
+        return None
+    named = named_judge(options.judge, options.judge_base_url) if options.judge else None
+    return judge_beside(writer, named, load_rubric(options.rubric))
 
 
 def show(sets: list[QuestionSet], options: argparse.Namespace, made_with: dict[str, Any], messages: Console) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
@@ -89,11 +90,16 @@ class LocalModel:
             from recruiter.engines.graph_rollouts import GraphRollouts
 
             self._generate = GraphRollouts().generate
+        self._adapted: PeftModel | None = None
         if adapter is not None:
             read_adapter_settings(adapter)
             with quiet_peft(), readable(str(adapter)):
-                PeftModel.from_pretrained(self.causal_lm, str(adapter))  # adds its layers in place
+                self._adapted = PeftModel.from_pretrained(self.causal_lm, str(adapter))  # adds its layers in place
             join_adapters(self.causal_lm)
+
+    def without_adapter(self) -> AbstractContextManager[None]:
+        """Within it the model computes what it did before its adapter was added."""
+        return self._adapted.disable_adapter() if self._adapted else nullcontext()
 
     @property
     def compiles(self) -> bool:

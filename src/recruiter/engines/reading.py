@@ -27,7 +27,7 @@ class ModelReader:
 
     def __init__(self, local: LocalModel) -> None:
         self.local = local
-        self.parameters = local.causal_lm.num_parameters()
+        self.parameters = _own_parameters(local.causal_lm)
         self.fingerprint = _fingerprint(local.causal_lm)
 
     @torch.no_grad()
@@ -150,8 +150,16 @@ def group_choices(
     return linear(states_NC, head.weight[tokens], None if bias is None else bias[tokens]).float()
 
 
+def _own_parameters(model: PreTrainedModel) -> int:
+    """How many the model has without an adapter."""
+    added = ("lora_", ".modules_to_save.")
+    return sum(
+        parameter.numel() for name, parameter in model.named_parameters() if not any(part in name for part in added)
+    )
+
+
 def _fingerprint(model: PreTrainedModel) -> str:
-    """A hash of some weights and of the type they are computed in."""
+    """A hash of some weights and of the type they are computed in, the same with an adapter and without."""
     weights = cast(Tensor, model.get_input_embeddings().weight)
     some = weights[:: max(1, len(weights) // 16), :64].detach().float().cpu().numpy().tobytes()
-    return hashlib.sha256(f"{model.dtype} {model.num_parameters()}".encode() + some).hexdigest()[:16]
+    return hashlib.sha256(f"{model.dtype} {_own_parameters(model)}".encode() + some).hexdigest()[:16]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -12,7 +13,7 @@ from recruiter.roles import Role
 from recruiter.rubric import Judgement, Rubric
 
 if TYPE_CHECKING:
-    from recruiter.engines import Policy
+    from recruiter.engines import Policy, Reader
     from recruiter.judges.comparing import Preference
     from recruiter.llm.reply import Tokens
 
@@ -95,6 +96,9 @@ class Judge(ABC):
 
     def attach(self, policy: Policy) -> None:  # noqa: B027
         """Training tells here which policy it trains, once it is loaded, before anything is judged."""
+
+    def read_with(self, base: Callable[[], AbstractContextManager[Reader]]) -> None:  # noqa: B027
+        """Whoever writes lends its untrained model here, to a judge that reads with one and whose settings name no other."""
 
     def read(self, groups: Sequence[tuple[Role, Sequence[str]]]) -> None:  # noqa: B027
         """Training hands in all groups of a step or a validation here, once all are sampled, in its own thread.

@@ -11,6 +11,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recruiter.config import JudgeConfig
 from recruiter.config.paths import WORKSPACE
-from recruiter.engines import Policy
+from recruiter.engines import Policy, Reader
 from recruiter.errors import ConfigError
 from recruiter.judges import Judge, Probe
 from recruiter.judges.panel import PanelUsage
@@ -147,6 +148,11 @@ class CalibratedJudge(Judge):
         """See `Judge`."""
         for member in self._members:
             member.attach(policy)
+
+    def read_with(self, base: Callable[[], AbstractContextManager[Reader]]) -> None:
+        """See `Judge`."""
+        for member in self._members:
+            member.read_with(base)
 
     def read(self, groups: Sequence[tuple[Role, Sequence[str]]]) -> None:
         """See `Judge`."""

@@ -8,17 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from recruiter.config import SamplingParams
+from recruiter.config import JudgeConfig, SamplingParams
 from recruiter.config.loading import load_config
 from recruiter.errors import ConfigError
 from recruiter.judges import Judge
 from recruiter.judges.lists import judge_all
+from recruiter.judges.making import make_judge, named_judge
 from recruiter.judges.overlap import masked_trigrams
 from recruiter.prompts import generator_messages
 from recruiter.roles import Role
 from recruiter.roles.languages import LANGUAGES, Language, detect_language
 from recruiter.roles.schedule import sampling_seed
-from recruiter.rubric import Judgement
+from recruiter.rubric import Judgement, Rubric
 from recruiter.writers import Writer, Written
 from recruiter.writers.local import LocalWriter
 
@@ -187,6 +188,21 @@ def _write(
         everything = list(writer.write(roles, samples, sampling, seed, progress=progress))
     order = sorted(everything, key=lambda written: written.sample)
     return [[written for written in order if written.role_id == role.id] for role in roles]
+
+
+def judge_beside(writer: Writer, judge: JudgeConfig | None, rubric: Rubric) -> Judge:
+    """The judge that settings name. One that reads with a language model reads with the writer's base, if it names no other.
+
+    Without settings that is the judge, or the rules of the rubric where the writer is not on this machine.
+
+    Raises:
+        ConfigError, ModelError, ApiError: see `make_judge`.
+    """
+    base = writer.base if isinstance(writer, LocalWriter) else None
+    made = make_judge(judge or named_judge("local" if base else "rubric"), rubric=rubric)
+    if base:
+        made.read_with(base)
+    return made
 
 
 def judge_written(

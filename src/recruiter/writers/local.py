@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from recruiter.train.rows import RunDescription
 from recruiter.writers import Progress, Slot, Written, without_label
 
 if TYPE_CHECKING:
+    from recruiter.engines import Reader
     from recruiter.engines.model import LocalModel
 
 WHOLE_HASH_BYTES = 1024**3
@@ -102,6 +104,15 @@ class LocalWriter:
         """Load the model; see `model`."""
         with self._lock:
             self.model  # noqa: B018
+
+    @contextmanager
+    def base(self) -> Iterator[Reader]:
+        """The model without its adapter, to read with; nothing is written meanwhile. See `Judge.read_with`."""
+        from recruiter.engines.reading import ModelReader
+
+        self.prepare()
+        with self._lock, self.model.without_adapter():
+            yield ModelReader(self.model)
 
     def release(self) -> None:
         """Give the model's memory back; it is loaded again when it is needed."""

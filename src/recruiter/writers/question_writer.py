@@ -7,14 +7,14 @@ from typing import Any
 
 from recruiter.config import SamplingParams
 from recruiter.judges import Judge
-from recruiter.judges.making import make_judge, named_judge
+from recruiter.judges.making import named_judge
 from recruiter.roles import Role
 from recruiter.roles.completing import CompletedRole, complete_role
 from recruiter.rubric import load_rubric
 from recruiter.writers import Writer
 from recruiter.writers.advertisements import read_advertisement
 from recruiter.writers.finding import default_writer, find_writer
-from recruiter.writers.generate import Question, generate, sampling_of
+from recruiter.writers.generate import Question, generate, judge_beside, sampling_of
 from recruiter.writers.kit import Kit
 from recruiter.writers.kit.making import make_kit
 
@@ -24,7 +24,8 @@ class QuestionWriter:
 
     Args:
         model: as `find_writer` takes it: a folder, an alias, `provider/model`, …; None: the best one on this machine.
-        judge: `rubric`, a provider, `provider/model`, or a `Judge`; None: questions are not judged.
+        judge: `local` (the model before its training reads), `rubric`, a provider, `provider/model`, or a `Judge`; None:
+            questions are judged only where the best of several are kept, see `judge_beside`.
         rubric: file of the criteria that a judge named by a string scores by; None: the built-in ones.
         base_url, judge_base_url: servers to ask for model and judge instead of their providers' own.
 
@@ -43,8 +44,9 @@ class QuestionWriter:
     ) -> None:
         self.writer = find_writer(model, base_url=base_url) if isinstance(model, str) else model or default_writer()
         if isinstance(judge, str):
-            judge = make_judge(named_judge(judge, judge_base_url), rubric=load_rubric(rubric))
+            judge = judge_beside(self.writer, named_judge(judge, judge_base_url), load_rubric(rubric))
         self.judge = judge
+        self._rubric = rubric
 
     def questions(
         self,
@@ -62,12 +64,12 @@ class QuestionWriter:
 
         Raises:
             DataError: the fields make no role.
-            ConfigError: `best_of` without a judge.
             ModelError, ApiError: model or judge cannot be used.
         """
         role = role or complete_role(fields).role
         settings = sampling or sampling_of(self.writer)
-        (question_set,) = generate(self.writer, [role], n, settings, best_of=best_of, judge=self.judge, seed=seed)
+        judge = self._judge(best_of)
+        (question_set,) = generate(self.writer, [role], n, settings, best_of=best_of, judge=judge, seed=seed)
         return question_set.questions
 
     def role(self, **fields: Any) -> CompletedRole:
@@ -94,4 +96,11 @@ class QuestionWriter:
         options = {name: wishes.pop(name) for name in names if name in wishes}
         guide_writer = find_writer(guide_model) if guide_model else None
         made = role or self.role(**wishes).role
-        return make_kit(self.writer, made, n, judge=self.judge, guide_writer=guide_writer, **options)
+        judge = self._judge(options.get("best_of", 1))
+        return make_kit(self.writer, made, n, judge=judge, guide_writer=guide_writer, **options)
+
+    def _judge(self, best_of: int) -> Judge | None:
+        """The judge; where one is needed and none is named, the best that costs nothing."""
+        if self.judge is None and best_of > 1:
+            self.judge = judge_beside(self.writer, None, load_rubric(self._rubric))
+        return self.judge

@@ -26,6 +26,7 @@ from recruiter.judges.in_trainer import Group, InTrainer
 from recruiter.judges.local.calibration import Calibration, anchors
 from recruiter.judges.local.signals import READS_CHECKS, Floats, read_checks, read_states
 from recruiter.judges.rubric_judge.wording import manipulation
+from recruiter.prompts import PROMPT_HASH
 from recruiter.rubric import Judgement, Rubric, load_rubric
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from recruiter.engines import Policy, Reader
 
 CALIBRATIONS = "data/local_judge"
+SHIPPED = Path(__file__).parent / "heads"  # of the starter model, by `benchmarks/heads.py`
 
 
 class LocalJudge(InTrainer):
@@ -56,7 +58,12 @@ class LocalJudge(InTrainer):
         self.rubric = rubric or load_rubric()
         self.model = settings.model
         self.name = "/".join(filter(None, ("local", self.model or base)))
-        self.version = _hash(Path(__file__).parent.glob("*.*"), self.rubric.hash, self.name)
+        self._own = [c for c in self.rubric.criteria if c.checks and c.name not in anchors()[1]]
+        asked = [text for criterion in self._own for text in (criterion.name, *criterion.checks)]
+        here = Path(__file__).parent
+        files = [here / name for name in ("anchors.json", "calibration.py", "signals.py")]
+        self._fitting = _hash(files, PROMPT_HASH, *self.rubric.names, *asked)
+        self.version = _hash([Path(__file__)], self._fitting, self.rubric.hash, self.name)
         self._open: Callable[[], AbstractContextManager[Reader]] | None = None
         self._calibration: Calibration | None = None
         self._lock = threading.Lock()
@@ -68,8 +75,12 @@ class LocalJudge(InTrainer):
     def attach(self, policy: Policy) -> None:
         """Judge with the base of the policy, in the trainer's thread, from now on."""
         super().attach(policy)
+        self.read_with(policy.base)
+
+    def read_with(self, base: Callable[[], AbstractContextManager[Reader]]) -> None:
+        """See `Judge`."""
         if self.model is None:
-            self._open = policy.base
+            self._open = base
 
     async def judge(self, groups: Sequence[Group]) -> list[list[Judgement]]:
         """One judgement for each question of each group."""
@@ -84,8 +95,7 @@ class LocalJudge(InTrainer):
 
     def _read(self, reader: Reader, groups: Sequence[Group]) -> tuple[Floats, dict[str, Floats]]:
         """States (N, C) of all questions, and what the checks say (N,) of criteria that the anchors have no scores of."""
-        own = [c for c in self.rubric.criteria if c.checks and c.name not in anchors()[1]]
-        checks = {c.name: read_checks(reader, c, groups) for c in own if reader.parameters >= READS_CHECKS}
+        checks = {c.name: read_checks(reader, c, groups) for c in self._own if reader.parameters >= READS_CHECKS}
         return read_states(reader, groups), checks
 
     def _judgement(self, question: str, scores: dict[str, float]) -> Judgement:
@@ -116,22 +126,33 @@ class LocalJudge(InTrainer):
         return opened
 
     def _calibrate(self, reader: Reader) -> Calibration:
-        """Read the anchors, or what an earlier run with the same model made of them; of two at once, one reads them."""
-        path = WORKSPACE / CALIBRATIONS / f"{_hash((), self.version, reader.fingerprint)}.npz"
-        with one_at_a_time(path.parent):
+        """What is shipped for this model, what an earlier run with it made, or a new one; of two at once, one reads."""
+        shipped, own = (folder / self.head_name(reader) for folder in (SHIPPED, WORKSPACE / CALIBRATIONS))
+        if shipped.is_file():
+            self._calibration = Calibration.load(shipped)
+            return self._calibration
+        with one_at_a_time(own.parent):
             try:
-                self._calibration = Calibration.load(path)
+                self._calibration = Calibration.load(own)
             except (OSError, EOFError, ValueError, LookupError, BadZipFile):
-                groups, scores = anchors()
-                known = {name: scores[name] for name in self.rubric.names if name in scores} or scores
-                states_NC, checks = self._read(reader, groups)
-                self._calibration = Calibration.fit(states_NC, known, checks)
-                self._calibration.save(path)
+                self._calibration = self.fit(reader)
+                self._calibration.save(own)
         return self._calibration
 
+    def head_name(self, reader: Reader) -> str:
+        """Name of the file that keeps what `fit` makes of this model."""
+        return f"{_hash((), self._fitting, reader.fingerprint)}.npz"
 
-def _hash(files: object, *texts: str | None) -> str:
-    digest = hashlib.sha256("\n".join(map(str, texts)).encode())
-    for path in sorted(files):  # type: ignore[call-overload]
+    def fit(self, reader: Reader) -> Calibration:
+        """Read the anchors and fit the head to them."""
+        groups, scores = anchors()
+        known = {name: scores[name] for name in self.rubric.names if name in scores} or scores
+        states_NC, checks = self._read(reader, groups)
+        return Calibration.fit(states_NC, known, checks)
+
+
+def _hash(files: Sequence[Path], *texts: str) -> str:
+    digest = hashlib.sha256("\n".join(texts).encode())
+    for path in files:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
