@@ -21,13 +21,14 @@ from recruiter.config import JudgeConfig
 from recruiter.config.paths import command_line
 from recruiter.errors import ModelError, RecruiterError
 from recruiter.judges import Judge
+from recruiter.judges.making import make_judge, named_judge
 from recruiter.roles import Role
 from recruiter.roles.completing import CompletedRole, complete_role
 from recruiter.rubric import Rubric
 from recruiter.writers import Writer
 from recruiter.writers.advertisements import read_advertisement
 from recruiter.writers.finding import default_writer, find_writer
-from recruiter.writers.generate import QuestionSet, Report, generate, judge_beside, sampling_of
+from recruiter.writers.generate import QuestionSet, Report, fitted_judge, generate, judge_beside, sampling_of
 from recruiter.writers.kit import Kit
 from recruiter.writers.kit.making import make_kit
 
@@ -162,12 +163,15 @@ class QuestionGenerator:
         return complete_role({"description": text}, "The advertisement", read)
 
     def judge(self, named: JudgeConfig | None, rubric: Rubric) -> Judge:
-        """The judge of what is written, see `judge_beside`; for work, in the job's thread.
+        """The judge of what is written; None: whoever `who_picks` finds; for work, in the job's thread.
 
         Raises:
             RecruiterError: model or judge cannot be used.
         """
-        return judge_beside(self._load(), named, rubric)
+        writer = self._load()
+        if named:
+            return judge_beside(writer, named, rubric)
+        return fitted_judge(writer, rubric) or make_judge(named_judge("rubric"), rubric=rubric)
 
     def _until_closed(self, report: Report) -> Report:
         def go_on(what: str, share: float) -> None:

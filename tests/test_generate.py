@@ -178,13 +178,11 @@ def test_three_lines_of_python(tiny_writer_folder: Any) -> None:
         writer.questions(stack=["Go"])
 
 
-def test_without_a_judge_the_best_of_several_are_those_that_the_untrained_model_likes() -> None:
+def test_what_the_starter_writes_is_judged_by_itself_without_a_word() -> None:
     ensure_starter(REPOSITORY / "exports/starter")
     writer = QuestionWriter("starter")
     fields: dict[str, Any] = {"title": "Senior Backend Engineer", "stack": ["Go", "Kafka"]}
-    questions = writer.questions(**fields, n=2, best_of=3)
-    assert writer.judge is not None
-    assert writer.judge.name == "local"
+    questions = writer.questions(**fields, n=2)
     composites = [known(known(each.judgement).scores).composite for each in questions]
     assert composites == sorted(composites, reverse=True)
     assert len(composites) == 2

@@ -116,8 +116,8 @@ class Settings(Section):
     )
     judge: str | None = setting(
         None,
-        "what scores the questions of the writing page; default: the writing model before its training, with a head fitted to "
-        "readers' scores (`local`), or `rubric` where that model is not on this machine",
+        "what scores the questions of the writing page; default: the writing model before its training (`local`), where its "
+        "head is fitted to readers' scores, else `rubric`",
         instead="`local`, `rubric`, `xai`, `openai/<model>`, …",
         variable="FEEDBACK_JUDGE",
     )

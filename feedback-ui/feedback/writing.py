@@ -135,7 +135,7 @@ def judge_for(generator: QuestionGenerator, name: str | None, rubric: str | None
     """The judge, made once. The rules of `rubric` know the built-in criteria only, so these are what it scores by.
 
     Args:
-        name: None: the best one that costs nothing, see `judge_beside`.
+        name: None: the best one that costs nothing, see `who_picks`.
 
     Raises:
         ConfigError: there is no such judge, or its key is missing.

@@ -14,15 +14,17 @@ from peft import LoraConfig, get_peft_model
 from recruiter.config import Config, SamplingParams, paths, to_dict
 from recruiter.engines import model as engine
 from recruiter.errors import ConfigError, ModelError
+from recruiter.judges import local
+from recruiter.judges.local import LocalJudge
 from recruiter.judges.making import named_judge
 from recruiter.prompts import generator_messages
 from recruiter.rubric import load_rubric
 from recruiter.writers import finding
 from recruiter.writers.api import ApiWriter, EndpointWriter
 from recruiter.writers.finding import default_writer, find_writer
-from recruiter.writers.generate import judge_beside
+from recruiter.writers.generate import BEST_OF, who_picks
 from recruiter.writers.local import LocalWriter
-from tests.conftest import MakeRole
+from tests.conftest import MakeRole, known
 from tests.engines.conftest import tiny_model
 
 SAMPLING = SamplingParams(max_generate_length=12)
@@ -107,10 +109,25 @@ def test_the_untrained_model_is_lent_to_the_judge(checkpoint: Any, tiny_writer_f
         assert (lent.fingerprint, lent.parameters) == (plain.fingerprint, plain.parameters)
         assert lent.answer_logprobs(asked, answers) == plain.answer_logprobs(asked, answers)
     assert [w.text for w in trained.write([role()], 2, SAMPLING)] == written  # with its adapter again
-    rubric = load_rubric()
-    assert [judge_beside(trained, named, rubric).name for named in (None, named_judge("rubric"))] == ["local", "rubric"]
-    api = find_writer("http://127.0.0.1:9/v1")
-    assert judge_beside(api, None, rubric).name == "rubric"
+
+
+def test_the_untrained_model_picks_where_its_head_is_fitted(
+    tiny_writer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, rubric = LocalWriter(str(tiny_writer_folder)), load_rubric()
+    monkeypatch.setattr(local, "WORKSPACE", tmp_path)
+    assert who_picks(writer, None, None, rubric) == (1, None)
+    assert who_picks(writer, 1, None, rubric) == (1, None)
+    drawn, rules = who_picks(writer, 3, None, rubric)
+    assert (drawn, known(rules).name) == (3, "rubric")
+    assert who_picks(writer, None, rules, rubric) == (1, rules)
+    with writer.base() as reader:
+        head = tmp_path / local.CALIBRATIONS / LocalJudge(named_judge("local"), rubric).head_name(reader)
+    head.parent.mkdir(parents=True)
+    head.touch()
+    picked = [who_picks(writer, best_of, None, rubric) for best_of in (None, 3)]
+    assert [(drawn, known(judge).name) for drawn, judge in picked] == [(BEST_OF, "local"), (3, "local")]
+    assert who_picks(find_writer("http://127.0.0.1:9/v1"), None, None, rubric) == (1, None)
 
 
 # ---- names -----------------------------------------------------------------------------------------------------------

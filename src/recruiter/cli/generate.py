@@ -58,7 +58,7 @@ from recruiter.writers import Writer
 from recruiter.writers.advertisements import read_advertisement
 from recruiter.writers.finding import ALIASES, default_writer, find_writer
 from recruiter.writers.formats import ENDINGS, FORMATS, format_sets, text_lines
-from recruiter.writers.generate import QuestionSet, generate, judge_beside, sampling_of
+from recruiter.writers.generate import BEST_OF, QuestionSet, generate, judge_beside, sampling_of, who_picks
 
 TOGETHER = 128  # questions on their way at a time; what is finished before is shown when a run ends early
 FIELDS = ("title", "level", "focus", "stack", "skills", "description")
@@ -70,7 +70,9 @@ def main() -> None:
     options = parse_options()
     messages = make_console(stderr=True)
     writer = writer_of(options)
-    judge = judge_of(options, writer)
+    judge, rubric = judge_of(options, writer), load_rubric(options.rubric)
+    with messages.status(f"loading {writer.name}"):
+        options.best_of, judge = who_picks(writer, options.best_of, judge, rubric)
     completed = roles_of(options, lambda text: read_advertisement(writer, text))
     sampling = sampling_of(writer)
     if options.temperature is not None:
@@ -78,8 +80,10 @@ def main() -> None:
     for each in completed if len(completed) == 1 else ():
         if each.assumed:
             messages.print(f"Assumed: {'; '.join(each.assumed)}.")
-    if options.best_of > 1 and not options.judge:
-        messages.print(f"The judge is {judge.name if judge else None}; --judge names another.")
+    if judge and not options.judge:
+        messages.print(
+            f"Of {options.best_of} questions for each, {judge.name} picks the best; --judge names another judge."
+        )
 
     if options.kit:
         make_kits(options, completed, writer, judge, sampling, messages)
@@ -87,7 +91,7 @@ def main() -> None:
     sets, stopped = write(writer, completed, options, sampling, judge, messages)
     if stopped and not sets:
         raise stopped
-    rubric = judge.rubric if judge else load_rubric(options.rubric)
+    rubric = judge.rubric if judge else rubric
     made_with = {
         "model": writer.name,
         "fingerprint": writer.fingerprint,
@@ -199,9 +203,9 @@ def parse_options() -> argparse.Namespace:
         "--best_of",
         "--best-of",
         type=whole(ge=1, le=100),
-        default=1,
         metavar="N",
-        help="write N times as many and keep those the judge likes best (default 1)",
+        help=f"write N times as many and keep those the judge likes best (default {BEST_OF} where the model before its "
+        f"training can judge, else 1)",
     )
     parser.add_argument(
         "--judge",
@@ -254,6 +258,8 @@ def parse_options() -> argparse.Namespace:
         parser.error(f"{' and '.join(given)} do not go together: --role and --roles hold whole roles")
     endings, without = (kit.ENDINGS, "markdown") if options.kit else (ENDINGS, "text")
     options.format = format_of(parser, options.output, endings, without, options.format)
+    if options.temperature == 0:
+        options.best_of = options.best_of or 1
     if options.temperature == 0 and options.n * options.best_of > 1 and not options.kit:
         parser.error(
             "--temperature 0 cannot work with several questions a role, which would all be the same; write 0.1, or -n 1"
@@ -297,11 +303,10 @@ def writer_of(options: argparse.Namespace) -> Writer:
 
 
 def judge_of(options: argparse.Namespace, writer: Writer) -> Judge | None:
-    """The judge that the options name; where one is needed and none is named, the best that costs nothing."""
-    if options.judge is None and options.best_of == 1:
+    """The judge that the options name."""
+    if options.judge is None:
         return None
-    named = named_judge(options.judge, options.judge_base_url) if options.judge else None
-    return judge_beside(writer, named, load_rubric(options.rubric))
+    return judge_beside(writer, named_judge(options.judge, options.judge_base_url), load_rubric(options.rubric))
 
 
 def show(sets: list[QuestionSet], options: argparse.Namespace, made_with: dict[str, Any], messages: Console) -> None:

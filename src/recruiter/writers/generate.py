@@ -13,6 +13,7 @@ from recruiter.config.loading import load_config
 from recruiter.errors import ConfigError
 from recruiter.judges import Judge
 from recruiter.judges.lists import judge_all
+from recruiter.judges.local import LocalJudge
 from recruiter.judges.making import make_judge, named_judge
 from recruiter.judges.overlap import masked_trigrams
 from recruiter.prompts import generator_messages
@@ -24,6 +25,7 @@ from recruiter.writers import Writer, Written
 from recruiter.writers.local import LocalWriter
 
 LEAST_ROOM = 128  # tokens of a question
+BEST_OF = 8  # questions written for one that is kept, where the judge costs nothing: docs/log.md has what readers say
 ROUNDS = 3  # times that questions are written anew for roles that have too few
 SAME_FROM = 0.5  # share of the shorter question's masked trigrams from which two questions are the same
 
@@ -190,19 +192,46 @@ def _write(
     return [[written for written in order if written.role_id == role.id] for role in roles]
 
 
-def judge_beside(writer: Writer, judge: JudgeConfig | None, rubric: Rubric) -> Judge:
+def judge_beside(writer: Writer, judge: JudgeConfig, rubric: Rubric) -> Judge:
     """The judge that settings name. One that reads with a language model reads with the writer's base, if it names no other.
-
-    Without settings that is the judge, or the rules of the rubric where the writer is not on this machine.
 
     Raises:
         ConfigError, ModelError, ApiError: see `make_judge`.
     """
-    base = writer.base if isinstance(writer, LocalWriter) else None
-    made = make_judge(judge or named_judge("local" if base else "rubric"), rubric=rubric)
-    if base:
-        made.read_with(base)
+    made = make_judge(judge, rubric=rubric)
+    if isinstance(writer, LocalWriter):
+        made.read_with(writer.base)
     return made
+
+
+def fitted_judge(writer: Writer, rubric: Rubric) -> Judge | None:
+    """The judge `local` with the writer's base, if that is on this machine and its head is fitted already.
+
+    Raises:
+        ModelError: the writer cannot be loaded.
+    """
+    if not isinstance(writer, LocalWriter):
+        return None
+    local = LocalJudge(named_judge("local"), rubric)
+    local.read_with(writer.base)
+    return local if local.is_fitted else None
+
+
+def who_picks(writer: Writer, best_of: int | None, judge: Judge | None, rubric: Rubric) -> tuple[int, Judge | None]:
+    """How many questions to write for each that is kept, and who picks them.
+
+    Where nobody is named it is the `fitted_judge`: then `BEST_OF` are written for each, unless `best_of` says otherwise. Else
+    the rules of the rubric pick, if they have to.
+
+    Raises:
+        ConfigError: the rules do not know the rubric.
+        ModelError: the writer cannot be loaded.
+    """
+    if judge is not None or best_of == 1:
+        return best_of or 1, judge
+    if local := fitted_judge(writer, rubric):
+        return best_of or BEST_OF, local
+    return (best_of, make_judge(named_judge("rubric"), rubric=rubric)) if best_of else (1, None)
 
 
 def judge_written(

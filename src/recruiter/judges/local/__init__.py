@@ -139,6 +139,18 @@ class LocalJudge(InTrainer):
                 self._calibration.save(own)
         return self._calibration
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the head of the model that it reads with is at hand.
+
+        Raises:
+            ConfigError: it reads with none.
+            ModelError: the model cannot be loaded.
+        """
+        with self._reader() as reader:
+            name = self.head_name(reader)
+        return any((folder / name).is_file() for folder in (SHIPPED, WORKSPACE / CALIBRATIONS))
+
     def head_name(self, reader: Reader) -> str:
         """Name of the file that keeps what `fit` makes of this model."""
         return f"{_hash((), self._fitting, reader.fingerprint)}.npz"
