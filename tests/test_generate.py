@@ -389,7 +389,7 @@ def test_command_writes_judges_and_says_what_it_assumed_and_what_comes_next(tmp_
     assert lines[0] == "Backend Engineer, Search (mid; Go, Kafka)"
     assert max(map(len, lines)) <= 80
     assert done.stdout.count("of 10 (relevance") == 2
-    for said in ("Assumed: level mid; skills Go, Kafka; no description.", "The judge is rubric", "--seed 1"):
+    for said in ("Assumed: level mid; skills Go, Kafka; no description.", "rubric picks the best", "--seed 1"):
         assert said in done.stderr
 
 
