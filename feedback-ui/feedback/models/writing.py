@@ -20,7 +20,7 @@ class WriteIn(Body):
 
     role: TypedRole
     count: int = Field(default=4, ge=1, le=8)
-    best_of: int = Field(default=2, ge=1, le=4)
+    best_of: int = Field(default=4, ge=1, le=8)
 
 
 class JudgedQuestion(BaseModel):
@@ -63,7 +63,7 @@ class KitIn(Body):
 
     role: TypedRole
     count: int = Field(default=4, ge=1, le=MOST_QUESTIONS)
-    best_of: int = Field(default=2, ge=1, le=4)
+    best_of: int = Field(default=4, ge=1, le=8)
     cover: list[Term] = Field(default_factory=list, max_length=MOST_QUESTIONS)
     difficulty: Difficulty | None = None
     language: Language | None = None
