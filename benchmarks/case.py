@@ -53,7 +53,7 @@ def measure(case: dict[str, Any], policies: list[Any], opened: ExitStack) -> dic
         judge = FixedTimeJudge(case.get("judge_seconds", 0.0), case.get("judge_concurrency", 256))
         if not policies:
             config.trainer.gpus = case.get("gpus", 1)
-            ranks = opened.enter_context(Ranks(config))
+            ranks = opened.enter_context(Ranks.of_run(config))
             policies.append(opened.enter_context(open_policy(config, None, ranks)))
         everywhere(policies[0], partial(_configure, config=config))
         return measure_ours(config, roles, case["steps"], judge, policies[0])

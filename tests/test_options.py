@@ -36,6 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("generate", f"{ROLE} --best-of -1", "--best_of -1 cannot work"),
         ("generate", f"{ROLE} --seed x", "--seed x cannot work; write a whole number."),
         ("evaluate", "--model rl --samples 100000", "--samples 100000 cannot work"),
+        ("evaluate", "--model rl --gpus 0", "--gpus 0 cannot work; write a whole number, 1 or more, or auto."),
         ("evaluate", "--model rl --twice -1", "--twice -1 cannot work"),
         ("evaluate", "--model rl --show -1", "--show -1 cannot work"),
         ("evaluate", "--model rl --trim nan", "--trim nan cannot work"),

@@ -8,7 +8,7 @@ import pytest
 
 from recruiter import prompts
 from recruiter.config import SamplingParams
-from recruiter.engines import model as engine_model
+from recruiter.engines import parallel
 from recruiter.prompts import GENERATOR_SYSTEM, PROMPT_HASH, comparison_messages, generator_messages, judge_messages
 from recruiter.roles.dataset import format_prompts, load_split, write_raw
 from recruiter.writers.local import LocalWriter
@@ -105,7 +105,7 @@ def test_processed_data_and_evaluation_use_the_same_bytes_as_generator_messages(
             asked.extend(prompts)
             return iter([])
 
-    monkeypatch.setattr(engine_model, "LocalModel", Recorder)
+    monkeypatch.setattr(parallel, "LocalModel", Recorder)
     assert list(LocalWriter("x").write(roles, 1, SamplingParams())) == []
     assert asked == expected
 

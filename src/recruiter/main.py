@@ -62,7 +62,7 @@ def main() -> None:
 
 def run(config: Config) -> None:
     """Train as configured, from the start or from where an earlier run of the same folder stopped."""
-    with Ranks(config) as ranks:
+    with Ranks.of_run(config) as ranks:
         _run(config, ranks)
 
 

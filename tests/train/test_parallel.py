@@ -17,14 +17,15 @@ import torch
 from safetensors.torch import load_file
 
 from benchmarks.workload import FixedTimeJudge
-from recruiter.config import Config
+from recruiter.config import Config, SamplingParams
 from recruiter.engines.local import LocalPolicy
-from recruiter.engines.parallel import ParallelPolicy, deal, open_policy
+from recruiter.engines.parallel import ParallelPolicy, deal, open_model, open_policy
 from recruiter.engines.ranks import Ranks
 from recruiter.errors import EngineError
 from recruiter.files import read_jsonl
 from recruiter.main import run as train
 from recruiter.metrics_logger import RunLog
+from recruiter.prompts import Message
 from recruiter.roles import Role
 from recruiter.roles.schedule import total_steps
 from recruiter.rubric import Judgement
@@ -120,7 +121,7 @@ def test_two_processes_give_the_parameters_of_one(
         judge = HashJudge(0.1)
         with (
             RunLog(tmp_path / str(gpus), config, judge, total_steps(config, len(roles))) as log,
-            Ranks(config) as ranks,
+            Ranks.of_run(config) as ranks,
             open_policy(config, "float32", ranks) as policy,
         ):
             Trainer(config, policy, JudgedGroups(judge), roles, held_back, log).train()
@@ -131,6 +132,23 @@ def test_two_processes_give_the_parameters_of_one(
     assert rows[-1]["updates"] > 0
     assert any(row["groups_without_spread"] for row in rows)
     assert_same_run(tmp_path / "2", tmp_path / "1", len(rows))
+
+
+def test_two_processes_write_what_one_writes(tiny_qwen: Path) -> None:
+    prompts = [[Message(role="user", content="Which index? " * (3 + index % 4))] for index in range(9)]
+    asked, found = (prompts, 3, SamplingParams(16), 5), []
+    for gpus, done in ((1, set[int]()), (2, set[int]()), (2, set(range(8)))):
+        with open_model(gpus, str(tiny_qwen), "cpu", "float32") as model:
+            portions = list(model.portions(*asked, done, lambda _: None))
+        found.append({index: group for part, groups in portions for index, group in zip(part, groups, strict=True)})
+    alone, together, rest = found
+    assert sorted(together) == sorted(alone) == list(range(9))
+    for index, group in alone.items():
+        assert [sample.token_ids for sample in together[index]] == [sample.token_ids for sample in group]
+        for sample, other in zip(together[index], group, strict=True):
+            assert sample.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+    assert rest[8] == together[8]
+    assert len(rest) < 9  # the process with nothing to do left its share out
 
 
 def test_a_run_moves_between_numbers_of_processes(
@@ -165,8 +183,8 @@ def test_a_process_that_is_killed_ends_the_run_saved_and_the_same_command_contin
         with pytest.raises(EngineError) as caught:
             train(settings(4, **several))
     assert str(caught.value) == (
-        "Process 2 of 2 has ended (killed by SIGKILL): run the same command again to continue from the last checkpoint, on "
-        "any number of GPUs."
+        "Process 2 of 2 has ended (killed by SIGKILL): run the same command again to continue from what is stored, on any "
+        "number of GPUs."
     )
     assert RunFolder(tmp_path / "run").steps == [2]
     assert not multiprocessing.active_children()

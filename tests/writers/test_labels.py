@@ -36,7 +36,7 @@ class Portions:
     """In place of a model: one portion with one sample."""
 
     def portions(self, prompts: Any, samples: Any, *_: Any) -> Iterator[Any]:
-        yield slice(0, 1), [[Sample(f"Question: {QUESTION}", [1, 2], [-0.1, -0.1], True)]]
+        yield [0], [[Sample(f"Question: {QUESTION}", [1, 2], [-0.1, -0.1], True)]]
 
 
 def test_a_local_writer_gives_the_question_alone(role: MakeRole) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import threading
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,7 @@ from peft import LoraConfig, get_peft_model
 
 from recruiter.config import Config, SamplingParams, paths, to_dict
 from recruiter.engines import model as engine
-from recruiter.errors import ConfigError, ModelError
+from recruiter.errors import ConfigError, EngineError, ModelError
 from recruiter.judges import local
 from recruiter.judges.local import LocalJudge
 from recruiter.judges.making import named_judge
@@ -128,6 +129,43 @@ def test_the_untrained_model_picks_where_its_head_is_fitted(
     picked = [who_picks(writer, best_of, None, rubric) for best_of in (None, 3)]
     assert [(drawn, known(judge).name) for drawn, judge in picked] == [(BEST_OF, "local"), (3, "local")]
     assert who_picks(find_writer("http://127.0.0.1:9/v1"), None, None, rubric) == (1, None)
+
+
+def test_two_processes_write_together(checkpoint: Path, role: MakeRole) -> None:
+    roles, writer = [role(n) for n in range(7)], cast(LocalWriter, find_writer(str(checkpoint)))
+    slots = [(each.id, sample) for each in roles for sample in range(2)]
+
+    def write(**more: Any) -> dict[Any, str]:
+        found = {(w.role_id, w.sample): w.text for w in writer.write(roles, 2, SAMPLING, seed=3, **more)}
+        writer.release()
+        return found
+
+    alone = write()
+    writer.gpus, shares = 2, list[float]()
+    with writer.base() as lent:
+        assert lent.answer_logprobs([generator_messages(roles[0])], [["How?"]])
+    together = write(progress=shares.append)
+    assert sorted(together) == sorted(alone) == sorted(slots)
+    assert sum(together[slot] == alone[slot] for slot in slots) >= 12  # the others differ by rounding in bfloat16
+    assert (shares, shares[-1]) == (sorted(shares), 1.0)
+    skip = {slot for slot in slots if slot[0] != roles[5].id}
+    assert write(skip=skip) == {slot: text for slot, text in together.items() if slot not in skip}
+    assert not multiprocessing.active_children()
+    assert len(list(writer.write(roles[:1], 2, SAMPLING))) == 2  # fewer roles than processes
+    writer.release()
+
+
+def test_a_writer_s_process_that_is_killed_is_one_sentence(tiny_writer_folder: Path, role: MakeRole) -> None:
+    writer = LocalWriter(str(tiny_writer_folder))
+    writer.gpus = 2
+    writer.prepare()
+    (other,) = multiprocessing.active_children()
+    other.kill()
+    with pytest.raises(
+        EngineError, match=r"^Process 2 of 2 has ended \(killed by SIGKILL\): run the same command again"
+    ):
+        list(writer.write([role(), role(1)], 1, SAMPLING))
+    writer.release()
 
 
 # ---- names -----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from recruiter.cli.options import OptionParser, address, cache_file, dollars_a_million
+from recruiter.cli.options import OptionParser, address, cache_file, dollars_a_million, gpus
 from recruiter.cli.terminal import prepare_terminal
 from recruiter.config.paths import command_line
 from recruiter.errors import RecruiterError
@@ -94,6 +94,17 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
     """The option --cache."""
     parser.add_argument(
         "--cache", type=cache_file, metavar="FILE", help="cache of judgements (default data/judge_cache.sqlite)"
+    )
+
+
+def add_gpus(parser: argparse.ArgumentParser) -> None:
+    """The option --gpus."""
+    parser.add_argument(
+        "--gpus",
+        type=gpus,
+        default=1,
+        metavar="N",
+        help="GPUs that a model on this machine writes on, a process for each; auto: all (default 1)",
     )
 
 

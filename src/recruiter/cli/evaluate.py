@@ -28,6 +28,7 @@ from rich.table import Table
 from recruiter.cli.blind import STORE, read_blind, with_earlier_reads
 from recruiter.cli.command import (
     add_cache,
+    add_gpus,
     add_judge_address,
     add_price,
     argument_parser,
@@ -72,6 +73,7 @@ from recruiter.roles.dataset import read_raw
 from recruiter.rubric import Rubric, load_rubric
 from recruiter.writers.finding import ALIASES
 from recruiter.writers.formats import heading
+from recruiter.writers.local import LocalWriter
 
 HELD_OUT = WORKSPACE / "data/raw/test.parquet"
 
@@ -134,6 +136,9 @@ def evaluate(
     contestants, left_out = find_contestants(
         options.model, options.checkpoint, options.base_url, options.skip_missing_keys
     )
+    for contestant in contestants:
+        if isinstance(contestant.writer, LocalWriter):
+            contestant.writer.gpus = options.gpus
     rubric = load_rubric(options.rubric)
     judges = find_judges(options.judge, rubric, options.judge_base_url or options.base_url, options.cache)
     simulated = find_candidates(options)
@@ -223,6 +228,7 @@ def parse_options() -> argparse.Namespace:
         metavar="FILE",
         help="other roles than the held-out split: CSV, JSON, JSONL or parquet",
     )
+    add_gpus(parser)
     add("--samples", type=whole(ge=1, le=1000), default=2, metavar="N", help="questions a role (default 2)")
     add("--seed", type=seed, default=0, metavar="N")
     add(

@@ -24,6 +24,7 @@ from rich.text import Text
 
 from recruiter.cli import kit
 from recruiter.cli.command import (
+    add_gpus,
     add_judge_address,
     add_price,
     argument_parser,
@@ -59,8 +60,9 @@ from recruiter.writers.advertisements import read_advertisement
 from recruiter.writers.finding import ALIASES, default_writer, find_writer
 from recruiter.writers.formats import ENDINGS, FORMATS, format_sets, text_lines
 from recruiter.writers.generate import BEST_OF, QuestionSet, generate, judge_beside, sampling_of, who_picks
+from recruiter.writers.local import LocalWriter
 
-TOGETHER = 128  # questions on their way at a time; what is finished before is shown when a run ends early
+TOGETHER = 128  # questions on their way at a time, for each GPU; what is finished before is shown when a run ends early
 FIELDS = ("title", "level", "focus", "stack", "skills", "description")
 
 
@@ -148,7 +150,7 @@ def write(
 ) -> tuple[list[QuestionSet], BaseException | None]:
     """The questions for all roles, some roles at a time; and what ended it before the last one, if anything did."""
     sets: list[QuestionSet] = []
-    size = max(1, TOGETHER // (options.n * options.best_of))
+    size = max(1, TOGETHER * options.gpus // (options.n * options.best_of))
     with progress_bar(messages) as bar:
         task = bar.add_task("", total=1.0)
         for first in range(0, len(completed), size):
@@ -242,6 +244,7 @@ def parse_options() -> argparse.Namespace:
         "--temperature", type=number(ge=0, le=10), metavar="T", help="higher is more varied (default: as in training)"
     )
     kit.add_language(parser)
+    add_gpus(parser)
     parser.add_argument(
         "--format",
         choices=(*FORMATS, "html"),
@@ -296,9 +299,12 @@ def writer_of(options: argparse.Namespace) -> Writer:
     """The model that the options name; says which one if they name none."""
     name = options.model or ("rl" if options.checkpoint else None)
     if name:
-        return find_writer(name, options.checkpoint, options.base_url, options.budget_usd, options.price)
-    writer = default_writer()
-    print(f"Model: {writer.name}, the best one here; --model names another.", file=sys.stderr)
+        writer = find_writer(name, options.checkpoint, options.base_url, options.budget_usd, options.price)
+    else:
+        writer = default_writer()
+        print(f"Model: {writer.name}, the best one here; --model names another.", file=sys.stderr)
+    if isinstance(writer, LocalWriter):
+        writer.gpus = options.gpus
     return writer
 
 

@@ -24,7 +24,7 @@ from recruiter.writers.kit import Difficulty, Kit, making
 from recruiter.writers.kit.sheets import ENDINGS as ENDINGS
 from recruiter.writers.kit.sheets import FORMATS, render_kits
 
-TOGETHER = 128  # questions on their way at a time
+TOGETHER = 128  # questions on their way at a time, for each GPU
 OPTIONS = ("cover", "difficulty", "guide_model", "candidate")
 
 
@@ -91,7 +91,7 @@ def make_kits(
     What is finished is in the file of --output at once.
     """
     kits: list[Kit] = []
-    size = max(1, TOGETHER // (options.n * options.best_of))
+    size = max(1, TOGETHER * options.gpus // (options.n * options.best_of))
     for first in range(0, len(roles), size):
         part = roles[first : first + size]
         where = f" (roles {first + 1} to {first + len(part)} of {len(roles)})" if len(roles) > size else ""

@@ -16,6 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from recruiter.config.paths import WORKSPACE, command_line
 from recruiter.config.setting import ADDRESS, Setting
+from recruiter.engines.ranks import count_ranks
 from recruiter.errors import ConfigError
 
 Read = Callable[[str], Any]
@@ -79,6 +80,16 @@ def _read(kind: type, limits: dict[str, Any]) -> Read:
 
 
 seed = whole()
+
+
+def gpus(value: str) -> int:
+    """How many GPUs of this machine; without any, so many processes."""
+    try:
+        return count_ranks("auto" if value.strip() == "auto" else whole(ge=1)(value), "auto", "--gpus ")
+    except argparse.ArgumentTypeError:
+        raise refused(value, "a whole number, 1 or more, or auto") from None
+
+
 dollars = number(gt=0)
 dollars_a_million = number(ge=0)
 

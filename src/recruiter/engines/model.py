@@ -163,11 +163,11 @@ class LocalModel:
         done: Set[int] = frozenset(),
         progress: Callable[[float], None] = lambda _: None,
         only: Sequence[int] | None = None,
-    ) -> Iterator[tuple[slice, list[list[Sample]]]]:
-        """As `sample`, by the prompts that are decoded together: which of those that are wanted, and a group for each.
+    ) -> Iterator[tuple[list[int], list[list[Sample]]]]:
+        """As `sample`, by the prompts that are decoded together: their indices, and a group for each.
 
         Args:
-            done: indices of wanted prompts; portions that hold nothing else are left out, the others are as ever.
+            done: indices of prompts; portions that hold nothing else are left out, the others are as ever.
             progress: is told the share of all tokens that may have been decoded; what it raises ends the decoding.
             only: indices of the prompts that are wanted, ascending; None: all.
         """
@@ -179,7 +179,7 @@ class LocalModel:
         refresh_rollout_layers(self.rollout_model)
         encoded = [self.encode(prompts[index]) for index in wanted]
         for part in self._portions(encoded, group_size, sampling.max_generate_length):
-            if done >= set(range(part.start, part.stop)):
+            if done >= set(wanted[part]):
                 continue
             advanced = partial(_advance, progress, part, len(wanted))
             if self.shares_prompts:
@@ -192,7 +192,7 @@ class LocalModel:
                     self.rollout_model, encoded[part], group_size, sampling, self.stop_ids, seeds, advanced
                 )
             advanced(1.0)
-            yield part, [[self._sample(completion) for completion in group] for group in groups]
+            yield wanted[part], [[self._sample(completion) for completion in group] for group in groups]
 
     @cached_property
     def needs_checkpointing(self) -> bool:

@@ -12,9 +12,10 @@ that of one process: it can be continued on any number of them.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, SupportsFloat, TypeVar, cast
@@ -27,6 +28,7 @@ from torch import distributed
 from recruiter.config import Config, SamplingParams
 from recruiter.engines import SUMMED, Policy, Reader, Sample, TokenSums, TrainGroup, UpdateResult, torch_seed
 from recruiter.engines.local import LocalPolicy
+from recruiter.engines.model import LocalModel
 from recruiter.engines.ranks import Peer, Place, Ranks, connect_launched, told
 from recruiter.errors import ConfigError, EngineError, RecruiterError
 from recruiter.prompts import Message
@@ -54,6 +56,24 @@ def open_policy(config: Config, dtype: str | None, ranks: Ranks) -> Iterator[Pol
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+@contextmanager
+def open_model(gpus: int, *model: Any) -> Iterator[LocalModel]:
+    """A model that writes on so many GPUs.
+
+    Args:
+        model: the arguments of `LocalModel`.
+
+    Raises:
+        ModelError: it is missing, no causal LM, or too large for this machine.
+        EngineError: another rank cannot start.
+    """
+    if gpus == 1:
+        yield LocalModel(*model)
+        return
+    with Ranks(gpus) as ranks:
+        yield ParallelModel(ranks, *model)
 
 
 def deal(weights: Sequence[int], ranks: int) -> list[list[int]]:
@@ -86,7 +106,7 @@ class ParallelPolicy:
             ConfigError: a rank has no GPU.
             EngineError: another rank cannot start.
         """
-        place = ranks.start(serve, config, dtype)
+        place = ranks.start(serve, "open", config, dtype)
         self.local, self.world, self._peers = LocalPolicy(config, dtype), ranks.world, ranks.peers
         self._ahead: set[tuple[int, ...]] = set()  # samples whose passes were computed ahead
         self._others: dict[str, _Figure] | None = None  # what other ranks add to the sums of the next update
@@ -218,6 +238,43 @@ class ParallelPolicy:
         for peer in self._peers:
             peer.tell("take_over")
         _hand_over(self.local)
+
+
+class ParallelModel(LocalModel):
+    """A model on several GPUs that write together, in rank 0, which alone reads."""
+
+    def __init__(self, ranks: Ranks, *model: Any) -> None:
+        """Start the other ranks and load the model everywhere; see `open_model`."""
+        ranks.start(serve, "load", *model)
+        super().__init__(*model)
+        self._ranks = ranks
+
+    def portions(
+        self,
+        prompts: Sequence[list[Message]],
+        group_size: int,
+        sampling: SamplingParams,
+        seed: int,
+        done: Set[int] = frozenset(),
+        progress: Callable[[float], None] = lambda _: None,
+        only: Sequence[int] | None = None,
+    ) -> Iterator[tuple[list[int], list[list[Sample]]]]:
+        """As `LocalModel.portions`, in any order; progress is that of rank 0, which has as much to do as any other."""
+        wanted = list(range(len(prompts)) if only is None else only)
+        dealt = deal([len(self.encode(prompts[index])) for index in wanted], self._ranks.world)
+        shares = [_some(wanted, share) for share in dealt]
+        asked = (prompts, group_size, sampling, seed, done)
+        told = {
+            peer: peer.tell("portions", *asked, shares[peer.rank]) for peer in self._ranks.peers if shares[peer.rank]
+        }
+        working = [super().portions(*asked, progress, shares[0])] if shares[0] else []
+        working += [iter(partial(peer.answer, number), None) for peer, number in told.items()]
+        while working:
+            for each in list(working):
+                if (portion := next(each, None)) is not None:
+                    yield portion
+                else:
+                    working.remove(each)
 
 
 class _SharedReader:
@@ -368,6 +425,7 @@ class _Helper:
 
     place: Place
     policy: LocalPolicy
+    model: LocalModel
 
     def open(self, place: Place, config: Config, dtype: str | None) -> Iterable[Any]:
         self.place, self._sums = place, TokenSums()
@@ -376,6 +434,17 @@ class _Helper:
         self.policy = LocalPolicy(config, dtype)
         torch.manual_seed(torch_seed(config.trainer.seed + place.rank))  # each rank drops out what it likes
         return ()
+
+    def load(self, place: Place, path: str, device: str, *more: Any) -> Iterable[Any]:
+        self.place = place
+        if device != "cpu" and torch.cuda.is_available():
+            _take_gpu(place)
+        self.model = LocalModel(path, device, *more)
+        return ()
+
+    def portions(self, prompts: Any, size: int, sampling: Any, seed: int, done: Any, share: Any) -> Iterable[Any]:
+        yield from self.model.portions(prompts, size, sampling, seed, done, only=share)
+        yield None
 
     def meet(self) -> Iterable[Any]:
         _meet(self.place, self.policy.device)

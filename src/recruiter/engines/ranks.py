@@ -20,7 +20,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Client, Connection, Listener
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from recruiter.config import Config
 from recruiter.errors import ConfigError, EngineError, RecruiterError
@@ -76,25 +76,39 @@ class Ranks:
         peers: the others, once started.
     """
 
-    def __init__(self, config: Config) -> None:
-        """Find out how many there shall be; none is started yet.
+    def __init__(self, world: int, launched: Store | None = None) -> None:
+        """None is started yet.
 
-        Raises:
-            ConfigError: there are too few GPUs, or another engine trains.
+        Args:
+            launched: the store of those that torchrun started.
         """
-        self._launched = _launched_store() if _launched_world() > 1 else None
-        if self._launched and config.engine != "local":
-            raise ConfigError(f"engine={config.engine} starts its processes itself: run the command without torchrun.")
-        self.world = _launched_world() if self._launched else _wanted(config)
+        self.world, self._launched = world, launched
         self.peers: list[Peer] = []
         self._store: Store | None = None
         self._threads = 0
 
-    def start(self, serve: Callable[[Connection, int], None], *opening: Any) -> Place:
+    @classmethod
+    def of_run(cls, config: Config) -> Self:
+        """As many as a run's settings or torchrun say.
+
+        Raises:
+            ConfigError: there are too few GPUs, or another engine trains.
+        """
+        if (world := _launched_world()) > 1:
+            if config.engine != "local":
+                raise ConfigError(
+                    f"engine={config.engine} starts its processes itself: run the command without torchrun."
+                )
+            return cls(world, _launched_store())
+        trainer = config.trainer
+        return cls(count_ranks(trainer.gpus, trainer.device, "trainer.gpus=") if config.engine == "local" else 1)
+
+    def start(self, serve: Callable[[Connection, int], None], verb: str, *opening: Any) -> Place:
         """Start the other ranks, or meet those that torchrun started; tell each its place and what it opens with.
 
         Args:
             serve: what one does that is started here, with its connection and the threads that it may use.
+            verb: with which it opens.
 
         Returns:
             the place of rank 0.
@@ -112,7 +126,7 @@ class Ranks:
             torch.set_num_threads(max(1, self._threads // self.world))
             self.peers = [self._spawn(rank, serve, torch.get_num_threads()) for rank in range(1, self.world)]
         for peer in self.peers:
-            peer.tell("open", Place(peer.rank, self.world, peer.local_rank, host, store.port), *opening)
+            peer.tell(verb, Place(peer.rank, self.world, peer.local_rank, host, store.port), *opening)
         return Place(0, self.world, 0, host, store.port)
 
     def _spawn(self, rank: int, serve: Callable[[Connection, int], None], threads: int) -> Peer:
@@ -150,20 +164,25 @@ class Ranks:
             torch.set_num_threads(self._threads)
 
 
-def _wanted(config: Config) -> int:
-    """How many processes the settings ask for."""
-    wanted = config.trainer.gpus
-    if wanted == 1 or config.engine != "local":
+def count_ranks(wanted: int | Literal["auto"], device: str, spelled: str) -> int:
+    """How many processes so many GPUs mean.
+
+    Args:
+        device: where they compute: auto, cpu or cuda.
+        spelled: how the user wrote the number, up to the number.
+
+    Raises:
+        ConfigError: there are too few GPUs.
+    """
+    if wanted == 1:
         return 1
     import torch
 
     there = torch.cuda.device_count()
-    if config.trainer.device == "cpu" or not there:
+    if device == "cpu" or not there:
         return 1 if wanted == "auto" else wanted
     if wanted != "auto" and wanted > there:
-        raise ConfigError(
-            f"trainer.gpus={wanted}, but torch sees {there} on this machine; write auto, or {there} or less."
-        )
+        raise ConfigError(f"{spelled}{wanted}, but torch sees {there} on this machine; write auto, or {there} or less.")
     return there if wanted == "auto" else wanted
 
 
@@ -227,8 +246,8 @@ class Peer:
             else ""
         )
         return (
-            f"Process {self.rank + 1} of {self._world} has ended{how}: run the same command again to continue from the last "
-            f"checkpoint, on any number of GPUs."
+            f"Process {self.rank + 1} of {self._world} has ended{how}: run the same command again to continue from what is "
+            f"stored, on any number of GPUs."
         )
 
     def release(self) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import hashlib
 import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,15 +33,19 @@ EXPORT_MANIFEST = "export.json"
 
 
 class LocalWriter:
-    """Decodes many questions at a time, every prompt computed once. Loads the model when it first needs it."""
+    """Decodes many questions at a time, every prompt computed once. Loads the model when it first needs it.
+
+    Attributes:
+        gpus: that write together, a process for each; where there are several, one call must end before the next.
+    """
 
     usage: Usage = NO_USAGE
 
     def __init__(self, path: str, adapter: Path | None = None, name: str | None = None, device: str = "auto") -> None:
-        self.path, self.adapter, self.device = path, adapter, device
+        self.path, self.adapter, self.device, self.gpus = path, adapter, device, 1
         self.name = name or path
         self.notes: list[str] = []
-        self._lock = threading.Lock()
+        self._lock, self._opened = threading.Lock(), ExitStack()
 
     @classmethod
     def of_adapter(cls, adapter: Path, name: str) -> LocalWriter:
@@ -60,9 +65,11 @@ class LocalWriter:
         Raises:
             ModelError: it is missing, no causal LM, or too large for this machine.
         """
-        from recruiter.engines.model import LocalModel
+        from recruiter.engines.parallel import open_model
 
-        return LocalModel(self.path, self.device, adapter=self.adapter)
+        if self.gpus > 1:
+            atexit.register(self._opened.close)  # before multiprocessing waits for the others
+        return self._opened.enter_context(open_model(self.gpus, self.path, self.device, "auto", self.adapter))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -118,6 +125,7 @@ class LocalWriter:
         """Give the model's memory back; it is loaded again when it is needed."""
         with self._lock:
             self.__dict__.pop("model", None)
+            self._opened.close()
         gc.collect()  # modules refer to each other
 
     def write(
@@ -161,11 +169,11 @@ class LocalWriter:
         while True:
             with self._lock:
                 start = time.perf_counter()
-                part, groups = next(portions, (slice(0), None))
+                part, groups = next(portions, ([], None))
             if groups is None:
                 return
             seconds = (time.perf_counter() - start) / (len(groups) * samples)
-            for name, group in zip(names[part], groups, strict=True):
+            for name, group in zip([names[each] for each in part], groups, strict=True):
                 for index, sample in enumerate(group):
                     if (name, index) not in skip:
                         yield Written(
