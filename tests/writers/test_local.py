@@ -14,6 +14,7 @@ from peft import LoraConfig, get_peft_model
 
 from recruiter.config import Config, SamplingParams, paths, to_dict
 from recruiter.engines import model as engine
+from recruiter.engines.sizes import ROLLOUT_ROWS
 from recruiter.errors import ConfigError, EngineError, ModelError
 from recruiter.judges import local
 from recruiter.judges.local import LocalJudge
@@ -34,7 +35,7 @@ SAMPLING = SamplingParams(max_generate_length=12)
 @pytest.fixture
 def small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few roles are decoded together, so that there are several portions."""
-    monkeypatch.setitem(engine.ROLLOUT_ROWS, "cpu", 4)
+    monkeypatch.setitem(ROLLOUT_ROWS, "cpu", 4)
 
 
 @pytest.fixture

@@ -273,6 +273,9 @@ class ModelConfig(Section):
         skyrl=SAME)
     dtype: Literal["auto", "float32", "bfloat16"] = setting("auto",
         "what the model computes in; auto: what this processor is fast with", skyrl=OURS)
+    quantization: Literal["int8"] | None = setting(None,
+        "`int8`: the frozen linear weights take a byte each, with a scale for each output channel; less memory, slower: "
+        "[performance.md](performance.md#a-card-with-16-gb)", skyrl=OURS)
     lora: dict[str, Any] = setting({}, "SkyRL's place for `trainer.policy.lora`; wins where both are given", skyrl=OURS)
 
 
@@ -308,6 +311,9 @@ class TrainerConfig(Section):
         "GPUs that share each step, a process for each; without a GPU so many processes; `auto`: every visible GPU. Under "
         "torchrun its processes count: [training.md](training.md#several-gpus)", instead="1 or more, or auto",
         may_change=True, skyrl=OURS)
+    gpu_memory_utilization: float = setting(0.8,
+        "share of each GPU's memory that training takes at most, judges within its processes included; the rest is left to "
+        "others, such as a judge's server; sizes of passes follow from it", gt=0, le=1, may_change=True, skyrl=OURS)
     seed: int = setting(42, "order of the roles, validation slice, LoRA start and sampling", skyrl=SAME)
     epochs: int = setting(5, "passes over the training roles", ge=1, may_change=True, skyrl=SAME)
     max_training_steps: int | None = setting(None, "end after so many steps, however many epochs are left", ge=1,

@@ -86,6 +86,16 @@ def _check_skyrl(config: Config) -> None:
             "trainer.policy.model.dtype=float32 cannot work with engine=skyrl, which computes in bfloat16 over float32 "
             "weights; write auto, or engine=local."
         )
+    if trainer.gpu_memory_utilization != type(trainer)().gpu_memory_utilization:
+        raise ConfigError(
+            f"trainer.gpu_memory_utilization={trainer.gpu_memory_utilization} cannot work with engine=skyrl, whose own "
+            f"setting is generator.inference_engine.gpu_memory_utilization; write that, or engine=local."
+        )
+    if trainer.policy.model.quantization:
+        raise ConfigError(
+            f"trainer.policy.model.quantization={trainer.policy.model.quantization} cannot work with engine=skyrl, which "
+            f"keeps weights in bfloat16; leave it out, or write engine=local."
+        )
     if own := next((judge for judge in config.all_judges if judge.mode != "single"), None):
         raise ConfigError(
             f"{own.place}.mode={own.mode} cannot work with engine=skyrl, which has its questions judged one by one; write "

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from recruiter.engines.lora import JoinedLora
+from recruiter.engines.lora import JoinedLora, whole_matrix
+from recruiter.engines.quantised import Int8Linear
 
 PACKED_ROWS = 32  # a hint for the layout; other row counts work too
 
@@ -24,9 +25,11 @@ class RolloutLinear(nn.Module):
         base = source.base if isinstance(source, JoinedLora) else source
         # Plain attributes: the tensors belong to the other layer, and packed ones cannot be saved or copied.
         self._weight = (source.joined if isinstance(source, JoinedLora) else source.weight).detach()
+        self._quantised = source.quantised if isinstance(source, JoinedLora) else (None, None)
         self._down = source.down if isinstance(source, JoinedLora) else None
         self._bias = None if base.bias is None else base.bias.detach()
-        self._packs = self._weight.device.type == "cpu" and _can_pack(self._weight.dtype)
+        is_float = self._quantised[0] is None  # a copy laid out would take what 8 bits have saved
+        self._packs = is_float and self._weight.device.type == "cpu" and _can_pack(self._weight.dtype)
         self._packed: Tensor | None = None
 
     def refresh(self) -> None:
@@ -40,7 +43,7 @@ class RolloutLinear(nn.Module):
             inputs = torch.cat([inputs, linear(inputs, self._down)], dim=-1)
         if self._packed is not None:
             return torch.ops.mkldnn._linear_pointwise(inputs, self._packed, self._bias, "none", [], "")  # type: ignore[no-any-return]
-        return linear(inputs, self._weight, self._bias)
+        return linear(inputs, whole_matrix(self._weight, *self._quantised), self._bias)
 
 
 def _can_pack(dtype: torch.dtype) -> bool:
@@ -54,9 +57,9 @@ def _can_pack(dtype: torch.dtype) -> bool:
 def use_rollout_layers(copy: nn.Module, trained: nn.Module) -> None:
     """Replace every `nn.Linear` of `copy` by one over the layer of the same name in `trained`."""
     for name, module in list(copy.named_modules()):
-        if isinstance(module, nn.Linear):
+        source = trained.get_submodule(name) if isinstance(module, nn.Linear) else None
+        if source is not None and not isinstance(source, Int8Linear):
             parent, _, child = name.rpartition(".")
-            source = trained.get_submodule(name)
             setattr(copy.get_submodule(parent), child, RolloutLinear(source))  # type: ignore[arg-type]
 
 

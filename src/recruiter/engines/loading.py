@@ -21,6 +21,7 @@ from recruiter.config.paths import model_folder
 from recruiter.engines.chat import prepare_template
 from recruiter.engines.folder import make_skeleton, read_whole, readable
 from recruiter.engines.lora import add_adapter
+from recruiter.engines.quantised import quantise_layers
 from recruiter.engines.sources import find_source
 from recruiter.errors import ConfigError, ModelError
 from recruiter.llm.transport import check_environment
@@ -137,8 +138,13 @@ def check_policy(config: Config) -> None:
     add_adapter(skeleton, config.trainer.policy.lora, model.path)
 
 
-def load_model(path: str, dtype: torch.dtype, device: torch.device) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+def load_model(
+    path: str, dtype: torch.dtype, device: torch.device, quantization: str | None = None
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Tokenizer and causal LM from a folder or the Hub.
+
+    Args:
+        quantization: int8: linear layers in 8 bits, rounded before they reach the device.
 
     Raises:
         ModelError: they cannot be read.
@@ -149,14 +155,22 @@ def load_model(path: str, dtype: torch.dtype, device: torch.device) -> tuple[Pre
         tokenizer = AutoTokenizer.from_pretrained(source)
         prepare_template(tokenizer, path)
         model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, device_map=None)
+    if quantization == "int8":
+        quantise_layers(model)
     model = model.eval().to(device)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return tokenizer, model
 
 
+def limit_memory(device: torch.device, share: float) -> None:
+    """Let this process take no more than a share of a GPU; torch gives memory that it keeps back before it takes more."""
+    if device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(share, device)
+
+
 def device_memory(device: torch.device) -> float:
-    """Bytes of a GPU's memory that this process may use."""
+    """Bytes of a GPU's memory that this process may take; see `limit_memory`."""
     index = torch.cuda.current_device() if device.index is None else device.index
     share = torch.cuda.get_per_process_memory_fraction(index)
     return share * torch.cuda.get_device_properties(index).total_memory

@@ -22,6 +22,7 @@ from recruiter.config import Config, SamplingParams
 from recruiter.engines import ADAPTER, OPTIMIZER, WEIGHTS, Sample, TokenSums, TrainGroup, UpdateResult, torch_seed
 from recruiter.engines.attention import upload
 from recruiter.engines.compiling import compile_layers
+from recruiter.engines.loading import limit_memory
 from recruiter.engines.lora import add_adapter, join_adapters, refresh_adapters
 from recruiter.engines.model import LocalModel, group_logprobs, set_mode
 from recruiter.engines.packing import common_prefix
@@ -49,8 +50,10 @@ class LocalPolicy:
         """
         trainer = config.trainer
         self.config = config
-        self.local = LocalModel(trainer.policy.model.path, trainer.device, dtype or trainer.policy.model.dtype)
+        model = trainer.policy.model
+        self.local = LocalModel(model.path, trainer.device, dtype or model.dtype, quantization=model.quantization)
         self.device = self.local.device
+        limit_memory(self.device, trainer.gpu_memory_utilization)
         torch.manual_seed(torch_seed(trainer.seed))
         causal_lm = self.local.causal_lm
         self.model = add_adapter(causal_lm, trainer.policy.lora, trainer.policy.model.path)

@@ -32,33 +32,53 @@ from transformers import PreTrainedModel
 
 from recruiter.config import LoraConfig
 from recruiter.config.setting import format_value
+from recruiter.engines.quantised import Int8Linear, backward_product
 from recruiter.errors import ModelError
 
 RANK_MULTIPLE = 8  # keeps the rows of `joined` aligned for tensor cores
 
 
 class _JoinedLinear(torch.autograd.Function):
-    """y (T, out) of x (T, in), the masters A (r, in) and B (out, r), and their copies joined (out, in + R), down (R, in)."""
+    """y (T, out) of x (T, in), the masters A (r, in) and B (out, r), and their copies joined (out, in + R), down (R, in).
+
+    With frozen weights in 8 bits, `joined` is scaling B alone (out, R), and `quantised` and `scale` are the rest.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, a: Tensor, b: Tensor, joined: Tensor, down: Tensor, bias: Tensor | None, scaling: float
+        ctx: Any,
+        x: Tensor,
+        a: Tensor,
+        b: Tensor,
+        joined: Tensor,
+        down: Tensor,
+        bias: Tensor | None,
+        scaling: float,
+        quantised: Tensor | None,
+        scale: Tensor | None,
     ) -> Tensor:
         low = linear(x, down)
-        ctx.save_for_backward(x, low, joined, down)
+        ctx.save_for_backward(x, low, joined, down, quantised, scale)
         ctx.rank, ctx.scaling, ctx.types = a.shape[0], scaling, (a.dtype, b.dtype)
-        return linear(torch.cat([x, low], dim=1), joined, bias)
+        return linear(torch.cat([x, low], dim=1), whole_matrix(joined, quantised, scale), bias)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
-        x, low, joined, down = ctx.saved_tensors
-        grad_both = grad @ joined
-        grad_low = grad_both[:, x.shape[1] :]
-        grad_x = torch.addmm(grad_both[:, : x.shape[1]], grad_low, down) if ctx.needs_input_grad[0] else None
+        x, low, joined, down, quantised, scale = ctx.saved_tensors
+        if quantised is None:
+            grad_base, grad_low = (grad @ joined).tensor_split([x.shape[1]], dim=1)
+        else:
+            grad_base, grad_low = backward_product(grad, quantised, scale), grad @ joined
+        grad_x = torch.addmm(grad_base, grad_low, down) if ctx.needs_input_grad[0] else None
         grad_a = (grad_low[:, : ctx.rank].t() @ x).to(ctx.types[0])
         grad_b = (low[:, : ctx.rank].t() @ grad).t().to(ctx.types[1]) * ctx.scaling  # this order is three times faster
-        return grad_x, grad_a, grad_b, None, None, None, None
+        return grad_x, grad_a, grad_b, *[None] * 6
+
+
+def whole_matrix(joined: Tensor, quantised: Tensor | None, scale: Tensor | None) -> Tensor:
+    """[W | scaling B] (out, in + R): stored as that, or made from the weights in 8 bits."""
+    return joined if quantised is None or scale is None else torch.cat([quantised * scale, joined], dim=1)
 
 
 class JoinedLora(PeftLinear):
@@ -71,12 +91,20 @@ class JoinedLora(PeftLinear):
         """Store the base weight and the adapter's copies in one matrix."""
         weight = self.base.weight
         rank = -(-self.masters[0].shape[0] // RANK_MULTIPLE) * RANK_MULTIPLE
-        joined = weight.new_zeros(weight.shape[0], weight.shape[1] + rank)
-        joined[:, : weight.shape[1]] = weight
-        weight.data = joined[:, : weight.shape[1]]
+        if isinstance(self.base, Int8Linear):
+            joined = self.base.scale.new_zeros(weight.shape[0], rank)
+        else:
+            joined = weight.new_zeros(weight.shape[0], weight.shape[1] + rank)
+            joined[:, : weight.shape[1]] = weight
+            weight.data = joined[:, : weight.shape[1]]
         self.register_buffer("joined", joined, persistent=False)
-        self.register_buffer("down", weight.new_zeros(rank, weight.shape[1]), persistent=False)
+        self.register_buffer("down", joined.new_zeros(rank, weight.shape[1]), persistent=False)
         self.refresh()
+
+    @property
+    def quantised(self) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """The frozen weights and their scale, where they are in 8 bits."""
+        return (self.base.weight, self.base.scale) if isinstance(self.base, Int8Linear) else (None, None)
 
     @property
     def base(self) -> nn.Linear:
@@ -99,7 +127,7 @@ class JoinedLora(PeftLinear):
     def copies(self) -> tuple[Tensor, Tensor]:
         """Where A and scaling B stand in the model's type."""
         a, b = self.masters
-        start = self.base.in_features
+        start = self.joined.shape[1] - self.down.shape[0]
         return self.down[: a.shape[0]], self.joined[:, start : start + b.shape[1]]
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -110,7 +138,7 @@ class JoinedLora(PeftLinear):
             return super().forward(x, *args, **kwargs)
         flat = x.reshape(-1, x.shape[-1])
         output: Tensor = _JoinedLinear.apply(  # type: ignore[no-untyped-call]
-            flat, *self.masters, self.joined, self.down, self.base.bias, self.scaling["default"]
+            flat, *self.masters, self.joined, self.down, self.base.bias, self.scaling["default"], *self.quantised
         )
         return output.view(*x.shape[:-1], -1)
 

@@ -36,15 +36,12 @@ from recruiter.engines.lora import JoinedLora, join_adapters, quiet_peft
 from recruiter.engines.packing import PackedGroups, common_prefix
 from recruiter.engines.plain import generate_plain, plain_logprobs
 from recruiter.engines.rollouts import Completion, generate_groups
+from recruiter.engines.sizes import ROLLOUT_ROWS, TOKENS_PER_PASS, pass_tokens, rollout_rows
 from recruiter.errors import ModelError
 from recruiter.prompts import Message
 
 REMEMBERED_PROMPTS = 4096
-ROLLOUT_ROWS = {"cpu": 64, "cuda": 512}  # answers decoded together
-KV_SHARE = 0.15  # of a GPU's memory, for the keys and values of rollouts
 COMPILED_PARAMETERS = 1e9
-ACTIVATION_SHARE = 0.5  # of what the weights leave free on a GPU, for one training pass
-TOKENS_PER_PASS = {"cpu": 1024, "cuda": 16384}
 KEPT_STATES = {"checkpointed": 4, "compiled": 24, "eager": 36}  # tensors of hidden size kept for backward, a layer
 KEPT_BYTES = 4e9  # of a CPU's memory, for forward passes that were computed ahead
 FEW_TOKENS = 4096  # a pass of fewer costs more than it computes: layers are computed again instead of kept
@@ -62,8 +59,18 @@ class LocalModel:
         end_id: the one of them that a text gets when it is read as an answer.
     """
 
-    def __init__(self, path: str, device: str = "auto", dtype: str = "auto", adapter: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        device: str = "auto",
+        dtype: str = "auto",
+        adapter: Path | None = None,
+        quantization: str | None = None,
+    ) -> None:
         """Load a folder or Hub id, and the adapter in folder `adapter` if given.
+
+        Args:
+            quantization: int8: linear layers in 8 bits.
 
         Raises:
             ModelError: it is missing, no causal LM, or too large for this machine.
@@ -71,7 +78,7 @@ class LocalModel:
         check_model(path, device, spelled="{}")
         self.device = torch.device(pick_device(device))
         self.dtype = pick_dtype(dtype, self.device.type)
-        self.tokenizer, self.causal_lm = load_model(path, self.dtype, self.device)
+        self.tokenizer, self.causal_lm = load_model(path, self.dtype, self.device, quantization)
         self.stop_ids = stop_token_ids(self.causal_lm, self.tokenizer)
         if not self.stop_ids:
             raise ModelError(
@@ -199,12 +206,18 @@ class LocalModel:
         """Whether what layers keep for the backward pass leaves room for too few tokens."""
         return self.device.type == "cuda" and self.tokens_per_pass(gradient_checkpointing=False) < FEW_TOKENS
 
+    @property
+    def weight_bytes(self) -> int:
+        """Memory of all weights, adapters included; those that share memory count once."""
+        storages = [each.untyped_storage() for each in (*self.causal_lm.parameters(), *self.causal_lm.buffers())]
+        return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+
     def tokens_per_pass(self, gradient_checkpointing: bool) -> int:
         """Tokens of one training pass: enough for fast matrix products, few enough for the memory of this device."""
         if self.device.type == "cpu":
             return TOKENS_PER_PASS["cpu"]
-        memory = device_memory(self.device) - self.causal_lm.get_memory_footprint()
-        return min(TOKENS_PER_PASS["cuda"], int(ACTIVATION_SHARE * memory / self._kept_bytes(gradient_checkpointing)))
+        kept = self._kept_bytes(gradient_checkpointing)
+        return pass_tokens(device_memory(self.device), self.weight_bytes, kept)
 
     def can_keep(self, tokens: int, gradient_checkpointing: bool) -> bool:
         """Whether so many tokens of forward passes may wait for their backward passes beyond the usual one."""
@@ -225,8 +238,7 @@ class LocalModel:
             size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
             seen = length + max(map(len, prompts), default=0) / group_size
             bytes_a_row = 2 * config.num_hidden_layers * heads * size * self.dtype.itemsize * seen
-            memory = device_memory(self.device)
-            rows = min(rows, max(int(KV_SHARE * memory / bytes_a_row), group_size))
+            rows = rollout_rows(device_memory(self.device), bytes_a_row, group_size)
         portions = -(-len(prompts) // max(1, rows // group_size))
         ends = [len(prompts) * i // portions for i in range(portions + 1)]
         yield from (slice(start, end) for start, end in pairwise(ends))

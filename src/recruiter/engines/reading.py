@@ -162,4 +162,6 @@ def _fingerprint(model: PreTrainedModel) -> str:
     """A hash of some weights and of the type they are computed in, the same with an adapter and without."""
     weights = cast(Tensor, model.get_input_embeddings().weight)
     some = weights[:: max(1, len(weights) // 16), :64].detach().float().cpu().numpy().tobytes()
-    return hashlib.sha256(f"{model.dtype} {_own_parameters(model)}".encode() + some).hexdigest()[:16]
+    rounded = " int8" if any(parameter.dtype == torch.int8 for parameter in model.parameters()) else ""
+    about = f"{model.dtype} {_own_parameters(model)}{rounded}"
+    return hashlib.sha256(about.encode() + some).hexdigest()[:16]
