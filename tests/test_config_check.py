@@ -183,6 +183,12 @@ def test_skyrl_places_its_processes_itself(config: Config) -> None:
     assert "trainer.placement.policy_num_gpus_per_node" in message
 
 
+@pytest.mark.parametrize("setting", ["trainer.gpu_memory_utilization=0.5", "trainer.policy.model.quantization=int8"])
+def test_memory_is_saved_by_the_local_engine(config: Config, setting: str) -> None:
+    checked(config, setting)
+    assert f"{setting} cannot work with engine=skyrl" in value_refusal(config, setting, "engine=skyrl")
+
+
 @pytest.mark.parametrize(
     ("other", "advice"),
     [("engine=skyrl", "write 0, or engine=local"), ("judge.provider=human", "human_feedback.max_staleness_steps")],
