@@ -17,6 +17,7 @@ from recruiter.errors import ConfigError, ModelError
 from recruiter.llm.providers import PROVIDERS
 from recruiter.train.find_checkpoint import find_checkpoint
 from recruiter.writers import Writer
+from recruiter.writers.api import ApiWriter, EndpointWriter
 
 if TYPE_CHECKING:
     from recruiter.writers.local import LocalWriter
@@ -57,14 +58,10 @@ def find_writer(
     wanted = checkpoint if name == "rl" and checkpoint else ALIASES.get(name, name)
     provider, _, model = wanted.partition("/")
     if provider in PROVIDERS and not model_folder(wanted):
-        from recruiter.writers.api import ApiWriter
-
         settings = ApiConfig(provider, model or None, base_url, budget_usd=budget_usd)
         settings.prices.update({model: {"input": one, "output": more} for model, (one, more) in prices.items()})
         return ApiWriter(replace(settings, attempt_timeout=120.0, total_timeout=300.0), name)
     if wanted == "endpoint" or wanted.startswith(("http://", "https://")):
-        from recruiter.writers.api import EndpointWriter
-
         address = os.environ.get(ENDPOINT_VARIABLE, "") if wanted == "endpoint" else wanted
         if not address:
             raise ConfigError(
