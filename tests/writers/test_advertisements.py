@@ -110,6 +110,95 @@ def test_html_becomes_text() -> None:
     )
 
 
+WORK = "\nHamburg, full-time\n\nYour tasks\n- Run Kafka and Go services"
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("Careers\nJobs\nLogin\nBack to all jobs\n\nData Engineer, Billing", "Data Engineer, Billing"),
+        ("Careers / Jobs / Login / Back to all jobs\nData Engineer", "Data Engineer"),
+        ("Skip to main content\nHome > Careers > Engineering\nAcme Ltd.\nStaff SRE - Search", "Staff SRE - Search"),
+        ("Home > Careers > Senior Data Engineer", "Senior Data Engineer"),
+        ("Startseite › Karriere › IT\nJobs | Über uns | Anmelden\nStadtwerke GmbH\nDatenbankadministratorin (m/w/d)",
+         "Datenbankadministratorin"),
+        ("Inicio » Empleos\nIniciar sesión\nIngeniera de Datos Sénior", "Ingeniera de Datos Sénior"),
+        ("Accueil › Offres d'emploi\nSe connecter\nIngénieur Data (H/F)", "Ingénieur Data"),
+        ("首页 > 招聘 > 技术\n登录\n高级数据工程师", "高级数据工程师"),
+        ("Mission Control Engineer", "Mission Control Engineer"),
+    ],
+)  # fmt: skip
+def test_menus_trails_and_companies_are_no_title(text: str, title: str) -> None:
+    found = complete_role({"description": f"{text}\n{WORK}"})
+    assert found.role.title == title
+    assert not any(each.startswith("title ") for each in found.assumed)
+
+
+def test_what_html_marks_is_the_title_and_its_menus_are_left_out() -> None:
+    page = (
+        "<html><head><title>{title}</title></head><body><nav>Home &gt; Careers &gt; Engineering</nav><header>"
+        "<a>Chargeloop</a>{h1}</header><p>We run Kafka and Go.</p><footer>Imprint | Jobs</footer></body></html>"
+    )
+    name = "Senior Site Reliability Engineer"
+    for marks in (
+        {"title": "Chargeloop", "h1": f"<h1><b>{name}</b> (f/m/x)</h1>"},
+        {"title": f"{name} | Chargeloop", "h1": ""},
+    ):
+        role = complete_role({"description": page.format(**marks)}).role
+        assert (role.title, role.level) == (name, "senior")
+        assert "Careers" not in role.description
+        assert "Imprint" not in role.description
+
+
+def test_a_title_that_does_not_read_like_one_is_said_to_be_assumed() -> None:
+    found = complete_role({"description": f"Keeper of the Queues\n{WORK}"})
+    assert found.role.title == "Keeper of the Queues"
+    assert "title Keeper of the Queues" in found.assumed
+
+
+REQUIRED = """Platform Engineer, Charging
+{tasks}
+- Run OCPP over WebSocket on Kubernetes with Terraform, Argo CD and Docker
+{must}
+- Go, Python
+- Prometheus, Grafana: error budgets, latency percentiles
+- Kafka: consumer lag, partition rebalancing
+- PostgreSQL: replication
+{nice}
+- Rust, Envoy"""
+
+
+@pytest.mark.parametrize(
+    ("tasks", "must", "nice"),
+    [
+        ("What you will do", "Requirements:", "Nice to have"),
+        ("Deine Aufgaben", "Dein Profil", "Von Vorteil:"),
+        ("Tus funciones", "Requisitos", "Se valorará"),
+        ("Vos missions", "Votre profil", "Serait un plus"),
+        ("岗位职责", "任职要求", "加分项"),
+    ],
+)
+def test_the_stack_is_what_is_required_and_what_is_left_out_is_said(tasks: str, must: str, nice: str) -> None:
+    found = complete_role({"description": REQUIRED.format(tasks=tasks, must=must, nice=nice)})
+    assert set(found.role.stack) == {"Go", "Python", "Prometheus", "Grafana", "Kafka", "PostgreSQL"}
+    (said,) = (each for each in found.assumed if each.startswith("stack "))
+    assert said.index("left out") < said.index("OCPP") < said.index("Kubernetes") < said.index("Rust")
+
+
+def test_without_requirements_what_is_named_most_comes_first() -> None:
+    text = "Engineer\nRedis, MySQL, Docker, Jenkins, Datadog, Grafana and Kafka.\nKafka is what you will work on."
+    assert complete_role({"description": text}).role.stack[0] == "Kafka"
+
+
+def test_skills_are_words_of_the_advertisement() -> None:
+    found = complete_role(
+        {"description": REQUIRED.format(tasks="Your tasks", must="Requirements", nice="Nice to have")}
+    )
+    assert found.role.key_skills
+    assert all(skill in found.role.description for skill in found.role.key_skills)
+    assert "partition rebalancing" in " ".join(found.role.key_skills)
+
+
 def test_a_long_advertisement_is_read_to_its_end_and_what_is_cut_is_said() -> None:
     filler = "We care for quality in everything that we do here. " * 390
     found = complete_role({"description": f"Platform Engineer\n{filler[:19000]}\nYou know Kafka."})

@@ -15,7 +15,8 @@ import yaml
 
 LONGEST = 20_000  # characters of an advertisement that is read
 _BLOCKS = frozenset("p div br ul ol li h1 h2 h3 h4 h5 h6 tr table section article header footer td dt dd".split())
-_UNSEEN = frozenset(("script", "style", "head", "noscript", "template"))
+_UNSEEN = frozenset("script style head noscript template nav footer button select".split())
+FIRST_LINES = 12  # among which a title is looked for
 _SENTENCES = re.compile(r"(?<=[.!?。！？])\s+|(?<=[。！？])")
 
 
@@ -31,48 +32,55 @@ def _rules() -> tuple[dict[str, re.Pattern[str]], dict[str, frozenset[str]]]:
 
 
 class _Text(HTMLParser):
-    """The visible text of HTML, blocks as lines and list items behind a dash."""
+    """The visible text of HTML, blocks as lines and list items behind a dash; and what it marks as its title."""
 
     def __init__(self) -> None:
         super().__init__()
         self.parts: list[str] = []
-        self._unseen = 0
+        self.marked = {"h1": "", "title": ""}
+        self._unseen, self._within = 0, ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
         self._unseen += tag in _UNSEEN
+        self._within = tag if self.marked.get(tag) == "" else self._within
         if tag in _BLOCKS:
             self.parts.append("\n- " if tag == "li" else "\n")
 
     def handle_endtag(self, tag: str) -> None:
         self._unseen -= tag in _UNSEEN and self._unseen > 0
+        self._within = "" if tag == self._within else self._within
         if tag in _BLOCKS:
             self.parts.append("\n")
 
     def handle_data(self, data: str) -> None:
+        if self._within:
+            self.marked[self._within] += data
         if not self._unseen:
             self.parts.append(re.sub(r"\s+", " ", data))
 
 
-def plain_text(text: str) -> str:
-    """A text without its HTML, if it has any; lines without trailing spaces, never two empty ones in a row."""
-    if re.search(r"</?(?:p|div|br|ul|ol|li|h[1-6]|html|body|span|strong|b|section)\b[^>]*>", text, re.IGNORECASE):
+def plain_text(text: str) -> tuple[str, list[str]]:
+    """A text without its HTML, if it has any, and what that marked as the title, the surest first. Lines have no trailing
+    spaces, and never two empty ones in a row; menus, the foot of the page and buttons are left out."""
+    marked: list[str] = []
+    tags = "p|div|br|ul|ol|li|h[1-6]|html|head|title|body|main|nav|header|article|section|span|strong|b"
+    if re.search(rf"</?(?:{tags})\b[^>]*>", text, re.IGNORECASE):
         reader = _Text()
         reader.feed(text)
         reader.close()
+        marked = [" ".join(line.split()) for line in reader.marked.values() if line.strip()]
         text = re.sub(r"\n-[ \n]*(?=\n|\Z)", "\n", re.sub(r"- *\n+ *", "- ", "".join(reader.parts)))
     lines = "\n".join(line.strip() for line in text.replace("\r", "").split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", lines).strip()
+    return re.sub(r"\n{3,}", "\n\n", lines).strip(), marked
 
 
 def work_of(text: str) -> tuple[str, int]:
     """What a text says of the work, without benefits, the company and how to apply; and how many lines that left out."""
     patterns, kept, left, is_left_out = _rules()[0], list[str](), 0, False
     for line in text.split("\n"):
-        heading = line.strip(" \t#*:-–—•").lower().replace("’", "'")
-        is_short = len(heading) <= 60 and not re.search(r"[.!。，,]$", line.strip())
-        if is_short and heading and patterns["left_out_headings"].fullmatch(heading):
+        if patterns["left_out_headings"].fullmatch(_heading(line)):
             is_left_out = True
-        elif is_short and heading and patterns["kept_headings"].fullmatch(heading):
+        elif patterns["kept_headings"].fullmatch(_heading(line)):
             is_left_out = False
         if is_left_out:
             left += bool(line.strip())
@@ -86,16 +94,60 @@ def work_of(text: str) -> tuple[str, int]:
     return (work, left) if work else (text, 0)
 
 
-def title_of(text: str, most_letters: int) -> str:
-    """The title that a text begins with; "" if its first line is none."""
+def _heading(line: str) -> str:
+    """A short line as the lists of headings spell it; "" if it can be none."""
+    heading = line.strip(" \t#*:-–—•").lower().replace("’", "'")
+    return heading if len(heading) <= 60 and not re.search(r"[.!。，,]$", line.strip()) else ""
+
+
+def ranked_lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines of a text, each with how much it asks for what it names: 0 it is the first or under requirements, 1 as any
+    other, 2 it would be nice to have."""
+    patterns, rank = _rules()[0], 0
+    for number, line in enumerate(text.split("\n")):
+        head, colon, _ = line.partition(":")
+        heading = _heading(head if colon else line)
+        is_optional = bool(patterns["optional"].search(line))
+        if is_optional and heading and len(line) - len(head) < 2:
+            rank = 2
+        elif patterns["required_headings"].fullmatch(heading):
+            rank = 0
+        elif number and (patterns["kept_headings"].fullmatch(heading) or number == 1):
+            rank = 1
+        yield 2 if is_optional else rank, line
+
+
+def title_of(text: str, marked: Sequence[str], most_letters: int) -> tuple[str, bool]:
+    """The title that a text begins with, "" if there is none; and whether it reads like one.
+
+    Args:
+        marked: what HTML marks as the title, see `plain_text`.
+    """
+    patterns, found = _rules()[0], list[tuple[str, bool]]()
+    lines = [line for line in text.split("\n") if line.strip()][:FIRST_LINES]
+    for line in (*marked[:1], *lines, *marked[1:]):
+        each = _title_in(line.strip(" #*:\t-–•"), most_letters)
+        if each and not each[1] and patterns["kept_headings"].fullmatch(_heading(line)):
+            break
+        if each and (each[1] or not patterns["left_out_headings"].fullmatch(_heading(line))):
+            found.append(each)
+    return next((each for each in found if each[1]), found[0] if found else ("", False))
+
+
+def _title_in(line: str, most_letters: int) -> tuple[str, bool] | None:
+    """The title in a line, "" if it is text, and whether it reads like one; None: it is a menu or a trail through a site."""
     patterns = _rules()[0]
-    for line in text.split("\n"):
-        line = line.strip(" #*:\t")
-        if not line or patterns["not_a_title"].match(line):
-            continue
-        title = patterns["around_a_title"].sub(" ", line).strip(" #*:.!\t")
-        return " ".join(title.split()) if len(title) <= most_letters and not re.search(r"[.!?]\s", title) else ""
-    return ""
+    pieces = re.split(r"\s+[>»›→|·•]\s+", line)
+    parts = [part for part in pieces if re.search(r"\w", patterns["menu"].sub(" ", part))]
+    if not parts or patterns["not_a_title"].match(line):
+        return None
+    for part in (*parts, line):
+        title = " ".join(patterns["around_a_title"].sub(" ", part).strip(" #*:.!-–\t").split())
+        is_short = len(title) <= most_letters and not re.search(r"[.!?]\s", title)
+        is_named = patterns["jobs"].search(title) and not patterns["sentence"].search(title)
+        if is_short and title and (is_named or patterns["around_a_title"].search(part)):
+            return title, True
+    return None if len(parts) < len(pieces) else (title if is_short else "", False)
 
 
 def is_named(surface: str, text: str, known: Sequence[str]) -> bool:

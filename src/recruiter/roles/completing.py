@@ -14,9 +14,9 @@ from typing import Any
 
 from recruiter.errors import DataError
 from recruiter.judges.rubric_judge.knowledge import Phrase, knowledge
-from recruiter.judges.rubric_judge.language import phrases, stem_phrase, tokens
+from recruiter.judges.rubric_judge.language import FUNCTION_WORDS, WORD, phrases, stem_phrase, tokens
 from recruiter.roles import LEVELS, Role, parse_roles
-from recruiter.roles.advertisement import LONGEST, is_named, plain_text, title_of, work_of
+from recruiter.roles.advertisement import LONGEST, is_named, plain_text, ranked_lines, title_of, work_of
 from recruiter.roles.rows import FIELD_NAMES, normal_name, read_rows, split_list
 
 MOST_LETTERS = 4000  # of a description, see `roles.Text`
@@ -24,6 +24,7 @@ AN_ADVERTISEMENT = 200  # letters from which a text says enough for a model to f
 FEW_SKILLS = 3  # fewer do not make a kit
 MOST_FOUND = 6  # technologies or skills taken from a text
 TITLE_LETTERS = 100
+MOST_WORDS = 5  # of a skill in an advertisement's words
 
 # Words of titles, the highest level first; Chinese has no ends of words.
 _LEVEL_WORDS = {
@@ -69,7 +70,7 @@ def complete_role(
         if not _is_text_or_list(value):
             raise DataError(f"{place}, field '{name}': it is neither text nor a list of texts.")
     assumed: list[str] = []
-    whole = plain_text(_text(known.get("description")))
+    whole, marked = plain_text(_text(known.get("description")))
     if len(whole) > LONGEST:
         whole = whole[:LONGEST].rsplit(maxsplit=1)[0]
         assumed.append(f"only the first {LONGEST:,} letters of the advertisement")
@@ -82,11 +83,17 @@ def complete_role(
             reading = read(description) if read and description else {}
         return reading.get(name)
 
-    title = _text(known.get("title")) or title_of(whole, TITLE_LETTERS) or _text(as_read("title"))
+    title, is_sure = _text(known.get("title")), True
+    if not title:
+        title, is_sure = title_of(whole, marked, TITLE_LETTERS)
+        title = title or _text(as_read("title"))
     if not title:
         raise DataError(f"{place} has no title; write one such as 'Senior Backend Engineer, Payments'.")
-    stack = _terms(known.get("stack")) or _technologies(f"{title}\n{description}") or _terms(as_read("stack"))
-    skills = _terms(known.get("key_skills")) or _topics(knowledge().concepts, description, 2)[:MOST_FOUND]
+    if not is_sure:
+        assumed.append(f"title {title}")
+    found = [] if known.get("stack") else _technologies(f"{title}\n{description}") or _terms(as_read("stack"))
+    stack, more_stack = _terms(known.get("stack")) or found[:MOST_FOUND], found[MOST_FOUND:]
+    skills = _terms(known.get("key_skills")) or _skills(description)[:MOST_FOUND]
     if len(skills) < FEW_SKILLS and not known.get("key_skills") and (reading or len(whole) >= AN_ADVERTISEMENT):
         more = [term for term in _terms(as_read("skills")) if term.lower() not in map(str.lower, skills)]
         skills = [*skills, *more][:MOST_FOUND]
@@ -97,7 +104,8 @@ def complete_role(
         raise DataError(f"{place} has no stack; name its technologies, for example 'Go, Kafka, PostgreSQL'{why}.")
     level = _level(known.get("level"), title, place, assumed, _text((reading or {}).get("level")))
     if not known.get("stack"):
-        assumed.append(f"stack {', '.join(stack)}")
+        rest = f" (named less or as nice to have, and left out: {', '.join(more_stack)})" if more_stack else ""
+        assumed.append(f"stack {', '.join(stack)}{rest}")
     focus = _text(known.get("focus")) or _focus(title, description, assumed)
     if not known.get("key_skills"):
         skills = skills or stack
@@ -195,12 +203,18 @@ def _level_in(text: str) -> str | None:
 
 
 def _technologies(text: str) -> list[str]:
-    """Known technologies in the order in which a text names them, less words that only look like them."""
-    words = [part for word in tokens(text) for part in ([word] if knowledge().named(word) else word.split("/"))]
-    places = [(name, " ".join(words[start:end])) for name, start, end in knowledge().find_technologies(words)]
-    surfaces = [surface for _, surface in places]
-    named = (_as_written(name, surface) for name, surface in places if is_named(surface, text, surfaces))
-    return list(dict.fromkeys(named))[:MOST_FOUND]
+    """Known technologies, less words that only look like them: first what is required, then what is named most, then in the
+    order of the text."""
+    places: list[tuple[int, str, str]] = []
+    for rank, line in ranked_lines(text):
+        words = [part for word in tokens(line) for part in ([word] if knowledge().named(word) else word.split("/"))]
+        places += [(rank, name, " ".join(words[i:end])) for name, i, end in knowledge().find_technologies(words)]
+    surfaces = [surface for *_, surface in places]
+    ranks: dict[str, list[int]] = {}
+    for rank, name, surface in places:
+        if is_named(surface, text, surfaces):
+            ranks.setdefault(_as_written(name, surface), []).append(rank)
+    return sorted(ranks, key=lambda name: (min(ranks[name]), -len(ranks[name])))
 
 
 def _as_written(name: str, surface: str) -> str:
@@ -212,10 +226,45 @@ def _as_written(name: str, surface: str) -> str:
 
 def _topics(topics: Mapping[str, frozenset[Phrase]], text: str, at_least: int) -> list[str]:
     """Topics that a text has so many terms of, those it has most of first."""
-    found, counts = phrases(stem_phrase(text)), {}
-    for name, terms in topics.items():
-        counts[name] = sum(not knowledge().is_common(term) for term in terms & found)
+    found = phrases(stem_phrase(text))
+    counts = {name: sum(not knowledge().is_common(term) for term in terms & found) for name, terms in topics.items()}
     return [name for name in sorted(counts, key=lambda name: -counts[name]) if counts[name] >= at_least]
+
+
+def _skills(description: str) -> list[str]:
+    """The engineering concepts of a description, in its words: first those under requirements, then those it says most of."""
+    stems, lines = set(stem_phrase(description)), list(ranked_lines(f"\n{description}"))
+    found: dict[str, int] = {}
+    for name in _topics(knowledge().concepts, description, 2):
+        terms = knowledge().concepts[name]
+        rank, line = min(lines, key=lambda each: (-len({t for *_, t in _terms_at(each[1])} & terms), each[0]))
+        words = name if stems.issuperset(stem_phrase(name)) else _words_on(terms, line)
+        found.setdefault(words, rank)
+    apart = [one for one in found if not any(one != other and one.lower() in other.lower() for other in found)]
+    return sorted(filter(None, apart), key=lambda words: found[words])
+
+
+def _terms_at(text: str) -> list[tuple[int, int, Phrase]]:
+    """Runs of one to three words of a text that are not common: index of the first word, end, stems."""
+    stems = [stem_phrase(word) for word in tokens(text)]
+    runs = [(i, i + n, sum(stems[i : i + n], ())) for i in range(len(stems)) for n in (1, 2, 3) if i + n <= len(stems)]
+    return [run for run in runs if run[2] and not knowledge().is_common(run[2])]
+
+
+def _words_on(terms: frozenset[Phrase], line: str) -> str:
+    """The words of a line from one of the terms to another, as many terms as `MOST_WORDS` words of one clause hold; a term
+    alone has the word before it with it. "" if there is none."""
+    words, places = list(WORD.finditer(line)), [(i, end) for i, end, term in _terms_at(line) if term in terms]
+
+    def written(start: int, end: int) -> str:
+        return line[words[start].start() : words[end - 1].end()]
+
+    spans = [(i, end) for i, _ in places for _, end in places if i < end <= i + MOST_WORDS]
+    spans = [span for span in spans if not re.search(r"[.:;!?]\s", written(*span))]
+    start, end = max(spans, key=lambda span: sum(span[0] <= i and to <= span[1] for i, to in places), default=(0, 0))
+    if end - start == 1 and start > 1 and words[start - 1].group().lower() not in FUNCTION_WORDS:
+        start -= line[words[start - 1].end() : words[start].start()] == " "
+    return written(start, end) if end else ""
 
 
 def _focus(title: str, description: str, assumed: list[str]) -> str:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from recruiter.config import SamplingParams
 from recruiter.prompts import advertisement_messages
-from recruiter.roles.completing import MOST_FOUND, TITLE_LETTERS
+from recruiter.roles.completing import TITLE_LETTERS
 from recruiter.roles.languages import content_words
 from recruiter.writers import Progress, Writer
 from recruiter.writers.forms import fill_forms
@@ -41,7 +41,7 @@ def read_advertisement(writer: Writer, text: str, progress: Progress = lambda _:
         read["title"] = found.title.strip()
     for name in ("stack", "skills"):
         terms = dict.fromkeys(term.strip() for term in getattr(found, name))
-        read[name] = [term for term in terms if 0 < len(term) <= TITLE_LETTERS and _stands_in(term, text)][:MOST_FOUND]
+        read[name] = [term for term in terms if 0 < len(term) <= TITLE_LETTERS and _stands_in(term, text)]
     return read
 
 
