@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from recruiter.cli.command import command
 from recruiter.cli.terminal import make_console, shown_status
@@ -245,3 +246,10 @@ def test_what_is_no_refusal_of_the_system_is_shown_whole(capsys: pytest.CaptureF
         raise JudgeError("It said [/x].")
 
     assert refusal(judge, capsys) == "It said [/x].\n"
+
+    def learn() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    said = refusal(learn, capsys)
+    assert "trainer.micro_train_batch_size_per_gpu" in said
+    assert said.count("\n") == 1

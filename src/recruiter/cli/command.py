@@ -19,6 +19,12 @@ from recruiter.config.paths import command_line
 from recruiter.errors import RecruiterError
 from recruiter.files import load_environment
 
+NO_MEMORY = (
+    "The GPU's memory is used up; what was finished is stored. In training, write a smaller "
+    "trainer.micro_train_batch_size_per_gpu, trainer.policy.model.quantization=int8 or, if nobody else needs the GPU, a larger "
+    "trainer.gpu_memory_utilization."
+)
+
 
 def command(function: Callable[[], None]) -> Callable[[], None]:
     """Decorate a script's `main`: print user errors as their one sentence and set the exit status."""
@@ -39,6 +45,11 @@ def command(function: Callable[[], None]) -> Callable[[], None]:
             if error.errno is None:  # none of the system's, so a fault of ours
                 raise
             print(_refused(error), file=sys.stderr)
+            sys.exit(1)
+        except RuntimeError as error:
+            if type(error).__name__ != "OutOfMemoryError":  # torch's, which most commands never import
+                raise
+            print(NO_MEMORY, file=sys.stderr)
             sys.exit(1)
 
     return run
