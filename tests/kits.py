@@ -6,7 +6,7 @@ from typing import Any
 
 from recruiter.roles import Role
 from recruiter.writers.kit import Guide, GuideForm, Kit, KitQuestion
-from tests.fake_judge.server import GUIDE
+from tests.fake_judge.server import GUIDE, POINTS
 
 LONG = "The candidate explains that the replica applies the log in order and why one long transaction holds all others back. "
 LONG_GUIDE = Guide(
@@ -18,13 +18,15 @@ LONG_GUIDE = Guide(
 )
 
 
+WHOLE_GUIDE = GuideForm(**GUIDE).read("")[0].model_copy(update={"good": list(POINTS.values())})
+
+
 def sample_kit(role: Role, **changes: Any) -> Kit:
     """A kit of three questions: one with a guide, one with a long one, one without."""
-    guide = GuideForm(**GUIDE).guide
     questions = [
         KitQuestion(
             question="Two workers picked up one job at once after a failover. How do you make its effect happen once?",
-            skill="idempotency", line="Keep jobs idempotent.", level=role.level, difficulty="hard", guide=guide,
+            skill="idempotency", line="Keep jobs idempotent.", level=role.level, difficulty="hard", guide=WHOLE_GUIDE,
         ),
         KitQuestion(question="=1+1 <b>Replication</b> lag grows every night. Why?", skill="replication", level=role.level,
                     guide=LONG_GUIDE),

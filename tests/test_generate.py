@@ -50,6 +50,7 @@ class Lists:
     name, fingerprint = "lists", "0"
     trained_with: SamplingParams | None = SAMPLING
     usage: Usage = NO_USAGE
+    is_service = False
     notes: list[str] = []  # noqa: RUF012
 
     def release(self) -> None:

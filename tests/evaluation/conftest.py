@@ -49,6 +49,7 @@ class ListWriter:
 
     trained_with: SamplingParams | None = None
     usage: Usage = NO_USAGE
+    is_service = False
 
     def __init__(self, name: str, questions: Sequence[str], pause: Callable[[], None] = lambda: None) -> None:
         self.name, self.questions, self.pause = name, list(questions), pause

@@ -37,21 +37,24 @@ ASKED = re.compile(
     re.DOTALL,
 )
 # What it writes when it is asked for the parts of a kit, by how the order begins.
+POINTS: dict[str, Any] = {
+    "point_1": "Compares the broker's timestamps with the consumer's lag before touching any code.",
+    "point_2": "Names a bounded retry with exponential backoff and jitter, because synchronised retries overload the database.",
+    "point_3": "Stores an idempotency key beside the effect in one transaction, so that a repeated delivery changes nothing.",
+    "point_4": "Draws the line at which a message goes to a dead-letter queue, and says who looks there.",
+}
 GUIDE: dict[str, Any] = {
-    "good": [
-        "Compares the broker's timestamps with the consumer's lag before touching any code.",
-        "Names a bounded retry with exponential backoff and jitter, because synchronised retries overload the database.",
-        "Stores an idempotency key beside the effect in one transaction, so that a repeated delivery changes nothing.",
-    ],
-    "weak": ["Adds more workers without looking at where the time goes."],
-    "probes": ["What would you see if the network between two racks were the culprit?"],
+    "weak_1": "Adds more workers without looking at where the time goes.",
+    "weak_2": "Trusts that each message arrives once.",
+    "probe_1": "What would you see if the network between two racks were the culprit?",
     "score_1": "Guesses at random causes.",
-    "score_2": "Names one plausible cause.",
+    "score_2": "Says one cause that would fit.",
     "score_3": "Measures before changing.",
     "score_4": "Also prevents it.",
     "minutes": 4,
 }
 PARTS: dict[str, dict[str, Any]] = {
+    "You are an experienced engineer and help": POINTS,
     "You write guides": GUIDE,
     "You check guides": {"reason": "Nothing is wrong.", "right": True, "specific": True, "answers": True},
     "You say how difficult": {"reason": "It takes experience.", "difficulty": "hard"},

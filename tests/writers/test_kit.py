@@ -14,20 +14,23 @@ import pytest
 from recruiter import QuestionWriter
 from recruiter.config import SamplingParams
 from recruiter.errors import ApiError, ConfigError
+from recruiter.prompts import POINTS_EXAMPLE
 from recruiter.roles import Role
+from recruiter.writers.finding import find_writer
 from recruiter.writers.generate import generate
-from recruiter.writers.kit import GuideForm, Kit
+from recruiter.writers.kit import Guide, Kit
 from recruiter.writers.kit.making import choose_skills, line_of, make_kit
 from recruiter.writers.kit.sheets import render_kits
 from recruiter.writers.local import LocalWriter
 from tests.conftest import MakeRole, known
 from tests.fake_judge import FakeJudge
-from tests.fake_judge.server import GUIDE, Request
-from tests.kits import sample_kit
+from tests.fake_judge.server import GUIDE, POINTS, Request
+from tests.kits import WHOLE_GUIDE, sample_kit
 from tests.test_generate import run
 from tests.writers.conftest import MakeWriter
 
-WRITES, CHECKS, GRADES = "You write guides", "You check guides", "You say how difficult"
+ANSWERS, WRITES = "You are an experienced engineer and help", "You write guides"
+CHECKS, GRADES = "You check guides", "You say how difficult"
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def test_a_kit_covers_skills_and_each_question_has_its_guide(
     assert len({made.question for made in kit.questions}) == 3
     assert kit.questions[0].line == "Design indexes for tables of 2 billion rows."
     assert kit.questions[1].line is None
-    assert all(made.guide == GuideForm(**GUIDE).guide and known(made.checked).is_passed for made in kit.questions)
+    assert all(made.guide == WHOLE_GUIDE and known(made.checked).is_passed for made in kit.questions)
     assert (kit.is_whole, kit.minutes, kit.checked_by) == (True, 12, kit.model)
     assert Kit.model_validate_json(kit.model_dump_json()) == kit
     for doing in ("writing questions", "writing guides", "checking guides"):
@@ -84,55 +87,118 @@ def test_skills_to_cover_come_first_and_more_questions_than_skills_use_the_stack
 
 
 @pytest.mark.parametrize(
-    ("guide", "said"),
+    ("points", "said"),
     [
-        ({"good": []}, "good: "),
-        ({key: said for key, said in GUIDE.items() if key != "score_4"}, "score_4: "),
-        ({**GUIDE, "score_4": GUIDE["score_3"]}, "scale says the same thing twice"),
+        ({}, "point_1 is missing"),
         (
-            {**GUIDE, "good": ["Bakes bread with sourdough."] + [f"Kneads dough for {n} hours slowly." for n in "678"]},
+            {"point_1": "Bakes bread with sourdough.", "point_2": "Kneads dough by hand on Tuesdays.",
+             "point_3": "Serves warm cake afterwards.", "point_4": "Roasts coffee beans slowly."},
             "nothing to do",
         ),
-        ({**GUIDE, "probes": ["..."]}, "is a placeholder"),
-        ({**GUIDE, "good": ["Understands it."] * 3}, "too short"),
-        ({**GUIDE, "good": [GUIDE["good"][0]] * 3}, "the same thing twice"),
+        ({**POINTS, "point_2": "...", "point_3": "<sentence>"}, "point_2 is a placeholder; point_3 is a placeholder"),
+        (dict.fromkeys(POINTS, "Understands it."), "too short"),
+        (dict.fromkeys(POINTS, POINTS["point_2"]), "says again"),
+        (POINTS_EXAMPLE, "copied from the example"),
+        (dict.fromkeys(POINTS, "Has a good understanding of Kafka and queues."), "fits every question"),
     ],
-)
-def test_a_malformed_guide_is_asked_for_once_more_and_then_left_out(
-    api_writer: MakeWriter, server: FakeJudge, wanted: Role, guide: dict[str, Any], said: str
+)  # fmt: skip
+def test_a_guide_that_cannot_be_used_is_asked_for_once_more_and_then_left_out(
+    api_writer: MakeWriter, server: FakeJudge, wanted: Role, points: dict[str, Any], said: str
 ) -> None:
-    server.parts[WRITES] = guide
+    server.parts[ANSWERS] = points
     kit = make_kit(api_writer(), wanted, 1)
     (made,) = kit.questions
     assert (made.guide, made.checked, kit.is_whole) == (None, None, False)
     assert made.missing[0].startswith("No guide: ")
     assert said in made.missing[0]
-    first, second = asked(server, WRITES)
+    first, second = asked(server, ANSWERS)
+    assert not asked(server, WRITES)
     assert said in second.body["messages"][-1]["content"]
     assert second.body["messages"][: len(first.body["messages"])] == first.body["messages"]
 
 
-def test_a_guide_that_only_repeats_its_question_is_left_out(
+@pytest.mark.parametrize(
+    ("change", "said", "left"),
+    [
+        ({"score_4": GUIDE["score_3"]}, "score_4 says again", {"scale": []}),
+        ({"score_1": None}, "score_1 is missing", {"scale": []}),
+        ({"probe_1": "..."}, "probe_1 is a placeholder", {"probes": []}),
+        ({"probe_1": "The network is the culprit."}, "probe_1 is no question", {"probes": []}),
+        ({"weak_2": GUIDE["weak_1"]}, "weak_2 says again", {"weak": [GUIDE["weak_1"]]}),
+        (
+            {"point_2": POINTS["point_1"]},
+            "point_2 says again",
+            {"good": [text for name, text in POINTS.items() if name != "point_2"]},
+        ),
+    ],
+)
+def test_a_part_of_a_guide_that_cannot_be_used_is_left_out_alone_with_the_reason(
+    api_writer: MakeWriter, server: FakeJudge, wanted: Role, change: dict[str, Any], said: str, left: dict[str, Any]
+) -> None:
+    for beginning, part in ((ANSWERS, POINTS), (WRITES, GUIDE)):
+        wanted_of_it = {name: change.get(name, text) for name, text in part.items()}
+        server.parts[beginning] = {name: text for name, text in wanted_of_it.items() if text is not None}
+    kit = make_kit(api_writer(), wanted, 1)
+    (made,) = kit.questions
+    assert made.guide == WHOLE_GUIDE.model_copy(update=left)
+    assert [said in text for text in made.missing] == [True]
+    assert made.missing[0].startswith("Left out of the guide: ")
+    assert len(asked(server, ANSWERS)) + len(asked(server, WRITES)) == 3
+    for form in ("markdown", "html", "csv"):
+        assert "A good answer" in render_kits([kit], form)
+
+
+@pytest.mark.parametrize("rest", [{"minutes": "soon"}, {"minutes": 5}])
+def test_a_guide_whose_rest_does_not_come_holds_its_points(
+    api_writer: MakeWriter, server: FakeJudge, wanted: Role, rest: dict[str, Any]
+) -> None:
+    server.parts[WRITES] = rest
+    (made,) = make_kit(api_writer(), wanted, 1).questions
+    assert known(made.guide) == Guide(good=list(POINTS.values()))
+    assert [text.startswith("The guide has only points") for text in made.missing] == [True]
+
+
+def test_the_second_try_takes_the_place_of_a_worse_first_one(
     api_writer: MakeWriter, server: FakeJudge, wanted: Role
 ) -> None:
-    server.instead = lambda request: (
-        answered(json.dumps({**GUIDE, "good": _pieces(request.message)})) if request.system.startswith(WRITES) else None
-    )
-    (made,) = make_kit(api_writer(), wanted, 1).questions
-    assert made.guide is None
-    assert "only repeat the question" in made.missing[0]
+    tries = [{**GUIDE, "probe_1": "..."}, GUIDE]
+    server.instead = lambda request: answered(json.dumps(tries.pop(0))) if request.system.startswith(WRITES) else None
+    kit = make_kit(api_writer(), wanted, 1)
+    assert kit.questions[0].guide == WHOLE_GUIDE
+    assert kit.is_whole
 
 
-def _pieces(message: str) -> list[str]:
-    words = message.split(">\n")[-1].split("\n<")[0].split()
-    return [" ".join(words[i : i + 8]) for i in (0, 4, 8)]
+def test_a_server_that_takes_no_schema_is_asked_without(server: FakeJudge, wanted: Role) -> None:
+    refused = 400, {"error": {"message": "response_format is not supported by this server"}}
+    server.instead = lambda request: refused if "response_format" in request.body else None
+    kit = make_kit(find_writer(server.openai_url), wanted, 1)
+    assert kit.questions[0].guide == WHOLE_GUIDE
+    assert kit.is_whole
+
+
+def test_a_model_of_ones_own_does_not_check_its_own_guides(
+    api_writer: MakeWriter, server: FakeJudge, wanted: Role
+) -> None:
+    own = find_writer(server.openai_url)
+    kit = make_kit(own, wanted, 1)
+    assert kit.questions[0].guide
+    assert (kit.questions[0].checked, kit.checked_by, kit.is_whole) == (None, None, True)
+    assert "checked by nobody" in render_kits([kit], "markdown")
+    assert not asked(server, CHECKS)
+    assert asked(server, WRITES)[0].body["response_format"]
+    kit = make_kit(own, wanted, 1, difficulty="hard")
+    assert "but no judge read the guides" in render_kits([kit], "markdown")
+    judge = api_writer()
+    kit = make_kit(own, wanted, 1, checker=judge)
+    assert known(kit.questions[0].checked).is_passed
+    assert kit.checked_by == judge.name
 
 
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
         (answered(None), "refusal"),
-        (answered('{"good": ["Compares', "length"), "cut off"),
+        (answered('{"point_1": "Compares', "length"), "cut off"),
         ((500, {"error": "Internal error"}), "server_error"),
         (answered("I cannot say."), "no JSON object"),
     ],
@@ -140,7 +206,7 @@ def _pieces(message: str) -> list[str]:
 def test_a_guide_that_does_not_come_is_left_out_with_the_reason(
     api_writer: MakeWriter, server: FakeJudge, wanted: Role, answer: tuple[int, Any], said: str
 ) -> None:
-    server.instead = only(WRITES, answer)
+    server.instead = only(ANSWERS, answer)
     kit = make_kit(api_writer(), wanted, 2)
     assert [made.guide for made in kit.questions] == [None, None]
     assert all(said in made.missing[0] for made in kit.questions)
@@ -265,12 +331,12 @@ def test_sheets_hold_everything_and_cells_are_no_formulas(role: MakeRole) -> Non
         told = render_kits([kit], form, for_candidate=True)
         assert "Latency tripled" in told
         assert "idempotency" not in told
-        assert GUIDE["good"][0] not in told
+        assert POINTS["point_1"] not in told
 
 
 def test_command_writes_sheets_and_says_what_is_missing(tmp_path: Path) -> None:
     with FakeJudge() as server:
-        server.parts[WRITES] = {"good": []}
+        server.parts[ANSWERS] = {}
         kit = ("--kit", "--model", server.openai_url, "--title", "Backend Engineer", "--stack", "Go, Kafka", "-n", "2")
         done = run(*kit, "--output", tmp_path / "kit.html", "--cover", "leases")
         assert done.returncode == 2, done.stderr

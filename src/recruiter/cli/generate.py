@@ -136,7 +136,7 @@ def make_kits(
         raise stopped
     if stopped:
         messages.print(f"These are {len(kits)} of {len(completed)} roles: {stopped}", soft_wrap=True)
-    asked = {model.name: model.usage for model in (writer, *helpers)}
+    asked = {model.name: model.usage for model in (writer, *helpers) if model}
     kit.show_kits(kits, options, [*asked.items(), *([(judge.name, judge.usage)] if judge else [])])
 
 

@@ -65,13 +65,13 @@ def check_options(parser: argparse.ArgumentParser, options: argparse.Namespace) 
         parser.error(f"--format text cannot work; a kit is written as {', '.join(FORMATS)}")
 
 
-def helpers_of(options: argparse.Namespace, writer: Writer) -> tuple[Writer, Writer]:
-    """Who writes the guides, and who checks them. What all models cost counts towards one budget."""
+def helpers_of(options: argparse.Namespace, writer: Writer) -> tuple[Writer, Writer | None]:
+    """Who writes the guides, and which judge checks them. What all models cost counts towards one budget."""
     paid = {"budget_usd": options.budget_usd, "prices": options.price}
     guide_writer = find_writer(options.guide_model, **paid) if options.guide_model else writer
-    checker = find_checker(options.judge, base_url=options.judge_base_url, **paid) or guide_writer
+    checker = find_checker(options.judge, base_url=options.judge_base_url, **paid)
     budget = Budget(options.budget_usd, "--budget-usd")
-    for usage in {id(model.usage): model.usage for model in (writer, guide_writer, checker)}.values():
+    for usage in {id(model.usage): model.usage for model in (writer, guide_writer, checker) if model}.values():
         if usage is not NO_USAGE:
             usage.share(budget)
     return guide_writer, checker
@@ -81,7 +81,7 @@ def make_kits(
     options: argparse.Namespace,
     roles: Sequence[Role],
     writer: Writer,
-    helpers: tuple[Writer, Writer],
+    helpers: tuple[Writer, Writer | None],
     judge: Judge | None,
     sampling: SamplingParams,
     report: Report,

@@ -14,7 +14,7 @@ from recruiter.errors import ApiError, BudgetError, ConfigError
 from recruiter.llm.clients import ModelClient, Sampling
 from recruiter.llm.failure import CallFailed
 from recruiter.llm.limiter import Limiter
-from recruiter.llm.providers import find_key, find_model, find_provider
+from recruiter.llm.providers import OWN_PATIENCE, PATIENCE, find_key, find_model, find_provider
 from recruiter.llm.reply import Completion, Tokens
 from recruiter.llm.retry import RetryPolicy
 from recruiter.llm.usage import Budget, Price, Usage
@@ -256,4 +256,4 @@ def server_settings(address: str, model: str | None = None, is_hosted: bool = Fa
     """
     address = address.rstrip("/") if re.search(r"//[^/]+/.", address) else address.rstrip("/") + "/v1"
     settings = ApiConfig("huggingface" if is_hosted else "openai_compatible", model or "unknown", address)
-    return replace(settings, attempt_timeout=120.0, total_timeout=300.0) if is_hosted else settings
+    return replace(settings, **(PATIENCE if is_hosted else OWN_PATIENCE))

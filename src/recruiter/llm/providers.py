@@ -41,6 +41,10 @@ class Provider:
     lacks: tuple[str, ...] = ("top_k", "seed")
 
 
+# Seconds for texts that are longer than a judge's. A server without a GPU lets calls wait for each other.
+PATIENCE = {"attempt_timeout": 120.0, "total_timeout": 300.0}
+OWN_PATIENCE = {"attempt_timeout": 1800.0, "total_timeout": 3600.0}
+
 PROVIDERS: dict[str, Provider] = {
     "xai": Provider(
         "openai",

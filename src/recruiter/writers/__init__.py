@@ -68,6 +68,11 @@ class Writer(Protocol):
     usage: Usage
 
     @property
+    def is_service(self) -> bool:
+        """Whether it is a provider's model rather than one of one's own."""
+        ...
+
+    @property
     def fingerprint(self) -> str:
         """Hash that changes whenever the model could write differently for the same messages, settings and seed."""
         ...

@@ -66,12 +66,17 @@ class ApiWriter:
     @cached_property
     def _replies(self) -> ReplyCache | None:
         """Opened by the first question; a server of one's own has none."""
-        return ReplyCache(self._cache, _TABLE, "The cache of questions ") if self.api.is_service else None
+        return ReplyCache(self._cache, _TABLE, "The cache of questions ") if self.is_service else None
+
+    @property
+    def is_service(self) -> bool:
+        """See `Writer`."""
+        return self.api.is_service
 
     @property
     def fingerprint(self) -> str:
         """Hash of the model's name, how long it thinks, and of the address of a server of one's own."""
-        where, effort = "" if self.api.is_service else self.api.address, self.api.sampling.reasoning_effort
+        where, effort = "" if self.is_service else self.api.address, self.api.sampling.reasoning_effort
         return hashlib.sha256("\n".join([self.api.name, where, *filter(None, [effort])]).encode()).hexdigest()[:16]
 
     def prepare(self) -> None:
@@ -106,9 +111,8 @@ class ApiWriter:
         schema: dict[str, Any] | None = None,
         progress: Progress = lambda _: None,
     ) -> Iterator[Written]:
-        """See `Writer`, and `write`."""
-        held_to = schema if self.api.has_schema else None
-        yield from self._ask_all(prompts, samples, sampling, seed, frozenset(), held_to, progress)
+        """See `Writer`, and `write`. A server that takes no schema is asked without."""
+        yield from self._ask_all(prompts, samples, sampling, seed, frozenset(), schema, progress)
 
     def _ask_all(
         self,

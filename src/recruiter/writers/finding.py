@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from recruiter.config import ApiConfig
 from recruiter.config.paths import WORKSPACE, is_hub_id, model_folder
 from recruiter.errors import ConfigError, ModelError
-from recruiter.llm.providers import PROVIDERS
+from recruiter.llm.providers import OWN_PATIENCE, PATIENCE, PROVIDERS
 from recruiter.train.find_checkpoint import find_checkpoint
 from recruiter.writers import Writer
 from recruiter.writers.api import ApiWriter, EndpointWriter
@@ -60,7 +60,7 @@ def find_writer(
     if provider in PROVIDERS and not model_folder(wanted):
         settings = ApiConfig(provider, model or None, base_url, budget_usd=budget_usd)
         settings.prices.update({model: {"input": one, "output": more} for model, (one, more) in prices.items()})
-        return ApiWriter(replace(settings, attempt_timeout=120.0, total_timeout=300.0), name)
+        return ApiWriter(replace(settings, **(OWN_PATIENCE if provider == "openai_compatible" else PATIENCE)), name)
     if wanted == "endpoint" or wanted.startswith(("http://", "https://")):
         address = os.environ.get(ENDPOINT_VARIABLE, "") if wanted == "endpoint" else wanted
         if not address:

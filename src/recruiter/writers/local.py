@@ -40,6 +40,7 @@ class LocalWriter:
     """
 
     usage: Usage = NO_USAGE
+    is_service = False
 
     def __init__(self, path: str, adapter: Path | None = None, name: str | None = None, device: str = "auto") -> None:
         self.path, self.adapter, self.device, self.gpus = path, adapter, device, 1

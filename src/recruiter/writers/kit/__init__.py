@@ -7,10 +7,12 @@ A part that could not be had is left empty, and the reason stands beside it: not
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
+from recruiter.prompts import POINTS_EXAMPLE
 from recruiter.roles import Role
 from recruiter.roles.languages import Language, content_words
 from recruiter.writers.kit.lint import Hint
@@ -18,27 +20,15 @@ from recruiter.writers.kit.lint import Hint
 Difficulty = Literal["easy", "medium", "hard"]
 
 
-def _sentence(text: str) -> str:
-    """A text that says something.
-
-    Raises:
-        ValueError: it is a placeholder or a word or two.
-    """
-    text = " ".join(text.split())
-    if re.match(r"[<\[].*[>\]]\W*$|\.\.\.|…", text):
-        raise ValueError(f"'{text[:40]}' is a placeholder")
-    if len(text.split()) < 3 and len(re.findall(r"[\u4e00-\u9fff]", text)) < 6:
-        raise ValueError(f"'{text[:40]}' is too short to help an interviewer")
-    return text
-
-
 Text = Annotated[str, Field(max_length=4000)]
-Sentence = Annotated[str, AfterValidator(_sentence), Field(max_length=800)]
-
-
-def _first(most: int) -> AfterValidator:
-    """Keep the first entries of a list; a model that wrote more of them is not asked again."""
-    return AfterValidator(lambda texts: texts[:most])
+POINTS = 3  # that a guide has at least
+SCALE = 4  # scores
+ALIKE = 0.7  # share of all their words from which two texts say the same thing
+_GENERAL = re.compile(
+    r"\b(?:(?:good|strong|deep|clear|solid|thorough|basic) (?:understanding|knowledge|grasp|explanation|communication)\b"
+    r"|communicat\w+ (?:clearly|well|skills)|skills (?:required|needed)|familiarity with|experience (?:with|in))",
+    re.IGNORECASE,
+)
 
 
 class Guide(BaseModel):
@@ -61,45 +51,88 @@ class Guide(BaseModel):
     minutes: int = Field(default=5, ge=1, le=60)
 
 
+class PointsForm(BaseModel):
+    """The points of a good answer as a model has to write them. Each has a name of its own: small models miscount lists, and
+    repeat themselves in them."""
+
+    point_1: Text = ""
+    point_2: Text = ""
+    point_3: Text = ""
+    point_4: Text = ""
+
+    def read(self, question: str, role: Role) -> tuple[Guide, list[str]]:
+        """A guide of the points that can be used, and why others cannot: what shows without understanding them.
+
+        Fewer than `POINTS` are none; nothing takes the place of what is left out.
+        """
+        kept, faults = _sort_out(self, question)
+        points = kept["point"]
+        known = content_words(" ".join((question, *role.stack, *role.key_skills, role.description)))
+        if points and not any(content_words(point) & known for point in points):
+            return Guide(), ["the points have nothing to do with the question"]
+        return Guide(good=points if len(points) >= POINTS else []), faults
+
+
 class GuideForm(BaseModel):
-    """A guide as a model has to write it, see `Guide`: complete, without placeholders, nothing twice.
+    """The rest of a guide as a model has to write it, see `Guide`."""
 
-    Each sentence of the scale has a name of its own: small models miscount a list of four.
-    """
+    weak_1: Text = ""
+    weak_2: Text = ""
+    probe_1: Text = ""
+    score_1: Text = ""
+    score_2: Text = ""
+    score_3: Text = ""
+    score_4: Text = ""
+    minutes: int = Field(ge=1, le=60)
 
-    good: Annotated[list[Sentence], _first(5)] = Field(min_length=3)
-    weak: Annotated[list[Sentence], _first(4)] = Field(min_length=1)
-    probes: Annotated[list[Sentence], _first(2)] = Field(min_length=1)
-    score_1: Sentence
-    score_2: Sentence
-    score_3: Sentence
-    score_4: Sentence
-    minutes: int = Field(ge=1, le=20)
+    def read(self, question: str) -> tuple[Guide, list[str]]:
+        """A guide of what can be used, and why the rest cannot. A scale is whole or left out."""
+        kept, faults = _sort_out(self, question)
+        scale = kept["score"] if len(kept["score"]) == SCALE else []
+        return Guide(weak=kept["weak"], probes=kept["probe"], scale=scale, minutes=self.minutes), faults
 
-    @property
-    def guide(self) -> Guide:
-        """The guide as it is kept."""
-        scale = [self.score_1, self.score_2, self.score_3, self.score_4]
-        return Guide(good=self.good, weak=self.weak, probes=self.probes, scale=scale, minutes=self.minutes)
 
-    @model_validator(mode="after")
-    def _says_each_thing_once(self) -> GuideForm:
-        for name in ("good", "scale"):
-            texts = [text.lower() for text in getattr(self.guide, name)]
-            if len(set(texts)) < len(texts):
-                raise ValueError(f"{name} says the same thing twice")
-        return self
+def _sort_out(form: PointsForm | GuideForm, question: str) -> tuple[dict[str, list[str]], list[str]]:
+    """The texts of a form that can be used, by the beginning of their names, and the faults of the others."""
+    kept: dict[str, list[str]] = {"point": [], "weak": [], "probe": [], "score": []}
+    faults = []
+    for name, value in form:
+        kind = name.partition("_")[0]
+        if kind not in kept:
+            continue
+        text = " ".join(value.split())
+        if fault := _fault(text, kind, content_words(question), kept[kind]):
+            faults.append(f"{name} {fault}")
+        else:
+            kept[kind].append(text)
+    return kept, faults
 
-    def fault(self, question: str, role: Role) -> str:
-        """What shows without understanding it that this is no guide to a question; "" if nothing does."""
-        asked = content_words(question)
-        points = [content_words(point) for point in self.good]
-        if 2 * sum(len(point - asked) >= 2 for point in points) <= len(points):
-            return "its points only repeat the question; say what a good answer adds"
-        known = asked | content_words(" ".join((*role.stack, *role.key_skills, role.description)))
-        if not any(point & known for point in points):
-            return "its points have nothing to do with the question"
-        return ""
+
+def _fault(text: str, kind: str, asked: frozenset[str], above: Sequence[str]) -> str:
+    """Why a text of a guide cannot be used; "" if nothing shows it."""
+    words = content_words(text)
+    if re.match(r"[<\[].*[>\]]\W*$|\.\.\.|…", text):
+        return "is a placeholder"
+    if len(text.split()) < 3 and len(re.findall(r"[\u4e00-\u9fff]", text)) < 6:
+        return "is missing or too short to help an interviewer"
+    if kind == "point" and len(words - asked) < 2:
+        return "only repeats the question; say what a good answer adds"
+    if kind == "point" and _GENERAL.search(text):
+        return "fits every question; name the mechanism, the figure or the trade-off"
+    if kind == "probe" and not re.search(r"[?？]\W*$", text):
+        return "is no question"
+    if kind == "probe" and words <= asked:
+        return "asks the question again"
+    if any(_are_alike(text, shown) for shown in POINTS_EXAMPLE.values()):
+        return "is copied from the example"
+    if any(text.lower() == other.lower() or (kind != "score" and _are_alike(text, other)) for other in above):
+        return "says again what stands above"
+    return ""
+
+
+def _are_alike(one: str, other: str) -> bool:
+    first, second = content_words(one), content_words(other)
+    return len(first & second) >= ALIKE * max(1, len(first | second))
 
 
 class GuideCheck(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +13,14 @@ from pydantic import BaseModel
 from recruiter.config import SamplingParams
 from recruiter.errors import ApiError, ConfigError
 from recruiter.judges import Judge
-from recruiter.prompts import Message, difficulty_messages, generator_messages, guide_check_messages, guide_messages
+from recruiter.prompts import (
+    Message,
+    difficulty_messages,
+    generator_messages,
+    guide_check_messages,
+    guide_messages,
+    points_messages,
+)
 from recruiter.roles import Role
 from recruiter.roles.languages import LANGUAGES, Language, content_words, detect_language
 from recruiter.roles.schedule import sampling_seed
@@ -29,7 +36,7 @@ from recruiter.writers.generate import (
     sampling_of,
     spoken_in,
 )
-from recruiter.writers.kit import Difficulty, GuideCheck, GuideForm, Kit, KitQuestion
+from recruiter.writers.kit import Difficulty, Guide, GuideCheck, GuideForm, Kit, KitQuestion, PointsForm
 from recruiter.writers.kit.lint import lint
 
 MOST_QUESTIONS = 20
@@ -74,7 +81,8 @@ def make_kits(
         cover: skills to be tested first; then come the role's own.
         language: a code of `LANGUAGES`; None: that of each role's description.
         guide_writer: who writes the guides; None: whoever writes the questions.
-        checker: who says how difficult questions are and whether guides are right; None: whoever writes the guides.
+        checker: who says how difficult questions are and whether guides are right; None: whoever writes the guides, but a
+            model of one's own does not check its own guides.
         best_of: questions written for each that is kept; more than one need a `judge`.
 
     Raises:
@@ -107,7 +115,7 @@ def make_kits(
     maker.write_questions(difficulty)
     if guide_writer is not writer:
         writer.release()
-    maker.write_guides(guide_writer)
+    maker.write_guides(guide_writer, has_check=checker is not None or guide_writer.is_service)
     for kit in kits:
         kit.questions = [slot.made for slot in slots if slot.kit is kit and slot.made]
         kit.notes += [f"No question on {slot.skill}: {slot.why}" for slot in slots if slot.kit is kit and not slot.made]
@@ -262,42 +270,94 @@ class _Maker:
             if isinstance(one, Difficulties)
         }
 
-    def write_guides(self, guide_writer: Writer) -> None:
-        """A guide for each question, checked; one that is rejected is written anew once."""
-        made = {str(index): (slot, slot.made) for index, slot in enumerate(self.slots) if slot.made}
-        asked = {name: guide_messages(slot.role, each.question, slot.language) for name, (slot, each) in made.items()}
-
-        def fault(name: str, guide: GuideForm) -> str:
-            slot, each = made[name]
-            return guide.fault(each.question, slot.role)
-
-        why: dict[str, str] = {}
-        for attempt in range(2):
-            if not asked:
+    def write_guides(self, guide_writer: Writer, has_check: bool) -> None:
+        """A guide for each question; with a check, one that is rejected is written anew once."""
+        left = {str(index): (slot, slot.made) for index, slot in enumerate(self.slots) if slot.made}
+        why: dict[str, list[str]] = {}
+        for attempt in range(2 if has_check else 1):
+            guides = self._guides(guide_writer, left, sampling_seed(self.seed, attempt), why)
+            checks: Mapping[str, GuideCheck | str] = {}
+            if has_check:
+                shown = {name: guide.model_dump_json(indent=1) for name, guide in guides.items()}
+                checking = {
+                    name: guide_check_messages(left[name][0].role, left[name][1].question, text)
+                    for name, text in shown.items()
+                }
+                checks = self._checked(checking, GuideCheck, "checking guides")
+            for name, guide in guides.items():
+                each, check = left[name][1], checks.get(name)
+                if isinstance(check, GuideCheck) and not check.is_passed:
+                    why[name] = [f"No guide: {self.checker.name} rejected it: {check.reason}"]
+                    continue
+                each.guide, each.checked = guide, check if isinstance(check, GuideCheck) else None
+                if isinstance(check, str):
+                    why[name].append(f"Nobody checked the guide: {self.checker.name}: {check}.")
+            left = {name: left[name] for name in guides if not left[name][1].guide}
+            if not left:
                 break
-            seed = sampling_seed(self.seed, attempt)
-            said = fill_forms(guide_writer, asked, GuideForm, fault, seed, partial(self.report, "writing guides"))
-            guides = {name: guide for name, guide in said.items() if isinstance(guide, GuideForm)}
-            checking = {
-                name: guide_check_messages(
-                    made[name][0].role, made[name][1].question, guide.guide.model_dump_json(indent=1)
-                )
-                for name, guide in guides.items()
-            }
-            checks = self._checked(checking, GuideCheck, "checking guides")
-            for name, guide in said.items():
-                each, check = made[name][1], checks.get(name)
-                if isinstance(guide, str):
-                    why[name] = f"No guide: {guide_writer.name} wrote none that can be used: {guide}."
-                elif isinstance(check, GuideCheck) and not check.is_passed:
-                    why[name] = f"No guide: {self.checker.name} rejected it: {check.reason}"
-                else:
-                    each.guide = guide.guide
-                    each.checked = check if isinstance(check, GuideCheck) else None
-                    why[name] = "" if each.checked else f"Nobody checked the guide: {self.checker.name}: {check}."
-            asked = {name: asked[name] for name in checks if not made[name][1].guide}
-        for name, reason in why.items():
-            made[name][1].missing += filter(None, [reason])
+        for name, reasons in why.items():
+            made = self.slots[int(name)].made
+            if made:
+                made.missing += reasons
+
+    def _guides(
+        self, writer: Writer, asked: Mapping[str, tuple[_Slot, KitQuestion]], seed: int, why: dict[str, list[str]]
+    ) -> dict[str, Guide]:
+        """The guides that can be used, the points of a good answer first and then the rest; `why` gets what they lack."""
+        points = self._parts(
+            writer,
+            {name: points_messages(slot.role, each.question, slot.language) for name, (slot, each) in asked.items()},
+            PointsForm,
+            lambda name, form: form.read(asked[name][1].question, asked[name][0].role),
+            seed,
+        )
+        begun = {name: found for name, found in points.items() if not isinstance(found, str)}
+        rest = self._parts(
+            writer,
+            {
+                name: guide_messages(asked[name][0].role, asked[name][1].question, guide.good, asked[name][0].language)
+                for name, (guide, _) in begun.items()
+            },
+            GuideForm,
+            lambda name, form: form.read(asked[name][1].question),
+            seed,
+        )
+        for name, said in points.items():
+            if isinstance(said, str):
+                why[name] = [f"No guide: {writer.name} wrote none that can be used: {said}."]
+        guides = {}
+        for name, (guide, faults) in begun.items():
+            found = rest[name]
+            if not isinstance(found, str):
+                guide, faults = found[0].model_copy(update={"good": guide.good}), [*faults, *found[1]]
+            why[name] = [f"Left out of the guide: {fault}." for fault in faults]
+            if isinstance(found, str):
+                why[name].append(f"The guide has only points: {writer.name} wrote no rest that can be used: {found}.")
+            guides[name] = guide
+        return guides
+
+    def _parts(
+        self,
+        writer: Writer,
+        prompts: Mapping[str, list[Message]],
+        form: type[Form],
+        read: Callable[[str, Form], tuple[Guide, list[str]]],
+        seed: int,
+    ) -> dict[str, tuple[Guide, list[str]] | str]:
+        """For each chat the part of a guide with the fewest faults, and those; or why there is none."""
+        best: dict[str, tuple[Guide, list[str]]] = {}
+
+        def fault(name: str, filled: Form) -> str:
+            guide, faults = read(name, filled)
+            is_better = name not in best or len(faults) < len(best[name][1])
+            if is_better and (guide.good or guide.weak or guide.probes or guide.scale):
+                best[name] = guide, faults
+            return "; ".join(faults)
+
+        if not prompts:
+            return {}
+        said = fill_forms(writer, prompts, form, fault, seed, partial(self.report, "writing guides"))
+        return {name: best.get(name, str(one)) for name, one in said.items()}
 
     def _checked(self, asked: Mapping[str, list[Message]], form: type[Form], doing: str) -> dict[str, Form | str]:
         """What the checker says, or why it says nothing."""

@@ -67,16 +67,23 @@ def _rows(kits: Sequence[Kit]) -> Iterator[dict[str, str]]:
                 "attribute": made.skill,
                 "question": made.question,
                 "guidance": "\n".join(_guidance(made.guide, labels()[kit.language])) if made.guide else "",
-                "rating_scale": "\n".join(_scale(made.guide)) if made.guide else "1\n2\n3\n4",
+                "rating_scale": "\n".join(_scale(made.guide)) if made.guide and made.guide.scale else "1\n2\n3\n4",
                 "minutes": str(made.minutes or ""),
                 "difficulty": made.difficulty or "",
             }
 
 
 def _guidance(guide: Guide, said: Mapping[str, str]) -> Iterator[str]:
-    for name in ("good", "weak", "probes"):
+    for name, texts in _lists(guide):
         yield f"{said[name]}:"
-        yield from (f"• {text}" for text in getattr(guide, name))
+        yield from (f"• {text}" for text in texts)
+
+
+def _lists(guide: Guide) -> Iterator[tuple[str, list[str]]]:
+    """The parts of a guide that hold something, but for its scale."""
+    for name in ("good", "weak", "probes"):
+        if texts := getattr(guide, name):
+            yield name, texts
 
 
 def _scale(guide: Guide) -> Iterator[str]:
@@ -97,9 +104,10 @@ def _markdown(kit: Kit, for_candidate: bool) -> Iterator[str]:
             continue
         yield from (f"## {number}. {' '.join(made.question.split())}", "", f"*{_what_it_tests(made, said)}*", "")
         if made.guide:
-            for name in ("good", "weak", "probes"):
-                yield from (f"**{said[name]}**", "", *(f"- {text}" for text in getattr(made.guide, name)), "")
-            yield from (f"**{said['scale']}**", "", *(f"- {text}" for text in _scale(made.guide)), "")
+            for name, texts in _lists(made.guide):
+                yield from (f"**{said[name]}**", "", *(f"- {text}" for text in texts), "")
+            if made.guide.scale:
+                yield from (f"**{said['scale']}**", "", *(f"- {text}" for text in _scale(made.guide)), "")
         yield from (line for text in _remarks(made, said) for line in (f"*{text}*", ""))
 
 
@@ -116,6 +124,9 @@ def made_by(kit: Kit) -> str:
     """One line for people: who wrote and who checked."""
     guides = "" if kit.guide_model == kit.model else f", guides by {kit.guide_model}"
     checked = f"checked by {kit.checked_by}" if kit.checked_by else "checked by nobody"
+    written = [made for made in kit.questions if made.guide]
+    if kit.checked_by and written and not any(made.checked for made in written):
+        checked += ", but no judge read the guides"
     return f"Written by {kit.model}{guides}; {checked}. Read it before you use it."
 
 
@@ -181,10 +192,7 @@ def _question_page(kit: Kit, number: int, made: KitQuestion) -> str:
         f'<h2 class="question">{_text(made.question)}</h2><p class="tests">{escape(_what_it_tests(made, said))}</p>',
     ]
     if guide:
-        lists = {
-            name: "".join(f"<li>{escape(text)}</li>" for text in getattr(guide, name))
-            for name in ("good", "weak", "probes")
-        }
+        lists = {name: "".join(f"<li>{escape(text)}</li>" for text in texts) for name, texts in _lists(guide)}
         parts.append('<div class="guide">')
         parts += [f"<div class={name}><h3>{said[name]}</h3><ul>{items}</ul></div>" for name, items in lists.items()]
         parts.append("</div>")
