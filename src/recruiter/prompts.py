@@ -326,10 +326,13 @@ speaks of the problem, not of the role, of skills or of experience.{language}
 
 Reply with one JSON object and nothing else, in the form of this example for another question.
 
-Question: A nightly import of 2 million rows took 40 minutes until last week and takes 6 hours now. The code is the same. How \
-do you find out why?
+{asked}
 Reply: {example}"""
 
+_EXAMPLE_QUESTION = (
+    "Question: A nightly import of 2 million rows took 40 minutes until last week and takes 6 hours now. The code is the same. "
+    "How do you find out why?"
+)
 POINTS_EXAMPLE = {
     "point_1": "Reads the slow-query log before changing anything, because it shows which statement takes the time.",
     "point_2": "Compares the query plan with an earlier one, because stale statistics can turn an index scan into a full scan.",
@@ -341,12 +344,10 @@ _GUIDE_RULES = """You write guides for interviewers who are not experts in every
 question that every candidate for it is asked, and the points of a good answer. Write the rest of the guide, about this \
 question only, so that the interviewer can score what they hear.
 
-- weak_1, weak_2: a mistake that a weak candidate makes in the answer, named by its consequence.
-- probe_1: a question to the candidate that goes deeper into the same problem: what if something changes, fails or grows.
-- score_1: the answer of a candidate who has never done this: what they get wrong.
-- score_2: the answer of a candidate who names one of the points, but not why.
-- score_3: the answer of a candidate who explains two or three of the points: which.
-- score_4: the answer of a candidate who explains them all: what else they say, such as limits or a figure.
+- weak_1, weak_2: a mistake that a weak candidate makes in the answer, named by what goes wrong.
+- probe_1: a question to the candidate that goes deeper into the same problem: what if something changes, fails or grows?
+- score_1 to score_4: in a sentence each, what the candidate says who gets 1 (guesses or is wrong), 2 (one of the points), 3 \
+(most points, with the reason) and 4 (all of them, and more) points. No two say the same.
 - minutes: that an answer takes, 2 to 10.
 
 Each is one sentence that names the thing itself. "Good knowledge of Kafka" or "explains the steps clearly" helps \
@@ -354,25 +355,39 @@ nobody.{language}
 
 {data}
 
-Reply with one JSON object and nothing else: {{"weak_1": "…", "weak_2": "…", "probe_1": "…", "score_1": "…", \
-"score_2": "…", "score_3": "…", "score_4": "…", "minutes": …}}"""
+Reply with one JSON object and nothing else, in the form of this example for another question.
+
+{asked}
+Reply: {example}"""
+
+GUIDE_EXAMPLE = {
+    "weak_1": "Adds memory or rewrites the import before measuring, so that the cause stays.",
+    "weak_2": "Looks only at the code, although it has not changed.",
+    "probe_1": "The plan is unchanged and the CPU idles at 5 percent: what do you look at next?",
+    "score_1": "Guesses at causes and would try changes at random.",
+    "score_2": "Names the slow-query log or the plan, but not what it would show.",
+    "score_3": "Measures first and tells a changed plan from a lock by what the database shows.",
+    "score_4": "Also names memory and disk, and would record the run time each night to notice it earlier.",
+    "minutes": 4,
+}
 
 
 def points_messages(role: Role, question: str, language: str = "") -> list[Message]:
     """The chat messages that ask for the points of a good answer. Enclosed as in `judge_messages`."""
-    return _guide_messages(_POINTS_RULES, role, question, [], language)
+    return _guide_messages(_POINTS_RULES, POINTS_EXAMPLE, [("role", _record(role)), ("question", question)], language)
 
 
 def guide_messages(role: Role, question: str, points: Sequence[str], language: str = "") -> list[Message]:
     """The chat messages that ask for the rest of a guide, given the points of a good answer."""
-    return _guide_messages(_GUIDE_RULES, role, question, points, language)
+    parts = [("role", _record(role)), ("question", question), ("points", "\n".join(points))]
+    return _guide_messages(_GUIDE_RULES, GUIDE_EXAMPLE, parts, language)
 
 
-def _guide_messages(rules: str, role: Role, question: str, points: Sequence[str], language: str) -> list[Message]:
-    parts = [("role", _record(role)), ("question", question)]
-    parts += [("points", "\n".join(points))] if points else []
+def _guide_messages(
+    rules: str, example: Mapping[str, object], parts: Sequence[tuple[str, str]], language: str
+) -> list[Message]:
     wish = f" Write in {language}." if language else ""
-    system = rules.format(language=wish, data=_DATA_RULE, example=json.dumps(POINTS_EXAMPLE))
+    system = rules.format(language=wish, data=_DATA_RULE, asked=_EXAMPLE_QUESTION, example=json.dumps(example))
     user = "\n\n".join(_enclosed(*part) for part in parts)
     return [Message(role="system", content=system), Message(role="user", content=user)]
 

@@ -256,4 +256,5 @@ def server_settings(address: str, model: str | None = None, is_hosted: bool = Fa
     """
     address = address.rstrip("/") if re.search(r"//[^/]+/.", address) else address.rstrip("/") + "/v1"
     settings = ApiConfig("huggingface" if is_hosted else "openai_compatible", model or "unknown", address)
-    return replace(settings, **(PATIENCE if is_hosted else OWN_PATIENCE))
+    attempt, total = PATIENCE if is_hosted else OWN_PATIENCE
+    return replace(settings, attempt_timeout=attempt, total_timeout=total)

@@ -41,9 +41,8 @@ class Provider:
     lacks: tuple[str, ...] = ("top_k", "seed")
 
 
-# Seconds for texts that are longer than a judge's. A server without a GPU lets calls wait for each other.
-PATIENCE = {"attempt_timeout": 120.0, "total_timeout": 300.0}
-OWN_PATIENCE = {"attempt_timeout": 1800.0, "total_timeout": 3600.0}
+# Seconds for one attempt and for all of them, for texts longer than a judge's. A server without a GPU lets calls wait.
+PATIENCE, OWN_PATIENCE = (120.0, 300.0), (1800.0, 3600.0)
 
 PROVIDERS: dict[str, Provider] = {
     "xai": Provider(

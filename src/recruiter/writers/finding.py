@@ -60,7 +60,8 @@ def find_writer(
     if provider in PROVIDERS and not model_folder(wanted):
         settings = ApiConfig(provider, model or None, base_url, budget_usd=budget_usd)
         settings.prices.update({model: {"input": one, "output": more} for model, (one, more) in prices.items()})
-        return ApiWriter(replace(settings, **(OWN_PATIENCE if provider == "openai_compatible" else PATIENCE)), name)
+        attempt, total = OWN_PATIENCE if provider == "openai_compatible" else PATIENCE
+        return ApiWriter(replace(settings, attempt_timeout=attempt, total_timeout=total), name)
     if wanted == "endpoint" or wanted.startswith(("http://", "https://")):
         address = os.environ.get(ENDPOINT_VARIABLE, "") if wanted == "endpoint" else wanted
         if not address:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recruiter.prompts import POINTS_EXAMPLE
+from recruiter.prompts import GUIDE_EXAMPLE, POINTS_EXAMPLE
 from recruiter.roles import Role
 from recruiter.roles.languages import Language, content_words
 from recruiter.writers.kit.lint import Hint
@@ -24,6 +24,7 @@ Text = Annotated[str, Field(max_length=4000)]
 POINTS = 3  # that a guide has at least
 SCALE = 4  # scores
 ALIKE = 0.7  # share of all their words from which two texts say the same thing
+_EXAMPLES = [text for text in (POINTS_EXAMPLE | GUIDE_EXAMPLE).values() if isinstance(text, str)]
 _GENERAL = re.compile(
     r"\b(?:(?:good|strong|deep|clear|solid|thorough|basic) (?:understanding|knowledge|grasp|explanation|communication)\b"
     r"|communicat\w+ (?:clearly|well|skills)|skills (?:required|needed)|familiarity with|experience (?:with|in))",
@@ -123,7 +124,7 @@ def _fault(text: str, kind: str, asked: frozenset[str], above: Sequence[str]) ->
         return "is no question"
     if kind == "probe" and words <= asked:
         return "asks the question again"
-    if any(_are_alike(text, shown) for shown in POINTS_EXAMPLE.values()):
+    if any(_are_alike(text, shown) for shown in _EXAMPLES):
         return "is copied from the example"
     if any(text.lower() == other.lower() or (kind != "score" and _are_alike(text, other)) for other in above):
         return "says again what stands above"
