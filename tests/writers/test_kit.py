@@ -100,6 +100,7 @@ def test_skills_to_cover_come_first_and_more_questions_than_skills_use_the_stack
         (dict.fromkeys(POINTS, POINTS["point_2"]), "says again"),
         (POINTS_EXAMPLE, "copied from the example"),
         (dict.fromkeys(POINTS, "Has a good understanding of Kafka and queues."), "fits every question"),
+        (dict.fromkeys(POINTS, "Uses various strategies to ensure that all requirements are met."), "fits every question"),
     ],
 )  # fmt: skip
 def test_a_guide_that_cannot_be_used_is_asked_for_once_more_and_then_left_out(

@@ -24,6 +24,17 @@ Text = Annotated[str, Field(max_length=4000)]
 POINTS = 3  # that a guide has at least
 SCALE = 4  # scores
 ALIKE = 0.7  # share of all their words from which two texts say the same thing
+# Words that a point can be made of without saying anything.
+_EMPTY = content_words(
+    "accurate address also appropriate approach based because been before being best candidate changes combination complete "
+    "component consider consistent correct could create data define design determine develop different does each effective "
+    "efficient ensure establish format from handle have identify identifies impact implement improve information input into "
+    "issues maintain manage management meet method monitor more most multiple must necessary needed only optimal other output "
+    "overall performance possible potential practices prevent process proper provide regular reliable required requirements "
+    "respect rest robust scalable service should simultaneously solution specific specified strategy such system technique "
+    "test text than that their them then these this thorough time tool using various what when where which while will with "
+    "work would"
+)
 _EXAMPLES = [text for text in (POINTS_EXAMPLE | GUIDE_EXAMPLE).values() if isinstance(text, str)]
 _GENERAL = re.compile(
     r"\b(?:(?:good|strong|deep|clear|solid|thorough|basic) (?:understanding|knowledge|grasp|explanation|communication)\b"
@@ -118,7 +129,7 @@ def _fault(text: str, kind: str, asked: frozenset[str], above: Sequence[str]) ->
         return "is missing or too short to help an interviewer"
     if kind == "point" and len(words - asked) < 2:
         return "only repeats the question; say what a good answer adds"
-    if kind == "point" and _GENERAL.search(text):
+    if kind == "point" and (len(words - asked - _EMPTY) < 2 or _GENERAL.search(text)):
         return "fits every question; name the mechanism, the figure or the trade-off"
     if kind == "probe" and not re.search(r"[?？]\W*$", text):
         return "is no question"
