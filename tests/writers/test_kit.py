@@ -125,6 +125,12 @@ def test_a_guide_that_cannot_be_used_is_asked_for_once_more_and_then_left_out(
         ({"score_1": None}, "score_1 is missing", {"scale": []}),
         ({"probe_1": "..."}, "probe_1 is a placeholder", {"probes": []}),
         ({"probe_1": "The network is the culprit."}, "probe_1 is no question", {"probes": []}),
+        (
+            {"probe_1": "How does the candidate handle a network that fails?"},
+            "speaks to the interviewer",
+            {"probes": []},
+        ),
+        ({"score_4": "The candidate does not mention the lag."}, "says what is lacking", {"scale": []}),
         ({"weak_2": GUIDE["weak_1"]}, "weak_2 says again", {"weak": [GUIDE["weak_1"]]}),
         (
             {"point_2": POINTS["point_1"]},

@@ -24,6 +24,8 @@ Text = Annotated[str, Field(max_length=4000)]
 POINTS = 3  # that a guide has at least
 SCALE = 4  # scores
 ALIKE = 0.7  # share of all their words from which two texts say the same thing
+BEST = ("score_3", "score_4")
+_LACKING = re.compile(r"\b(?:does not|doesn't|do not|don't|fails to|lacks|may not)\b", re.IGNORECASE)
 # Words that a point can be made of without saying anything.
 _EMPTY = content_words(
     "accurate address also appropriate approach based because been before being best candidate changes combination complete "
@@ -113,7 +115,10 @@ def _sort_out(form: PointsForm | GuideForm, question: str) -> tuple[dict[str, li
         if kind not in kept:
             continue
         text = " ".join(value.split())
-        if fault := _fault(text, kind, content_words(question), kept[kind]):
+        fault = _fault(text, kind, content_words(question), kept[kind])
+        if not fault and name in BEST and _LACKING.search(text):
+            fault = "says what is lacking; say what so good an answer holds"
+        if fault:
             faults.append(f"{name} {fault}")
         else:
             kept[kind].append(text)
@@ -133,6 +138,8 @@ def _fault(text: str, kind: str, asked: frozenset[str], above: Sequence[str]) ->
         return "fits every question; name the mechanism, the figure or the trade-off"
     if kind == "probe" and not re.search(r"[?？]\W*$", text):
         return "is no question"
+    if kind == "probe" and re.search(r"\b(?:the|a) candidate\b", text, re.IGNORECASE):
+        return "speaks to the interviewer; ask the candidate"
     if kind == "probe" and words <= asked:
         return "asks the question again"
     if any(_are_alike(text, shown) for shown in _EXAMPLES):
