@@ -24,7 +24,6 @@ Text = Annotated[str, Field(max_length=4000)]
 POINTS = 3  # that a guide has at least
 SCALE = 4  # scores
 ALIKE = 0.7  # share of all their words from which two texts say the same thing
-BEST = ("score_3", "score_4")
 _LACKING = re.compile(r"\b(?:does not|doesn't|do not|don't|fails to|lacks|may not)\b", re.IGNORECASE)
 # Words that a point can be made of without saying anything.
 _EMPTY = content_words(
@@ -116,8 +115,8 @@ def _sort_out(form: PointsForm | GuideForm, question: str) -> tuple[dict[str, li
             continue
         text = " ".join(value.split())
         fault = _fault(text, kind, content_words(question), kept[kind])
-        if not fault and name in BEST and _LACKING.search(text):
-            fault = "says what is lacking; say what so good an answer holds"
+        if not fault and name == "score_4" and _LACKING.search(text):
+            fault = "says what is lacking; say what the best answer holds"
         if fault:
             faults.append(f"{name} {fault}")
         else:
