@@ -88,7 +88,7 @@ def test_ctrl_c_saves_the_last_finished_step_and_the_same_command_continues(
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     steps = [row["step"] for row in read_jsonl(tmp_path / "metrics.jsonl")]
-    assert process.returncode == 0, err
+    assert process.returncode == 130, err
     assert f"Stopped after step {steps[-1]}" in out
     assert (tmp_path / f"global_step_{steps[-1]}" / "trainer_state.json").is_file()
     again = command_for(

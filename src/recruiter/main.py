@@ -17,7 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, cast
 
 from recruiter import __version__
-from recruiter.cli.command import command
+from recruiter.cli.command import STOPPED, command
 from recruiter.cli.next_step import next_evaluation
 from recruiter.cli.options import OptionParser, text
 from recruiter.config import Config, require_model
@@ -57,11 +57,18 @@ def main() -> None:
 
         serve_launched()
         return
-    run(load_config(options.config_name.removesuffix(".yaml"), options.overrides))
+    try:
+        run(load_config(options.config_name.removesuffix(".yaml"), options.overrides))
+    except Interrupted:
+        sys.exit(STOPPED)
 
 
 def run(config: Config) -> None:
-    """Train as configured, from the start or from where an earlier run of the same folder stopped."""
+    """Train as configured, from the start or from where an earlier run of the same folder stopped.
+
+    Raises:
+        Interrupted: asked to stop; everything up to the last finished step is stored.
+    """
     with Ranks.of_run(config) as ranks:
         _run(config, ranks)
 
@@ -142,7 +149,7 @@ def _train(config: Config, judge: Judge, folder: Path, ranks: Ranks) -> None:
                 log.say(
                     f"Stopped after step {trainer.state.step}; it is saved. Run the same command again to continue."
                 )
-                return
+                raise
             finally:
                 if usage := judge.usage.summary():
                     log.say(f"judge {judge.name}: {usage}")

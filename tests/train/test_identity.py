@@ -23,6 +23,7 @@ from recruiter.files import write_json
 from recruiter.main import run as train
 from recruiter.roles.dataset import write_raw
 from recruiter.train.checkpoints import CheckpointWriter, prune
+from recruiter.train.interruption import Interrupted
 from recruiter.train.layout import RunFolder
 from recruiter.train.lock import sole_owner
 from tests.conftest import MakeRole
@@ -309,7 +310,8 @@ def test_hang_up_saves_as_ctrl_c_does(
 
     monkeypatch.setattr(grpo.Trainer, "step", hang_up)
     signal.signal(number, signal.SIG_DFL)  # under nohup the tests themselves would have it ignored
-    train(settings(3, **{"trainer.ckpt_interval": 9}))
+    with pytest.raises(Interrupted):
+        train(settings(3, **{"trainer.ckpt_interval": 9}))
     assert RunFolder(tmp_path / "run").steps == [1]
 
 

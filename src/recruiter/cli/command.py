@@ -19,6 +19,7 @@ from recruiter.config.paths import command_line
 from recruiter.errors import RecruiterError
 from recruiter.files import load_environment
 
+STOPPED = 130  # exit status after Ctrl-C: what is chained with && does not go on
 NO_MEMORY = (
     "The GPU's memory is used up; what was finished is stored. In training, write a smaller "
     "trainer.micro_train_batch_size_per_gpu, trainer.policy.model.quantization=int8 or, if nobody else needs the GPU, a larger "
@@ -40,7 +41,7 @@ def command(function: Callable[[], None]) -> Callable[[], None]:
             sys.exit(1)
         except KeyboardInterrupt:
             print("\nStopped; what was finished is stored.", file=sys.stderr)
-            sys.exit(130)
+            sys.exit(STOPPED)
         except OSError as error:
             if error.errno is None:  # none of the system's, so a fault of ours
                 raise
