@@ -443,6 +443,7 @@ def test_command_that_ends_early_writes_the_roles_that_are_finished(tmp_path: Pa
         (["--roles", "nowhere.csv"], ["--roles: there is no file nowhere.csv"]),
         (["--role", "nobody", "--model", "starter"], ["--role nobody"]),
         (["--title", "Engineer", "--stack", "Go", "--model", "nothing"], ["There is no model nothing"]),
+        (["--title", "Engineer", "--stack", "Go", "--model", "startr"], ["did you mean starter: write one of"]),
         (["--title", "E", "--stack", "Go", "--model", "starter", "--checkpoint", "x"], ["--checkpoint belongs to"]),
     ],
 )

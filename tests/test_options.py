@@ -33,6 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         # counts and shares
         ("generate", f"{ROLE} -n 0", "-n 0 cannot work; write a whole number, 1 or more and up to 1000."),
         ("generate", f"{ROLE} -n 2.5", "-n 2.5 cannot work"),
+        ("generate", f"{ROLE} --modl starter", "There is no option --modl; did you mean --model? --help"),
         ("generate", f"{ROLE} --best-of -1", "--best_of -1 cannot work"),
         ("generate", f"{ROLE} --seed x", "--seed x cannot work; write a whole number."),
         ("evaluate", "--model rl --samples 100000", "--samples 100000 cannot work"),

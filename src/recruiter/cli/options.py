@@ -6,6 +6,7 @@ Numbers are checked and described as settings of a run are (`config.setting`).
 from __future__ import annotations
 
 import argparse
+import difflib
 import math
 import re
 from collections.abc import Callable
@@ -33,7 +34,10 @@ class OptionParser(argparse.ArgumentParser):
         """
         if found := re.match(r"argument (\S+?)(?:/\S+)?: (.*)", message, re.DOTALL):
             message = f"{found[1]}{'' if ' cannot work; ' in found[2] else ':'} {found[2]}"
-        raise ConfigError(f"{message.rstrip('.')}. --help lists the options.")
+        elif found := re.match(r"unrecognized arguments: (--[\w-]+)", message):
+            alike = difflib.get_close_matches(found[1], self._option_string_actions, 1)
+            message = f"There is no option {found[1]}" + (f"; did you mean {alike[0]}?" if alike else "")
+        raise ConfigError(f"{message.rstrip('.')}{'' if message.endswith('?') else '.'} --help lists the options.")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse does, and then compare every output with every input."""

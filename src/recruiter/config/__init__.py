@@ -11,13 +11,14 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NotRequired, Self
 
 from omegaconf import MISSING
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
-from recruiter.config.paths import QUICKSTART, is_hub_id, model_folder
+from recruiter.config.paths import QUICKSTART, command_line, is_hub_id, model_folder
 from recruiter.config.setting import ADDRESS, OURS, SAME, Section, setting, settings
 from recruiter.errors import ModelError
 
@@ -467,7 +468,8 @@ def require_model(path: str, spelled: str = "trainer.policy.model.path={}") -> N
     """
     folder = model_folder(path)
     if not is_hub_id(path) and not (folder and (folder / "config.json").is_file()):
+        fetch = f"`{command_line('download')}` fetches it; or " if Path(path).name == "qwen3-4b-question-gen" else ""
         raise ModelError(
-            f"There is no model folder at {spelled.format(path)}: name a folder with a model or a Hub id "
+            f"There is no model folder at {spelled.format(path)}: {fetch}name a folder with a model or a Hub id "
             f"such as Qwen/Qwen3-4B-Instruct-2507. {QUICKSTART_OFFER}"
         )

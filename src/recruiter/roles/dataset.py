@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recruiter.config.paths import command_line
+from recruiter.config.paths import WORKSPACE, command_line
 from recruiter.errors import DataError
-from recruiter.files import replaced
+from recruiter.files import replaced, short_path
 from recruiter.prompts import PROMPT_HASH, generator_messages
 from recruiter.roles import LEVELS, Role, parse_roles
 from recruiter.roles.rows import read_rows
@@ -55,6 +56,13 @@ def split_roles(roles: Sequence[Role], test_size: int = TEST_SIZE, seed: int = S
     return [role for role in roles if role.id not in test_ids], [role for role in roles if role.id in test_ids]
 
 
+def _preparing(folder: Path) -> str:
+    """The command that makes the data of a folder: for another one than the shipped roles' it needs a file of roles."""
+    if folder.resolve() == (WORKSPACE / "data/raw").resolve():
+        return command_line("prepare")
+    return f"{command_line('prepare')} --roles FILE --output {shlex.quote(short_path(folder))}"
+
+
 def roles_hash(roles: Sequence[Role]) -> str:
     """Hash of what roles say and of their order."""
     records = json.dumps([role.model_dump(mode="json") for role in roles])
@@ -77,7 +85,7 @@ def read_raw(path: Path) -> list[Role]:
         DataError: if the file is missing or holds something else.
     """
     if not path.is_file():
-        raise DataError(f"There is no data at {path}; make it with `{command_line('prepare')}`.")
+        raise DataError(f"There is no data at {path}; make it with `{_preparing(path.parent)}`.")
     try:
         rows = read_rows(path)
     except DataError as error:

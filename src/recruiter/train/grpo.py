@@ -70,6 +70,7 @@ class Trainer:
                 if self.state.unlogged is not None:
                     self._finish_step(self.state.unlogged)
                 if self.state.step == 0 and self._validates and self.config.trainer.eval_before_train:
+                    self.log.say(f"validating on {len(self.validation_roles)} roles before step 1")
                     self._validate()
                 for step in range(self.state.step + 1, total_steps(self.config, len(self.roles)) + 1):
                     if self.state.should_stop:

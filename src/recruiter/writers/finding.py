@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import sys
 from collections.abc import Mapping
@@ -125,10 +126,11 @@ def _local_writer(name: str, wanted: str) -> LocalWriter:
     if wanted in ("latest", "best") or folder is not None or is_checkpoint:
         return LocalWriter.of_adapter(_adapter(wanted, folder), name)
     if not is_hub_id(wanted):
-        known = ", ".join([*ALIASES, "endpoint", "latest", "best"])
+        names = [*ALIASES, "endpoint", "latest", "best"]
+        meant = "".join(f"; did you mean {alike}" for alike in difflib.get_close_matches(wanted, names, 1))
         raise ModelError(
-            f"There is no model {wanted}: write one of {known}, a folder with a model or a checkpoint, provider/model, or a "
-            f"Hub id such as {ALIASES['baseline']}."
+            f"There is no model {wanted}{meant}: write one of {', '.join(names)}, a folder with a model or a checkpoint, "
+            f"provider/model, or a Hub id such as {ALIASES['baseline']}."
         )
     return LocalWriter(wanted, name=name)
 
