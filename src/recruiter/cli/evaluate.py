@@ -172,6 +172,11 @@ def evaluate(
 
 
 def _next(options: argparse.Namespace, results: Results) -> str:
+    if results.sheet is None and len(options.model or []) > 1:
+        sheet = command_line(
+            "eval", "--output", short_path(options.output), "--blind-sheet", f"sheets/{options.output.stem}"
+        )
+        return f"Which model is better, readers say who do not know who wrote what.\nNext: {sheet}"
     if results.sheet is None or results.sheet.readings:
         return "Next: " + command_line("analyze", "--results", short_path(options.output))
     again = command_line("eval", "--output", short_path(options.output), "--readings")

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import DownloadColumn, Progress
 
 from recruiter.cli.command import argument_parser, command
-from recruiter.cli.next_step import next_evaluation
+from recruiter.cli.next_step import RAW, next_evaluation
 from recruiter.cli.options import output_folder, text, whole
 from recruiter.cli.terminal import make_console, shown_status
 from recruiter.config.loading import load_config
@@ -25,6 +25,7 @@ from recruiter.config.paths import ROLES, WORKSPACE, command_line
 from recruiter.errors import ConfigError, EndpointError
 from recruiter.files import short_path
 from recruiter.train.find_checkpoint import find_checkpoint
+from recruiter.train.layout import Checkpoint
 
 DEFAULT_OUTPUT = WORKSPACE / "exports/qwen3-4b-question-gen"
 VERIFIED_ROLES = 3
@@ -152,7 +153,10 @@ def _export(options: argparse.Namespace, console: Console) -> None:
         found.check(options.torch_dtype)
         console.print("Verified.")
     if not options.push_to_hub:
-        console.print(next_evaluation([short_path(options.output)]), soft_wrap=True)
+        run = Checkpoint.of_adapter(adapter).run.read_description()
+        own = WORKSPACE / run["config"]["data"]["raw_dir"] if run else RAW
+        raw = own if (own / "test.parquet").is_file() else RAW  # a run may come from another machine
+        console.print(next_evaluation([short_path(options.output)], raw=raw), soft_wrap=True)
 
 
 def _publish(options: argparse.Namespace, console: Console) -> None:
