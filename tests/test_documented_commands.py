@@ -53,7 +53,7 @@ MARKED = 9  # blocks and tables that are marked as not run; one more needs a goo
 FOLDERS = ("checkpoints/quickstart", "feedback-ui", "FOLDER")
 FILES = (
     "anna.csv", "ben.csv", "job_ad.txt", "my_role.json", "my_rubric.yaml", "questions.csv", "ratings.jsonl", "roles.csv",
-    "results/quickstart.json", "xai.json", "FILE",
+    "results/quickstart.json", "results/roles.json", "data/roles/test.parquet", "xai.json", "FILE",
 )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in FOLDERS:
         (root / name).mkdir(parents=True)
     for name in FILES:
-        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
     return root
 
@@ -468,9 +468,8 @@ def write_files(root: Path) -> None:
     roles = load_roles(REPOSITORY / "data/backend_roles.json")
     (root / "job_ad.txt").write_text(ADVERTISEMENT)
     (root / "my_role.json").write_text(json.dumps(roles[7].model_dump(mode="json")))
-    (root / "roles.csv").write_text(
-        'Job title,Tech stack\n"Senior Engineer, Payments","Go, Kafka"\nData Engineer,"Python, Spark"\n'
-    )
+    own = [f'"Senior Engineer, Payments {n}","Go, Kafka"\nData Engineer {n},"Python, Spark"\n' for n in range(6)]
+    (root / "roles.csv").write_text("".join(["Job title,Tech stack\n", *own]))
     with (root / "questions.csv").open("w", newline="") as table, (root / "ratings.jsonl").open("w") as ratings:
         rows = csv.writer(table)
         rows.writerow(["question", "role_id"])
