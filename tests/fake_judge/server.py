@@ -122,6 +122,7 @@ class FakeJudge:
         thinks: tokens that a reply takes before its text begins; they count towards the limit.
         starting: requests that it answers with 503 before it is there, as an endpoint that scaled to zero.
         models: what it says it has.
+        is_on_skill: whether a question names the skill that it was asked for.
         parts: what it writes when it is asked for the parts of a kit, see `PARTS`.
         instead: gives status and body of an answer to a request; None: the usual answer.
         requests: everything that was asked, in order.
@@ -144,6 +145,7 @@ class FakeJudge:
         self.refuses: set[str] = set()
         self.parts = dict(PARTS)
         self.thinks = self.starting = 0
+        self.is_on_skill = True
         self.models = ["fake"]
         self.instead: Callable[[Request], tuple[int, Any] | None] = lambda _: None
         self.running = self.most_running = 0
@@ -221,7 +223,8 @@ class FakeJudge:
         times = sum(request.message == message for request in self.requests)
         skills = list(dict.fromkeys(found["skill"] for r in self.requests if (found := ASKED.search(r.message))))
         number = times - 1 + skills.index(asked["skill"])
-        return QUESTIONS[number % len(QUESTIONS)].format(title=asked["title"])
+        on = f"This is about {asked['skill']}. " if asked["skill"] and self.is_on_skill else ""
+        return on + QUESTIONS[number % len(QUESTIONS)].format(title=asked["title"])
 
     def group(self, message: str, questions: dict[str, str], fault: str, told: str) -> str:
         """What the model writes when it is asked about several; a fault in scores hits the last one."""

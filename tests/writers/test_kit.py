@@ -18,7 +18,7 @@ from recruiter.prompts import POINTS_EXAMPLE
 from recruiter.roles import Role
 from recruiter.writers.finding import find_writer
 from recruiter.writers.generate import generate
-from recruiter.writers.kit import Guide, Kit
+from recruiter.writers.kit import Guide, Kit, KitQuestion
 from recruiter.writers.kit.making import choose_skills, line_of, make_kit
 from recruiter.writers.kit.sheets import render_kits
 from recruiter.writers.local import LocalWriter
@@ -74,6 +74,44 @@ def test_a_kit_covers_skills_and_each_question_has_its_guide(
     sent = len(server.requests)
     assert make_kit(api_writer(), wanted, 3) == kit
     assert len(server.requests) == sent  # everything was paid once
+
+
+def test_a_question_without_a_word_of_its_skill_is_not_said_to_test_it(
+    api_writer: MakeWriter, server: FakeJudge, wanted: Role
+) -> None:
+    server.is_on_skill = False
+    kit = make_kit(api_writer(), wanted, 2)
+    assert kit.left_out == ["idempotent retries", "schema changes", "index design", "backpressure"]
+    assert [made.missing for made in kit.questions] == [
+        [f"It was asked for on {made.skill}, and has no word of that."] for made in kit.questions
+    ]
+    assert "Tests: " not in render_kits([kit], "markdown")
+    assert "not found in the question: index design" in render_kits([kit], "markdown")
+    assert render_kits([kit], "csv").count("not found in the question: ") == 2
+    assert "<td>index design</td>" not in render_kits([kit], "html")
+
+
+@pytest.mark.parametrize(
+    ("skill", "line", "question", "is_on"),
+    [
+        ("connection storms", None, "What does a cloud company use to manage its disaster recovery processes?", False),
+        ("connection storms", None, "40,000 chargers reconnect at once in a storm of connections. What breaks?", True),
+        ("idempotency", None, "A retry repeats a booking. How do you keep its effect from happening twice?", True),
+        ("PostgreSQL", None, "Why may Postgres ignore an index?", True),
+        ("Kafka", None, "The consumer lag of one partition grows. What do you look at?", True),
+        ("Kafka", None, "How do you review code?", False),
+        ("schema changes", "Rename columns that services read.", "How do you rename columns without downtime?", True),
+        ("Go", None, "How does Go stop a goroutine?", True),
+        ("Ausfallsicherheit", None, "Wie prüfen Sie die Ausfallsicherheit einer Datenbank?", True),
+        ("Ausfallsicherheit", None, "Wie benennen Sie Variablen?", False),
+        ("索引设计", None, "您如何设计一个索引？", True),
+        ("索引设计", None, "您如何处理消息？", False),
+    ],
+)
+def test_a_question_is_on_its_skill_if_it_has_words_of_it(
+    skill: str, line: str | None, question: str, is_on: bool
+) -> None:
+    assert KitQuestion(question=question, skill=skill, line=line, level="mid").is_on_skill is is_on
 
 
 def test_skills_to_cover_come_first_and_more_questions_than_skills_use_the_stack(wanted: Role) -> None:

@@ -39,8 +39,11 @@ export class KitEditor {
 
   #item(made, i) {
     const number = i + 1;
-    const text = this.#area(`Kit question ${number}`, made.question, 3, (value) => (made.question = value));
-    const facts = [`Tests: ${made.skill}`, made.difficulty, made.guide ? `${made.guide.minutes} min` : null];
+    const text = this.#area(`Kit question ${number}`, made.question, 3, (value) => {
+      made.question = value;
+      made.missing = made.missing.filter((missing) => !missing.startsWith("It was asked for on"));
+    });
+    const facts = [`Skill: ${made.skill}`, made.difficulty, made.guide ? `${made.guide.minutes} min` : null];
     const out = el("button", { type: "button", text: "Take out", "aria-label": `Take question ${number} out`, onclick: () => this.#takeOut(i) });
     return el("li", { class: "card stack kit-question" },
       el("h3", { text: `${number}. ${made.skill}` }),

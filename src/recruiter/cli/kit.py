@@ -148,6 +148,8 @@ def show_kits(kits: Sequence[Kit], options: argparse.Namespace, usages: Sequence
         why for kit in kits for why in (*kit.notes, *(m for q in kit.questions for m in q.missing))
     ):
         messages.print(f"  {reason}", soft_wrap=True)
+    for hint in dict.fromkeys(hint.reason for made in questions for hint in made.hints):
+        messages.print(f"  Read again: {hint}.", soft_wrap=True)
     if not all(kit.is_whole for kit in kits):
         sys.exit(2)
 

@@ -16,6 +16,7 @@ _WORDS: dict[Language, str] = {
 }
 _SETS = {code: frozenset(words.split()) for code, words in _WORDS.items()}
 _HAN = re.compile(r"[\u4e00-\u9fff]")
+WORD_LETTERS = 6  # of a word, by which texts are compared
 _HAN_SHARE = 0.15  # of the letters, from which a text is Chinese
 
 
@@ -34,6 +35,6 @@ def content_words(text: str) -> frozenset[str]:
     """What a text is about, to compare texts by: its words of four letters and more without their endings, its figures, and
     pairs of Chinese signs."""
     words = [word for word in re.findall(r"[^\W_]+", text.lower()) if not _HAN.search(word)]
-    kept = {word[:6] for word in words if len(word) > 3 or word.isdigit()}
+    kept = {word[:WORD_LETTERS] for word in words if len(word) > 3 or word.isdigit()}
     signs = re.findall(r"[\u4e00-\u9fff]+", text)
     return frozenset(kept | {run[i : i + 2] for run in signs for i in range(max(1, len(run) - 1))})

@@ -12,9 +12,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from recruiter.judges.rubric_judge.knowledge import knowledge
+from recruiter.judges.rubric_judge.language import phrases, stem_phrase
 from recruiter.prompts import GUIDE_EXAMPLE, POINTS_EXAMPLE
 from recruiter.roles import Role
-from recruiter.roles.languages import Language, content_words
+from recruiter.roles.languages import WORD_LETTERS, Language, content_words
 from recruiter.writers.kit.lint import Hint
 
 Difficulty = Literal["easy", "medium", "hard"]
@@ -198,6 +200,24 @@ class KitQuestion(BaseModel):
     def minutes(self) -> int | None:
         """Minutes that an answer takes; None without a guide."""
         return self.guide.minutes if self.guide else None
+
+    @property
+    def is_on_skill(self) -> bool:
+        """Whether the question has a word of its skill or of what belongs to that, or two long ones of the line."""
+        known, asked = knowledge(), phrases(stem_phrase(self.question))
+        skill, words = stem_phrase(self.skill), content_words(self.question)
+        own = {term for term in phrases(skill) if not known.is_common(term)} or {skill}
+        belonging = [terms for name, terms in known.concepts.items() if set(stem_phrase(name)) <= set(skill)]
+        named = known.named(self.skill)
+        about = [known.technologies[name].terms for name in named]
+        in_line = {word for word in content_words(self.line or "") & words if len(word) == WORD_LETTERS}
+        return (
+            bool(own & asked or named & known.named(self.question))
+            or (not self.skill.isascii() and bool(content_words(self.skill) & words))
+            or any(not known.is_common(term) for terms in belonging for term in terms & asked)
+            or any(len(asked.intersection(terms)) > 1 for terms in about)
+            or len(in_line) > 1
+        )
 
 
 class Kit(BaseModel):

@@ -119,8 +119,11 @@ def make_kits(
     for kit in kits:
         kit.questions = [slot.made for slot in slots if slot.kit is kit and slot.made]
         kit.notes += [f"No question on {slot.skill}: {slot.why}" for slot in slots if slot.kit is kit and not slot.made]
-        kit.left_out += [slot.skill for slot in slots if slot.kit is kit and not slot.made]
+        tested = {made.skill for made in kit.questions if made.is_on_skill}
+        kit.left_out = _distinct([*kit.left_out, *(s.skill for s in slots if s.kit is kit and s.skill not in tested)])
         for made in kit.questions:
+            if not made.is_on_skill:
+                made.missing.append(f"It was asked for on {made.skill}, and has no word of that.")
             written = detect_language(made.question)
             if written != kit.language:
                 made.missing.append(f"It was asked for in {LANGUAGES[kit.language]} and came in {LANGUAGES[written]}.")

@@ -61,12 +61,13 @@ def _questions_only(kit: Kit) -> dict[str, object]:
 
 def _rows(kits: Sequence[Kit]) -> Iterator[dict[str, str]]:
     for kit in kits:
+        said = labels()[kit.language]
         for made in kit.questions:
             yield {
                 "role": kit.role.title,
-                "attribute": made.skill,
+                "attribute": made.skill if made.is_on_skill else f"{said['asked']}: {made.skill}",
                 "question": made.question,
-                "guidance": "\n".join(_guidance(made.guide, labels()[kit.language])) if made.guide else "",
+                "guidance": "\n".join(_guidance(made.guide, said)) if made.guide else "",
                 "rating_scale": "\n".join(_scale(made.guide)) if made.guide and made.guide.scale else "1\n2\n3\n4",
                 "minutes": str(made.minutes or ""),
                 "difficulty": made.difficulty or "",
@@ -139,11 +140,11 @@ def _remarks(made: KitQuestion, said: Mapping[str, str]) -> Iterator[str]:
 
 def _what_it_tests(made: KitQuestion, said: Mapping[str, str]) -> str:
     parts = [
-        f"{said['tests']}: {made.skill}",
+        f"{said['tests' if made.is_on_skill else 'asked']}: {made.skill}",
         made.difficulty,
         f"{made.minutes} {said['minutes']}" if made.minutes else "",
     ]
-    return " · ".join(filter(None, parts)) + (f" · “{made.line}”" if made.line else "")
+    return " · ".join(filter(None, parts)) + (f" · “{made.line}”" if made.line and made.is_on_skill else "")
 
 
 # ---- HTML
@@ -166,7 +167,8 @@ def _candidate_page(kit: Kit) -> str:
 def _interviewer_pages(kit: Kit) -> str:
     said, role = labels()[kit.language], kit.role
     rows = "".join(
-        f"<tr><td>{number}</td><td>{escape(made.skill)}</td><td>{_text(made.question)}</td><td>{made.minutes or ''}</td>"
+        f"<tr><td>{number}</td><td>{escape(made.skill) if made.is_on_skill else '–'}</td>"
+        f"<td>{_text(made.question)}</td><td>{made.minutes or ''}</td>"
         f'<td class="box"></td></tr>'
         for number, made in enumerate(kit.questions, 1)
     )
