@@ -100,7 +100,9 @@ def _texts(interviews: Interviews) -> dict[str, list[tuple[float | None, str]]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument(
         "--model", required=True, help="folder, Hub id or provider/model: grades, and plays both candidates"
     )

@@ -66,7 +66,9 @@ def measure(mode: Literal["single", "group", "pairs"], rounds: int | None, fault
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--faults", type=float, default=0.0, metavar="SHARE", help="of calls that fail for good")
     options = parser.parse_args()
     for mode, rounds in CASES:

@@ -80,7 +80,9 @@ def draw(points: dict[tuple[str, int, str], dict[str, Any]], seconds: str, title
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--results", type=Path, default=REPOSITORY / "results/benchmarks.jsonl")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "docs/images")
     options = parser.parse_args()

@@ -97,7 +97,9 @@ def processes(cases: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("suite", choices=SUITES)
     parser.add_argument("--model", help="a model folder instead of the suite's")
     parser.add_argument("--random-weights", metavar="TOKENIZER", help="make --model: Qwen3-4B's shape, this tokenizer")

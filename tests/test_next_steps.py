@@ -48,19 +48,17 @@ def next_line(out: str) -> str:
 
 def test_from_own_roles_to_a_picture_by_what_comes_next(copy: Path) -> None:
     """Every line is the one before it named; training gets a tiny model and one step, and each is run without activation."""
-    training = next_line(
-        shell(copy, f"{sys.executable} scripts/prepare_dataset.py --roles 'my roles.csv' --output data/mine")
-    )
+    training = next_line(shell(copy, f"{sys.executable} scripts/prepare_dataset.py --roles 'my roles.csv'"))
     assert "scripts/download_model.py --starter && " in training  # there is no starter model in the copy
     training = training.partition(" && ")[2]
     assert training.endswith(
-        "src.recruiter.main --config-name=quickstart_config data.raw_dir=data/mine trainer.ckpt_path=checkpoints/my-roles"
+        "src.recruiter.main --config-name=quickstart_config data.raw_dir=data/my-roles trainer.ckpt_path=checkpoints/my-roles"
     )
     trained = shell(copy, f"{training} {' '.join(QUICK)}")
     assert "6 roles train, 2 others validate" in trained
     evaluation = next_line(trained)
     assert (
-        "--model models/tiny rl --checkpoint checkpoints/my-roles --roles data/mine/test.parquet --judge rubric"
+        "--model models/tiny rl --checkpoint checkpoints/my-roles --roles data/my-roles/test.parquet --judge rubric"
         in evaluation
     )
     assert next_line(shell(copy, f"{training} {' '.join(QUICK)}")) == evaluation  # nothing is left to train
@@ -75,7 +73,7 @@ def test_from_own_roles_to_a_picture_by_what_comes_next(copy: Path) -> None:
         copy, f"{sys.executable} scripts/export_merged_model.py --checkpoint checkpoints/my-roles --output exports/mine"
     )
     evaluation = next_line(exported)
-    assert evaluation.endswith("--model exports/mine --roles data/mine/test.parquet --judge rubric")
+    assert evaluation.endswith("--model exports/mine --roles data/my-roles/test.parquet --judge rubric")
     assert "exports/mine" in shell(copy, f"{evaluation} --twice 0 --samples 1")
 
 

@@ -132,6 +132,27 @@ def test_refused_commands_wrote_nothing(refused: dict[str, Finished], copy: Path
     ]
 
 
+def test_roles_of_ones_own_leave_those_of_the_project_alone(tmp_path: Path, copy: Path) -> None:
+    root = tmp_path / "repository"
+    shutil.copytree(copy, root)
+    (root / "data").mkdir()
+    shutil.copy(root / "good.json", root / "data/backend_roles.json")
+    prepare = ["scripts/prepare_dataset.py"]
+    assert "data.raw_dir" not in finish(start(root, *prepare)).out
+    shipped = {path: path.read_bytes() for path in (root / "data/raw").iterdir()}
+    assert len(shipped) == 2
+    for name, folder in (("mine.csv", "mine"), ("raw.csv", "raw-roles")):
+        (root / name).write_text("title,stack\n" + "\n".join(f"Nurse {n},Epic" for n in range(6)))
+        made = finish(start(root, *prepare, "--roles", name))
+        assert f" data.raw_dir=data/{folder} " in made.out
+        assert "took the place" not in made.out
+        assert read_raw(root / f"data/{folder}/test.parquet")
+    assert {path: path.read_bytes() for path in (root / "data/raw").iterdir()} == shipped
+    asked = finish(start(root, *prepare, "--roles", "mine.csv", "--output", "data/raw"))
+    assert "took the place of 40 other roles" in asked.out
+    assert {path: path.read_bytes() for path in (root / "data/raw").iterdir()} != shipped
+
+
 def test_preparing_and_formatting_writes_both_splits_and_a_bad_file_leaves_them_alone(
     tmp_path: Path, copy: Path
 ) -> None:

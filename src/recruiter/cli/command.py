@@ -68,7 +68,8 @@ def _refused(error: OSError) -> str:
 def argument_parser(about: str | None) -> OptionParser:
     """A parser whose help is a module's docstring, with its examples as one runs them here."""
     text = re.sub(r"\brecruiter ([a-z-]+)(?= )", lambda match: command_line(match[1]), about or "")
-    return OptionParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    form = argparse.RawDescriptionHelpFormatter
+    return OptionParser(description=text, formatter_class=form, allow_abbrev=False)
 
 
 def add_price(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,6 @@ a cluster (RAY_ADDRESS) also at every node. Each finding is one sentence with wh
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import os
 import shlex
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from recruiter.cli.command import command
+from recruiter.cli.command import argument_parser, command
 from recruiter.config import Config, require_model
 from recruiter.config.loading import load_config
 from recruiter.config.paths import WORKSPACE, command_line
@@ -254,9 +253,8 @@ def findings(config: Config) -> Iterator[Finding]:
 @command
 def main() -> None:
     """Look at everything and say what is missing; the exit status is 1 if something is."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recruiter.skyrl.preflight", description="Check what a run on SkyRL needs."
-    )
+    parser = argument_parser("Check what a run on SkyRL needs.")
+    parser.prog = "python -m recruiter.skyrl.preflight"
     parser.add_argument("--config-name", default="train_config", help="a file of configs/, without .yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of the run")
     options = parser.parse_intermixed_args()

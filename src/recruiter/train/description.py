@@ -9,7 +9,7 @@ from typing import Any
 
 from recruiter import __version__
 from recruiter.config import Config, may_change, to_dict
-from recruiter.config.paths import IS_INSTALLED, WORKSPACE
+from recruiter.config.paths import IS_INSTALLED, WORKSPACE, command_line
 from recruiter.errors import ConfigError
 from recruiter.files import free_beside, short_path, write_json
 from recruiter.judges import Judge
@@ -104,7 +104,8 @@ def _differences(before: RunDescription, now: RunDescription) -> Iterator[tuple[
     if was and now_is and was != now_is:
         yield (
             "on other training data: roles that were held out may be among these",
-            "prepare the data again as they were when it began",
+            f"prepare the data again as they were when it began (`{command_line('prepare')}`, with the --roles, --test-size "
+            "and --seed of then), or name their folder with data.raw_dir=<folder>",
         )
     if "rubric" in before and before["rubric_hash"] != now["rubric_hash"]:  # older runs say only the hash
         names = ", ".join(stored_rubric(before["rubric"]).names)
