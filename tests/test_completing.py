@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from recruiter.errors import DataError
-from recruiter.roles.completing import complete_role, complete_roles
+from recruiter.roles.completing import complete_role, complete_roles, unread_columns
 
 AD = """Senior Platform Engineer
 You will own our payment platform: Go, Kafka and PostgreSQL on Kubernetes.
@@ -115,7 +115,20 @@ def test_files_of_every_kind_hold_the_same_roles(tmp_path: Path) -> None:
     [
         ("a.csv", "title,stack\nEngineer,\n", "a.csv, line 2 has no stack"),
         ("a.csv", "title,stack\n", "holds no roles"),
-        ("a.csv", "title,stack\nE,Go\nE,Go\n", "roles 0 and 1 have the same id"),
+        (
+            "a.csv",
+            "id,title,stack\n7,E,Go\n7,F,Go\n",
+            "a.csv, line 3: its id '7' is that of another role, .*a.csv, line 2",
+        ),
+        (
+            "a.csv",
+            "Name,Salary\nE,3\n",
+            "Columns with something in them: Name, Salary; taken as title: title, job title, ",
+        ),
+        ("a.csv", "title,stack,Grade\nEngineer,Go,P2\n", "'p2' is no level; .* leave it out: then the title says it"),
+        ("ad.html", "<html><h1>Engineer, Go</h1></html>", "ad.html is HTML and no table; .* --description .*ad.html"),
+        ("ad.txt", "<!DOCTYPE html><p>Engineer, Go</p>", "ad.txt is HTML and no table"),
+        ("ad.txt", "Engineer\nYou write Go, Kafka.\n", "if it is an advertisement, name it with --description"),
         ("a.json", "{", "a.json is not a JSON file"),
         ("a.json", "[3]", "record 0: it is no JSON object"),
         (
@@ -134,6 +147,41 @@ def test_bad_files_are_refused_with_the_place(tmp_path: Path, name: str, text: s
         complete_roles(tmp_path / name)
     with pytest.raises(DataError, match="There is no file"):
         complete_roles(tmp_path / "nowhere.csv")
+
+
+def test_rows_that_say_the_same_are_one_role(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("title,stack,level\nE,Go,mid\nF,Go,mid\nE,Go,mid\n")
+    one, other = complete_roles(tmp_path / "a.csv")
+    assert (one.role.title, other.role.title) == ("E", "F")
+    assert "2 equal rows taken as one" in one.assumed
+    assert not any("equal rows" in text for text in other.assumed)
+
+
+def test_columns_are_known_within_longer_names_and_the_others_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("Position Title;Tools & Technologies;Manager;Job Level;Required Skills;Title of the team\n"
+                    "Data Engineer;Go, Kafka;Ada;senior;leases;Search\n")  # fmt: skip
+    (found,) = complete_roles(path)
+    assert found.role.title == "Data Engineer"
+    assert (found.role.stack, found.role.level, found.role.key_skills) == (("Go", "Kafka"), "senior", ("leases",))
+    assert unread_columns(path) == ["Manager", "Title of the team"]
+
+
+@pytest.mark.parametrize(
+    ("title", "bare", "focus"),
+    [
+        ("Backend Developer (m/w/d)", "Backend Developer", "backend"),
+        ("Database Administrator", "Database Administrator", "database"),
+        ("Data Engineer II (f/m/x) - Billing", "Data Engineer II - Billing", "billing"),
+        ("Senior Softwareentwicklerin (all genders)", "Senior Softwareentwicklerin", "software engineering"),
+        ("Desarrollador Backend Sénior", "Desarrollador Backend Sénior", "backend"),
+        ("Ingénieure Data (H/F)", "Ingénieure Data", "data"),
+        ("高级后端工程师", "高级后端工程师", "后端"),
+    ],
+)
+def test_the_focus_is_what_the_title_adds_to_the_job(title: str, bare: str, focus: str) -> None:
+    role = complete_role({"title": title, "stack": "Go"}).role
+    assert (role.title, role.focus) == (bare, focus)
 
 
 def test_encodings_of_spreadsheets_are_found(tmp_path: Path) -> None:

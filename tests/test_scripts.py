@@ -146,6 +146,7 @@ def test_roles_of_ones_own_leave_those_of_the_project_alone(tmp_path: Path, copy
         made = finish(start(root, *prepare, "--roles", name))
         assert f" data.raw_dir=data/{folder} " in made.out
         assert "took the place" not in made.out
+        assert "6 of them were completed:\n  level: 6 roles (mid 6)\n  focus: 6 roles (" in made.out
         assert read_raw(root / f"data/{folder}/test.parquet")
     assert {path: path.read_bytes() for path in (root / "data/raw").iterdir()} == shipped
     asked = finish(start(root, *prepare, "--roles", "mine.csv", "--output", "data/raw"))

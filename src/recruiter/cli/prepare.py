@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from recruiter.cli.command import argument_parser, command
@@ -15,9 +17,11 @@ from recruiter.cli.options import input_file, output_folder, seed, whole
 from recruiter.config.paths import ROLES, WORKSPACE
 from recruiter.errors import DataError
 from recruiter.files import free_beside, short_path
-from recruiter.roles import LEVELS
-from recruiter.roles.completing import read_roles
+from recruiter.roles import LEVELS, Role
+from recruiter.roles.completing import CompletedRole, read_roles, unread_columns
 from recruiter.roles.dataset import SEED, SPLITS, TEST_SIZE, read_raw, split_roles, write_raw
+
+MOST_SHOWN = 6  # values that were assumed
 
 
 @command
@@ -32,9 +36,9 @@ def main() -> None:
     paths = write_raw(train, test, options.output)
     counts = ", ".join(f"{sum(role.level == level for role in test)} {level}" for level in LEVELS)
     print(f"{len(roles)} roles in {len({role.focus for role in roles})} focus areas are valid.")
-    if assumed := next((each for each in completed if each.assumed), None):
-        count = sum(bool(each.assumed) for each in completed)
-        print(f"{count} of them lacked something, such as {assumed.role.title}: {'; '.join(assumed.assumed)}.")
+    if unread := unread_columns(options.roles):
+        print(f"Columns that nothing was taken from: {', '.join(unread)}.")
+    print("".join(_assumptions(completed)), end="")
     print(
         f"Wrote {len(train)} to {short_path(paths[0])} and {len(test)} to {short_path(paths[1])} (held out: {counts})."
     )
@@ -45,6 +49,24 @@ def main() -> None:
         run = WORKSPACE / "checkpoints" / _name_of(options.roles)
         settings.append(f"trainer.ckpt_path={short_path(free_beside(run) if run.exists() else run)}")
     print(next_training(*settings))
+
+
+def _assumptions(completed: Sequence[CompletedRole]) -> Iterator[str]:
+    """Lines on what was assumed, of how many roles, and the values that were assumed most."""
+    kinds: dict[str, Counter[str]] = {}
+    for text in (text for each in completed for text in each.assumed):
+        kind, _, value = text.partition(" ")
+        is_value = kind in Role.model_fields or kind == "skills"
+        kinds.setdefault(kind if is_value else re.sub(r"\b(?:a line|\d+ lines)\b", "lines", text), Counter())[
+            value
+        ] += 1
+    if kinds:
+        yield f"{sum(bool(each.assumed) for each in completed)} of them were completed:\n"
+    for kind, values in kinds.items():
+        most = values.most_common(MOST_SHOWN) if kind in ("level", "focus") else []
+        more = [f"{len(values) - MOST_SHOWN} others"] if most and len(values) > MOST_SHOWN else []
+        shown = ", ".join([*(f"{value} {count}" for value, count in most), *more])
+        yield f"  {kind}: {values.total()} role{'s' * (values.total() != 1)}{f' ({shown})' if shown else ''}\n"
 
 
 def _name_of(roles: Path) -> str:

@@ -134,6 +134,16 @@ def title_of(text: str, marked: Sequence[str], most_letters: int) -> tuple[str, 
     return next((each for each in found if each[1]), found[0] if found else ("", False))
 
 
+def bare_title(line: str) -> str:
+    """A title without what stands around it, such as "(m/w/d)"."""
+    return " ".join(_rules()[0]["around_a_title"].sub(" ", line).strip(" #*:.!-–\t").split())
+
+
+def job_words() -> re.Pattern[str]:
+    """What finds the words for somebody who does a job, such as "engineer"."""
+    return _rules()[0]["jobs"]
+
+
 def _title_in(line: str, most_letters: int) -> tuple[str, bool] | None:
     """The title in a line, "" if it is text, and whether it reads like one; None: it is a menu or a trail through a site."""
     patterns = _rules()[0]
@@ -142,7 +152,7 @@ def _title_in(line: str, most_letters: int) -> tuple[str, bool] | None:
     if not parts or patterns["not_a_title"].match(line):
         return None
     for part in (*parts, line):
-        title = " ".join(patterns["around_a_title"].sub(" ", part).strip(" #*:.!-–\t").split())
+        title = bare_title(part)
         is_short = len(title) <= most_letters and not re.search(r"[.!?]\s", title)
         is_named = patterns["jobs"].search(title) and not patterns["sentence"].search(title)
         if is_short and title and (is_named or patterns["around_a_title"].search(part)):

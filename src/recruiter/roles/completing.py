@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,17 @@ from recruiter.errors import DataError
 from recruiter.judges.rubric_judge.knowledge import Phrase, knowledge
 from recruiter.judges.rubric_judge.language import FUNCTION_WORDS, WORD, phrases, stem_phrase, tokens
 from recruiter.roles import LEVELS, Role, parse_roles
-from recruiter.roles.advertisement import LONGEST, is_named, plain_text, ranked_lines, title_of, work_of
-from recruiter.roles.rows import FIELD_NAMES, normal_name, read_rows, split_list
+from recruiter.roles.advertisement import (
+    LONGEST,
+    bare_title,
+    is_named,
+    job_words,
+    plain_text,
+    ranked_lines,
+    title_of,
+    work_of,
+)
+from recruiter.roles.rows import FIELD_NAMES, Row, field_of, read_rows, split_list
 
 MOST_LETTERS = 4000  # of a description, see `roles.Text`
 AN_ADVERTISEMENT = 200  # letters from which a text says enough for a model to find skills in
@@ -83,7 +92,7 @@ def complete_role(
             reading = read(description) if read and description else {}
         return reading.get(name)
 
-    title, is_sure = _text(known.get("title")), True
+    title, is_sure = bare_title(_text(known.get("title"))), True
     if not title:
         title, is_sure = title_of(whole, marked, TITLE_LETTERS)
         title = title or _text(as_read("title"))
@@ -140,15 +149,41 @@ def complete_roles(path: Path) -> list[CompletedRole]:
     Raises:
         DataError: naming the file, the row and what it lacks.
     """
-    completed = [complete_role(row, place) for place, row in read_rows(path)]
-    if not completed:
+    rows = read_rows(path)
+    seen: dict[str, tuple[str, CompletedRole, int]] = {}
+    for place, row in rows:
+        try:
+            found = complete_role(row, place)
+        except DataError as error:
+            raise DataError(f"{error}{_columns_lacking(rows)}") from None
+        first, same, count = seen.get(found.role.id, (place, found, 0))
+        if same.role != found.role:
+            raise DataError(f"{place}: its id '{found.role.id}' is that of another role, {first}.")
+        seen[found.role.id] = first, same, count + 1
+    if not rows:
         raise DataError(f"{path} holds no roles.")
-    seen: dict[str, int] = {}
-    for index, found in enumerate(completed):
-        if found.role.id in seen:
-            raise DataError(f"{path}: roles {seen[found.role.id]} and {index} have the same id or are the same.")
-        seen[found.role.id] = index
-    return completed
+    return [
+        replace(found, assumed=(*found.assumed, f"{count} equal rows taken as one")) if count > 1 else found
+        for _, found, count in seen.values()
+    ]
+
+
+def unread_columns(path: Path) -> list[str]:
+    """The columns of a file of roles that no field of a role is taken from, as the file writes them."""
+    columns = list(dict.fromkeys(name for _, row in read_rows(path) for name in row))
+    taken: dict[str | None, str] = {}
+    for name in sorted(columns, key=lambda name: field_of(name)[1]):
+        taken.setdefault(field_of(name)[0], name)
+    return [name for name in columns if field_of(name)[0] is None or taken[field_of(name)[0]] != name]
+
+
+def _columns_lacking(rows: Sequence[Row]) -> str:
+    """A sentence on the columns of a file in which nobody can find a title or a stack; "" if they are there."""
+    columns = list(dict.fromkeys(name for _, row in rows for name in row))
+    fields = {field_of(name)[0] for name in columns}
+    lacking = [field for field in ("title", "stack") if not fields & {field, "description"}]
+    names = "; ".join(f"taken as {field}: {', '.join(FIELD_NAMES[field])}" for field in lacking)
+    return f" Columns with something in them: {', '.join(columns) or 'none'}; {names}." if lacking else ""
 
 
 def read_roles(path: Path) -> list[CompletedRole]:
@@ -166,8 +201,11 @@ def read_roles(path: Path) -> list[CompletedRole]:
 
 
 def _renamed(fields: Mapping[str, Any]) -> dict[str, Any]:
-    given = {normal_name(name): value for name, value in fields.items() if value}
-    return {field: next((given[n] for n in names if n in given), None) for field, names in FIELD_NAMES.items()}
+    renamed: dict[str, Any] = dict.fromkeys(FIELD_NAMES)
+    for name in sorted(fields, key=lambda name: field_of(name)[1]):
+        if (field := field_of(name)[0]) and fields[name] and not renamed[field]:
+            renamed[field] = fields[name]
+    return renamed
 
 
 def _is_text_or_list(value: Any) -> bool:
@@ -188,7 +226,10 @@ def _level(value: Any, title: str, place: str, assumed: list[str], as_read: str)
     given = _text(value).lower()
     found = given if given in LEVELS else _level_in(given)
     if given and found is None:
-        raise DataError(f"{place}, field 'level': '{given}' is no level; write one of {', '.join(LEVELS)}.")
+        raise DataError(
+            f"{place}, field 'level': '{given}' is no level; write one of {', '.join(LEVELS)}, or leave it "
+            "out: then the title says it."
+        )
     found = found or _level_in(title.lower())
     if found is None:
         found = as_read if as_read in LEVELS else "mid"
@@ -273,7 +314,9 @@ def _focus(title: str, description: str, assumed: list[str]) -> str:
     if len(parts) > 1 and parts[1].strip():
         return parts[1].strip().lower()
     every = "|".join(_LEVEL_WORDS.values())
-    kind = re.sub(rf"\b(?:{every}|software|engineer|developer|programmer|level)\b", " ", title.lower())
+    kind = re.sub(
+        rf"\b(?:{every}|software|level)\b|{'|'.join(_CHINESE_LEVELS)}", " ", job_words().sub(" ", title.lower())
+    )
     domains = _topics(knowledge().domains, description, 3)
     focus = domains[0] if domains else " ".join(kind.split()) or "software engineering"
     assumed.append(f"focus {focus}")

@@ -14,21 +14,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from recruiter.config.paths import command_line
 from recruiter.errors import DataError
 from recruiter.files import read_bytes, read_cell, read_text
 
 Row = tuple[str, dict[str, Any]]  # place, for errors; fields
-# What people call the fields of a role; letters only, in lower case.
+# What people call the fields of a role, see `field_of`.
 FIELD_NAMES = {
-    "id": ("id", "roleid"),
-    "title": ("title", "jobtitle", "position", "roletitle", "role", "job"),
+    "id": ("id", "role id"),
+    "title": ("title", "job title", "position", "role title", "role", "job"),
     "level": ("level", "seniority", "grade"),
     "focus": ("focus", "area", "domain", "team"),
-    "stack": ("stack", "techstack", "technologies", "technology", "tools", "tech"),
-    "key_skills": ("keyskills", "skills", "requirements", "musthaves", "musthave"),
-    "description": ("description", "jobdescription", "summary", "about", "responsibilities", "text"),
+    "stack": ("stack", "tech stack", "technologies", "technology", "tools", "tech"),
+    "key_skills": ("key skills", "skills", "requirements", "must-haves", "must-have"),
+    "description": ("description", "job description", "summary", "about", "responsibilities", "text"),
 }
-_KNOWN = {name for names in FIELD_NAMES.values() for name in names} | {"question"}
+_SHORTEST = 5  # letters of a name that counts within a longer one ("Position Title"); others have another meaning there
 DOCUMENTS = (
     ".doc",
     ".docx",
@@ -42,6 +43,7 @@ DOCUMENTS = (
     ".xlsx",
 )  # of office programs
 TABLES = (".csv", ".json", ".jsonl", ".parquet", ".tsv")
+AN_ADVERTISEMENT = "; if it is an advertisement, name it with --description"
 _MISSING = ("", "nan", "null", "none")  # in a cell
 
 
@@ -56,6 +58,9 @@ def read_rows(path: Path, columns: Sequence[str] = ()) -> list[Row]:
         DataError: naming the file, the line and what is wrong there.
     """
     suffix = path.suffix.lower()
+    if re.match(rb"\s*<(?:!doctype|\w+\W)", read_bytes(path)[:999], re.IGNORECASE):
+        read = f"{command_line('generate')} --description {path}"
+        raise DataError(f"{path} is HTML and no table; an advertisement is read by `{read}`.")
     if suffix in DOCUMENTS:
         raise DataError(f"{path} is no table that can be read here; save it as CSV, JSON or JSON lines.")
     if suffix == ".parquet":
@@ -70,9 +75,23 @@ def read_rows(path: Path, columns: Sequence[str] = ()) -> list[Row]:
     return [(place, _present(row)) for place, row in rows]
 
 
-def normal_name(name: object) -> str:
-    """A column's name as `FIELD_NAMES` spells it, without what stands in brackets."""
-    return re.sub(r"\(.*?\)|\[.*?\]|[^a-z]", "", str(name).lower())
+def field_of(name: object) -> tuple[str | None, int]:
+    """The field of a role that a column's name means, and how surely: 0 it is one of `FIELD_NAMES`, later ones less; 99 it ends
+    or begins with one ("Tools & Technologies"); None: no field."""
+    plain = re.sub(r"\(.*?\)|\[.*?\]|[^a-z]", "", str(name).lower())
+    known = [
+        (re.sub(r"[^a-z]", "", one), field, rank)
+        for field, names in FIELD_NAMES.items()
+        for rank, one in enumerate(names)
+    ]
+    for one, field, rank in known:
+        if plain == one:
+            return field, rank
+    for fits in (plain.endswith, plain.startswith):
+        for one, field, _ in known:
+            if len(one) >= _SHORTEST and fits(one):
+                return field, 99
+    return None, 99
 
 
 def split_list(value: Any) -> Any:
@@ -117,7 +136,7 @@ def _csv_rows(text: str, path: Path, columns: Sequence[str]) -> list[Row]:
         if more:
             raise DataError(
                 f"{place}: it has more cells than there are columns, '{more[0][:40]}' for one; put texts that hold "
-                f"{delimiter!r} in double quotes."
+                f"{delimiter!r} in double quotes{'' if _known_columns(text, delimiter)[0] else AN_ADVERTISEMENT}."
             )
     return [
         (
@@ -138,7 +157,7 @@ def _known_columns(text: str, delimiter: str) -> tuple[int, int]:
         names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
     except csv.Error:
         return 0, 0
-    return sum(normal_name(name) in _KNOWN for name in names), len(names)
+    return sum(field_of(name)[0] is not None or name.strip().lower() == "question" for name in names), len(names)
 
 
 def _json_rows(text: str, path: Path) -> list[Row]:
