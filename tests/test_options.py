@@ -47,8 +47,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("export", "--checkpoint best --max_model_len 0", "--max_model_len 0 cannot work"),
         ("serve", "--port 70000", "--port 70000 cannot work; write a whole number, 0 or more and up to 65535."),
         # a beginning of an option is none
-        ("prepare", "--role roles.csv", "unrecognized arguments: --role roles.csv"),
-        ("generate", f"{ROLE} --temp 1", "unrecognized arguments: --temp 1"),
+        ("prepare", "--role roles.csv", "There is no option --role; did you mean --roles?"),
+        ("generate", f"{ROLE} --temp 1", "There is no option --temp; did you mean --temperature?"),
         # temperatures and money
         (
             "generate",

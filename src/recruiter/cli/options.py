@@ -35,7 +35,8 @@ class OptionParser(argparse.ArgumentParser):
         if found := re.match(r"argument (\S+?)(?:/\S+)?: (.*)", message, re.DOTALL):
             message = f"{found[1]}{'' if ' cannot work; ' in found[2] else ':'} {found[2]}"
         elif found := re.match(r"unrecognized arguments: (--[\w-]+)", message):
-            alike = difflib.get_close_matches(found[1], self._option_string_actions, 1)
+            longer = [name for name in self._option_string_actions if name.startswith(found[1])]
+            alike = longer or difflib.get_close_matches(found[1], self._option_string_actions, 1)
             message = f"There is no option {found[1]}" + (f"; did you mean {alike[0]}?" if alike else "")
         raise ConfigError(f"{message.rstrip('.')}{'' if message.endswith('?') else '.'} --help lists the options.")
 
