@@ -15,12 +15,14 @@ def make_checkout(root: Path, anchors: int | None = 20) -> Path:
     """Copy the code, the settings and the shipped roles.
 
     Args:
-        anchors: roles whose anchors the local judge learns from; None: all 286, which the starter model reads for minutes.
+        anchors: roles whose anchors the local judge learns from; None: all 286, for which the starter's head
+            is shipped.
     """
     for name in ("configs", "scripts", "src"):
         shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("*.egg-info"))
     (root / "data").mkdir()
     shutil.copy(REPOSITORY / "data/backend_roles.json", root / "data")
-    kept = json.loads((root / ANCHORS).read_text(encoding="utf-8"))[:anchors]
-    (root / ANCHORS).write_text(json.dumps(kept), encoding="utf-8")
+    if anchors is not None:
+        kept = json.loads((root / ANCHORS).read_text(encoding="utf-8"))[:anchors]
+        (root / ANCHORS).write_text(json.dumps(kept), encoding="utf-8")
     return root

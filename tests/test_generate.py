@@ -183,10 +183,8 @@ def test_what_the_starter_writes_is_judged_by_itself_without_a_word() -> None:
     ensure_starter(REPOSITORY / "exports/starter")
     writer = QuestionWriter("starter")
     fields: dict[str, Any] = {"title": "Senior Backend Engineer", "stack": ["Go", "Kafka"]}
-    questions = writer.questions(**fields, n=2)
-    composites = [known(known(each.judgement).scores).composite for each in questions]
-    assert composites == sorted(composites, reverse=True)
-    assert len(composites) == 2
+    (question,) = writer.questions(**fields)
+    assert known(question.judgement).reasoning.startswith("What readers gave")
 
 
 def test_in_a_notebook_whose_loop_runs_already(tiny_writer_folder: Any, tmp_path: Path) -> None:

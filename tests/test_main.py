@@ -119,16 +119,15 @@ def test_another_run_in_the_same_folder_is_refused_by_the_key_that_differs(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("anchors", [20, pytest.param(None, marks=pytest.mark.soak)], ids=["20", "all"])
-def test_two_steps_of_the_starter_model_and_its_evaluation(data: Path, tmp_path: Path, anchors: int | None) -> None:
+def test_two_steps_of_the_starter_model_and_its_evaluation(data: Path, tmp_path: Path) -> None:
     """Real weights, real judge, both commands: what `make quickstart` does, in small."""
-    starter, root = REPOSITORY / "exports/starter", make_checkout(tmp_path / "checkout", anchors)
+    starter, root = REPOSITORY / "exports/starter", make_checkout(tmp_path / "checkout", anchors=None)
     ensure_starter(starter)
     run, environment = tmp_path / "run", {**os.environ, "PYTHONPATH": str(root / "src"), "COLUMNS": "160"}
     training = command_for(starter, data, run, "trainer.max_training_steps=2", "trainer.eval_interval=2")
     done = subprocess.run(training, cwd=root, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert list((root / "data/local_judge").iterdir())
+    assert not (root / "data/local_judge").exists()  # the starter's head is shipped
     first, second = read_jsonl(run / "metrics.jsonl")
     assert first["groups"] == 4
     assert first["samples"] == 16

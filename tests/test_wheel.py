@@ -136,6 +136,8 @@ def test_it_generates_and_judges(site: Path, folder: Path) -> None:
         "ad-serving-01",
         "-n",
         "1",
+        "--best_of",  # a random model seldom ends a question by itself
+        "8",
         "--judge",
         "rubric",
         "--format",
